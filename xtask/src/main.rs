@@ -1,2 +1,120 @@
-//! Stub.
-fn main() {}
+//! Repository chores behind `cargo xtask`: set the machine up, test everything, keep the tree tidy, make
+//! golden references.
+//!
+//! Plain cargo and the standard library do all of it, so that a fresh clone needs no other tool. This crate
+//! never links wgrad itself: it must build, and say what is wrong, while the rest of the tree is broken.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
+
+mod golden;
+mod process;
+mod setup;
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test [--skip-setup] [-- ARGS]  everything CI runs; ARGS go to `cargo test`
+  setup [--backports]            install a software Vulkan adapter where there is none
+                                 (--backports: Mesa from bookworm-backports, in any case)
+  tidy                           sizes, headers, leftovers, crate edges, required files
+  golden DIR                     write the PyTorch references into DIR (python3 and pip needed)
+";
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq)]
+enum Command {
+    Test { skip_setup: bool, cargo_args: Vec<String> },
+    Setup { backports: bool },
+    Tidy,
+    Golden { dir: PathBuf },
+    Help,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let Some(command) = parse(&args) else {
+        eprint!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let done = match command {
+        Command::Test { skip_setup, cargo_args } => test::run(root(), skip_setup, &cargo_args),
+        Command::Setup { backports } => setup::run(backports),
+        Command::Tidy => tidy::run(root()),
+        Command::Golden { dir } => golden::run(root(), &dir),
+        Command::Help => {
+            print!("{USAGE}");
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The command, or `None` for a wrong call.
+fn parse(args: &[String]) -> Option<Command> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["test", rest @ ..] => {
+            let (skip_setup, rest) = match rest {
+                ["--skip-setup", rest @ ..] => (true, rest),
+                rest => (false, rest),
+            };
+            let cargo_args = match rest {
+                [] => Vec::new(),
+                ["--", extra @ ..] => extra.iter().map(|&arg| arg.to_owned()).collect(),
+                _ => return None,
+            };
+            Some(Command::Test { skip_setup, cargo_args })
+        }
+        ["setup"] => Some(Command::Setup { backports: false }),
+        ["setup", "--backports"] => Some(Command::Setup { backports: true }),
+        ["tidy"] => Some(Command::Tidy),
+        ["golden", dir] if !dir.starts_with('-') => Some(Command::Golden { dir: PathBuf::from(dir) }),
+        ["help" | "--help" | "-h"] => Some(Command::Help),
+        _ => None,
+    }
+}
+
+/// The repository root: the folder above this crate.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Option<Command> {
+        parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn test_takes_its_flag_and_hands_the_rest_to_cargo() {
+        assert_eq!(parsed("test"), Some(Command::Test { skip_setup: false, cargo_args: vec![] }));
+        assert_eq!(
+            parsed("test --skip-setup -- conv --nocapture"),
+            Some(Command::Test { skip_setup: true, cargo_args: vec!["conv".into(), "--nocapture".into()] })
+        );
+    }
+
+    #[test]
+    fn wrong_calls_are_refused() {
+        for line in ["", "tset", "test conv", "setup --backport", "tidy now", "golden", "golden --out"] {
+            assert_eq!(parsed(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_root_holds_the_workspace() {
+        assert!(root().join("Cargo.toml").is_file());
+    }
+}

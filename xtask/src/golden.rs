@@ -1,0 +1,33 @@
+//! Regenerates the golden references from PyTorch, in a Python environment of its own under the target folder.
+//!
+//! Nothing in `cargo xtask test` calls this: tests read the files committed in `tests/golden`.
+
+use crate::process::run as run_command;
+use anyhow::{Context as _, Result};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What the script imports. PyTorch's version is written into the files' metadata.
+const PACKAGES: [&str; 3] = ["torch", "numpy", "safetensors"];
+
+/// Runs `xtask/golden_torch.py DIR`, first making its environment where it is missing.
+///
+/// pip's own settings hold: name an index of CPU-only builds in `PIP_INDEX_URL` to save the gigabytes of
+/// CUDA libraries that the default Linux build of PyTorch brings along.
+pub(crate) fn run(root: &Path, dir: &Path) -> Result<()> {
+    let venv = target_dir(root).join("golden-venv");
+    let python = if cfg!(windows) { venv.join("Scripts/python.exe") } else { venv.join("bin/python") };
+    if !python.is_file() {
+        let host = if cfg!(windows) { "python" } else { "python3" };
+        run_command(Command::new(host).args(["-m", "venv"]).arg(&venv))
+            .context("golden needs Python 3 with its venv module (Debian: python3-venv)")?;
+    }
+    run_command(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    run_command(Command::new(&python).arg(root.join("xtask/golden_torch.py")).arg(dir))
+}
+
+/// Cargo's target folder.
+fn target_dir(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir))
+}

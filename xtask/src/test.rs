@@ -1,0 +1,168 @@
+//! `cargo xtask test`: everything CI runs, cheapest first, on this machine's own adapter.
+//!
+//! Never skips: a machine without an adapter, a step that runs no test, an example that fails are failures.
+
+use crate::process::{Counts, cargo, run as run_command, run_tests};
+use crate::{setup, tidy};
+use anyhow::{Context as _, Result, bail};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The steps so far with their times, and the tests they ran.
+#[derive(Default)]
+struct Steps {
+    done: Vec<(String, Duration)>,
+    tests: Counts,
+}
+
+impl Steps {
+    /// Runs one step and notes its time. An error names the step.
+    fn step(&mut self, name: &str, body: impl FnOnce() -> Result<Counts>) -> Result<()> {
+        println!("\n=== {name} ===");
+        let start = Instant::now();
+        let outcome = body();
+        let took = start.elapsed();
+        self.done.push((name.to_owned(), took));
+        println!(
+            "=== {name}: {} in {:.1} s ===",
+            if outcome.is_ok() { "done" } else { "FAILED" },
+            took.as_secs_f64()
+        );
+        self.tests += outcome.with_context(|| format!("step `{name}` failed"))?;
+        Ok(())
+    }
+
+    /// The closing table.
+    fn table(&self) -> String {
+        let width =
+            self.done.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max("total".len());
+        let total = self.done.iter().map(|(_, took)| *took).sum();
+        let rows = self.done.iter().map(|(name, took)| (name.as_str(), *took)).chain([("total", total)]);
+        rows.map(|(name, took)| format!("{name:<width$}  {:>8.1} s\n", took.as_secs_f64())).collect()
+    }
+}
+
+/// Runs all steps up to the first failure; prints the table either way.
+pub(crate) fn run(root: &Path, skip_setup: bool, cargo_args: &[String]) -> Result<()> {
+    let mut steps = Steps::default();
+    let outcome = run_steps(&mut steps, root, skip_setup, cargo_args);
+    println!("\n{}", steps.table());
+    let Counts { passed, failed, ignored } = steps.tests;
+    outcome?;
+    // The closing line that test watchers read, whatever cargo's last summary was.
+    println!("tests: {passed} passed, {failed} failed, {ignored} skipped");
+    Ok(())
+}
+
+fn run_steps(steps: &mut Steps, root: &Path, skip_setup: bool, cargo_args: &[String]) -> Result<()> {
+    let all = cargo_args.is_empty();
+    if skip_setup {
+        steps.step("adapter", || quiet(setup::adapter().map(|found| println!("{found}"))))?;
+    } else {
+        steps.step("setup", || quiet(setup::run(false)))?;
+    }
+    steps.step("tidy", || quiet(tidy::run(root)))?;
+    steps.step("format", || quiet(run_command(in_root(root).args(["fmt", "--all", "--", "--check"]))))?;
+    steps.step("clippy", || {
+        let lint = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        quiet(run_command(in_root(root).args(lint)))
+    })?;
+    steps.step("tests", || {
+        some_tests(all, run_tests(in_root(root).args(["test", "--workspace"]).args(cargo_args)))
+    })?;
+    steps.step("tests, WebGPU baseline limits", || {
+        // Without doctests, which do not depend on the limits.
+        let test = ["test", "--package", "wgrad-tests", "--tests"];
+        some_tests(
+            all,
+            run_tests(in_root(root).env("WGRAD_LIMITS", "webgpu-baseline").args(test).args(cargo_args)),
+        )
+    })?;
+    for name in example_names(&root.join("examples"))? {
+        steps.step(&format!("example {name}"), || {
+            let example = ["run", "--package", "wgrad-examples", "--example", &name];
+            quiet(run_command(in_root(root).env("WGRAD_EXAMPLE_QUICK", "1").args(example)))
+        })?;
+    }
+    Ok(())
+}
+
+/// Cargo in the repository root, where code under test must find an adapter or fail.
+fn in_root(root: &Path) -> Command {
+    let mut command = cargo();
+    command.current_dir(root).env("WGRAD_REQUIRE_GPU", "1");
+    command
+}
+
+/// A step that runs no tests of its own.
+fn quiet(outcome: Result<()>) -> Result<Counts> {
+    outcome.map(|()| Counts::default())
+}
+
+/// What a step of tests ran; where nothing was filtered out (`all`), none at all is a failure.
+fn some_tests(all: bool, outcome: Result<Counts>) -> Result<Counts> {
+    let counts = outcome?;
+    if all && counts.passed == 0 {
+        bail!("no test was run");
+    }
+    Ok(counts)
+}
+
+/// The examples by name: `*.rs` and `*/main.rs` in `examples/examples`, and `*.rs` in `examples` itself.
+fn example_names(dir: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for dir in [dir.to_owned(), dir.join("examples")] {
+        let Ok(entries) = std::fs::read_dir(&dir) else { continue };
+        for entry in entries {
+            let path = entry?.path();
+            let is_file = path.extension().is_some_and(|ext| ext == "rs");
+            let is_folder = path.join("main.rs").is_file();
+            if (is_file && path.file_stem().is_some_and(|stem| stem != "build")) || is_folder {
+                names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
+            }
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_step_is_named_and_still_in_the_table() {
+        let mut steps = Steps::default();
+        steps.step("first", || Ok(Counts { passed: 2, ..Counts::default() })).unwrap();
+        let error = steps.step("the second", || bail!("it broke")).unwrap_err();
+        assert_eq!(format!("{error:#}"), "step `the second` failed: it broke");
+        assert_eq!(steps.tests.passed, 2);
+        let table = steps.table();
+        let names: Vec<&str> = table.lines().filter_map(|line| line.split("  ").next()).collect();
+        assert_eq!(names, ["first", "the second", "total"]);
+    }
+
+    #[test]
+    fn a_run_without_tests_fails_unless_filtered() {
+        let none = Counts { ignored: 3, ..Counts::default() };
+        let one = Counts { passed: 1, ..Counts::default() };
+        assert!(some_tests(true, Ok(none)).is_err());
+        assert_eq!(some_tests(false, Ok(none)).unwrap(), none);
+        assert_eq!(some_tests(true, Ok(one)).unwrap(), one);
+        assert!(some_tests(false, Err(anyhow::anyhow!("it broke"))).is_err());
+    }
+
+    #[test]
+    fn examples_are_found_in_both_places() {
+        let dir = std::env::temp_dir().join(format!("wgrad-examples-{}", std::process::id()));
+        std::fs::create_dir_all(dir.join("examples/digits")).unwrap();
+        std::fs::create_dir_all(dir.join("src")).unwrap();
+        for file in ["xor.rs", "Cargo.toml", "src/lib.rs", "examples/add.rs", "examples/digits/main.rs"] {
+            std::fs::write(dir.join(file), "").unwrap();
+        }
+        let names = example_names(&dir);
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(names.unwrap(), ["add", "digits", "xor"]);
+    }
+}

@@ -1,0 +1,264 @@
+//! Which crate may depend on which: data flows one way, and one crate alone knows wgpu.
+//!
+//! Reads manifests line by line, as far as dependencies are concerned; it is no TOML parser.
+
+use super::{File, Problem};
+
+const TYPES: &str = "wgrad-types";
+const GRAPH: &str = "wgrad-graph";
+const SHADERS: &str = "wgrad-shaders";
+const KERNELS: &str = "wgrad-kernels";
+const PLAN: &str = "wgrad-plan";
+const DEVICE: &str = "wgrad-device";
+const SESSION: &str = "wgrad-session";
+const NN: &str = "wgrad-nn";
+const DATA: &str = "wgrad-data";
+const MODELS: &str = "wgrad-models";
+const TRAIN: &str = "wgrad-train";
+const FACADE: &str = "wgrad";
+const CLI: &str = "wgrad-cli";
+const TESTS: &str = "wgrad-tests";
+
+/// The crates of ours that each crate's code may use. Tests may use more, through dev-dependencies.
+const EDGES: [(&str, &[&str]); 13] = [
+    (TYPES, &[]),
+    (GRAPH, &[TYPES]),
+    (SHADERS, &[]),
+    (KERNELS, &[TYPES, GRAPH, SHADERS]),
+    (PLAN, &[TYPES, GRAPH, KERNELS]),
+    (DEVICE, &[TYPES, KERNELS, PLAN]),
+    (SESSION, &[TYPES, GRAPH, KERNELS, PLAN, DEVICE]),
+    (NN, &[TYPES, GRAPH]),
+    (DATA, &[TYPES]),
+    (MODELS, &[TYPES, GRAPH, NN]),
+    (TRAIN, &[TYPES, GRAPH, NN, DATA, MODELS, SESSION, PLAN, DEVICE]),
+    (FACADE, &[TYPES, GRAPH, SHADERS, KERNELS, PLAN, DEVICE, SESSION, NN, DATA, MODELS, TRAIN]),
+    (CLI, &[TYPES, GRAPH, PLAN, DEVICE, SESSION, NN, DATA, MODELS, TRAIN, FACADE]),
+];
+
+/// The crates at the end of the flow, which may use any.
+const FREE: [&str; 4] = [TESTS, "wgrad-benches", "wgrad-examples", "xtask"];
+
+/// A dependency as a manifest states it.
+#[derive(Debug, PartialEq)]
+struct Dependency {
+    line: usize,
+    package: String,
+    /// From `[dev-dependencies]`: only tests use it.
+    dev: bool,
+}
+
+/// Every edge that no table allows, in all manifests of the tree but the workspace's own.
+pub(super) fn check(tree: &[File]) -> Vec<Problem> {
+    tree.iter().filter(|file| file.path.ends_with("/Cargo.toml")).flat_map(check_manifest).collect()
+}
+
+fn check_manifest(file: &File) -> Vec<Problem> {
+    let (name, dependencies) = read_manifest(&file.text);
+    let allowed = EDGES.iter().find(|(from, _)| *from == name).map(|(_, to)| *to);
+    if allowed.is_none() && !FREE.contains(&name.as_str()) {
+        return vec![Problem::in_file(
+            &file.path,
+            format!("crate `{name}` has no row in xtask/src/tidy/edges.rs"),
+        )];
+    }
+    let mut problems = Vec::new();
+    for Dependency { line, package, dev } in dependencies {
+        let ours = package == FACADE || package.starts_with("wgrad-");
+        if let Some(allowed) = allowed
+            && ours
+            && !dev
+            && !allowed.contains(&package.as_str())
+        {
+            problems.push(Problem::on_line(
+                &file.path,
+                line,
+                format!("`{name}` may not depend on `{package}`"),
+            ));
+        }
+        let tests_shaders = name == TESTS && package == "naga";
+        if knows_wgpu(&package) && name != DEVICE && !tests_shaders {
+            let what = format!("only `{DEVICE}` may depend on `{package}`");
+            problems.push(Problem::on_line(&file.path, line, what));
+        }
+    }
+    problems
+}
+
+/// wgpu and the crates it is made of.
+fn knows_wgpu(package: &str) -> bool {
+    package == "wgpu" || package.starts_with("wgpu-") || package == "naga"
+}
+
+/// A manifest's package name and dependencies, in every form that cargo takes: `a = …`, `a.workspace = true`,
+/// `[dependencies.a]`, the sections of targets, and renamed packages.
+fn read_manifest(text: &str) -> (String, Vec<Dependency>) {
+    let mut name = String::new();
+    let mut dependencies: Vec<Dependency> = Vec::new();
+    let mut section = String::new();
+    // Inside `[dependencies.a]`, the place of `a`, which a `package` key renames.
+    let mut own_section = None;
+    for (i, line) in text.lines().enumerate() {
+        let line = without_comment(line).trim();
+        if let Some(header) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = header.trim().to_owned();
+            own_section = None;
+            if let Some((dev, Some(key))) = dependency_section(&section) {
+                own_section = Some(dependencies.len());
+                dependencies.push(Dependency { line: i + 1, package: unquoted(key).to_owned(), dev });
+            }
+            continue;
+        }
+        let Some((key, value)) = line.split_once('=') else { continue };
+        let (key, value) = (key.trim(), value.trim());
+        if section == "package" && key == "name" {
+            name = unquoted(value).to_owned();
+        }
+        if let Some(at) = own_section {
+            if key == "package" {
+                dependencies[at].package = unquoted(value).to_owned();
+            }
+        } else if let Some((dev, None)) = dependency_section(&section) {
+            let key = key.split('.').next().unwrap_or(key);
+            let package = renamed(value).unwrap_or_else(|| unquoted(key));
+            dependencies.push(Dependency { line: i + 1, package: package.to_owned(), dev });
+        }
+    }
+    (name, dependencies)
+}
+
+/// For a section of dependencies: whether only tests use them, and the one key it is about, if it is.
+fn dependency_section(section: &str) -> Option<(bool, Option<&str>)> {
+    // `target.'cfg(unix)'.dependencies`: the condition may hold dots, so the kind is looked for from the right.
+    for (kind, dev) in [("dev-dependencies", true), ("build-dependencies", false), ("dependencies", false)] {
+        let start = match section.strip_prefix(kind) {
+            Some(rest) => Some(rest),
+            None if section.starts_with("target.") => {
+                section.rsplit_once(&format!(".{kind}")).map(|(_, rest)| rest)
+            }
+            None => None,
+        };
+        match start {
+            Some("") => return Some((dev, None)),
+            Some(rest) if rest.starts_with('.') => return Some((dev, Some(&rest[1..]))),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The real name in `{ package = "name", … }`.
+fn renamed(value: &str) -> Option<&str> {
+    let table = value.strip_prefix('{')?.trim_end_matches('}');
+    let fields = table.split(',').filter_map(|field| field.split_once('='));
+    fields.filter(|(key, _)| key.trim() == "package").map(|(_, name)| unquoted(name.trim())).next()
+}
+
+fn unquoted(value: &str) -> &str {
+    value.trim().trim_matches(['"', '\''])
+}
+
+/// The line up to a `#` that stands outside of quotes.
+fn without_comment(line: &str) -> &str {
+    let mut quote = None;
+    for (at, c) in line.char_indices() {
+        match (quote, c) {
+            (None, '#') => return &line[..at],
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), _) if open == c => quote = None,
+            _ => {}
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::tree;
+    use super::*;
+
+    /// What is said of one manifest: a crate's name and the text of its dependencies.
+    fn said(name: &str, dependencies: &str) -> Vec<String> {
+        let text = format!("[package]\nname = \"{name}\" # the crate\n\n{dependencies}");
+        check(&tree(&[("crates/x/Cargo.toml", &text)])).iter().map(Problem::to_string).collect()
+    }
+
+    #[test]
+    fn each_edge_of_the_table_is_allowed_and_no_other() {
+        let names: Vec<&str> = EDGES.iter().map(|(name, _)| *name).collect();
+        for (from, allowed) in EDGES {
+            for to in &names {
+                let found = said(from, &format!("[dependencies]\n{to}.workspace = true\n"));
+                assert_eq!(found.is_empty(), allowed.contains(to), "{from} -> {to}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_table_flows_one_way() {
+        // Every crate's row comes after those of the crates it may use.
+        let place = |name: &str| EDGES.iter().position(|(row, _)| *row == name).expect("each name has a row");
+        for (from, allowed) in EDGES {
+            assert!(allowed.iter().all(|to| place(to) < place(from)), "{from}");
+        }
+    }
+
+    #[test]
+    fn the_message_names_both_crates_and_the_line() {
+        assert_eq!(
+            said(PLAN, "[dependencies]\nwgrad-types.workspace = true\nwgrad-device.workspace = true\n"),
+            ["crates/x/Cargo.toml:6: `wgrad-plan` may not depend on `wgrad-device`"]
+        );
+    }
+
+    #[test]
+    fn every_spelling_of_an_edge_is_seen() {
+        for spelling in [
+            "[dependencies]\nwgrad-device = { path = \"../wgrad-device\" }\n",
+            "[dependencies]\n\"wgrad-device\" = \"1\"\n",
+            "[dependencies]\ndevice = { version = \"1\", package = \"wgrad-device\" }\n",
+            "[dependencies.wgrad-device]\nworkspace = true\n",
+            "[dependencies.device]\nworkspace = true\npackage = \"wgrad-device\"\n",
+            "[build-dependencies]\nwgrad-device.workspace = true\n",
+            "[target.'cfg(unix)'.dependencies]\nwgrad-device.workspace = true\n",
+            "[target.'cfg(any(unix, feature = \"a.b\"))'.dependencies.wgrad-device]\nworkspace = true\n",
+        ] {
+            assert_eq!(said(NN, spelling).len(), 1, "{spelling}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_edge_is_passed_over() {
+        for other in [
+            "[dev-dependencies]\nwgrad-device.workspace = true\n",
+            "[dependencies]\n# wgrad-device.workspace = true\nserde.workspace = true\n",
+            "[features]\nwgrad-device = []\n",
+            "[package.metadata]\nwgrad-device = 1\n",
+        ] {
+            assert!(said(NN, other).is_empty(), "{other}");
+        }
+        let root = "[workspace.dependencies]\nwgpu = \"30\"\n";
+        assert!(check(&tree(&[("Cargo.toml", root)])).is_empty());
+    }
+
+    #[test]
+    fn only_the_device_knows_wgpu() {
+        let wgpu = "[dependencies]\nwgpu.workspace = true\n";
+        let naga = "[dev-dependencies]\nnaga.workspace = true\n";
+        assert!(said(DEVICE, wgpu).is_empty());
+        assert!(said(TESTS, naga).is_empty());
+        for name in [SESSION, TESTS, FACADE, CLI, "wgrad-examples", "xtask"] {
+            assert_eq!(said(name, wgpu).len(), 1, "{name}");
+        }
+        for name in [SHADERS, KERNELS, "wgrad-benches"] {
+            assert_eq!(said(name, naga).len(), 1, "{name}");
+        }
+        assert_eq!(said(KERNELS, "[dependencies]\nwgpu-types = \"30\"\n").len(), 1);
+    }
+
+    #[test]
+    fn an_unknown_crate_needs_a_row() {
+        assert_eq!(said("wgrad-extra", "").len(), 1);
+        assert!(said("wgrad-benches", "[dependencies]\nwgrad-kernels.workspace = true\n").is_empty());
+    }
+}

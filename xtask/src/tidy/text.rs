@@ -1,0 +1,152 @@
+//! What each text must look like by itself: size, header, white space, no leftovers.
+//!
+//! Works on lines, not on syntax: whole-line comments are passed over where code is meant, nothing cleverer.
+
+use super::{File, Problem};
+
+/// No file of code is longer.
+const MAX_LINES: usize = 500;
+
+/// Macros that mark unfinished work. (Spelled in two parts, since this file is checked too.)
+const LEFTOVERS: [&str; 3] = ["todo", "unimplemented", "dbg"];
+
+/// Macros that write to the terminal, and the folders whose code may.
+const PRINTS: [&str; 4] = ["println", "eprintln", "print", "eprint"];
+const PRINTERS: [&str; 4] = ["crates/wgrad-cli/", "xtask/", "examples/", "benches/"];
+
+/// The folder beside the checkout that a clone does not have.
+const OUTSIDE: &str = concat!("../", "shared");
+
+/// Everything wrong with one file.
+pub(super) fn check(file: &File) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let is_rust = file.extension() == "rs";
+    let is_code = is_rust || file.extension() == "wgsl";
+    let may_print =
+        PRINTERS.iter().any(|folder| file.path.starts_with(folder)) || file.path.ends_with("build.rs");
+
+    let n_lines = file.text.lines().count();
+    if is_code && n_lines > MAX_LINES {
+        problems
+            .push(Problem::in_file(&file.path, format!("{n_lines} lines, at most {MAX_LINES} are allowed")));
+    }
+    if is_rust && !file.text.starts_with("//!") {
+        problems.push(Problem::in_file(&file.path, "does not start with `//!`"));
+    }
+    if is_code && !is_rust && !file.text.starts_with("//") {
+        problems.push(Problem::in_file(&file.path, "does not start with `//`"));
+    }
+    for (i, line) in file.text.split('\n').enumerate() {
+        let mut report = |what: String| problems.push(Problem::on_line(&file.path, i + 1, what));
+        if is_code && line.ends_with([' ', '\t', '\r']) {
+            report("trailing white space".to_owned());
+        }
+        if line.contains(OUTSIDE) {
+            report(format!("names {OUTSIDE}, which is not part of the repository"));
+        }
+        if is_rust && !line.trim_start().starts_with("//") {
+            for name in LEFTOVERS {
+                if calls(line, name) {
+                    report(format!("`{name}!` is left over"));
+                }
+            }
+            for name in PRINTS {
+                if !may_print && calls(line, name) {
+                    report(format!("`{name}!` outside of the command line"));
+                }
+            }
+        }
+    }
+    problems
+}
+
+/// Does the line call the macro of exactly this name?
+fn calls(line: &str, name: &str) -> bool {
+    let call = format!("{name}!(");
+    line.match_indices(&call).any(|(at, _)| {
+        let before = line[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the checks say about one file, a line each.
+    fn said(path: &str, text: &str) -> Vec<String> {
+        check(&File { path: path.to_owned(), text: text.to_owned() }).iter().map(Problem::to_string).collect()
+    }
+
+    #[test]
+    fn a_clean_file_passes() {
+        let none: [&str; 0] = [];
+        assert_eq!(said("crates/wgrad-nn/src/lib.rs", "//! Layers.\n\nfn f() {}\n"), none);
+        assert_eq!(said("shaders/add.wgsl", "// Adds.\n"), none);
+        assert_eq!(said("README.md", "Two blanks  \nbreak a line in Markdown.\n"), none);
+    }
+
+    #[test]
+    fn five_hundred_lines_are_the_most() {
+        let full = format!("//! Long.\n{}", "x\n".repeat(MAX_LINES - 1));
+        assert!(said("tests/src/lib.rs", &full).is_empty());
+        assert_eq!(
+            said("tests/src/lib.rs", &(full.clone() + "x")),
+            ["tests/src/lib.rs: 501 lines, at most 500 are allowed"]
+        );
+        assert_eq!(said("shaders/a.wgsl", &(full.clone() + "x")).len(), 1);
+        assert!(said("README.md", &(full + "x")).is_empty());
+    }
+
+    #[test]
+    fn headers_are_required() {
+        assert_eq!(said("xtask/src/a.rs", "// A.\n"), ["xtask/src/a.rs: does not start with `//!`"]);
+        assert_eq!(said("shaders/a.wgsl", "fn f() {}\n"), ["shaders/a.wgsl: does not start with `//`"]);
+        assert_eq!(said("xtask/src/a.rs", "").len(), 1);
+    }
+
+    #[test]
+    fn trailing_white_space_is_found_on_its_line() {
+        assert_eq!(said("shaders/a.wgsl", "// A.\nx \n"), ["shaders/a.wgsl:2: trailing white space"]);
+        assert_eq!(said("xtask/src/a.rs", "//! A.\nx\t\n").len(), 1);
+        assert_eq!(said("xtask/src/a.rs", "//! A.\r\nx\n").len(), 1);
+        assert_eq!(said("xtask/src/a.rs", "//! A.\n ").len(), 1);
+    }
+
+    #[test]
+    fn leftovers_are_found_anywhere_but_in_comments() {
+        for name in LEFTOVERS {
+            let found = said("xtask/src/a.rs", &format!("//! A.\n    {name}!(1);\n"));
+            assert_eq!(found, [format!("xtask/src/a.rs:2: `{name}!` is left over")]);
+            assert!(said("xtask/src/a.rs", &format!("//! A.\n// {name}!(1);\nmy_{name}!(1);\n")).is_empty());
+        }
+    }
+
+    #[test]
+    fn only_the_command_line_prints() {
+        for name in PRINTS {
+            let text = format!("//! A.\nfn f() {{ {name}!(\"x\") }}\n");
+            for path in
+                ["crates/wgrad-nn/src/lib.rs", "tests/src/lib.rs", "shaders/lib.rs", "crates/wgrad/src/a.rs"]
+            {
+                assert_eq!(said(path, &text), [format!("{path}:2: `{name}!` outside of the command line")]);
+            }
+            for path in
+                ["crates/wgrad-cli/src/main.rs", "examples/xor.rs", "benches/src/a.rs", "shaders/build.rs"]
+            {
+                assert!(said(path, &text).is_empty(), "{path}");
+            }
+            assert!(
+                said("crates/wgrad/src/lib.rs", &format!("//! ```\n//! {name}!(\"x\");\n//! ```\n"))
+                    .is_empty()
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_refers_to_the_folder_outside() {
+        for path in ["README.md", "tests/Cargo.toml", "tests/golden/make.py"] {
+            assert_eq!(said(path, &format!("see {OUTSIDE}/golden\n")).len(), 1, "{path}");
+        }
+    }
+}
