@@ -1,1 +1,22 @@
-//! Stub.
+//! The language of wgrad: graphs of pure tensor operations, reverse-mode autodiff, an f64 interpreter.
+//!
+//! A [`Graph`] is mathematics only: it knows no device, no memory and no fusion. [`Tensor`] is a handle on a node
+//! whose methods read like PyTorch. [`differentiate`] adds gradient nodes, [`interpret`] evaluates in f64 and is the
+//! truth in every test, [`print`] writes a stable text.
+
+mod autodiff;
+mod graph;
+mod interpret;
+pub mod ops;
+pub mod philox;
+mod print;
+mod rewrite;
+mod tensor;
+
+pub use autodiff::differentiate;
+pub use graph::{Graph, Node, Role, Update, Value};
+pub use interpret::{Env, interpret};
+pub use ops::{Op, OpDef, Vjp};
+pub use print::print;
+pub use rewrite::simplify;
+pub use tensor::{BatchNorm, Builder, CrossEntropy, Tensor};

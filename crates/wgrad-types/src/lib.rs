@@ -1,1 +1,15 @@
-//! Stub.
+//! The types every wgrad crate shares: dtypes, shapes, strided views, host arrays, adapter capabilities.
+//!
+//! Nothing here computes on tensors or knows a device; it is the vocabulary the other crates speak.
+
+mod array;
+mod caps;
+mod dtype;
+mod shape;
+mod view;
+
+pub use array::{Array, HostTensor};
+pub use caps::{AdapterClass, Caps, Limits};
+pub use dtype::DType;
+pub use shape::{ShapeError, Type, broadcast_shapes, coordinates, numel, strides_of};
+pub use view::View;

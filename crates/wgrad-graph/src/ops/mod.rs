@@ -1,0 +1,121 @@
+//! The closed set of operations, one small struct each, in a file per family.
+//!
+//! An operation is mathematics: a shape rule, a gradient built from other operations, and a slow, obvious f64
+//! reference. How it runs fast is another crate's matter. To add one, see CONTRIBUTING.md.
+
+mod conv;
+mod elementwise;
+mod gather;
+mod leaf;
+mod matmul;
+mod movement;
+mod pool;
+mod reduce;
+
+pub use conv::{Conv2d, Conv2dInputGrad, Conv2dWeightGrad, ConvSpec};
+pub use elementwise::{Binary, BinaryKind, Cast, Compare, CompareKind, Select, Unary, UnaryKind};
+pub use gather::{Gather, GatherGrad};
+pub use leaf::Leaf;
+pub use matmul::MatMul;
+pub use movement::{Broadcast, Detach, Pad, Permute, Reshape, Slice};
+pub use pool::{AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Window};
+pub use reduce::{ArgMax, Reduce, ReduceKind};
+
+use crate::Tensor;
+use wgrad_types::{Array, ShapeError, Type};
+
+/// The gradient of a node with respect to its operands.
+pub enum Vjp {
+    /// One gradient an operand, in order; `None` for operands that carry none (integers, truth values).
+    Of(Vec<Option<Tensor>>),
+    /// The operation has no gradient, and why.
+    None(&'static str),
+}
+
+/// The mathematics of an operation: pure, no defaults, so that nothing is left out in silence.
+pub trait OpDef {
+    /// The result's type, or why these operands do not fit.
+    fn infer(&self, x: &[Type]) -> Result<Type, ShapeError>;
+    /// The vector-Jacobian product: given operands, result and the result's cotangent, the operands' cotangents.
+    fn vjp(&self, x: &[Tensor], y: &Tensor, dy: &Tensor) -> Vjp;
+    /// The result in f64, written for clarity. Operands have passed `infer`.
+    fn reference(&self, x: &[Array]) -> Array;
+    /// The name `print` and messages use.
+    fn name(&self) -> &'static str;
+}
+
+/// Declares the `Op` enum and its dispatch. One word an operation.
+macro_rules! ops {
+    ($($op:ident),* $(,)?) => {
+        /// One primitive operation.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Op {
+            $(
+                #[doc = concat!("See [`", stringify!($op), "`].")]
+                $op($op),
+            )*
+        }
+
+        impl Op {
+            /// Every operation's name, in declaration order: completeness checks compare against it.
+            pub const ALL: &'static [&'static str] = &[$(stringify!($op)),*];
+
+            /// The variant's name.
+            pub fn variant(&self) -> &'static str {
+                match self { $(Self::$op(_) => stringify!($op)),* }
+            }
+
+            fn def(&self) -> &dyn OpDef {
+                match self { $(Self::$op(op) => op),* }
+            }
+        }
+
+        $(impl From<$op> for Op {
+            fn from(op: $op) -> Self {
+                Self::$op(op)
+            }
+        })*
+    };
+}
+
+ops!(
+    Leaf,
+    Unary,
+    Binary,
+    Compare,
+    Select,
+    Cast,
+    Reduce,
+    ArgMax,
+    Reshape,
+    Permute,
+    Broadcast,
+    Slice,
+    Pad,
+    Detach,
+    MatMul,
+    Conv2d,
+    Conv2dInputGrad,
+    Conv2dWeightGrad,
+    MaxPool2d,
+    MaxPool2dGrad,
+    AvgPool2d,
+    AvgPool2dGrad,
+    Gather,
+    GatherGrad,
+);
+
+impl OpDef for Op {
+    fn infer(&self, x: &[Type]) -> Result<Type, ShapeError> {
+        self.def().infer(x)
+    }
+    fn vjp(&self, x: &[Tensor], y: &Tensor, dy: &Tensor) -> Vjp {
+        self.def().vjp(x, y, dy)
+    }
+    fn reference(&self, x: &[Array]) -> Array {
+        self.def().reference(x)
+    }
+    fn name(&self) -> &'static str {
+        self.def().name()
+    }
+}

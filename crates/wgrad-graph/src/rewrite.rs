@@ -1,0 +1,107 @@
+//! Simplification: the same mathematics with fewer nodes. Every rule is exact in floating point, or holds for the
+//! one constant it matches; property tests compare a graph with its simplified self.
+
+use crate::ops::{Binary, BinaryKind, Broadcast, Leaf, Op, Permute, Reshape, Unary, UnaryKind};
+use crate::{Graph, Node, Update, Value};
+
+/// A graph with the same outputs and updates and nothing dead: identities dropped, movements merged, constants moved
+/// through movements, `detach` removed (differentiation is over).
+pub fn simplify(graph: &Graph) -> Graph {
+    let mut to = Graph::default();
+    let mut map: Vec<Option<Value>> = Vec::with_capacity(graph.nodes.len());
+    for (node, live) in graph.nodes.iter().zip(graph.live()) {
+        if !live {
+            map.push(None);
+            continue;
+        }
+        let inputs: Vec<Value> =
+            node.inputs.iter().map(|v| map[v.index()].expect("operands of a live node are live")).collect();
+        to.set_scope(&node.scope);
+        map.push(Some(place(&mut to, node, &inputs)));
+    }
+    let at = |v: Value| map[v.index()].expect("results are live");
+    to.outputs = graph.outputs.iter().map(|(name, v)| (name.clone(), at(*v))).collect();
+    to.updates = graph
+        .updates
+        .iter()
+        .map(|u| Update { target: at(u.target), value: at(u.value), group: u.group })
+        .collect();
+    compact(&to)
+}
+
+/// Drops nodes that rules have made unused.
+fn compact(graph: &Graph) -> Graph {
+    let live = graph.live();
+    if live.iter().all(|&l| l) { graph.clone() } else { simplify(graph) }
+}
+
+fn constant(graph: &Graph, v: Value) -> Option<f64> {
+    match graph.node(v).op {
+        Op::Leaf(Leaf::Const { value, .. }) => Some(value),
+        _ => None,
+    }
+}
+
+fn push(to: &mut Graph, op: Op, inputs: &[Value]) -> Value {
+    to.try_push(op, inputs).expect("a rewrite keeps types")
+}
+
+/// The node in the new graph: an existing value where a rule makes it one, else the node itself.
+fn place(to: &mut Graph, node: &Node, x: &[Value]) -> Value {
+    match &node.op {
+        Op::Detach(_) => return x[0],
+        Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) => {
+            if to.ty(x[0]) == &node.ty && !matches!(node.op, Op::Permute(_)) {
+                return x[0];
+            }
+            if let Some(value) = constant(to, x[0]) {
+                return push(to, Leaf::Const { ty: node.ty.clone(), value }.into(), &[]);
+            }
+            return merge_movement(to, node, x);
+        }
+        Op::Binary(Binary(kind)) => {
+            let (a, b) = (constant(to, x[0]), constant(to, x[1]));
+            let fixed = match (kind, a, b) {
+                (BinaryKind::Mul, Some(1.0), _) | (BinaryKind::Add, Some(0.0), _) => Some(x[1]),
+                (BinaryKind::Mul | BinaryKind::Div, _, Some(1.0))
+                | (BinaryKind::Add | BinaryKind::Sub, _, Some(0.0)) => Some(x[0]),
+                _ => None,
+            };
+            if let Some(v) = fixed {
+                return v;
+            }
+        }
+        Op::Unary(Unary(UnaryKind::Neg)) => {
+            let inner = to.node(x[0]);
+            if inner.op == Op::Unary(Unary(UnaryKind::Neg)) {
+                return inner.inputs[0];
+            }
+        }
+        _ => {}
+    }
+    push(to, node.op.clone(), x)
+}
+
+/// Two reshapes, permutations or broadcasts in a row are one; an identity permutation is none.
+fn merge_movement(to: &mut Graph, node: &Node, x: &[Value]) -> Value {
+    let inner = to.node(x[0]).clone();
+    match (&node.op, &inner.op) {
+        (Op::Reshape(Reshape(shape)), Op::Reshape(_)) => {
+            if to.ty(inner.inputs[0]) == &node.ty {
+                return inner.inputs[0];
+            }
+            push(to, Reshape(shape.clone()).into(), &inner.inputs)
+        }
+        (Op::Broadcast(Broadcast(shape)), Op::Broadcast(_)) => {
+            push(to, Broadcast(shape.clone()).into(), &inner.inputs)
+        }
+        (Op::Permute(Permute(outer)), Op::Permute(Permute(first))) => {
+            let merged: Vec<usize> = outer.iter().map(|&a| first[a]).collect();
+            if merged.iter().enumerate().all(|(d, &a)| d == a) {
+                return inner.inputs[0];
+            }
+            push(to, Permute(merged).into(), &inner.inputs)
+        }
+        _ => push(to, node.op.clone(), x),
+    }
+}

@@ -1,0 +1,57 @@
+//! Activations composed of the element-wise table, numerically stable at both ends. They fuse into one kernel.
+
+use super::Tensor;
+use std::f64::consts::{PI, SQRT_2};
+
+impl Tensor {
+    /// `x` where positive, `slope * x` elsewhere (`torch.nn.functional.leaky_relu`).
+    #[must_use]
+    pub fn leaky_relu(&self, slope: f64) -> Self {
+        self.gt(&self.zeros_like()).select(self, &(self * slope))
+    }
+
+    /// `x` where positive, `alpha * (e^x - 1)` elsewhere.
+    #[must_use]
+    pub fn elu(&self, alpha: f64) -> Self {
+        let zero = self.zeros_like();
+        let negative = (self.minimum(&zero).exp() - 1.0) * alpha;
+        self.gt(&zero).select(self, &negative)
+    }
+
+    /// `x * Phi(x)`, the erf form (`torch.nn.functional.gelu`).
+    #[must_use]
+    pub fn gelu(&self) -> Self {
+        self * &((self * (1.0 / SQRT_2)).erf() + 1.0) * 0.5
+    }
+
+    /// The tanh form of GELU (`approximate="tanh"`).
+    #[must_use]
+    pub fn gelu_tanh(&self) -> Self {
+        let inner = (self + &(self * &self.square() * 0.044_715)) * (2.0 / PI).sqrt();
+        self * &(inner.tanh() + 1.0) * 0.5
+    }
+
+    /// `x * sigmoid(x)`, also called swish.
+    #[must_use]
+    pub fn silu(&self) -> Self {
+        self * &self.sigmoid()
+    }
+
+    /// `x * tanh(softplus(x))`.
+    #[must_use]
+    pub fn mish(&self) -> Self {
+        self * &self.softplus().tanh()
+    }
+
+    /// `x * clamp(x + 3, 0, 6) / 6`.
+    #[must_use]
+    pub fn hardswish(&self) -> Self {
+        self * &(self + 3.0).clamp(0.0, 6.0) * (1.0 / 6.0)
+    }
+
+    /// Limits elements to `[low, high]`; gradient 0 outside.
+    #[must_use]
+    pub fn clamp(&self, low: f64, high: f64) -> Self {
+        self.maximum(&self.full_like(low)).minimum(&self.full_like(high))
+    }
+}

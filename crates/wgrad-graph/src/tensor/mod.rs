@@ -1,0 +1,199 @@
+//! `Tensor`: a handle on a node of a shared graph, with methods spelled as in PyTorch.
+//!
+//! Methods check shapes at once and panic at the caller's line with "max_pool2d: window 3x3 exceeds input ..":
+//! a wrong shape is a bug in the program. `Graph::try_push` returns the error instead. Nothing is computed here.
+
+mod activation;
+mod arithmetic;
+mod layers;
+mod loss;
+mod reduce;
+mod shape;
+
+pub use layers::BatchNorm;
+pub use loss::CrossEntropy;
+
+use crate::graph::{Graph, Role, Update, Value};
+use crate::ops::{Leaf, Op};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use wgrad_types::{Array, DType, Type};
+
+/// Builds a graph: makes leaves, names outputs and updates. Cheap to clone; clones share the graph.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    graph: Rc<RefCell<Graph>>,
+}
+
+/// A node of a graph under construction. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    graph: Rc<RefCell<Graph>>,
+    value: Value,
+}
+
+impl Builder {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The graph built so far.
+    pub fn graph(&self) -> Graph {
+        self.graph.borrow().clone()
+    }
+
+    #[track_caller]
+    fn leaf(&self, leaf: Leaf) -> Tensor {
+        Tensor::push(&self.graph, leaf.into(), &[])
+    }
+
+    /// A tensor the caller feeds at every step.
+    #[track_caller]
+    pub fn input(&self, name: &str, ty: Type) -> Tensor {
+        self.leaf(Leaf::Input { name: name.into(), ty })
+    }
+
+    /// A tensor kept from step to step.
+    #[track_caller]
+    pub fn param(&self, name: &str, shape: &[usize], role: Role) -> Tensor {
+        self.leaf(Leaf::Param { name: name.into(), ty: Type::f32(shape), role })
+    }
+
+    /// A number the host sets before each step.
+    pub fn scalar(&self, name: &str) -> Tensor {
+        self.leaf(Leaf::Scalar { name: name.into() })
+    }
+
+    /// One f32 value everywhere.
+    pub fn full(&self, shape: &[usize], value: f64) -> Tensor {
+        self.leaf(Leaf::Const { ty: Type::f32(shape), value })
+    }
+
+    /// A table of f32 values.
+    #[track_caller]
+    pub fn literal(&self, array: &Array) -> Tensor {
+        let data: Arc<[f64]> = array.data.iter().map(|&v| f64::from(v as f32)).collect();
+        self.leaf(Leaf::Literal { ty: Type::f32(&array.shape), data })
+    }
+
+    /// Uniform in [0, 1), new at every step, different from every other draw of this graph.
+    pub fn rand(&self, shape: &[usize]) -> Tensor {
+        let stream = self.graph.borrow_mut().next_stream();
+        self.leaf(Leaf::Random { shape: shape.to_vec(), stream })
+    }
+
+    /// Names a result the caller wants of a step.
+    pub fn output(&self, name: &str, value: &Tensor) {
+        self.graph.borrow_mut().outputs.push((name.into(), value.value));
+    }
+
+    /// At the end of a step each target takes its value; all of them read the old values.
+    ///
+    /// # Panics
+    /// Where a target is no `param` or its value's type differs.
+    #[track_caller]
+    pub fn update(&self, pairs: &[(&Tensor, &Tensor)]) {
+        let mut graph = self.graph.borrow_mut();
+        let group = graph.updates.last().map_or(0, |u| u.group + 1);
+        for (target, value) in pairs {
+            assert!(
+                matches!(graph.node(target.value).op, Op::Leaf(Leaf::Param { .. })),
+                "update: the target must be a param"
+            );
+            assert_eq!(
+                graph.ty(target.value),
+                graph.ty(value.value),
+                "update: target and value differ in type"
+            );
+            graph.updates.push(Update { target: target.value, value: value.value, group });
+        }
+    }
+
+    /// Runs `f` with `name` appended to the layer name that nodes carry ("features" then "conv1": "features.conv1").
+    pub fn scoped<R>(&self, name: &str, f: impl FnOnce() -> R) -> R {
+        let outer = self.graph.borrow().scope();
+        let full = if outer.is_empty() { name.to_string() } else { format!("{outer}.{name}") };
+        self.graph.borrow_mut().set_scope(&full);
+        let result = f();
+        self.graph.borrow_mut().set_scope(&outer);
+        result
+    }
+}
+
+impl Tensor {
+    #[track_caller]
+    pub(crate) fn push(graph: &Rc<RefCell<Graph>>, op: Op, inputs: &[Value]) -> Self {
+        let pushed = graph.borrow_mut().try_push(op, inputs);
+        match pushed {
+            Ok(value) => Self { graph: graph.clone(), value },
+            Err(e) => panic!("{e}"),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn apply(&self, op: impl Into<Op>, others: &[&Self]) -> Self {
+        let inputs: Vec<Value> = std::iter::once(self.value).chain(others.iter().map(|t| t.value)).collect();
+        Self::push(&self.graph, op.into(), &inputs)
+    }
+
+    /// A handle on another node of the same graph.
+    pub(crate) fn at(&self, value: Value) -> Self {
+        Self { graph: self.graph.clone(), value }
+    }
+
+    pub(crate) fn graph(&self) -> &Rc<RefCell<Graph>> {
+        &self.graph
+    }
+
+    /// The builder of this tensor's graph.
+    pub fn builder(&self) -> Builder {
+        Builder { graph: self.graph.clone() }
+    }
+
+    /// The node.
+    pub fn value(&self) -> Value {
+        self.value
+    }
+
+    /// Dtype and shape.
+    pub fn ty(&self) -> Type {
+        self.graph.borrow().ty(self.value).clone()
+    }
+
+    /// Extents.
+    pub fn shape(&self) -> Vec<usize> {
+        self.ty().shape
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.ty().dtype
+    }
+
+    /// One value everywhere, with this tensor's dtype and shape.
+    pub fn full_like(&self, value: f64) -> Self {
+        Self::push(&self.graph, Leaf::Const { ty: self.ty(), value }.into(), &[])
+    }
+
+    /// Zeros with this tensor's dtype and shape.
+    pub fn zeros_like(&self) -> Self {
+        self.full_like(0.0)
+    }
+
+    /// Coordinates along an axis of this tensor's shape, i32.
+    #[track_caller]
+    pub fn iota_like(&self, axis: usize) -> Self {
+        Self::push(&self.graph, Leaf::Iota { shape: self.shape(), axis }.into(), &[])
+    }
+
+    /// An axis counted from the end where negative, as in PyTorch.
+    #[track_caller]
+    pub(crate) fn axis(&self, op: &str, dim: isize) -> usize {
+        let rank = self.shape().len();
+        let at = if dim < 0 { dim + rank as isize } else { dim };
+        assert!(at >= 0 && (at as usize) < rank, "{op}: dim {dim} of {}", self.ty());
+        at as usize
+    }
+}

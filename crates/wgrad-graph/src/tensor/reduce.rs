@@ -1,0 +1,148 @@
+//! Reductions, and softmax and its kin composed of them.
+
+use super::Tensor;
+use crate::ops::{ArgMax, Reduce, ReduceKind};
+
+impl Tensor {
+    #[track_caller]
+    fn reduce(&self, kind: ReduceKind, axes: &[usize]) -> Self {
+        let mut axes = axes.to_vec();
+        axes.sort_unstable();
+        axes.dedup();
+        self.apply(Reduce { kind, axes }, &[])
+    }
+
+    /// Sum over axes, which keep extent 1.
+    #[track_caller]
+    #[must_use]
+    pub fn sum_keep(&self, axes: &[usize]) -> Self {
+        if axes.is_empty() { self.clone() } else { self.reduce(ReduceKind::Sum, axes) }
+    }
+
+    #[track_caller]
+    fn drop_axes(&self, axes: &[usize]) -> Self {
+        let shape = self.shape();
+        let kept: Vec<usize> = (0..shape.len()).filter(|d| !axes.contains(d)).map(|d| shape[d]).collect();
+        self.reshape(&kept)
+    }
+
+    /// Sum over axes, which go.
+    #[track_caller]
+    #[must_use]
+    pub fn sum(&self, axes: &[usize]) -> Self {
+        self.sum_keep(axes).drop_axes(axes)
+    }
+
+    /// Sum of everything, a scalar.
+    #[must_use]
+    pub fn sum_all(&self) -> Self {
+        self.sum(&(0..self.shape().len()).collect::<Vec<_>>())
+    }
+
+    /// Mean over axes, which keep extent 1.
+    #[track_caller]
+    #[must_use]
+    pub fn mean_keep(&self, axes: &[usize]) -> Self {
+        let shape = self.shape();
+        let count: usize = axes.iter().map(|&a| shape.get(a).copied().unwrap_or(1)).product();
+        self.sum_keep(axes) * (1.0 / count as f64)
+    }
+
+    /// Mean over axes, which go.
+    #[track_caller]
+    #[must_use]
+    pub fn mean(&self, axes: &[usize]) -> Self {
+        self.mean_keep(axes).drop_axes(axes)
+    }
+
+    /// Mean of everything, a scalar.
+    #[must_use]
+    pub fn mean_all(&self) -> Self {
+        self.mean(&(0..self.shape().len()).collect::<Vec<_>>())
+    }
+
+    /// Largest over axes, which keep extent 1.
+    #[track_caller]
+    #[must_use]
+    pub fn amax_keep(&self, axes: &[usize]) -> Self {
+        self.reduce(ReduceKind::Max, axes)
+    }
+
+    /// Largest over axes, which go (`torch.amax`).
+    #[track_caller]
+    #[must_use]
+    pub fn amax(&self, axes: &[usize]) -> Self {
+        self.amax_keep(axes).drop_axes(axes)
+    }
+
+    /// Smallest over axes, which go (`torch.amin`).
+    #[track_caller]
+    #[must_use]
+    pub fn amin(&self, axes: &[usize]) -> Self {
+        self.reduce(ReduceKind::Min, axes).drop_axes(axes)
+    }
+
+    /// Variance over axes, which go: two passes, divided by `count - correction` (`torch.var`; 1 is Bessel's).
+    #[track_caller]
+    #[must_use]
+    pub fn var(&self, axes: &[usize], correction: usize) -> Self {
+        let shape = self.shape();
+        let count: usize = axes.iter().map(|&a| shape.get(a).copied().unwrap_or(1)).product();
+        assert!(count > correction, "var: {count} elements with correction {correction}");
+        let centred = self - &self.mean_keep(axes);
+        centred.square().sum(axes) * (1.0 / (count - correction) as f64)
+    }
+
+    /// Position of the first largest along `dim` (negative counts from the end), which goes; i32.
+    #[track_caller]
+    #[must_use]
+    pub fn argmax(&self, dim: isize) -> Self {
+        let axis = self.axis("argmax", dim);
+        self.apply(ArgMax { axis }, &[]).drop_axes(&[axis])
+    }
+
+    /// Sums a stretched gradient back to `shape`.
+    #[track_caller]
+    #[must_use]
+    pub fn sum_to(&self, shape: &[usize]) -> Self {
+        let own = self.shape();
+        let lead = own.len() - shape.len();
+        let axes: Vec<usize> =
+            (0..own.len()).filter(|&d| d < lead || (shape[d - lead] == 1 && own[d] != 1)).collect();
+        self.sum_keep(&axes).reshape(shape)
+    }
+
+    /// `log(sum(e^x))` along axes, which keep extent 1; shifted by the largest, so it does not overflow.
+    #[track_caller]
+    #[must_use]
+    pub fn logsumexp_keep(&self, axes: &[usize]) -> Self {
+        let top = self.amax_keep(axes).detach();
+        (self - &top).exp().sum_keep(axes).log() + top
+    }
+
+    /// `log(sum(e^x))` along `dim`, which goes.
+    #[track_caller]
+    #[must_use]
+    pub fn logsumexp(&self, dim: isize) -> Self {
+        let axis = self.axis("logsumexp", dim);
+        self.logsumexp_keep(&[axis]).drop_axes(&[axis])
+    }
+
+    /// `e^x / sum(e^x)` along `dim`.
+    #[track_caller]
+    #[must_use]
+    pub fn softmax(&self, dim: isize) -> Self {
+        let axis = self.axis("softmax", dim);
+        let e = (self - &self.amax_keep(&[axis]).detach()).exp();
+        &e / &e.sum_keep(&[axis])
+    }
+
+    /// `x - log(sum(e^x))` along `dim`.
+    #[track_caller]
+    #[must_use]
+    pub fn log_softmax(&self, dim: isize) -> Self {
+        let axis = self.axis("log_softmax", dim);
+        let shifted = self - &self.amax_keep(&[axis]).detach();
+        &shifted - &shifted.exp().sum_keep(&[axis]).log()
+    }
+}

@@ -1,0 +1,121 @@
+//! Straight-line code for one element: what fusion makes of chains and trees of element-wise operations.
+//!
+//! An [`Expr`] runs once for every coordinate of an iteration shape. It is data: `wgsl/` prints it as WGSL, `cpu/`
+//! runs it a chunk at a time, tests evaluate it in f64.
+
+use wgrad_graph::ops::{BinaryKind, CompareKind, UnaryKind};
+use wgrad_types::{DType, View};
+
+/// An instruction's number; its result is named by it.
+pub type Reg = usize;
+
+/// One instruction. Registers it reads are smaller than its own number.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Instr {
+    /// The core operation's result at this element (epilogues only, where element = linear output index).
+    Acc,
+    /// An operand's element through a view whose shape is the iteration shape; 0 outside the view's mask.
+    Load {
+        /// Index into `Step::operands`.
+        operand: usize,
+        /// How coordinates become elements.
+        view: View,
+    },
+    /// A constant of the instruction's dtype.
+    Const(f64),
+    /// A word of the scalars buffer (f32): learning rates and the like.
+    Scalar {
+        /// Word index.
+        word: usize,
+    },
+    /// The number the view maps the coordinates to, as i32 (`iota` through views); 0 outside the mask.
+    Index(View),
+    /// Uniform f32 in [0, 1): element `view(coordinates)` of a Philox stream. Seed and step are scalar words 0 and 1.
+    Random {
+        /// How coordinates become elements of the stream.
+        view: View,
+        /// The stream.
+        stream: u32,
+    },
+    /// The register where the coordinates are inside the mask, else 0 (padding of a computed value).
+    Masked {
+        /// The value inside.
+        value: Reg,
+        /// Half-open range an axis of the iteration shape.
+        mask: Vec<(usize, usize)>,
+    },
+    /// A function of one f32.
+    Unary(UnaryKind, Reg),
+    /// A function of two of a dtype.
+    Binary(BinaryKind, Reg, Reg),
+    /// A truth value; `Expr::dtypes` of the operands says what is compared.
+    Compare(CompareKind, Reg, Reg),
+    /// `c ? a : b`.
+    Select(Reg, Reg, Reg),
+    /// Another dtype.
+    Cast(Reg),
+}
+
+/// Instructions in order, each with its result's dtype, and the registers that are results.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Expr {
+    /// Code.
+    pub instrs: Vec<Instr>,
+    /// Dtype of each instruction's result.
+    pub dtypes: Vec<DType>,
+    /// Results, in the order of the step's outputs.
+    pub results: Vec<Reg>,
+}
+
+impl Expr {
+    /// The core's result, unchanged.
+    pub fn identity() -> Self {
+        Self { instrs: vec![Instr::Acc], dtypes: vec![DType::F32], results: vec![0] }
+    }
+
+    /// Whether the core's result is stored as it is.
+    pub fn is_identity(&self) -> bool {
+        self.instrs.len() == 1 && self.instrs[0] == Instr::Acc
+    }
+
+    /// Adds an instruction, or finds the same one.
+    pub fn push(&mut self, instr: Instr, dtype: DType) -> Reg {
+        let same = |r: &Reg| self.instrs[*r] == instr && self.dtypes[*r] == dtype;
+        if let Some(r) = (0..self.instrs.len()).find(same) {
+            return r;
+        }
+        self.instrs.push(instr);
+        self.dtypes.push(dtype);
+        self.instrs.len() - 1
+    }
+
+    /// Operands read, ascending, each once.
+    pub fn operands(&self) -> Vec<usize> {
+        let mut read: Vec<usize> = self
+            .instrs
+            .iter()
+            .filter_map(|i| match i {
+                Instr::Load { operand, .. } => Some(*operand),
+                _ => None,
+            })
+            .collect();
+        read.sort_unstable();
+        read.dedup();
+        read
+    }
+
+    /// Arithmetic instructions an element, a rough count of its FLOPs.
+    pub fn flops(&self) -> usize {
+        let counts = |i: &&Instr| {
+            matches!(
+                i,
+                Instr::Unary(..)
+                    | Instr::Binary(..)
+                    | Instr::Compare(..)
+                    | Instr::Select(..)
+                    | Instr::Random { .. }
+            )
+        };
+        self.instrs.iter().filter(counts).count()
+    }
+}

@@ -1,0 +1,94 @@
+//! What an adapter can do, as plain data the planner and the kernels choose by.
+
+use std::fmt;
+
+/// The kind of hardware behind a device. It decides kernels and the order in which `auto` chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AdapterClass {
+    /// A GPU with its own memory.
+    Discrete,
+    /// A GPU that shares the processor's memory.
+    Integrated,
+    /// A GPU of unknown kind (virtual machines, browsers).
+    OtherGpu,
+    /// A graphics API implemented on the processor (lavapipe, SwiftShader, WARP). Never called a GPU.
+    Software,
+    /// wgrad's own processor device.
+    Cpu,
+}
+
+impl fmt::Display for AdapterClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Discrete => "discrete GPU",
+            Self::Integrated => "integrated GPU",
+            Self::OtherGpu => "GPU",
+            Self::Software => "software adapter",
+            Self::Cpu => "CPU",
+        })
+    }
+}
+
+/// The limits a plan must keep within.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Storage buffers a kernel may bind.
+    pub storage_buffers: usize,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: usize,
+    /// Invocations in a workgroup.
+    pub workgroup_size: usize,
+    /// Bytes in one binding.
+    pub binding_bytes: usize,
+    /// Bytes in one buffer.
+    pub buffer_bytes: usize,
+    /// Alignment of a binding's offset, in bytes.
+    pub offset_alignment: usize,
+    /// Workgroups along one dimension of a dispatch.
+    pub groups: u32,
+}
+
+impl Limits {
+    /// What every WebGPU implementation offers by default.
+    pub const WEBGPU_BASELINE: Self = Self {
+        storage_buffers: 8,
+        workgroup_bytes: 16 << 10,
+        workgroup_size: 256,
+        binding_bytes: 128 << 20,
+        buffer_bytes: 256 << 20,
+        offset_alignment: 256,
+        groups: 65_535,
+    };
+}
+
+/// Capabilities of an adapter: class, limits and the optional features kernels may use.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Caps {
+    /// Kind of hardware.
+    pub class: AdapterClass,
+    /// Limits in force.
+    pub limits: Limits,
+    /// The subgroup size where subgroup operations are there and the size is fixed.
+    pub subgroup: Option<u32>,
+}
+
+impl Caps {
+    /// The lowest common denominator: a GPU with nothing but WebGPU's default limits, no subgroups.
+    pub fn webgpu_baseline() -> Self {
+        Self { class: AdapterClass::OtherGpu, limits: Limits::WEBGPU_BASELINE, subgroup: None }
+    }
+
+    /// The native CPU device: no limits worth the name.
+    pub fn cpu() -> Self {
+        let limits = Limits {
+            storage_buffers: usize::MAX,
+            workgroup_bytes: usize::MAX,
+            workgroup_size: usize::MAX,
+            binding_bytes: usize::MAX,
+            buffer_bytes: usize::MAX,
+            offset_alignment: 256,
+            groups: u32::MAX,
+        };
+        Self { class: AdapterClass::Cpu, limits, subgroup: None }
+    }
+}
