@@ -61,6 +61,9 @@ pub struct Graph {
     pub outputs: Vec<(String, Value)>,
     /// Changes to persistent tensors at the end of the step.
     pub updates: Vec<Update>,
+    /// Values the planner gives memory of their own whatever fusion would do: parameter gradients, so that the
+    /// optimizer's kernels are alike and can run as one.
+    pub kept: Vec<Value>,
     known: BTreeMap<String, Value>,
     scope: Rc<str>,
     streams: u32,

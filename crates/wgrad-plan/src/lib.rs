@@ -1,1 +1,20 @@
-//! Stub.
+//! From graph to plan: which kernels run, in which order, in which memory. Pure data; no device, no input or output.
+//!
+//! [`plan`] is a pure function of (graph, capabilities, parameter layout). The result says before the first step what
+//! every dispatch is, what it costs, and the peak memory; [`verify`] proves that no two live values overlap.
+
+mod cost;
+mod dump;
+mod emit;
+mod fuse;
+mod memory;
+mod merge;
+mod plan;
+mod verify;
+
+pub use cost::cost;
+pub use dump::{Summary, dump};
+pub use plan::{
+    Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanStep, Slot, SlotKind, StoredValue, plan,
+};
+pub use verify::verify;

@@ -111,7 +111,7 @@ impl OpDef for Conv2d {
         let shape = self.0.check("conv2d", &x[0].shape, &x[1].shape).expect("infer has checked the shapes");
         let mut y = Array::zeros(&shape);
         self.0.products(&x[0].shape, &x[1].shape, &shape, |xi, wi, yi| {
-            y.data[yi] += x[0].data[xi] * x[1].data[wi]
+            y.data[yi] += x[0].data[xi] * x[1].data[wi];
         });
         y
     }
@@ -196,7 +196,7 @@ impl OpDef for Conv2dWeightGrad {
         let mut dw = Array::zeros(&[x[1].shape[1], per_group, self.kernel[0], self.kernel[1]]);
         let shape = dw.shape.clone();
         self.spec.products(&x[0].shape, &shape, &x[1].shape, |xi, wi, yi| {
-            dw.data[wi] += x[0].data[xi] * x[1].data[yi]
+            dw.data[wi] += x[0].data[xi] * x[1].data[yi];
         });
         dw
     }

@@ -89,6 +89,11 @@ impl Builder {
         self.graph.borrow_mut().outputs.push((name.into(), value.value));
     }
 
+    /// Asks the planner to give a value memory of its own (see `Graph::kept`).
+    pub fn keep(&self, value: &Tensor) {
+        self.graph.borrow_mut().kept.push(value.value);
+    }
+
     /// At the end of a step each target takes its value; all of them read the old values.
     ///
     /// # Panics

@@ -1,0 +1,30 @@
+//! What a step costs by count. A kernel may do more (recomputation, padding); this is the work asked for.
+
+use wgrad_kernels::{Core, Cost, Step};
+use wgrad_types::{Type, numel};
+
+/// FLOPs (a multiply-add is two) and bytes (each operand and output once).
+pub fn cost(step: &Step) -> Cost {
+    let n = step.numel() as u64;
+    let shape = |i: usize| step.operands[i].shape.as_slice();
+    // Products a convolution makes: output elements times taps times channels of a group.
+    let conv = |out: usize, w: &[usize]| (out * numel(&w[1..])) as u64 * 2;
+    let core = match &step.core {
+        Core::Map => 0,
+        Core::Reduce { input_shape, prologue, .. } => (numel(input_shape) * (1 + prologue.flops())) as u64,
+        Core::ArgMax { .. } => step.operands[0].numel() as u64,
+        Core::MatMul { a, .. } => n * 2 * *a.shape.last().unwrap_or(&1) as u64,
+        Core::Conv2d(_) => conv(step.numel(), shape(1)),
+        Core::Conv2dInputGrad(_) => conv(step.operands[0].numel(), shape(1)),
+        Core::Conv2dWeightGrad(_) => conv(step.operands[1].numel(), &step.shape),
+        Core::MaxPool2d(w) | Core::AvgPool2d(w) => n * (w.kernel[0] * w.kernel[1]) as u64,
+        Core::MaxPool2dGrad(w) => step.operands[1].numel() as u64 * (w.kernel[0] * w.kernel[1]) as u64,
+        Core::AvgPool2dGrad(w) => step.operands[0].numel() as u64 * (w.kernel[0] * w.kernel[1]) as u64,
+        Core::Gather { .. } | Core::GatherGrad { .. } => n,
+    };
+    let read: usize = step.operands.iter().map(Type::bytes).sum();
+    Cost {
+        flops: core + n * step.epilogue.flops() as u64,
+        bytes: (read + step.numel() * 4 * step.outputs.len()) as u64,
+    }
+}

@@ -1,0 +1,74 @@
+//! A plan for people and for snapshot tests: one line a kernel, then the totals.
+
+use crate::plan::{Plan, SlotKind};
+use std::fmt::Write;
+use wgrad_graph::Role;
+
+/// A plan's totals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Dispatches a step makes.
+    pub dispatches: usize,
+    /// Floating-point operations a step makes.
+    pub flops: u64,
+    /// Bytes a step reads and writes if every operand is touched once.
+    pub bytes: u64,
+    /// Bytes of all buffers.
+    pub peak_bytes: usize,
+    /// Of these, weights and buffers.
+    pub weight_bytes: usize,
+    /// Optimizer state.
+    pub state_bytes: usize,
+    /// Gradients.
+    pub gradient_bytes: usize,
+    /// Activations and scratch.
+    pub activation_bytes: usize,
+}
+
+impl Summary {
+    /// Totals of a plan.
+    pub fn of(plan: &Plan) -> Self {
+        let held = |f: fn(SlotKind) -> bool| plan.slots.iter().filter(|s| f(s.kind)).map(|s| s.bytes).sum();
+        Self {
+            dispatches: plan.dispatches(),
+            flops: plan.steps.iter().map(|s| s.cost.flops).sum(),
+            bytes: plan.steps.iter().map(|s| s.cost.bytes).sum(),
+            peak_bytes: plan.peak_bytes(),
+            weight_bytes: held(|k| matches!(k, SlotKind::Param(Role::Weight | Role::Buffer))),
+            state_bytes: held(|k| k == SlotKind::Param(Role::State)),
+            gradient_bytes: held(|k| k == SlotKind::Gradient),
+            activation_bytes: held(|k| k == SlotKind::Activation),
+        }
+    }
+}
+
+/// One line a kernel: number, name, layer, output shape, buffers, work.
+pub fn dump(plan: &Plan) -> String {
+    let mut text = String::new();
+    for (i, s) in plan.steps.iter().enumerate() {
+        let slots = |places: &[crate::Place]| {
+            let names: Vec<String> =
+                places
+                    .iter()
+                    .map(|p| {
+                        if p.offset == 0 {
+                            format!("s{}", p.slot)
+                        } else {
+                            format!("s{}+{}", p.slot, p.offset)
+                        }
+                    })
+                    .collect();
+            names.join(" ")
+        };
+        let _ = writeln!(
+            text,
+            "{i:4}  {:<44} {:<18} {} -> {}  {} flop",
+            s.label(),
+            format!("{:?}", s.step.shape),
+            slots(&s.operands),
+            slots(&s.outputs),
+            s.cost.flops
+        );
+    }
+    text
+}

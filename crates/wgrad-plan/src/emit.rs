@@ -1,0 +1,372 @@
+//! From nodes to one kernel's step: fused expressions with views, and the heavy operation at its heart.
+
+use crate::fuse::{Class, Fusion, class};
+use std::collections::BTreeMap;
+use wgrad_graph::ops::{Leaf, Op};
+use wgrad_graph::{Graph, Value};
+use wgrad_kernels::{Core, Expr, FIRST_SCALAR_WORD, Instr, Reg, Step};
+use wgrad_types::{DType, Type, View, strides_of};
+
+/// A step and the values in memory it reads, in the order of its operands.
+#[derive(Clone, Debug)]
+pub(crate) struct Emitted {
+    pub step: Step,
+    pub operands: Vec<Value>,
+}
+
+/// Why a value cannot be read through views: this node must be stored first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Force(pub Value);
+
+/// A movement still to be applied, from the iteration's side inwards.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Move {
+    Node(Value),
+    Reshape(Vec<usize>),
+}
+
+/// What emission needs to know.
+pub(crate) struct Context<'a> {
+    pub graph: &'a Graph,
+    pub fusion: &'a Fusion,
+    /// Names of scalars; a scalar's word is its position after the fixed words.
+    pub scalars: &'a [String],
+    /// Storage buffers a kernel may bind.
+    pub max_buffers: usize,
+}
+
+struct Writer<'a> {
+    cx: &'a Context<'a>,
+    operands: Vec<Value>,
+    absorbed: Option<Value>,
+    /// The node being written: read through even though it is stored (it is what the kernel computes).
+    root: Option<Value>,
+    known: BTreeMap<(Value, Vec<Move>), Reg>,
+}
+
+impl Context<'_> {
+    fn ty(&self, v: Value) -> &Type {
+        self.graph.ty(v)
+    }
+
+    /// The kernel that computes a stored node.
+    pub(crate) fn node(&self, v: Value) -> Result<Emitted, Force> {
+        if class(&self.graph.node(v).op) == Class::Heavy {
+            return self.heavy(v);
+        }
+        if let Some(h) = self.absorbable(v)
+            && let Some(done) = self.with_epilogue(v, h)?
+        {
+            return Ok(done);
+        }
+        self.map(&[(v, Some(v))])
+    }
+
+    /// An element-wise kernel with one result a pair: the value, and the root to read through where it is the kernel's own.
+    pub(crate) fn map(&self, values: &[(Value, Option<Value>)]) -> Result<Emitted, Force> {
+        let shape = self.iteration_shape(values[0].0);
+        let mut writer =
+            Writer { cx: self, operands: Vec::new(), absorbed: None, root: None, known: BTreeMap::new() };
+        let mut expr = Expr::default();
+        for (v, root) in values {
+            writer.root = *root;
+            let start = if self.ty(*v).shape == shape { vec![] } else { vec![Move::Reshape(shape.clone())] };
+            let reg = writer.value(&mut expr, *v, &start)?;
+            expr.results.push(reg);
+        }
+        let outputs: Vec<DType> = values.iter().map(|(v, _)| self.ty(*v).dtype).collect();
+        Ok(self.finish(Core::Map, writer.operands, &shape, expr, outputs))
+    }
+
+    /// A stored reshape runs over its operand's shape: the order of elements is the same and views stay affine.
+    fn iteration_shape(&self, v: Value) -> Vec<usize> {
+        let node = self.graph.node(v);
+        match node.op {
+            Op::Reshape(_) => self.iteration_shape(node.inputs[0]),
+            _ => node.ty.shape.clone(),
+        }
+    }
+
+    fn finish(
+        &self,
+        core: Core,
+        operands: Vec<Value>,
+        shape: &[usize],
+        epilogue: Expr,
+        outputs: Vec<DType>,
+    ) -> Emitted {
+        let types = operands.iter().map(|&v| self.ty(v).clone()).collect();
+        let in_place = vec![None; outputs.len()];
+        let step = Step { core, operands: types, shape: shape.to_vec(), epilogue, outputs, in_place };
+        Emitted { step, operands }
+    }
+
+    /// The heavy result that `root` alone reads, element for element: `root` can be its epilogue.
+    fn absorbable(&self, root: Value) -> Option<Value> {
+        let mut best: Option<Value> = None;
+        let mut todo = vec![root];
+        while let Some(v) = todo.pop() {
+            for &x in &self.graph.node(v).inputs {
+                let single = self.fusion.uses[x.index()] == 1 && !self.fusion.pinned.contains(&x);
+                match class(&self.graph.node(x).op) {
+                    Class::Heavy => {
+                        let fits = !matches!(self.graph.node(x).op, Op::ArgMax(_));
+                        if single && fits && self.ty(x).numel() == self.ty(root).numel() {
+                            best = best.max(Some(x));
+                        }
+                    }
+                    Class::Elementwise if !self.fusion.stored[x.index()] => todo.push(x),
+                    Class::Movement if !self.fusion.stored[x.index()] && single => todo.push(x),
+                    _ => {}
+                }
+            }
+        }
+        best
+    }
+
+    /// `root` as the epilogue of `h`; `None` where views or the number of buffers stand against it.
+    fn with_epilogue(&self, root: Value, h: Value) -> Result<Option<Emitted>, Force> {
+        let core = self.heavy(h)?;
+        let mut writer = Writer {
+            cx: self,
+            operands: core.operands,
+            absorbed: Some(h),
+            root: Some(root),
+            known: BTreeMap::new(),
+        };
+        let shape = core.step.shape.clone();
+        let start = if self.ty(root).shape == shape { vec![] } else { vec![Move::Reshape(shape.clone())] };
+        let mut expr = Expr::default();
+        let Ok(reg) = writer.value(&mut expr, root, &start) else { return Ok(None) };
+        expr.results.push(reg);
+        let acc = expr.instrs.contains(&Instr::Acc);
+        let reads_h = writer.operands.contains(&h);
+        // The output, the scalars, and one scratch buffer (split kernels) are bound too.
+        if !acc || reads_h || writer.operands.len() + 3 > self.max_buffers {
+            return Ok(None);
+        }
+        Ok(Some(self.finish(core.step.core, writer.operands, &shape, expr, vec![self.ty(root).dtype])))
+    }
+
+    /// A heavy node alone.
+    fn heavy(&self, v: Value) -> Result<Emitted, Force> {
+        let node = self.graph.node(v);
+        let x = &node.inputs;
+        let mut operands = Vec::new();
+        let mut plain = |v: &Value| -> Result<(), Force> {
+            operands.push(self.contiguous(*v)?);
+            Ok(())
+        };
+        let core = match &node.op {
+            Op::Reduce(reduce) => return self.reduction(v, reduce.kind, &reduce.axes),
+            Op::MatMul(_) => {
+                let batch = &node.ty.shape[..node.ty.shape.len() - 2];
+                let ((a, av), (b, bv)) = (self.strided(x[0])?, self.strided(x[1])?);
+                let stretch = |view: View| {
+                    let tail = view.shape[view.shape.len() - 2..].to_vec();
+                    view.broadcast(&[batch, &tail].concat())
+                };
+                operands = vec![a, b];
+                Core::MatMul { a: stretch(av), b: stretch(bv) }
+            }
+            Op::Gather(gather) => {
+                let table = self.contiguous(x[0])?;
+                let (index, view) = self.strided(x[1])?;
+                operands = vec![table, index];
+                Core::Gather { axis: gather.axis, index: view }
+            }
+            Op::GatherGrad(gather) => {
+                let ((dy, dv), (index, iv)) = (self.strided(x[0])?, self.strided(x[1])?);
+                operands = vec![dy, index];
+                Core::GatherGrad { axis: gather.axis, dy: dv, index: iv }
+            }
+            op => {
+                x.iter().try_for_each(&mut plain)?;
+                match op {
+                    Op::ArgMax(argmax) => Core::ArgMax { axis: argmax.axis },
+                    Op::Conv2d(conv) => Core::Conv2d(conv.0),
+                    Op::Conv2dInputGrad(conv) => Core::Conv2dInputGrad(conv.spec),
+                    Op::Conv2dWeightGrad(conv) => Core::Conv2dWeightGrad(conv.spec),
+                    Op::MaxPool2d(pool) => Core::MaxPool2d(pool.0),
+                    Op::MaxPool2dGrad(pool) => Core::MaxPool2dGrad(pool.0),
+                    Op::AvgPool2d(pool) => Core::AvgPool2d(pool.0),
+                    Op::AvgPool2dGrad(pool) => Core::AvgPool2dGrad(pool.window),
+                    op => unreachable!("{} is not a heavy operation", op.variant()),
+                }
+            }
+        };
+        let mut epilogue = Expr::default();
+        let reg = epilogue.push(Instr::Acc, node.ty.dtype);
+        epilogue.results.push(reg);
+        Ok(self.finish(core, operands, &node.ty.shape, epilogue, vec![node.ty.dtype]))
+    }
+
+    fn reduction(
+        &self,
+        v: Value,
+        kind: wgrad_graph::ops::ReduceKind,
+        axes: &[usize],
+    ) -> Result<Emitted, Force> {
+        let node = self.graph.node(v);
+        let x = node.inputs[0];
+        let input_shape = self.ty(x).shape.clone();
+        let mut writer =
+            Writer { cx: self, operands: Vec::new(), absorbed: None, root: None, known: BTreeMap::new() };
+        let mut prologue = Expr::default();
+        let reg = writer.value(&mut prologue, x, &[])?;
+        prologue.results.push(reg);
+        let core = Core::Reduce { kind, axes: axes.to_vec(), input_shape, prologue };
+        Ok(self.finish(core, writer.operands, &node.ty.shape, Expr::identity(), vec![node.ty.dtype]))
+    }
+
+    /// The stored value behind movements and the view that reads it; needs a view without padding.
+    fn strided(&self, v: Value) -> Result<(Value, View), Force> {
+        let (mut at, mut moves) = (v, Vec::new());
+        while !self.fusion.stored[at.index()] && class(&self.graph.node(at).op) == Class::Movement {
+            moves.push(Move::Node(at));
+            at = self.graph.node(at).inputs[0];
+        }
+        if !self.fusion.stored[at.index()] {
+            return Err(Force(at));
+        }
+        let view = self.view(View::contiguous(&self.ty(at).shape), &moves)?;
+        if view.mask.is_some() {
+            return Err(Force(v));
+        }
+        Ok((at, view))
+    }
+
+    /// The stored value that holds `v`'s elements in order.
+    fn contiguous(&self, v: Value) -> Result<Value, Force> {
+        let (at, view) = self.strided(v)?;
+        let whole = view.is_contiguous() && self.ty(at).numel() == self.ty(v).numel();
+        if whole { Ok(at) } else { Err(Force(v)) }
+    }
+
+    /// Applies movements, innermost (last) first.
+    fn view(&self, mut view: View, moves: &[Move]) -> Result<View, Force> {
+        for m in moves.iter().rev() {
+            view = match m {
+                Move::Reshape(shape) => view.reshape(shape).ok_or(Force(Value(u32::MAX)))?,
+                Move::Node(v) => {
+                    let node = self.graph.node(*v);
+                    match &node.op {
+                        Op::Reshape(r) => view.reshape(&r.0).ok_or(Force(node.inputs[0]))?,
+                        Op::Permute(p) => view.permute(&p.0),
+                        Op::Broadcast(b) => view.broadcast(&b.0),
+                        Op::Slice(s) => view.slice(&s.0.iter().map(|r| (r.0, 1, r.1)).collect::<Vec<_>>()),
+                        Op::Pad(p) => view.pad(&p.0),
+                        _ => view,
+                    }
+                }
+            };
+        }
+        Ok(view)
+    }
+}
+
+impl Writer<'_> {
+    /// The register that holds `v` as seen through `moves`.
+    fn value(&mut self, expr: &mut Expr, v: Value, moves: &[Move]) -> Result<Reg, Force> {
+        let key = (v, moves.to_vec());
+        if let Some(&reg) = self.known.get(&key) {
+            return Ok(reg);
+        }
+        let reg = self.fresh(expr, v, moves)?;
+        self.known.insert(key, reg);
+        Ok(reg)
+    }
+
+    fn fresh(&mut self, expr: &mut Expr, v: Value, moves: &[Move]) -> Result<Reg, Force> {
+        let graph = self.cx.graph;
+        let node = graph.node(v);
+        let dtype = node.ty.dtype;
+        if self.absorbed == Some(v) {
+            let view = self.cx.view(View::contiguous(&node.ty.shape), moves)?;
+            if !view.is_contiguous() {
+                return Err(Force(v));
+            }
+            return Ok(expr.push(Instr::Acc, dtype));
+        }
+        if self.cx.fusion.stored[v.index()] && self.root != Some(v) {
+            let view = self.cx.view(View::contiguous(&node.ty.shape), moves)?;
+            let operand = self.operands.iter().position(|&o| o == v).unwrap_or_else(|| {
+                self.operands.push(v);
+                self.operands.len() - 1
+            });
+            return Ok(expr.push(Instr::Load { operand, view }, dtype));
+        }
+        match &node.op {
+            Op::Leaf(leaf) => {
+                let instr = self.leaf(leaf, &node.ty, moves)?;
+                Ok(expr.push(instr, dtype))
+            }
+            op if class(op) == Class::Movement => self.moved(expr, v, moves),
+            op => {
+                let x: Vec<Reg> =
+                    node.inputs.iter().map(|&x| self.value(expr, x, moves)).collect::<Result<_, _>>()?;
+                let instr = match op {
+                    Op::Unary(u) => Instr::Unary(u.0, x[0]),
+                    Op::Binary(b) => Instr::Binary(b.0, x[0], x[1]),
+                    Op::Compare(c) => Instr::Compare(c.0, x[0], x[1]),
+                    Op::Select(_) => Instr::Select(x[0], x[1], x[2]),
+                    Op::Cast(_) => Instr::Cast(x[0]),
+                    op => unreachable!("{} is not element-wise", op.variant()),
+                };
+                Ok(expr.push(instr, dtype))
+            }
+        }
+    }
+
+    fn leaf(&self, leaf: &Leaf, ty: &Type, moves: &[Move]) -> Result<Instr, Force> {
+        Ok(match leaf {
+            Leaf::Const { value, .. } => Instr::Const(*value),
+            Leaf::Scalar { name } => {
+                let at = self
+                    .cx
+                    .scalars
+                    .iter()
+                    .position(|s| s == name)
+                    .expect("every scalar of the graph is listed");
+                Instr::Scalar { word: FIRST_SCALAR_WORD + at }
+            }
+            Leaf::Iota { shape, axis } => {
+                let mut view = View::contiguous(shape);
+                for (d, stride) in view.strides.iter_mut().enumerate() {
+                    *stride = isize::from(d == *axis);
+                }
+                Instr::Index(self.cx.view(view, moves)?)
+            }
+            Leaf::Random { stream, .. } => {
+                Instr::Random { view: self.cx.view(View::contiguous(&ty.shape), moves)?, stream: *stream }
+            }
+            _ => unreachable!("inputs, parameters and literals are stored"),
+        })
+    }
+
+    fn moved(&mut self, expr: &mut Expr, v: Value, moves: &[Move]) -> Result<Reg, Force> {
+        let node = self.cx.graph.node(v);
+        let x = node.inputs[0];
+        let mut inner = moves.to_vec();
+        // A reshape that is undone at once says nothing.
+        let undone = matches!(node.op, Op::Reshape(_))
+            && matches!(inner.last(), Some(Move::Reshape(shape)) if *shape == self.cx.ty(x).shape);
+        if undone {
+            inner.pop();
+        } else {
+            inner.push(Move::Node(v));
+        }
+        let reg = self.value(expr, x, &inner)?;
+        let padded_value = matches!(node.op, Op::Pad(_)) && !matches!(expr.instrs[reg], Instr::Load { .. });
+        if padded_value {
+            let probe = View {
+                strides: strides_of(&self.cx.ty(x).shape).iter().map(|&s| s as isize).collect(),
+                ..View::contiguous(&self.cx.ty(x).shape)
+            };
+            if let Some(mask) = self.cx.view(probe, &inner)?.mask {
+                return Ok(expr.push(Instr::Masked { value: reg, mask }, node.ty.dtype));
+            }
+        }
+        Ok(reg)
+    }
+}

@@ -1,0 +1,309 @@
+//! Memory: lifetimes, slots by best fit, elementwise results in place of operands that die.
+
+use crate::cost::cost;
+use crate::merge::Pages;
+use crate::plan::{
+    Buffer, Draft, Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanStep, Slot, SlotKind,
+    StoredValue,
+};
+use wgrad_graph::Graph;
+use wgrad_graph::ops::{Leaf, Op, OpDef};
+use wgrad_kernels::{Candidate, Core, Instr};
+use wgrad_types::{AdapterClass, Caps, HostTensor};
+
+/// Everything decided before memory.
+pub(crate) struct Drafts {
+    pub buffers: Vec<Buffer>,
+    pub drafts: Vec<Draft>,
+    pub outputs: Vec<(String, usize)>,
+    pub pages: Pages,
+    pub scalars: Vec<String>,
+}
+
+/// Buffers take at least a word, and whole vec4s, so that no binding is empty or ragged.
+fn footprint(bytes: usize) -> usize {
+    bytes.max(4).next_multiple_of(16)
+}
+
+struct Placer<'a> {
+    slots: Vec<Slot>,
+    free: Vec<usize>,
+    places: Vec<Option<Place>>,
+    pages: &'a Pages,
+    page_slots: Vec<Option<usize>>,
+}
+
+impl Placer<'_> {
+    fn slot(&mut self, bytes: usize, kind: SlotKind) -> usize {
+        self.slots.push(Slot { bytes: footprint(bytes), kind });
+        self.slots.len() - 1
+    }
+
+    /// The range of a buffer that lies in a page, or of the page itself.
+    fn paged(&mut self, b: usize, bytes: usize) -> Option<Place> {
+        let (page, offset) = match self.pages.members[b] {
+            Some(m) => (m.page, m.offset),
+            None => (self.pages.whole.iter().position(|&w| w == b)?, 0),
+        };
+        if self.page_slots[page].is_none() {
+            let (size, kind) = self.pages.pages[page];
+            self.page_slots[page] = Some(self.slot(size, kind));
+        }
+        Some(Place { slot: self.page_slots[page]?, offset, bytes })
+    }
+
+    fn own(&mut self, bytes: usize, kind: SlotKind) -> Place {
+        Place { slot: self.slot(bytes, kind), offset: 0, bytes }
+    }
+
+    /// A free activation slot: the smallest that fits, else the largest grown, else a new one.
+    fn activation(&mut self, bytes: usize) -> Place {
+        let size = footprint(bytes);
+        let fits = self
+            .free
+            .iter()
+            .copied()
+            .filter(|&s| self.slots[s].bytes >= size)
+            .min_by_key(|&s| (self.slots[s].bytes, s));
+        // A slot far too large is left for values that need it.
+        let chosen = fits.filter(|&s| self.slots[s].bytes <= size.saturating_mul(8)).or_else(|| {
+            let largest = self.free.iter().copied().max_by_key(|&s| (self.slots[s].bytes, s))?;
+            (self.slots[largest].bytes < size && self.slots[largest].bytes * 2 >= size).then_some(largest)
+        });
+        match chosen {
+            Some(s) => {
+                self.free.retain(|&f| f != s);
+                self.slots[s].bytes = self.slots[s].bytes.max(size);
+                Place { slot: s, offset: 0, bytes }
+            }
+            None => self.own(bytes, SlotKind::Activation),
+        }
+    }
+}
+
+/// Chooses kernels and places every buffer.
+pub(crate) fn place(
+    graph: &Graph,
+    caps: &Caps,
+    layout: Option<&ParamLayout>,
+    d: Drafts,
+) -> Result<Plan, PlanError> {
+    let Drafts { buffers, mut drafts, outputs, pages, scalars } = d;
+    let n = drafts.len();
+    let mut last = vec![None; buffers.len()];
+    for (i, d) in drafts.iter().enumerate() {
+        for &b in &d.operands {
+            last[b] = Some(i);
+        }
+    }
+    let mut placer = Placer {
+        slots: layout.map(|l| l.slots.clone()).unwrap_or_default(),
+        free: Vec::new(),
+        places: vec![None; buffers.len()],
+        page_slots: vec![None; pages.pages.len()],
+        pages: &pages,
+    };
+    let layout = params(&buffers, &mut placer, layout)?;
+    let mut inputs = Vec::new();
+    let mut literals = Vec::new();
+    for (b, buffer) in buffers.iter().enumerate() {
+        let bytes = buffer.ty.bytes();
+        match buffer.kind {
+            SlotKind::Input => {
+                let place = placer.own(bytes, SlotKind::Input);
+                placer.places[b] = Some(place);
+                inputs.push(Named { name: buffer.name.clone(), ty: buffer.ty.clone(), place });
+            }
+            SlotKind::Literal => {
+                let place = placer.own(bytes, SlotKind::Literal);
+                placer.places[b] = Some(place);
+                let node = graph.node(buffer.leaf.expect("literals are leaves"));
+                literals.push((place, literal(node)));
+            }
+            _ => {}
+        }
+    }
+    let mut values: Vec<StoredValue> = Vec::new();
+    let mut value_of = vec![None; buffers.len()];
+    let mut steps = Vec::with_capacity(n);
+    for (i, draft) in drafts.iter_mut().enumerate() {
+        take_over(draft, &buffers, &last, i);
+        let draft = &*draft;
+        let mut given_away = Vec::new();
+        for (o, &b) in draft.outputs.iter().enumerate() {
+            if placer.places[b].is_some() {
+                continue;
+            }
+            let bytes = buffers[b].ty.bytes();
+            let over = draft.step.in_place[o].map(|j| draft.operands[j]);
+            let place = match (placer.paged(b, bytes), over) {
+                (Some(place), _) => place,
+                (None, Some(from)) => {
+                    given_away.push(from);
+                    let place = placer.places[from].expect("an operand is placed before its reader");
+                    Place { bytes, ..place }
+                }
+                (None, None) if buffers[b].kind == SlotKind::Activation => placer.activation(bytes),
+                (None, None) => placer.own(bytes, buffers[b].kind),
+            };
+            placer.places[b] = Some(place);
+            let end = if buffers[b].kind == SlotKind::Output { n } else { last[b].unwrap_or(i) };
+            value_of[b] = Some(values.len());
+            let takes_over = over.and_then(|from| value_of[from]);
+            values.push(StoredValue { place, first: i, last: end, takes_over });
+        }
+        let candidate = choose(draft, caps)?;
+        let scratch_bytes = scratch(draft, caps, &candidate);
+        let scratch: Vec<Place> = scratch_bytes.iter().map(|&b| placer.activation(b)).collect();
+        values.extend(scratch.iter().map(|&place| StoredValue {
+            place,
+            first: i,
+            last: i,
+            takes_over: None,
+        }));
+        let at = |placer: &mut Placer<'_>, b: usize| {
+            placer.places[b]
+                .or_else(|| placer.paged(b, buffers[b].ty.bytes()))
+                .expect("every buffer read is placed")
+        };
+        let operands: Vec<Place> = draft.operands.iter().map(|&b| at(&mut placer, b)).collect();
+        let results: Vec<Place> = draft.outputs.iter().map(|&b| at(&mut placer, b)).collect();
+        check_bindings(draft, caps, operands.iter().chain(&results).chain(&scratch))?;
+        // Free what dies here: operands not taken over, results nobody reads, scratch.
+        let mut dead: Vec<usize> = scratch.iter().map(|p| p.slot).collect();
+        for &b in draft.operands.iter().chain(&draft.outputs) {
+            let over = last[b].is_none_or(|l| l <= i);
+            if buffers[b].kind == SlotKind::Activation && over && !given_away.contains(&b) {
+                dead.push(placer.places[b].expect("placed above").slot);
+            }
+        }
+        for s in dead {
+            if !placer.free.contains(&s) && placer.slots[s].kind == SlotKind::Activation {
+                placer.free.push(s);
+            }
+        }
+        steps.push(PlanStep {
+            cost: cost(&draft.step),
+            step: draft.step.clone(),
+            scope: draft.scope.clone(),
+            operands,
+            outputs: results,
+            scratch,
+            candidate,
+        });
+    }
+    let outputs = outputs
+        .into_iter()
+        .map(|(name, b)| {
+            let place = placer.places[b].expect("results are computed");
+            Named { name, ty: buffers[b].ty.clone(), place }
+        })
+        .collect();
+    Ok(Plan { slots: placer.slots, steps, inputs, outputs, layout, literals, scalars, values })
+}
+
+/// Places persistent tensors: by the layout given, or anew (pages first come from merged updates).
+fn params(
+    buffers: &[Buffer],
+    placer: &mut Placer<'_>,
+    given: Option<&ParamLayout>,
+) -> Result<ParamLayout, PlanError> {
+    let mut params = Vec::new();
+    for (b, buffer) in buffers.iter().enumerate() {
+        let (SlotKind::Param(role), Some(_)) = (buffer.kind, buffer.leaf) else { continue };
+        let place = match given {
+            Some(layout) => {
+                let missing = || PlanError::Layout { name: buffer.name.clone() };
+                let same = |p: &&ParamPlace| p.role == role && p.name == buffer.name && p.ty == buffer.ty;
+                let place = layout.params.iter().find(same).ok_or_else(missing)?.place;
+                if let Some(m) = placer.pages.members[b] {
+                    let slot = *placer.page_slots[m.page].get_or_insert(place.slot);
+                    if (place.slot, place.offset) != (slot, m.offset) {
+                        return Err(missing());
+                    }
+                }
+                place
+            }
+            None => match placer.paged(b, buffer.ty.bytes()) {
+                Some(place) => place,
+                None => placer.own(buffer.ty.bytes(), buffer.kind),
+            },
+        };
+        placer.places[b] = Some(place);
+        params.push(ParamPlace { name: buffer.name.clone(), role, ty: buffer.ty.clone(), place });
+    }
+    match given {
+        Some(layout) => Ok(layout.clone()),
+        None => Ok(ParamLayout { slots: placer.slots.clone(), params }),
+    }
+}
+
+fn literal(node: &wgrad_graph::Node) -> HostTensor {
+    match &node.op {
+        Op::Leaf(leaf @ Leaf::Literal { .. }) => leaf.reference(&[]).to_host(node.ty.dtype),
+        op => unreachable!("{} is no literal", op.variant()),
+    }
+}
+
+/// Lets an element-wise kernel write over an operand that it alone still reads, element by element.
+fn take_over(draft: &mut Draft, buffers: &[Buffer], last: &[Option<usize>], i: usize) {
+    if draft.step.core != Core::Map || draft.outputs.len() != 1 || draft.step.in_place[0].is_some() {
+        return;
+    }
+    let out = draft.outputs[0];
+    if buffers[out].kind != SlotKind::Activation {
+        return;
+    }
+    let fits = |j: usize| {
+        let b = draft.operands[j];
+        let only_in_order = draft.step.epilogue.instrs.iter().all(|instr| match instr {
+            Instr::Load { operand, view } if *operand == j => view.is_contiguous(),
+            _ => true,
+        });
+        buffers[b].kind == SlotKind::Activation
+            && last[b] == Some(i)
+            && buffers[b].ty.numel() == draft.step.numel()
+            && only_in_order
+    };
+    draft.step.in_place[0] = (0..draft.operands.len()).find(|&j| fits(j));
+}
+
+fn choose(draft: &Draft, caps: &Caps) -> Result<Candidate, PlanError> {
+    if caps.class == AdapterClass::Cpu {
+        return Ok(Candidate { name: String::new(), launches: Vec::new(), scratch: Vec::new() });
+    }
+    let step = format!("{} in {}", draft.step.name(), draft.scope);
+    let found = wgrad_kernels::candidates(&draft.step, caps)
+        .map_err(|e| PlanError::Unsupported { step: step.clone(), why: e.0 })?;
+    let why = "no kernel form".to_string();
+    found.into_iter().next().ok_or(PlanError::Unsupported { step, why })
+}
+
+fn scratch(draft: &Draft, caps: &Caps, candidate: &Candidate) -> Vec<usize> {
+    if caps.class != AdapterClass::Cpu {
+        return candidate.scratch.clone();
+    }
+    match wgrad_kernels::cpu::scratch_words(&draft.step) {
+        0 => Vec::new(),
+        words => vec![words * 4],
+    }
+}
+
+fn check_bindings<'p>(
+    draft: &Draft,
+    caps: &Caps,
+    places: impl Iterator<Item = &'p Place>,
+) -> Result<(), PlanError> {
+    let limit = caps.limits.binding_bytes;
+    for place in places {
+        if place.bytes > limit {
+            let what = format!(
+                "a tensor of {} in {}",
+                draft.step.name(),
+                if draft.scope.is_empty() { "the loss" } else { &draft.scope }
+            );
+            return Err(PlanError::TooLarge { what, bytes: place.bytes, limit });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! One kernel for all parameters: optimizer updates that do the same to differently sized tensors run once over flat
+//! pages. Each operand position (weights, gradients, each state) gets pages of its own, with equal offsets.
+
+use crate::plan::{Buffer, Draft, SlotKind};
+use wgrad_graph::Role;
+use wgrad_kernels::{Core, Expr, Instr};
+use wgrad_types::{AdapterClass, Caps, Type, View};
+
+/// A buffer that is a range of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub page: usize,
+    pub offset: usize,
+}
+
+/// Pages and which buffers lie in them.
+#[derive(Default)]
+pub(crate) struct Pages {
+    /// Size in bytes and what they hold.
+    pub pages: Vec<(usize, SlotKind)>,
+    /// Per buffer its range, where it has one.
+    pub members: Vec<Option<Member>>,
+    /// Per page the buffer that stands for the whole of it.
+    pub whole: Vec<usize>,
+}
+
+/// The code of an update with its shape taken out, or `None` where it reads anything but whole tensors in order.
+fn signature(draft: &Draft) -> Option<Expr> {
+    let mut expr = draft.step.epilogue.clone();
+    if draft.step.core != Core::Map || draft.step.outputs.is_empty() || draft.scope != "optimizer" {
+        return None;
+    }
+    for instr in &mut expr.instrs {
+        match instr {
+            Instr::Load { view, .. } if view.is_contiguous() => *view = View::contiguous(&[]),
+            Instr::Load { .. } | Instr::Index(_) | Instr::Random { .. } | Instr::Masked { .. } => {
+                return None;
+            }
+            _ => {}
+        }
+    }
+    Some(expr)
+}
+
+/// Merges update kernels of one signature.
+pub(crate) fn updates(buffers: &mut Vec<Buffer>, drafts: &mut Vec<Draft>, caps: &Caps) -> Pages {
+    let mut pages = Pages { members: vec![None; buffers.len()], ..Pages::default() };
+    let mut readers = vec![0usize; buffers.len()];
+    for d in drafts.iter() {
+        d.operands.iter().for_each(|&b| readers[b] += 1);
+    }
+    let mut taken = vec![0usize; buffers.len()];
+    for d in drafts.iter().filter(|d| signature(d).is_some()) {
+        d.operands.iter().for_each(|&b| taken[b] += 1);
+    }
+    // Every operand is this kernel's alone: a weight or state it overwrites, or a gradient only it reads.
+    let own = |d: &Draft| {
+        d.operands.iter().all(|&b| match buffers[b].kind {
+            SlotKind::Param(Role::Weight | Role::State) => d.outputs.contains(&b) && taken[b] == 1,
+            SlotKind::Gradient => readers[b] == 1,
+            _ => false,
+        }) && d.outputs.iter().all(|o| d.operands.contains(o) || taken[*o] == 0)
+    };
+    let mut classes: Vec<(Expr, Vec<Option<usize>>, Vec<usize>)> = Vec::new();
+    for (i, d) in drafts.iter().enumerate() {
+        let Some(code) = signature(d).filter(|_| own(d)) else { continue };
+        match classes.iter_mut().find(|c| c.0 == code && c.1 == d.step.in_place) {
+            Some(class) => class.2.push(i),
+            None => classes.push((code, d.step.in_place.clone(), vec![i])),
+        }
+    }
+    let mut gone = vec![false; drafts.len()];
+    let mut merged = Vec::new();
+    for (_, _, members) in classes.iter().filter(|c| c.2.len() > 1) {
+        for chunk in chunks(drafts, members, page_limit(caps), caps.limits.offset_alignment) {
+            merged.push(merge(buffers, drafts, &mut pages, &chunk, caps.limits.offset_alignment));
+            chunk.iter().for_each(|&i| gone[i] = true);
+        }
+    }
+    let mut index = 0;
+    drafts.retain(|_| {
+        index += 1;
+        !gone[index - 1]
+    });
+    drafts.extend(merged);
+    pages.members.resize(buffers.len(), None);
+    pages
+}
+
+/// A page must be bindable; half of that keeps allocators happy.
+fn page_limit(caps: &Caps) -> usize {
+    match caps.class {
+        AdapterClass::Cpu => 1 << 30,
+        _ => caps.limits.binding_bytes.min(1 << 30),
+    }
+}
+
+fn aligned(bytes: usize, alignment: usize) -> usize {
+    bytes.next_multiple_of(alignment)
+}
+
+/// Consecutive members whose sizes fit one page; a tensor too large for any page stays alone.
+fn chunks(drafts: &[Draft], members: &[usize], limit: usize, alignment: usize) -> Vec<Vec<usize>> {
+    let mut chunks: Vec<Vec<usize>> = Vec::new();
+    let mut room = 0;
+    for &i in members {
+        let bytes = aligned(drafts[i].step.numel() * 4, alignment);
+        if bytes > room || chunks.is_empty() {
+            chunks.push(Vec::new());
+            room = limit;
+        }
+        room = room.saturating_sub(bytes);
+        chunks.last_mut().expect("a chunk was just pushed").push(i);
+    }
+    chunks.retain(|c| c.len() > 1);
+    chunks
+}
+
+fn merge(
+    buffers: &mut Vec<Buffer>,
+    drafts: &[Draft],
+    pages: &mut Pages,
+    members: &[usize],
+    alignment: usize,
+) -> Draft {
+    let first = &drafts[members[0]];
+    let mut offsets = Vec::new();
+    let mut bytes = 0;
+    for &i in members {
+        offsets.push(bytes);
+        bytes += aligned(drafts[i].step.numel() * 4, alignment);
+    }
+    let mut page = |position: &dyn Fn(&Draft) -> usize| {
+        let kind = buffers[position(first)].kind;
+        let id = pages.pages.len();
+        pages.pages.push((bytes, kind));
+        for (&i, &offset) in members.iter().zip(&offsets) {
+            pages.members[position(&drafts[i])] = Some(Member { page: id, offset });
+        }
+        buffers.push(Buffer { ty: Type::f32(&[bytes / 4]), kind, leaf: None, name: String::new() });
+        pages.whole.push(buffers.len() - 1);
+        buffers.len() - 1
+    };
+    let operands: Vec<usize> = (0..first.operands.len()).map(|j| page(&|d: &Draft| d.operands[j])).collect();
+    let outputs: Vec<usize> = first
+        .step
+        .in_place
+        .iter()
+        .enumerate()
+        .map(|(o, j)| j.map_or_else(|| page(&|d: &Draft| d.outputs[o]), |j| operands[j]))
+        .collect();
+    let shape = vec![bytes / 4];
+    let mut step = first.step.clone();
+    for instr in &mut step.epilogue.instrs {
+        if let Instr::Load { view, .. } = instr {
+            *view = View::contiguous(&shape);
+        }
+    }
+    step.operands = vec![Type::f32(&shape); operands.len()];
+    step.shape = shape;
+    Draft { step, scope: first.scope.clone(), operands, outputs }
+}

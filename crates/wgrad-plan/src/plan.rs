@@ -1,0 +1,360 @@
+//! The plan's data and the function that makes it.
+
+use crate::emit::{Context, Emitted, Force};
+use crate::fuse::{Class, class, fuse};
+use crate::{memory, merge};
+use std::collections::{BTreeMap, BTreeSet};
+use wgrad_graph::ops::{Leaf, Op};
+use wgrad_graph::{Graph, Role, Value, simplify};
+use wgrad_kernels::{Candidate, Cost, Step};
+use wgrad_types::{AdapterClass, Caps, HostTensor, Type};
+
+/// Why a graph has no plan on an adapter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// No kernel of a step fits the adapter's limits.
+    #[error("{step}: {why}")]
+    Unsupported {
+        /// The kernel and its layer.
+        step: String,
+        /// The limit and the figures.
+        why: String,
+    },
+    /// A tensor is larger than the adapter can bind.
+    #[error(
+        "{what} takes {bytes} bytes, this adapter binds at most {limit}: use a smaller batch or a narrower model"
+    )]
+    TooLarge {
+        /// Which tensor.
+        what: String,
+        /// Its size.
+        bytes: usize,
+        /// The adapter's limit.
+        limit: usize,
+    },
+    /// A graph wants a parameter that the given layout lacks, or has with another type.
+    #[error("parameter {name} is not in the layout of the training plan with this shape")]
+    Layout {
+        /// The parameter.
+        name: String,
+    },
+}
+
+/// What a slot is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SlotKind {
+    /// Persistent tensors of a role; shared by all plans of a session.
+    Param(Role),
+    /// Gradients, laid out like the parameters they belong to.
+    Gradient,
+    /// Fed at every step.
+    Input,
+    /// Read by the caller after a step.
+    Output,
+    /// A table uploaded once.
+    Literal,
+    /// Values in between; reused as soon as nothing needs them.
+    Activation,
+}
+
+/// A buffer of the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Size.
+    pub bytes: usize,
+    /// What it is for.
+    pub kind: SlotKind,
+}
+
+/// A range of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Index into `Plan::slots`.
+    pub slot: usize,
+    /// First byte.
+    pub offset: usize,
+    /// Length in bytes.
+    pub bytes: usize,
+}
+
+/// A tensor the caller knows by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// Dtype and shape.
+    pub ty: Type,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// A persistent tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParamPlace {
+    /// Name in checkpoints.
+    pub name: String,
+    /// Weight, buffer or optimizer state.
+    pub role: Role,
+    /// Dtype and shape.
+    pub ty: Type,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Where every persistent tensor is. Their slots are the first of every plan that shares the layout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ParamLayout {
+    /// The slots.
+    pub slots: Vec<Slot>,
+    /// The tensors in them.
+    pub params: Vec<ParamPlace>,
+}
+
+/// One kernel of the plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanStep {
+    /// What it computes.
+    pub step: Step,
+    /// The layer it belongs to; empty outside any.
+    pub scope: String,
+    /// Where each operand is.
+    pub operands: Vec<Place>,
+    /// Where each output goes.
+    pub outputs: Vec<Place>,
+    /// Scratch memory, live during this step only.
+    pub scratch: Vec<Place>,
+    /// The WGSL form chosen; without launches on the CPU.
+    pub candidate: Candidate,
+    /// Work, by count.
+    pub cost: Cost,
+}
+
+impl PlanStep {
+    /// Kernel and layer, for messages: "conv2d.tile64x64x16 in features.0".
+    pub fn label(&self) -> String {
+        let form =
+            if self.candidate.name.is_empty() { String::new() } else { format!(".{}", self.candidate.name) };
+        let scope = if self.scope.is_empty() { String::new() } else { format!(" in {}", self.scope) };
+        format!("{}{form}{scope}", self.step.name())
+    }
+}
+
+/// A value's memory and the steps between which it holds: what `verify` checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredValue {
+    /// Where.
+    pub place: Place,
+    /// The step that writes it (0 for values from outside).
+    pub first: usize,
+    /// The last step that reads it (the number of steps for values read after the end).
+    pub last: usize,
+    /// The value whose memory it takes over in place, by index, if any.
+    pub takes_over: Option<usize>,
+}
+
+/// Everything a device needs to run a graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Buffers; the first `layout.slots.len()` are the layout's.
+    pub slots: Vec<Slot>,
+    /// Kernels in order.
+    pub steps: Vec<PlanStep>,
+    /// Tensors fed at every step.
+    pub inputs: Vec<Named>,
+    /// Tensors read after a step.
+    pub outputs: Vec<Named>,
+    /// Persistent tensors.
+    pub layout: ParamLayout,
+    /// Tables to upload once.
+    pub literals: Vec<(Place, HostTensor)>,
+    /// Names of the scalar words after the fixed ones.
+    pub scalars: Vec<String>,
+    /// Lifetimes, for `verify`.
+    pub values: Vec<StoredValue>,
+}
+
+impl Plan {
+    /// Bytes the plan's buffers take, the scalars buffer apart.
+    pub fn peak_bytes(&self) -> usize {
+        self.slots.iter().map(|s| s.bytes).sum()
+    }
+
+    /// Dispatches a step makes.
+    pub fn dispatches(&self) -> usize {
+        self.steps.iter().map(|s| s.candidate.launches.len().max(1)).sum()
+    }
+}
+
+/// A kernel before memory is placed. Buffers are numbered.
+pub(crate) struct Draft {
+    pub step: Step,
+    pub scope: String,
+    pub operands: Vec<usize>,
+    pub outputs: Vec<usize>,
+}
+
+/// What a numbered buffer holds.
+#[derive(Clone, Debug)]
+pub(crate) struct Buffer {
+    pub ty: Type,
+    pub kind: SlotKind,
+    /// Leaf nodes (inputs, parameters, literals) the buffer belongs to.
+    pub leaf: Option<Value>,
+    pub name: String,
+}
+
+/// Plans a graph for an adapter. `layout` is that of the session's training plan, where there is one: persistent
+/// tensors are then found there instead of being laid out anew.
+///
+/// # Errors
+/// Where a tensor or kernel exceeds the adapter's limits, or the layout lacks a parameter.
+pub fn plan(graph: &Graph, caps: &Caps, layout: Option<&ParamLayout>) -> Result<Plan, PlanError> {
+    let graph = simplify(graph);
+    let scalars = scalar_names(&graph);
+    let mut forced = BTreeSet::new();
+    let (mut buffers, mut drafts, outputs) = loop {
+        match draft(&graph, &forced, &scalars, caps) {
+            Ok(done) => break done,
+            Err(Force(v)) => assert!(forced.insert(v), "a forced value is read as it is"),
+        }
+    };
+    let pages = merge::updates(&mut buffers, &mut drafts, caps);
+    memory::place(&graph, caps, layout, memory::Drafts { buffers, drafts, outputs, pages, scalars })
+}
+
+fn scalar_names(graph: &Graph) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for node in &graph.nodes {
+        if let Op::Leaf(Leaf::Scalar { name }) = &node.op
+            && !names.contains(name)
+        {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+type Drafted = (Vec<Buffer>, Vec<Draft>, Vec<(String, usize)>);
+
+/// Kernels in order, their buffers, and the named results.
+fn draft(graph: &Graph, forced: &BTreeSet<Value>, scalars: &[String], caps: &Caps) -> Result<Drafted, Force> {
+    let fusion = fuse(graph, forced);
+    let max_buffers = if caps.class == AdapterClass::Cpu { usize::MAX } else { caps.limits.storage_buffers };
+    let cx = Context { graph, fusion: &fusion, scalars, max_buffers };
+    let updates = update_kernels(&cx)?;
+    let mut copies = Vec::new();
+    for (name, v) in &graph.outputs {
+        // A result that is a kernel's own is read where it is; leaves and views are copied.
+        let own = fusion.stored[v.index()] && class(&graph.node(*v).op) != Class::Stored;
+        copies.push((name, *v, if own { None } else { Some(cx.map(&[(*v, None)])?) }));
+    }
+    // From the results backwards: a node's kernel is written only if something reads its memory.
+    let mut needed: BTreeSet<Value> = BTreeSet::new();
+    for e in updates.iter().map(|u| &u.0).chain(copies.iter().filter_map(|c| c.2.as_ref())) {
+        needed.extend(&e.operands);
+    }
+    needed.extend(copies.iter().filter(|c| c.2.is_none()).map(|c| c.1));
+    let mut kernels: Vec<(Value, Emitted)> = Vec::new();
+    for i in (0..graph.nodes.len()).rev() {
+        let v = Value(i as u32);
+        if needed.contains(&v) && class(&graph.node(v).op) != Class::Stored {
+            let emitted = cx.node(v)?;
+            needed.extend(&emitted.operands);
+            kernels.push((v, emitted));
+        }
+    }
+    kernels.reverse();
+    let kept: BTreeSet<Value> = graph.kept.iter().copied().collect();
+    let results: BTreeSet<Value> = copies.iter().filter(|c| c.2.is_none()).map(|c| c.1).collect();
+    let mut table = Table { graph, buffers: Vec::new(), of: BTreeMap::new() };
+    for i in (0..graph.nodes.len()).filter(|&i| fusion.live[i] && class(&graph.nodes[i].op) == Class::Stored)
+    {
+        table.leaf(Value(i as u32));
+    }
+    let mut drafts = Vec::new();
+    for (v, emitted) in kernels {
+        let kind = match (results.contains(&v), kept.contains(&v)) {
+            (true, _) => SlotKind::Output,
+            (_, true) => SlotKind::Gradient,
+            _ => SlotKind::Activation,
+        };
+        let out = table.buffer(graph.ty(v).clone(), kind, None, String::new());
+        table.of.insert(v, out);
+        let operands = emitted.operands.iter().map(|v| table.of[v]).collect();
+        let scope = graph.node(v).scope.to_string();
+        drafts.push(Draft { step: emitted.step, scope, operands, outputs: vec![out] });
+    }
+    let mut outputs = Vec::new();
+    for (name, v, copy) in copies {
+        let at = match copy {
+            None => table.of[&v],
+            Some(emitted) => {
+                let out = table.buffer(graph.ty(v).clone(), SlotKind::Output, None, String::new());
+                let operands = emitted.operands.iter().map(|v| table.of[v]).collect();
+                drafts.push(Draft { step: emitted.step, scope: String::new(), operands, outputs: vec![out] });
+                out
+            }
+        };
+        outputs.push((name.clone(), at));
+    }
+    for (emitted, targets) in updates {
+        let operands: Vec<usize> = emitted.operands.iter().map(|v| table.of[v]).collect();
+        let outputs: Vec<usize> = targets.iter().map(|v| table.of[v]).collect();
+        let mut step = emitted.step;
+        for (o, out) in outputs.iter().enumerate() {
+            step.in_place[o] = operands.iter().position(|x| x == out);
+        }
+        drafts.push(Draft { step, scope: "optimizer".into(), operands, outputs });
+    }
+    Ok((table.buffers, drafts, outputs))
+}
+
+struct Table<'a> {
+    graph: &'a Graph,
+    buffers: Vec<Buffer>,
+    of: BTreeMap<Value, usize>,
+}
+
+impl Table<'_> {
+    fn buffer(&mut self, ty: Type, kind: SlotKind, leaf: Option<Value>, name: String) -> usize {
+        self.buffers.push(Buffer { ty, kind, leaf, name });
+        self.buffers.len() - 1
+    }
+
+    fn leaf(&mut self, v: Value) {
+        let node = self.graph.node(v);
+        let Op::Leaf(leaf) = &node.op else { return };
+        let (kind, name) = match leaf {
+            Leaf::Input { name, .. } => (SlotKind::Input, name.clone()),
+            Leaf::Param { name, role, .. } => (SlotKind::Param(*role), name.clone()),
+            _ => (SlotKind::Literal, String::new()),
+        };
+        let at = self.buffer(node.ty.clone(), kind, Some(v), name);
+        self.of.insert(v, at);
+    }
+}
+
+/// One kernel an update group, with the targets its outputs overwrite. A group whose values read another group's
+/// target is computed into memory of its own first, so that all updates see old values.
+fn update_kernels(cx: &Context<'_>) -> Result<Vec<(Emitted, Vec<Value>)>, Force> {
+    type Pairs = Vec<(Value, Value)>;
+    let mut groups: BTreeMap<(u32, Vec<usize>), Pairs> = BTreeMap::new();
+    for u in &cx.graph.updates {
+        groups.entry((u.group, cx.graph.ty(u.target).shape.clone())).or_default().push((u.target, u.value));
+    }
+    let owner: BTreeMap<Value, usize> =
+        groups.values().enumerate().flat_map(|(g, pairs)| pairs.iter().map(move |(t, _)| (*t, g))).collect();
+    let mut kernels = Vec::new();
+    for (g, pairs) in groups.values().enumerate() {
+        let values: Vec<(Value, Option<Value>)> = pairs.iter().map(|(_, v)| (*v, None)).collect();
+        let emitted = cx.map(&values)?;
+        if emitted.operands.iter().any(|v| owner.get(v).is_some_and(|&o| o != g)) {
+            let unsaved = pairs.iter().map(|p| p.1).find(|v| !cx.fusion.stored[v.index()]);
+            if let Some(v) = unsaved {
+                return Err(Force(v));
+            }
+        }
+        kernels.push((emitted, pairs.iter().map(|p| p.0).collect()));
+    }
+    Ok(kernels)
+}
