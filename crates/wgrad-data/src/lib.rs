@@ -1,1 +1,34 @@
-//! Stub.
+//! Image sources, augmentation and the prefetching loader.
+//!
+//! [`open`] turns a spec such as `fashion-mini` or `folder:./photos` into a [`Dataset`] of three [`Subset`]s, a
+//! [`Pipeline`] turns one image into normalised floats, and a [`Loader`] delivers batches in an order and with an
+//! augmentation that depend on the seed alone, never on the number of workers.
+//!
+//! This crate never touches a device, never downloads, never prints, and never panics on bad outside input: what is
+//! wrong with a file comes back as a [`DataError`] or as a warning to show.
+
+mod augment;
+mod cifar;
+mod color;
+mod decode;
+mod error;
+mod folder;
+mod geometry;
+mod idx;
+mod loader;
+mod parallel;
+mod pipeline;
+mod prefetch;
+mod random;
+mod resample;
+mod source;
+mod subset;
+
+pub use augment::{Augment, parse_augment};
+pub use decode::{Image, decode_image};
+pub use error::DataError;
+pub use loader::{Batch, Loader, LoaderOptions};
+pub use pipeline::{Pipeline, SMALL_SIDE, SampleKey, estimate_normalisation};
+pub use prefetch::EpochIter;
+pub use source::{DEFAULT_VAL_SPLIT, Dataset, SourceOptions, Split, open};
+pub use subset::{CACHE_BYTES, Subset};

@@ -1,0 +1,139 @@
+//! What can go wrong between a spec and a batch, one line each: what, where, and what to do about it.
+//!
+//! Never used for a caller's bug inside the crate, and never formatted over more than one line.
+
+use std::path::{Path, PathBuf};
+
+/// Everything this crate refuses.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The spec names no source.
+    #[error(
+        "unknown data source `{spec}`; use fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR"
+    )]
+    UnknownSource {
+        /// The spec as given.
+        spec: String,
+    },
+    /// A folder or file that must be there is not.
+    #[error("{} does not exist; {hint}", path.display())]
+    Missing {
+        /// What was looked for.
+        path: PathBuf,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The operating system refused.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The refusal.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An idx or CIFAR file does not hold what its format promises.
+    #[error("{} is damaged: {problem}; download it again", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A folder that should hold one folder per class holds none.
+    #[error(
+        "{0} has no class folders; put the images of each class into a folder of its own, as in {0}/cat/1.jpg",
+        path.display()
+    )]
+    NoClasses {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A class folder without a single readable image.
+    #[error(
+        "class folder {} holds no readable image; add .jpg, .png, .gif, .webp or .bmp files or remove the folder",
+        path.display()
+    )]
+    EmptyClass {
+        /// The class folder.
+        path: PathBuf,
+    },
+    /// The splits of a folder disagree about the classes.
+    #[error(
+        "class `{class}` is in {} but not in {}; give every split the same class folders",
+        present.display(), absent.display()
+    )]
+    ClassMismatch {
+        /// The class found in one split only.
+        class: String,
+        /// The split folder that has it.
+        present: PathBuf,
+        /// The split folder that lacks it.
+        absent: PathBuf,
+    },
+    /// An image file that does not decode.
+    #[error("cannot decode {}: {problem}; save it again as jpg or png, or remove it", path.display())]
+    Decode {
+        /// The image file.
+        path: PathBuf,
+        /// The decoder's finding.
+        problem: String,
+    },
+    /// An option or argument outside its range.
+    #[error("{what} is {value}; it must be {expected}")]
+    Invalid {
+        /// The option.
+        what: &'static str,
+        /// The value given.
+        value: String,
+        /// The values allowed.
+        expected: String,
+    },
+    /// A worker died while it built a batch.
+    #[error("a loader worker panicked on batch {batch}: {message}; this is a bug in wgrad, please report it")]
+    WorkerPanicked {
+        /// The batch's number within its epoch.
+        batch: usize,
+        /// The panic's message.
+        message: String,
+    },
+}
+
+impl DataError {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn malformed(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Malformed { path: path.to_owned(), problem: one_line(&problem.into()) }
+    }
+
+    pub(crate) fn decode(path: &Path, problem: impl ToString) -> Self {
+        Self::Decode { path: path.to_owned(), problem: one_line(&problem.to_string()) }
+    }
+
+    pub(crate) fn invalid(what: &'static str, value: impl ToString, expected: impl Into<String>) -> Self {
+        Self::Invalid { what, value: value.to_string(), expected: expected.into() }
+    }
+
+    /// Is one file to blame, so that a run may go on without it?
+    pub(crate) fn blames_one_file(&self) -> bool {
+        matches!(self, Self::Decode { .. } | Self::Io { .. })
+    }
+}
+
+/// Decoders and panics may speak in paragraphs; a message here is one line.
+pub(crate) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The text of a caught panic.
+pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    one_line(text)
+}

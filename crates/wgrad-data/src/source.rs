@@ -1,0 +1,205 @@
+//! A spec such as `folder:./photos` to a dataset: which images, which classes, and which of them are held out.
+//!
+//! What a source has of its own is used as it is; a hold-out is drawn from its training images only, class by class,
+//! and depends on the seed alone. Nothing is ever downloaded or written.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::decode::check_channels;
+use crate::error::DataError;
+use crate::random::{Purpose, Stream};
+use crate::subset::{Store, Subset, View};
+use crate::{cifar, folder, idx};
+
+/// The share held out for validation when a folder has training images only.
+pub const DEFAULT_VAL_SPLIT: f64 = 0.2;
+
+/// How to open a source. The default takes it as it is.
+#[derive(Debug, Clone, Default)]
+pub struct SourceOptions {
+    /// The share of the training images to hold out for validation, in (0, 1), drawn evenly from every class.
+    ///
+    /// `None` holds nothing out, except for a folder with neither validation nor test
+    /// images, where [`DEFAULT_VAL_SPLIT`] applies. A source
+    /// that has validation images of its own keeps them, and says so in its warnings.
+    pub val_split: Option<f64>,
+    /// Decides which images are held out.
+    pub seed: u64,
+    /// Refuse an image file that does not decode, instead of passing over it with a warning.
+    pub strict: bool,
+    /// 1 (grey) or 3 (colour); `None` takes the source's own.
+    pub channels: Option<usize>,
+    /// The side of the images a model will see, if known: photos are then shrunk as they are decoded, to a shorter
+    /// side of 1.15 times this, which makes every epoch after the first cheap.
+    pub image_size: Option<usize>,
+}
+
+/// The parts of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// What a model learns from.
+    Train,
+    /// What decides when to stop and which model to keep.
+    Validation,
+    /// What is looked at once, at the end.
+    Test,
+}
+
+/// An opened source. Any subset but the training one may be empty.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// The spec it was opened by.
+    pub name: String,
+    /// Class names by label: the official order for idx and CIFAR-10, sorted for folders.
+    pub classes: Vec<String>,
+    /// Channels of every image: 1 or 3.
+    pub channels: usize,
+    /// Height and width where all images share one: always for idx and CIFAR-10; for a folder only if every file has
+    /// the same size and no side exceeds [`crate::SMALL_SIDE`]. `None` for photos.
+    pub image_size: Option<(usize, usize)>,
+    /// The training images.
+    pub train: Subset,
+    /// The validation images.
+    pub validation: Subset,
+    /// The test images.
+    pub test: Subset,
+    /// What was passed over or ignored, one line each.
+    pub warnings: Vec<String>,
+}
+
+impl Dataset {
+    /// One of the three subsets.
+    pub fn subset(&self, split: Split) -> &Subset {
+        match split {
+            Split::Train => &self.train,
+            Split::Validation => &self.validation,
+            Split::Test => &self.test,
+        }
+    }
+}
+
+/// What a source holds before anything is held out.
+pub(crate) struct Source {
+    pub(crate) classes: Vec<String>,
+    pub(crate) channels: usize,
+    pub(crate) image_size: Option<(usize, usize)>,
+    pub(crate) train: Store,
+    pub(crate) validation: Option<Store>,
+    pub(crate) test: Option<Store>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Opens a source by its spec: `fashion-mini`, `mnist:DIR`, `fashion-mnist:DIR`, `cifar10:DIR` or `folder:DIR`.
+///
+/// A folder may be laid out as `DIR/{train,test}/CLASS`, `DIR/{train,validation,test}/CLASS` (`val` and `valid` are
+/// other names for `validation`; any split but `train` may be missing), or `DIR/CLASS`. In the last case
+/// `val_split` is held out as validation and the test subset is empty. The header of every file is read here, on all
+/// cores; whole files are decoded when first used.
+///
+/// # Errors
+/// One line of [`DataError`] saying what to mend.
+pub fn open(spec: &str, options: &SourceOptions) -> Result<Dataset, DataError> {
+    check(options)?;
+    let unknown = || DataError::UnknownSource { spec: spec.to_owned() };
+    let source = match spec.split_once(':') {
+        None if spec == "fashion-mini" => idx::embedded()?,
+        None | Some((_, "")) => return Err(unknown()),
+        Some((kind, dir)) => {
+            let dir = Path::new(dir);
+            let open = match kind {
+                "mnist" => idx::mnist,
+                "fashion-mnist" => idx::fashion,
+                "cifar10" => cifar::open,
+                "folder" => folder::open,
+                _ => return Err(unknown()),
+            };
+            if !dir.is_dir() {
+                let hint = "give the path of an existing folder after the colon";
+                return Err(DataError::Missing { path: dir.to_owned(), hint });
+            }
+            open(dir, options)?
+        }
+    };
+    Ok(split(spec, source, options))
+}
+
+fn check(options: &SourceOptions) -> Result<(), DataError> {
+    if let Some(share) = options.val_split.filter(|share| !(*share > 0.0 && *share < 1.0)) {
+        return Err(DataError::invalid("val_split", share, "between 0 and 1, as in 0.2"));
+    }
+    if options.image_size == Some(0) {
+        return Err(DataError::invalid("image_size", 0, "at least 1"));
+    }
+    options.channels.map_or(Ok(()), check_channels)
+}
+
+fn split(spec: &str, source: Source, options: &SourceOptions) -> Dataset {
+    let mut warnings = source.warnings;
+    let channels = options.channels.unwrap_or(source.channels);
+    // A centre crop is cut from 256/224 = 1.143 times the size, so 1.15 loses nothing it needs.
+    let short_side = options.image_size.map(|size| (size * 23).div_ceil(20));
+    let view = View { channels, short_side, strict: options.strict };
+    let whole = |store: Option<Store>, part: &str| match store {
+        Some(store) => {
+            let all = (0..store.len()).collect();
+            Subset::new(Arc::new(store), all, view, &format!("{spec}, {part}"))
+        }
+        None => {
+            let nothing =
+                Arc::new(Store::Files(crate::subset::Files::new(Vec::new(), crate::subset::Budget::new(0))));
+            Subset::new(nothing, Vec::new(), view, &format!("{spec}, {part}"))
+        }
+    };
+    let share = match (&source.validation, &source.test) {
+        (Some(_), _) => None,
+        (None, None) => Some(options.val_split.unwrap_or(DEFAULT_VAL_SPLIT)),
+        (None, Some(_)) => options.val_split,
+    };
+    if options.val_split.is_some() && share.is_none() {
+        warnings.push(format!("val_split is ignored: {spec} has validation images of its own"));
+    }
+    let (train, validation) = match share {
+        None => (whole(Some(source.train), "train"), whole(source.validation, "validation")),
+        Some(share) => {
+            let store = Arc::new(source.train);
+            let (kept, held_out) = hold_out(&store, source.classes.len(), share, options.seed);
+            let held_title = format!("{spec}, validation (held out of train)");
+            (
+                Subset::new(store.clone(), kept, view, &format!("{spec}, train")),
+                Subset::new(store, held_out, view, &held_title),
+            )
+        }
+    };
+    Dataset {
+        name: spec.to_owned(),
+        classes: source.classes,
+        channels,
+        image_size: source.image_size,
+        train,
+        validation,
+        test: whole(source.test, "test"),
+        warnings,
+    }
+}
+
+/// Splits a store into kept and held-out indices, both ascending.
+///
+/// Of each class `share` is held out, rounded, but at least one image and never the last one.
+fn hold_out(store: &Store, n_classes: usize, share: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
+    let mut by_class = vec![Vec::new(); n_classes];
+    for i in 0..store.len() {
+        by_class[store.label(i)].push(i);
+    }
+    let (mut kept, mut held_out) = (Vec::new(), Vec::new());
+    for (class, mut members) in by_class.into_iter().enumerate() {
+        Stream::new(Purpose::HoldOut, seed, class as u64, 0).shuffle(&mut members);
+        let wanted = (members.len() as f64 * share).round() as usize;
+        let n = wanted.max(1).min(members.len().saturating_sub(1));
+        held_out.extend(members.drain(..n));
+        kept.extend(members);
+    }
+    kept.sort_unstable();
+    held_out.sort_unstable();
+    (kept, held_out)
+}

@@ -1,0 +1,258 @@
+//! Image folders: layouts, formats, and what is passed over or refused.
+
+use wgrad_data::{SourceOptions, decode_image};
+
+use crate::{BASELINE, PROGRESSIVE, TURNED, open, paint, refusal, two_classes, write};
+
+fn strict() -> SourceOptions {
+    SourceOptions { strict: true, ..SourceOptions::default() }
+}
+
+#[test]
+fn a_folder_without_splits_is_held_out_from() {
+    let (_guard, dir) = two_classes(10);
+    let data = open("folder", &dir, &SourceOptions::default()).unwrap();
+    assert_eq!(data.classes, ["cat", "dog"]);
+    assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (16, 4, 0));
+    assert_eq!((0..4).map(|i| data.validation.label(i)).collect::<Vec<_>>(), [0, 0, 1, 1]);
+    assert_eq!((data.channels, data.image_size), (3, Some((8, 8))));
+    for i in 0..16 {
+        let red = data.train.load(i).unwrap().data[0];
+        assert_eq!(data.train.label(i), usize::from(red >= 100));
+    }
+    let half = SourceOptions { val_split: Some(0.5), ..SourceOptions::default() };
+    assert_eq!(open("folder", &dir, &half).unwrap().validation.len(), 10);
+    assert!(data.warnings.is_empty());
+}
+
+#[test]
+fn split_folders_are_used_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    for (split, n) in [("train", 4), ("test", 2)] {
+        for class in ["b", "a"] {
+            for i in 0..n {
+                paint(path.join(split).join(class).join(format!("{i}.png")), 9, 7, [i, 0, 0]);
+            }
+        }
+    }
+    let lens = |options: &SourceOptions| {
+        let data = open("folder", path, options).unwrap();
+        ((data.train.len(), data.validation.len(), data.test.len()), data.warnings)
+    };
+    let quarter = SourceOptions { val_split: Some(0.25), ..SourceOptions::default() };
+    assert_eq!(lens(&SourceOptions::default()), ((8, 0, 4), vec![]));
+    assert_eq!(lens(&quarter), ((6, 2, 4), vec![]));
+
+    for (i, name) in ["valid", "val", "validation"].iter().enumerate() {
+        paint(path.join(name).join("a/x.png"), 9, 7, [0; 3]);
+        paint(path.join(name).join("b/x.png"), 9, 7, [0; 3]);
+        let (lens, warnings) = lens(&SourceOptions::default());
+        assert_eq!((lens, warnings.len()), ((8, 2, 4), i));
+    }
+    let (lens, warnings) = lens(&quarter);
+    assert_eq!(lens, (8, 2, 4));
+    let shown = path.display();
+    assert_eq!(
+        warnings,
+        [
+            format!("{shown}/val is ignored: it is no split folder"),
+            format!("{shown}/valid is ignored: it is no split folder"),
+            format!("val_split is ignored: folder:{shown} has validation images of its own"),
+        ]
+    );
+}
+
+#[test]
+fn classes_may_be_called_train_or_test() {
+    let dir = tempfile::tempdir().unwrap();
+    for class in ["train", "plane"] {
+        for i in 0..5 {
+            paint(dir.path().join(class).join(format!("{i}.png")), 8, 8, [0; 3]);
+        }
+    }
+    let data = open("folder", dir.path(), &SourceOptions::default()).unwrap();
+    assert_eq!(data.classes, ["plane", "train"]);
+    assert_eq!((data.train.len(), data.validation.len()), (8, 2));
+}
+
+#[test]
+fn hidden_and_other_files_are_passed_over_in_silence() {
+    let (_guard, dir) = two_classes(2);
+    for name in ["cat/.DS_Store", "cat/.hidden.png", "cat/notes.txt", ".git/x.png", "README.md", "cat/noext"]
+    {
+        write(dir.join(name), "x");
+    }
+    paint(dir.join("cat/deeper/still/1.PNG"), 8, 8, [3; 3]);
+    let data = open("folder", &dir, &strict()).unwrap();
+    assert_eq!(data.classes, ["cat", "dog"]);
+    assert_eq!(data.train.len() + data.validation.len(), 5);
+    assert!(data.warnings.is_empty());
+}
+
+#[test]
+fn wrong_layouts_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    let none =
+        "DIR has no class folders; put the images of each class into a folder of its own, as in cat/1.jpg";
+    assert_eq!(refusal("folder", path), none);
+    paint(path.join("loose.png"), 8, 8, [0; 3]);
+    assert_eq!(refusal("folder", path), none);
+
+    paint(path.join("train/a/1.png"), 8, 8, [0; 3]);
+    paint(path.join("train/b/1.png"), 8, 8, [0; 3]);
+    std::fs::create_dir_all(path.join("test")).unwrap();
+    assert_eq!(
+        refusal("folder", path),
+        "test has no class folders; put the images of each class into a folder of its own, as in test/cat/1.jpg"
+    );
+    paint(path.join("test/a/1.png"), 8, 8, [0; 3]);
+    let advice = "give every split the same class folders";
+    assert_eq!(refusal("folder", path), format!("class `b` is in train but not in test; {advice}"));
+    paint(path.join("test/b/1.png"), 8, 8, [0; 3]);
+    paint(path.join("val/a/1.png"), 8, 8, [0; 3]);
+    paint(path.join("val/b/1.png"), 8, 8, [0; 3]);
+    paint(path.join("val/c/1.png"), 8, 8, [0; 3]);
+    assert_eq!(refusal("folder", path), format!("class `c` is in val but not in train; {advice}"));
+    std::fs::remove_dir_all(path.join("val")).unwrap();
+    std::fs::remove_file(path.join("test/b/1.png")).unwrap();
+    let empty = |name: &str| {
+        format!(
+            "class folder {name} holds no readable image; add .jpg, .png, .gif, .webp or .bmp files or remove the folder"
+        )
+    };
+    assert_eq!(refusal("folder", path), empty("test/b"));
+    write(path.join("test/b/1.png"), "not a png");
+    assert_eq!(refusal("folder", path), empty("test/b"));
+}
+
+#[test]
+fn an_unreadable_header_is_named_or_refused() {
+    let (_guard, dir) = two_classes(3);
+    write(dir.join("cat/broken.png"), "not a png");
+    write(dir.join("dog/empty.jpg"), "");
+    let data = open("folder", &dir, &SourceOptions::default()).unwrap();
+    assert_eq!(data.train.len() + data.validation.len(), 6);
+    let line = |name: &str| {
+        let path = dir.join(name);
+        format!(
+            "skipped an image: cannot decode {}: not an image this reads; save it again as jpg or png, or remove it",
+            path.display()
+        )
+    };
+    assert_eq!(data.warnings[0], line("cat/broken.png").replace("not an image this reads", FORMAT_ERROR));
+    assert_eq!(data.warnings.len(), 2);
+    assert!(data.warnings[1].contains("dog/empty.jpg"));
+    assert_eq!(
+        open("folder", &dir, &strict()).unwrap_err(),
+        format!("cannot decode cat/broken.png: {FORMAT_ERROR}; save it again as jpg or png, or remove it")
+    );
+}
+
+const FORMAT_ERROR: &str = "not an image this reads";
+
+#[test]
+fn every_format_decodes_by_content() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    for name in ["a.png", "a.bmp", "a.gif", "a.webp", "a.jpg", "a.jpeg"] {
+        paint(path.join(name), 6, 4, [200, 100, 52]);
+        let image = decode_image(path.join(name), 3).unwrap();
+        assert_eq!((image.width, image.height, image.channels), (6, 4, 3));
+        for (value, want) in image.data.chunks(3).flatten().zip([200, 100, 52].iter().cycle()) {
+            assert!(value.abs_diff(*want) <= 4, "{name}: {value} for {want}");
+        }
+    }
+    // The name may lie.
+    std::fs::rename(path.join("a.png"), path.join("lie.jpg")).unwrap();
+    assert_eq!(decode_image(path.join("lie.jpg"), 3).unwrap().data[..3], [200, 100, 52]);
+    assert_eq!(decode_image(path.join("lie.jpg"), 1).unwrap().data, [124; 24]);
+
+    // Alpha is dropped, 16 bits become 8.
+    let rgba = image::RgbaImage::from_pixel(2, 2, image::Rgba([9, 8, 7, 0]));
+    rgba.save(path.join("alpha.png")).unwrap();
+    assert_eq!(decode_image(path.join("alpha.png"), 3).unwrap().data[..3], [9, 8, 7]);
+    let deep = image::ImageBuffer::<image::Luma<u16>, _>::from_pixel(2, 2, image::Luma([40_000_u16]));
+    deep.save(path.join("deep.png")).unwrap();
+    assert_eq!(decode_image(path.join("deep.png"), 1).unwrap().data, [156; 4]);
+}
+
+#[test]
+fn jpegs_decode_progressive_and_upright() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |bytes: &[u8]| {
+        let path = dir.path().join("a.jpg");
+        write(&path, bytes);
+        decode_image(&path, 3).unwrap()
+    };
+    let near = |image: &wgrad_data::Image, x: usize, y: usize, want: [u8; 3]| {
+        let pixel = &image.data[(y * image.width + x) * 3..][..3];
+        assert!(
+            pixel.iter().zip(want).all(|(a, b)| a.abs_diff(b) <= 6),
+            "{pixel:?} at {x},{y}, not {want:?}"
+        );
+    };
+    for bytes in [PROGRESSIVE, BASELINE] {
+        let image = at(bytes);
+        assert_eq!((image.width, image.height), (24, 16));
+        near(&image, 5, 5, [50, 75, 128]);
+        near(&image, 20, 10, [200, 150, 128]);
+    }
+    // Orientation 6: stored lying, shown turned clockwise, so (x, y) is stored at (y, 15 - x).
+    let image = at(TURNED);
+    assert_eq!((image.width, image.height), (16, 24));
+    near(&image, 10, 5, [50, 75, 128]);
+}
+
+#[test]
+fn decoding_refuses_what_is_no_whole_image() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |name: &str, bytes: &[u8]| {
+        write(dir.path().join(name), bytes);
+        let message = decode_image(dir.path().join(name), 3).unwrap_err().to_string();
+        assert!(!message.contains('\n'));
+        message.replace(&format!("{}/", dir.path().display()), "")
+    };
+    let advice = "save it again as jpg or png, or remove it";
+    let early = format!("cannot decode a.jpg: the jpeg ends early; {advice}");
+    for cut in [3, 100, BASELINE.len() - 40, BASELINE.len() - 1] {
+        assert_eq!(refused("a.jpg", &BASELINE[..cut]), early);
+    }
+    assert_eq!(refused("a.jpg", &PROGRESSIVE[..PROGRESSIVE.len() - 60]), early);
+    assert_eq!(refused("a.png", b"hello"), format!("cannot decode a.png: not an image this reads; {advice}"));
+
+    paint(dir.path().join("b.png"), 50, 50, [1, 2, 3]);
+    let png = std::fs::read(dir.path().join("b.png")).unwrap();
+    let message = refused("b.png", &png[..png.len() - 30]);
+    assert!(message.starts_with("cannot decode b.png: ") && message.ends_with(advice), "{message}");
+
+    let missing = decode_image(dir.path().join("none.png"), 3).unwrap_err().to_string();
+    assert!(missing.starts_with("cannot read ") && missing.contains("none.png: No such file"), "{missing}");
+    assert_eq!(
+        decode_image(dir.path().join("b.png"), 2).unwrap_err().to_string(),
+        "channels is 2; it must be 1 (grey) or 3 (colour)"
+    );
+}
+
+#[test]
+fn grey_folders_are_grey_and_photos_have_no_size() {
+    let dir = tempfile::tempdir().unwrap();
+    for (class, side) in [("a", 20), ("a", 21), ("b", 20), ("b", 22)] {
+        let path = dir.path().join(class);
+        std::fs::create_dir_all(&path).unwrap();
+        image::GrayImage::new(side, 20).save(path.join(format!("{side}.png"))).unwrap();
+    }
+    let data = open("folder", dir.path(), &SourceOptions::default()).unwrap();
+    assert_eq!((data.channels, data.image_size), (1, None));
+
+    let dir = tempfile::tempdir().unwrap();
+    for i in 0..2 {
+        paint(dir.path().join(format!("a/{i}.jpg")), 260, 130, [9; 3]);
+    }
+    let options = SourceOptions { image_size: Some(100), ..SourceOptions::default() };
+    let data = open("folder", dir.path(), &options).unwrap();
+    assert_eq!((data.channels, data.image_size), (3, None));
+    let image = data.train.load(0).unwrap();
+    assert_eq!((image.width, image.height), (230, 115));
+}
