@@ -1,7 +1,20 @@
-//! CPU twins. Stub.
-use crate::Step;
+//! CPU twins: every step on the host, over rayon's threads, with `gemm` for what is shaped like a matrix product.
+//!
+//! Work is cut by shape alone, never by the number of threads, and partial sums are added in a fixed order: the bits
+//! are the same on any number of threads. Nothing here plans memory; slices come from the device.
 
-/// A step's memory on the host.
+mod chunk;
+mod conv;
+mod gather;
+mod gemm;
+mod map;
+mod pool;
+mod reduce;
+mod view;
+
+use crate::{Core, Step};
+
+/// A step's memory on the host. Slices are whole tensors, 32-bit words.
 pub struct CpuBuffers<'a> {
     /// One slice an operand; empty where an output takes the operand's memory over (`Step::in_place`).
     pub operands: Vec<&'a [u32]>,
@@ -9,14 +22,55 @@ pub struct CpuBuffers<'a> {
     pub outputs: Vec<&'a mut [u32]>,
     /// Seed, step number, then f32 scalars.
     pub scalars: &'a [u32],
-    /// Scratch of at least [`scratch_words`] words; contents arbitrary.
+    /// At least [`scratch_words`] words; contents arbitrary.
     pub scratch: &'a mut [u32],
 }
 
+/// What a twin reads; shared by its tasks.
+#[derive(Clone, Copy)]
+pub(crate) struct Reads<'a> {
+    pub operands: &'a [&'a [u32]],
+    pub scalars: &'a [u32],
+}
+
+impl<'a> Reads<'a> {
+    fn f32(&self, operand: usize) -> &'a [f32] {
+        bytemuck::cast_slice(self.operands[operand])
+    }
+}
+
 /// Words of scratch the step's CPU twin needs.
-pub fn scratch_words(_step: &Step) -> usize {
-    0
+pub fn scratch_words(step: &Step) -> usize {
+    match &step.core {
+        Core::Conv2dWeightGrad(_) => conv::weight_grad_scratch(step),
+        Core::MatMul { a, b } => gemm::matmul_scratch(a, b),
+        Core::Reduce { axes, input_shape, .. } => reduce::scratch(axes, input_shape),
+        _ => 0,
+    }
 }
 
 /// Runs a step.
-pub fn run(_step: &Step, _buffers: CpuBuffers<'_>) {}
+pub fn run(step: &Step, buffers: CpuBuffers<'_>) {
+    let CpuBuffers { operands, mut outputs, scalars, scratch } = buffers;
+    let reads = Reads { operands: &operands, scalars };
+    if step.core == Core::Map {
+        map::run(step, reads, outputs);
+        return;
+    }
+    let out = outputs.pop().expect("every core but Map has one output");
+    match &step.core {
+        Core::Map => {}
+        Core::Reduce { .. } => reduce::run(step, reads, out, scratch),
+        Core::ArgMax { axis } => reduce::argmax(step, *axis, reads, out),
+        Core::MatMul { a, b } => gemm::matmul(step, a, b, reads, out, scratch),
+        Core::Conv2d(spec) => conv::forward(step, spec, reads, out),
+        Core::Conv2dInputGrad(spec) => conv::input_grad(step, spec, reads, out),
+        Core::Conv2dWeightGrad(spec) => conv::weight_grad(step, spec, reads, out, scratch),
+        Core::MaxPool2d(w) => pool::max(step, w, reads, out),
+        Core::MaxPool2dGrad(w) => pool::max_grad(step, w, reads, out),
+        Core::AvgPool2d(w) => pool::avg(step, w, reads, out),
+        Core::AvgPool2dGrad(w) => pool::avg_grad(step, w, reads, out),
+        Core::Gather { axis, index } => gather::gather(step, *axis, index, reads, out),
+        Core::GatherGrad { axis, dy, index } => gather::gather_grad(step, *axis, dy, index, reads, out),
+    }
+}

@@ -1,0 +1,72 @@
+//! Element-wise steps, and the epilogue that other twins apply to what they have computed.
+
+use super::Reads;
+use super::chunk::{CHUNK, Code, Here};
+use crate::Step;
+use rayon::prelude::*;
+
+/// Elements a task takes: enough to hide the cost of handing it out.
+const TASK: usize = 16 * CHUNK;
+
+/// Runs an element-wise step.
+pub(crate) fn run(step: &Step, reads: Reads<'_>, outputs: Vec<&mut [u32]>) {
+    let code = Code::new(&step.epilogue, &step.in_place, &step.shape);
+    let mut parts: Vec<Vec<&mut [u32]>> = Vec::new();
+    for out in outputs {
+        for (t, part) in out.chunks_mut(TASK).enumerate() {
+            if parts.len() <= t {
+                parts.push(Vec::new());
+            }
+            parts[t].push(part);
+        }
+    }
+    let task = |(t, mut outs): (usize, Vec<&mut [u32]>)| {
+        let total = outs[0].len();
+        for at in (0..total).step_by(CHUNK) {
+            let len = CHUNK.min(total - at);
+            let before: Vec<&[u32]> = outs.iter().map(|o| &o[at..at + len]).collect();
+            let here = Here { start: t * TASK + at, acc: &[], before: &before };
+            let mut results: Vec<[u32; CHUNK]> = Vec::new();
+            if outs.len() > 1 {
+                // Several outputs: all are computed before any is written.
+                code.eval(len, here, reads, |_, words| {
+                    let mut copy = [0; CHUNK];
+                    copy[..len].copy_from_slice(words);
+                    results.push(copy);
+                });
+                for (o, words) in outs.iter_mut().zip(&results) {
+                    o[at..at + len].copy_from_slice(&words[..len]);
+                }
+            } else {
+                let mut copy = [0; CHUNK];
+                code.eval(len, here, reads, |_, words| copy[..len].copy_from_slice(words));
+                outs[0][at..at + len].copy_from_slice(&copy[..len]);
+            }
+        }
+    };
+    if parts.len() == 1 {
+        parts.into_iter().enumerate().for_each(task);
+    } else {
+        parts.into_par_iter().enumerate().with_max_len(1).for_each(task);
+    }
+}
+
+/// Applies a step's epilogue to core results that stand in `out`, elements `start ..` of the output.
+pub(crate) fn epilogue(step: &Step, code: &Code<'_>, reads: Reads<'_>, start: usize, out: &mut [u32]) {
+    if step.epilogue.is_identity() {
+        return;
+    }
+    let mut acc = [0u32; CHUNK];
+    for at in (0..out.len()).step_by(CHUNK) {
+        let len = CHUNK.min(out.len() - at);
+        acc[..len].copy_from_slice(&out[at..at + len]);
+        let here = Here { start: start + at, acc: &acc[..len], before: &[] };
+        let to = &mut out[at..at + len];
+        code.eval(len, here, reads, |_, words| to.copy_from_slice(words));
+    }
+}
+
+/// The epilogue's code.
+pub(crate) fn code(step: &Step) -> Code<'_> {
+    Code::new(&step.epilogue, &[], &step.shape)
+}

@@ -1,0 +1,108 @@
+//! Pooling and its gradients, a task a few image planes.
+
+use super::{Reads, map};
+use crate::Step;
+use rayon::prelude::*;
+use std::ops::Range;
+use wgrad_graph::ops::Window;
+
+/// Elements a task takes at least.
+const TASK: usize = 16 << 10;
+
+/// The part of window `i` along axis `d` that lies inside an extent of `n`.
+fn span(w: &Window, d: usize, i: usize, n: usize) -> Range<usize> {
+    let start = i * w.stride[d];
+    start.saturating_sub(w.padding[d])..(start + w.kernel[d]).saturating_sub(w.padding[d]).min(n)
+}
+
+/// Runs `f(plane, output plane)` over all planes of the output, then the epilogue.
+fn planes(step: &Step, reads: Reads<'_>, out: &mut [u32], f: impl Fn(usize, &mut [f32]) + Sync) {
+    let size = (step.shape[2] * step.shape[3]).max(1);
+    let group = TASK.div_ceil(size);
+    let code = map::code(step);
+    out.par_chunks_mut(size * group).enumerate().for_each(|(t, part)| {
+        for (i, plane) in part.chunks_mut(size).enumerate() {
+            f(t * group + i, bytemuck::cast_slice_mut(plane));
+        }
+        map::epilogue(step, &code, reads, t * group * size, part);
+    });
+}
+
+/// Position of the first largest element of a window.
+fn first_max(x: &[f32], width: usize, rows: Range<usize>, cols: Range<usize>) -> usize {
+    let mut best = rows.start * width + cols.start;
+    for h in rows {
+        for c in cols.clone() {
+            if x[h * width + c] > x[best] {
+                best = h * width + c;
+            }
+        }
+    }
+    best
+}
+
+pub(crate) fn max(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
+    let (x, [h, width]) = (reads.f32(0), [step.operands[0].shape[2], step.operands[0].shape[3]]);
+    let ow = step.shape[3];
+    planes(step, reads, out, |p, y| {
+        let x = &x[p * h * width..][..h * width];
+        for (i, row) in y.chunks_mut(ow).enumerate() {
+            for (j, y) in row.iter_mut().enumerate() {
+                *y = x[first_max(x, width, span(w, 0, i, h), span(w, 1, j, width))];
+            }
+        }
+    });
+}
+
+pub(crate) fn max_grad(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
+    let (x, dy) = (reads.f32(0), reads.f32(1));
+    let ([h, width], [oh, ow]) =
+        ([step.shape[2], step.shape[3]], [step.operands[1].shape[2], step.operands[1].shape[3]]);
+    planes(step, reads, out, |p, dx| {
+        let (x, dy) = (&x[p * h * width..][..h * width], &dy[p * oh * ow..][..oh * ow]);
+        dx.fill(0.0);
+        for i in 0..oh {
+            for j in 0..ow {
+                dx[first_max(x, width, span(w, 0, i, h), span(w, 1, j, width))] += dy[i * ow + j];
+            }
+        }
+    });
+}
+
+fn share(w: &Window) -> f32 {
+    1.0 / (w.kernel[0] * w.kernel[1]) as f32
+}
+
+pub(crate) fn avg(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
+    let (x, [h, width]) = (reads.f32(0), [step.operands[0].shape[2], step.operands[0].shape[3]]);
+    let ow = step.shape[3];
+    planes(step, reads, out, |p, y| {
+        let x = &x[p * h * width..][..h * width];
+        for (i, row) in y.chunks_mut(ow).enumerate() {
+            for (j, y) in row.iter_mut().enumerate() {
+                let cols = span(w, 1, j, width);
+                let rows = span(w, 0, i, h);
+                *y = rows.map(|r| x[r * width..][cols.clone()].iter().sum::<f32>()).sum::<f32>() * share(w);
+            }
+        }
+    });
+}
+
+pub(crate) fn avg_grad(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
+    let dy = reads.f32(0);
+    let ([h, width], [oh, ow]) =
+        ([step.shape[2], step.shape[3]], [step.operands[0].shape[2], step.operands[0].shape[3]]);
+    planes(step, reads, out, |p, dx| {
+        let dy = &dy[p * oh * ow..][..oh * ow];
+        dx.fill(0.0);
+        for i in 0..oh {
+            for j in 0..ow {
+                for r in span(w, 0, i, h) {
+                    for v in &mut dx[r * width..][span(w, 1, j, width)] {
+                        *v += dy[i * ow + j] * share(w);
+                    }
+                }
+            }
+        }
+    });
+}

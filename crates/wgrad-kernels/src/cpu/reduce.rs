@@ -1,0 +1,173 @@
+//! Reductions with their fused prologue, and argmax.
+//!
+//! Axes merge into alternating groups of kept and reduced ones. The input is walked in memory order; where the
+//! outermost group is reduced, a fixed number of partial results is made and added in order.
+
+use super::Reads;
+use super::chunk::{CHUNK, Code, Here};
+use super::map;
+use crate::{Core, Step};
+use rayon::prelude::*;
+use wgrad_graph::ops::ReduceKind;
+use wgrad_types::{numel, strides_of};
+
+/// Partial results where the outermost axes are reduced.
+const PARTS: usize = 16;
+/// Inputs smaller than this are not cut.
+const SMALL: usize = 16 * CHUNK;
+
+/// A group of neighbouring axes, all kept or all reduced.
+struct Group {
+    extent: usize,
+    /// Output elements between neighbours; 0 where reduced.
+    stride: usize,
+}
+
+fn groups(axes: &[usize], shape: &[usize]) -> Vec<Group> {
+    let kept: Vec<usize> = (0..shape.len()).map(|d| if axes.contains(&d) { 1 } else { shape[d] }).collect();
+    let strides = strides_of(&kept);
+    let mut groups: Vec<(Group, bool)> = Vec::new();
+    for d in (0..shape.len()).filter(|&d| shape[d] != 1) {
+        let reduced = axes.contains(&d);
+        let stride = if reduced { 0 } else { strides[d] };
+        match groups.last_mut() {
+            Some((g, r)) if *r == reduced => {
+                g.extent *= shape[d];
+                g.stride = stride;
+            }
+            _ => groups.push((Group { extent: shape[d], stride }, reduced)),
+        }
+    }
+    if groups.is_empty() {
+        groups.push((Group { extent: 1, stride: 1 }, false));
+    }
+    groups.into_iter().map(|(g, _)| g).collect()
+}
+
+/// How many partial results, each over a range of the outermost group.
+fn parts(groups: &[Group], total: usize) -> usize {
+    if groups[0].stride == 0 && total > SMALL { PARTS.min(groups[0].extent) } else { 1 }
+}
+
+/// Two words (an f64) an output element and partial result.
+pub(crate) fn scratch(axes: &[usize], shape: &[usize]) -> usize {
+    let outputs = numel(shape) / axes.iter().map(|&a| shape[a]).product::<usize>().max(1);
+    parts(&groups(axes, shape), numel(shape)) * outputs.max(1) * 2
+}
+
+pub(crate) fn run(step: &Step, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
+    let Core::Reduce { kind, axes, input_shape, prologue } = &step.core else { return };
+    let groups = groups(axes, input_shape);
+    let code = Code::new(prologue, &[], input_shape);
+    let (n, total) = (out.len(), numel(input_shape));
+    let parts = parts(&groups, total);
+    let partials: &mut [[u32; 2]] = bytemuck::cast_slice_mut(&mut scratch[..parts * n * 2]);
+    partials.fill(to_words(kind.start()));
+    let outer = groups[0].extent.max(1);
+    let inner = total / outer;
+    let reduce = Walk { kind: *kind, groups: &groups, code: &code, reads };
+    if parts > 1 {
+        let range = |p: usize| p * outer / parts * inner..(p + 1) * outer / parts * inner;
+        partials.par_chunks_mut(n).enumerate().for_each(|(p, acc)| reduce.accumulate(range(p), 0, acc));
+    } else if groups[0].stride != 0 && total > SMALL && outer > 1 {
+        // Outermost kept: ranges of it own ranges of the output.
+        let own = n / outer;
+        let rows = outer.div_ceil(4 * PARTS).max(1);
+        partials.par_chunks_mut(rows * own).enumerate().for_each(|(t, acc)| {
+            let first = t * rows;
+            let last = (first + rows).min(outer);
+            reduce.accumulate(first * inner..last * inner, first * own, acc);
+        });
+    } else {
+        reduce.accumulate(0..total, 0, partials);
+    }
+    for (o, word) in out.iter_mut().enumerate() {
+        let value = (0..parts).fold(kind.start(), |v, p| kind.combine(v, from_words(partials[p * n + o])));
+        *word = (value as f32).to_bits();
+    }
+    map::epilogue(step, &map::code(step), reads, 0, out);
+}
+
+fn to_words(v: f64) -> [u32; 2] {
+    let bits = v.to_bits();
+    [bits as u32, (bits >> 32) as u32]
+}
+
+fn from_words(w: [u32; 2]) -> f64 {
+    f64::from_bits(u64::from(w[0]) | u64::from(w[1]) << 32)
+}
+
+struct Walk<'a> {
+    kind: ReduceKind,
+    groups: &'a [Group],
+    code: &'a Code<'a>,
+    reads: Reads<'a>,
+}
+
+impl Walk<'_> {
+    /// Combines a range of the input into accumulators that begin at output element `base`.
+    fn accumulate(&self, range: std::ops::Range<usize>, base: usize, acc: &mut [[u32; 2]]) {
+        let mut start = range.start;
+        while start < range.end {
+            let len = CHUNK.min(range.end - start);
+            let here = Here { start, acc: &[], before: &[] };
+            self.code.eval(len, here, self.reads, |_, words| {
+                self.chunk(start, bytemuck::cast_slice(words), base, acc)
+            });
+            start += len;
+        }
+    }
+
+    fn chunk(&self, start: usize, values: &[f32], base: usize, acc: &mut [[u32; 2]]) {
+        let last = &self.groups[self.groups.len() - 1];
+        let (mut row, mut at, mut done) = (start / last.extent, start % last.extent, 0);
+        while done < values.len() {
+            let take = (last.extent - at).min(values.len() - done);
+            let (mut rest, mut o) = (row, 0);
+            for g in self.groups[..self.groups.len() - 1].iter().rev() {
+                o += rest % g.extent * g.stride;
+                rest /= g.extent;
+            }
+            let run = &values[done..done + take];
+            if last.stride == 0 {
+                let slot = &mut acc[o - base];
+                *slot = to_words(self.kind.combine(from_words(*slot), fold(self.kind, run)));
+            } else {
+                for (slot, &v) in acc[o + at - base..o + at - base + take].iter_mut().zip(run) {
+                    *slot = to_words(self.kind.combine(from_words(*slot), f64::from(v)));
+                }
+            }
+            done += take;
+            row += 1;
+            at = 0;
+        }
+    }
+}
+
+/// One run in eight lanes, combined in order.
+fn fold(kind: ReduceKind, run: &[f32]) -> f64 {
+    let mut lanes = [kind.start(); 8];
+    let (blocks, tail) = run.as_chunks::<8>();
+    for block in blocks {
+        for (lane, &v) in lanes.iter_mut().zip(block) {
+            *lane = match kind {
+                ReduceKind::Sum => *lane + f64::from(v),
+                ReduceKind::Max => lane.max(f64::from(v)),
+                ReduceKind::Min => lane.min(f64::from(v)),
+            };
+        }
+    }
+    let tail = tail.iter().map(|&v| f64::from(v));
+    lanes.into_iter().chain(tail).fold(kind.start(), |a, b| kind.combine(a, b))
+}
+
+/// First largest along an axis.
+pub(crate) fn argmax(step: &Step, axis: usize, reads: Reads<'_>, out: &mut [u32]) {
+    let shape = &step.operands[0].shape;
+    let (n, inner) = (shape[axis], numel(&shape[axis + 1..]));
+    let x = reads.f32(0);
+    for (o, word) in out.iter_mut().enumerate() {
+        let at = |j: usize| x[(o / inner * n + j) * inner + o % inner];
+        *word = (1..n).fold(0, |best, j| if at(j) > at(best) { j } else { best }) as u32;
+    }
+}

@@ -1,0 +1,114 @@
+//! Reading a strided, masked view a run at a time.
+
+use wgrad_types::View;
+
+/// A view with neighbouring axes merged where strides and masks allow, so that runs along the last axis are long.
+pub(crate) struct Runs {
+    shape: Vec<usize>,
+    strides: Vec<isize>,
+    mask: Vec<(usize, usize)>,
+    offset: isize,
+    /// Linear index = element: no walking needed.
+    pub contiguous: bool,
+}
+
+impl Runs {
+    pub(crate) fn new(view: &View) -> Self {
+        let mask_at = |d: usize| view.mask.as_ref().map_or((0, view.shape[d]), |m| m[d]);
+        let (mut shape, mut strides, mut mask) = (Vec::new(), Vec::new(), Vec::<(usize, usize)>::new());
+        for d in 0..view.shape.len() {
+            let (n, s, m) = (view.shape[d], view.strides[d], mask_at(d));
+            if n == 1 && m == (0, 1) {
+                continue;
+            }
+            if let (Some(pn), Some(ps), Some(pm)) = (shape.last_mut(), strides.last_mut(), mask.last_mut())
+                && *ps == s * n as isize
+                && m == (0, n)
+                && *pm == (0, *pn)
+            {
+                *pn *= n;
+                *ps = s;
+                *pm = (0, *pn);
+                continue;
+            }
+            shape.push(n);
+            strides.push(s);
+            mask.push(m);
+        }
+        if shape.is_empty() {
+            (shape, strides, mask) = (vec![1], vec![0], vec![(0, 1)]);
+        }
+        Self { shape, strides, mask, offset: view.offset, contiguous: view.is_contiguous() }
+    }
+
+    /// Calls `f(position, element, stride, len)` for runs that cover linear indices `start .. start + len` (position
+    /// counts from 0), and `f(position, -1, 0, len)` for runs of padding.
+    pub(crate) fn walk(&self, start: usize, len: usize, mut f: impl FnMut(usize, isize, isize, usize)) {
+        let last = self.shape.len() - 1;
+        let (n, stride, (lo, hi)) = (self.shape[last], self.strides[last], self.mask[last]);
+        let (mut row, mut at) = (start / n.max(1), start % n.max(1));
+        let mut done = 0;
+        while done < len {
+            let take = (n - at).min(len - done);
+            let (mut base, mut inside, mut rest) = (self.offset, true, row);
+            for d in (0..last).rev() {
+                let i = rest % self.shape[d];
+                rest /= self.shape[d];
+                base += i as isize * self.strides[d];
+                inside &= i >= self.mask[d].0 && i < self.mask[d].1;
+            }
+            let (a, b) = if inside { (lo.clamp(at, at + take), hi.clamp(at, at + take)) } else { (at, at) };
+            let b = b.max(a);
+            if a > at {
+                f(done, -1, 0, a - at);
+            }
+            if b > a {
+                f(done + a - at, base + a as isize * stride, stride, b - a);
+            }
+            if at + take > b {
+                f(done + b - at, -1, 0, at + take - b);
+            }
+            done += take;
+            row += 1;
+            at = 0;
+        }
+    }
+
+    /// Copies elements of a buffer; padding is 0.
+    pub(crate) fn read(&self, data: &[u32], start: usize, out: &mut [u32]) {
+        let len = out.len();
+        self.walk(start, len, |at, from, stride, n| {
+            let out = &mut out[at..at + n];
+            match (from, stride) {
+                (-1, 0) => out.fill(0),
+                (from, 0) => out.fill(data[from as usize]),
+                (from, 1) => out.copy_from_slice(&data[from as usize..from as usize + n]),
+                (from, stride) => {
+                    for (i, o) in out.iter_mut().enumerate() {
+                        *o = data[(from + i as isize * stride) as usize];
+                    }
+                }
+            }
+        });
+    }
+
+    /// The elements' numbers themselves; padding gives 0.
+    pub(crate) fn indices(&self, start: usize, out: &mut [u32]) {
+        let len = out.len();
+        self.walk(start, len, |at, from, stride, n| {
+            for (i, o) in out[at..at + n].iter_mut().enumerate() {
+                *o = if from == -1 && stride == 0 { 0 } else { (from + i as isize * stride) as u32 };
+            }
+        });
+    }
+
+    /// Zeroes what lies outside the mask.
+    pub(crate) fn clear_outside(&self, start: usize, out: &mut [u32]) {
+        let len = out.len();
+        self.walk(start, len, |at, from, stride, n| {
+            if from == -1 && stride == 0 {
+                out[at..at + n].fill(0);
+            }
+        });
+    }
+}
