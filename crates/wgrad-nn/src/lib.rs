@@ -1,1 +1,20 @@
-//! Stub.
+//! What models are built and trained with: layers, initialisers, losses, optimizers, schedules, metrics.
+//!
+//! A [`Net`] carries a graph under construction; layers are its methods and name their parameters as PyTorch modules
+//! would. Nothing here knows a device.
+
+mod init;
+mod layers;
+mod loss;
+mod metrics;
+mod net;
+mod optimizer;
+mod schedule;
+
+pub use init::Init;
+pub use layers::{Conv, Norm};
+pub use loss::Loss;
+pub use metrics::ConfusionMatrix;
+pub use net::{Mode, Net, Parameter};
+pub use optimizer::{Optimizer, OptimizerKind};
+pub use schedule::Schedule;

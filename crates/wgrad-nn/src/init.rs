@@ -1,0 +1,149 @@
+//! Initial values, as `torch.nn.init` defines them, drawn by ChaCha8 from a seed and the parameter's name: the same on
+//! every device, and independent of the order in which layers are built.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use wgrad_types::{HostTensor, numel};
+
+/// How a parameter starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// All 0.
+    Zeros,
+    /// All 1.
+    Ones,
+    /// Uniform in `[-bound, bound)`.
+    Uniform {
+        /// Half the width.
+        bound: f64,
+    },
+    /// Normal.
+    Normal {
+        /// Mean.
+        mean: f64,
+        /// Standard deviation.
+        std: f64,
+    },
+    /// Uniform with bound `gain * sqrt(3 / fan_in)`; PyTorch's `kaiming_uniform_`. Its Linear and Conv default,
+    /// `a = sqrt(5)`, is gain `sqrt(1/3)`; ReLU's gain is `sqrt(2)`.
+    KaimingUniform {
+        /// Gain of the nonlinearity.
+        gain: f64,
+    },
+    /// Normal with deviation `gain / sqrt(fan_in)`; PyTorch's `kaiming_normal_`.
+    KaimingNormal {
+        /// Gain of the nonlinearity.
+        gain: f64,
+    },
+    /// Uniform with bound `sqrt(6 / (fan_in + fan_out))`; PyTorch's `xavier_uniform_`.
+    XavierUniform,
+    /// Normal with deviation `sqrt(2 / (fan_in + fan_out))`; PyTorch's `xavier_normal_`.
+    XavierNormal,
+}
+
+impl Init {
+    /// PyTorch's default for weights of Linear and Conv2d: uniform with bound `1 / sqrt(fan_in)`.
+    pub fn pytorch_default() -> Self {
+        Self::KaimingUniform { gain: (1.0f64 / 3.0).sqrt() }
+    }
+
+    /// The initial tensor.
+    pub fn draw(self, shape: &[usize], seed: u64, name: &str) -> HostTensor {
+        let (fan_in, fan_out) = fans(shape);
+        let mut source = Source::new(seed, name);
+        let n = numel(shape);
+        let uniform = |source: &mut Source, bound: f64| fill(n, || (source.uniform() * 2.0 - 1.0) * bound);
+        let normal = |source: &mut Source, mean: f64, std: f64| fill(n, || mean + std * source.normal());
+        let data = match self {
+            Self::Zeros => vec![0.0; n],
+            Self::Ones => vec![1.0; n],
+            Self::Uniform { bound } => uniform(&mut source, bound),
+            Self::Normal { mean, std } => normal(&mut source, mean, std),
+            Self::KaimingUniform { gain } => uniform(&mut source, gain * (3.0 / fan_in).sqrt()),
+            Self::KaimingNormal { gain } => normal(&mut source, 0.0, gain / fan_in.sqrt()),
+            Self::XavierUniform => uniform(&mut source, (6.0 / (fan_in + fan_out)).sqrt()),
+            Self::XavierNormal => normal(&mut source, 0.0, (2.0 / (fan_in + fan_out)).sqrt()),
+        };
+        HostTensor::f32(shape, &data)
+    }
+}
+
+fn fill(n: usize, mut f: impl FnMut() -> f64) -> Vec<f32> {
+    (0..n).map(|_| f() as f32).collect()
+}
+
+/// Inputs and outputs a weight `[out, in, ..]` connects, as PyTorch counts them.
+fn fans(shape: &[usize]) -> (f64, f64) {
+    let field = numel(shape.get(2..).unwrap_or(&[])) as f64;
+    let at = |d: usize| shape.get(d).copied().unwrap_or(1).max(1) as f64;
+    (at(1) * field, at(0) * field)
+}
+
+struct Source(ChaCha8Rng);
+
+impl Source {
+    fn new(seed: u64, name: &str) -> Self {
+        // FNV-1a over the name keeps parameters' streams apart.
+        let hash = name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        let mut key = [0u8; 32];
+        key[..8].copy_from_slice(&seed.to_le_bytes());
+        key[8..16].copy_from_slice(&hash.to_le_bytes());
+        Self(ChaCha8Rng::from_seed(key))
+    }
+
+    /// In [0, 1) with 53 bits.
+    fn uniform(&mut self) -> f64 {
+        (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Standard normal, by Box and Muller.
+    fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+        radius * (self.uniform() * std::f64::consts::TAU).cos()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moments(t: &HostTensor) -> (f64, f64, f64) {
+        let data = t.to_array().data;
+        let n = data.len() as f64;
+        let mean = data.iter().sum::<f64>() / n;
+        let var = data.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+        (mean, var.sqrt(), data.iter().fold(0.0, |m: f64, v| m.max(v.abs())))
+    }
+
+    #[test]
+    fn distributions_have_the_stated_moments() {
+        let shape = [256, 64, 3, 3];
+        let (fan_in, fan_out) = (64.0f64 * 9.0, 256.0f64 * 9.0);
+        let (mean, std, top) = moments(&Init::pytorch_default().draw(&shape, 1, "w"));
+        let bound = 1.0f64 / fan_in.sqrt();
+        assert!(
+            mean.abs() < 1e-3
+                && (std - bound / 3f64.sqrt()).abs() < 1e-3 * bound.max(1.0)
+                && top <= bound
+                && top > 0.99 * bound
+        );
+        let (_, std, _) = moments(&Init::KaimingNormal { gain: 2f64.sqrt() }.draw(&shape, 1, "w"));
+        assert!((std / (2.0 / fan_in).sqrt() - 1.0).abs() < 0.01);
+        let (_, std, _) = moments(&Init::XavierNormal.draw(&shape, 1, "w"));
+        assert!((std / (2.0 / (fan_in + fan_out)).sqrt() - 1.0).abs() < 0.01);
+        let (_, _, top) = moments(&Init::XavierUniform.draw(&shape, 1, "w"));
+        assert!((top / (6.0 / (fan_in + fan_out)).sqrt() - 1.0).abs() < 0.01);
+        let (mean, std, _) = moments(&Init::Normal { mean: 2.0, std: 0.5 }.draw(&shape, 1, "w"));
+        assert!((mean - 2.0).abs() < 0.01 && (std - 0.5).abs() < 0.01);
+    }
+
+    #[test]
+    fn names_and_seeds_give_different_draws() {
+        let draw = |seed, name| Init::XavierUniform.draw(&[4, 4], seed, name);
+        assert_eq!(draw(1, "a"), draw(1, "a"));
+        assert_ne!(draw(1, "a"), draw(1, "b"));
+        assert_ne!(draw(1, "a"), draw(2, "a"));
+    }
+}

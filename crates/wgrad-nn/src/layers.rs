@@ -1,0 +1,124 @@
+//! Layers: a method each, with PyTorch's defaults and parameter names.
+
+use crate::{Init, Mode, Net};
+use wgrad_graph::Tensor;
+use wgrad_graph::ops::ConvSpec;
+
+/// A convolution's free choices.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv {
+    /// Output channels.
+    pub out: usize,
+    /// Kernel height and width.
+    pub kernel: [usize; 2],
+    /// Stride, padding, dilation, groups.
+    pub spec: ConvSpec,
+    /// Whether a bias is added.
+    pub bias: bool,
+}
+
+impl Conv {
+    /// A square kernel with stride and padding, bias on.
+    pub fn new(out: usize, kernel: usize, stride: usize, padding: usize) -> Self {
+        Self { out, kernel: [kernel; 2], spec: ConvSpec::new(stride, padding), bias: true }
+    }
+
+    /// The same without bias.
+    #[must_use]
+    pub fn no_bias(self) -> Self {
+        Self { bias: false, ..self }
+    }
+}
+
+/// Batch normalisation's constants.
+#[derive(Clone, Copy, Debug)]
+pub struct Norm {
+    /// Added to the variance.
+    pub eps: f64,
+    /// Share of the new batch in the running statistics.
+    pub momentum: f64,
+}
+
+impl Default for Norm {
+    fn default() -> Self {
+        Self { eps: 1e-5, momentum: 0.1 }
+    }
+}
+
+impl Net {
+    /// `torch.nn.Linear`: `[.., in] -> [.., out]`; parameters `name.weight` `[out, in]`, `name.bias` `[out]`.
+    #[track_caller]
+    pub fn linear(&self, name: &str, x: &Tensor, out: usize) -> Tensor {
+        let fan_in = *x.shape().last().unwrap_or(&1);
+        self.builder().scoped(name, || {
+            let weight = self.weight(&format!("{name}.weight"), &[out, fan_in], Init::pytorch_default());
+            let bound = 1.0 / (fan_in as f64).sqrt();
+            let bias = self.weight(&format!("{name}.bias"), &[out], Init::Uniform { bound });
+            x.linear(&weight, Some(&bias))
+        })
+    }
+
+    /// `torch.nn.Conv2d`: `[N, C, H, W] -> [N, out, H', W']`; parameters `name.weight`, `name.bias`.
+    #[track_caller]
+    pub fn conv2d(&self, name: &str, x: &Tensor, conv: Conv) -> Tensor {
+        let channels = x.shape().get(1).copied().unwrap_or(1) / conv.spec.groups.max(1);
+        let shape = [conv.out, channels, conv.kernel[0], conv.kernel[1]];
+        self.builder().scoped(name, || {
+            let weight = self.weight(&format!("{name}.weight"), &shape, Init::pytorch_default());
+            let bound = 1.0 / ((shape[1] * shape[2] * shape[3]) as f64).sqrt();
+            let bias =
+                conv.bias.then(|| self.weight(&format!("{name}.bias"), &[conv.out], Init::Uniform { bound }));
+            x.conv2d(&weight, bias.as_ref(), conv.spec)
+        })
+    }
+
+    /// `torch.nn.BatchNorm2d` (and 1d): parameters `name.weight`, `name.bias`, buffers `name.running_mean`,
+    /// `name.running_var`. In training the batch's own statistics normalise and the running ones move towards them.
+    #[track_caller]
+    pub fn batch_norm(&self, name: &str, x: &Tensor, norm: Norm) -> Tensor {
+        let channels = [x.shape().get(1).copied().unwrap_or(1)];
+        self.builder().scoped(name, || {
+            let weight = self.weight(&format!("{name}.weight"), &channels, Init::Ones);
+            let bias = self.weight(&format!("{name}.bias"), &channels, Init::Zeros);
+            let mean = self.buffer(&format!("{name}.running_mean"), &channels, Init::Zeros);
+            let var = self.buffer(&format!("{name}.running_var"), &channels, Init::Ones);
+            if self.mode() == Mode::Eval {
+                return x.batch_norm_eval(&mean, &var, &weight, &bias, norm.eps);
+            }
+            let batch = x.batch_norm_train(&weight, &bias, norm.eps);
+            let moved =
+                |old: &Tensor, new: &Tensor| old * (1.0 - norm.momentum) + new.detach() * norm.momentum;
+            self.builder().update(&[(&mean, &moved(&mean, &batch.mean)), (&var, &moved(&var, &batch.var))]);
+            batch.y
+        })
+    }
+
+    /// `torch.nn.LayerNorm` over the last axis: parameters `name.weight`, `name.bias`.
+    #[track_caller]
+    pub fn layer_norm(&self, name: &str, x: &Tensor) -> Tensor {
+        let last = [*x.shape().last().unwrap_or(&1)];
+        self.builder().scoped(name, || {
+            let weight = self.weight(&format!("{name}.weight"), &last, Init::Ones);
+            let bias = self.weight(&format!("{name}.bias"), &last, Init::Zeros);
+            x.layer_norm(&weight, Some(&bias), 1e-5)
+        })
+    }
+
+    /// `torch.nn.Embedding`: `[..]` i32 `-> [.., width]`; parameter `name.weight` `[entries, width]`, standard normal.
+    #[track_caller]
+    pub fn embedding(&self, name: &str, index: &Tensor, entries: usize, width: usize) -> Tensor {
+        self.builder().scoped(name, || {
+            let init = Init::Normal { mean: 0.0, std: 1.0 };
+            self.weight(&format!("{name}.weight"), &[entries, width], init).embedding(index)
+        })
+    }
+
+    /// `torch.nn.Dropout`: only in training.
+    #[track_caller]
+    pub fn dropout(&self, x: &Tensor, p: f64) -> Tensor {
+        match self.mode() {
+            Mode::Train => x.dropout(p),
+            Mode::Eval => x.clone(),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What a classifier's predictions are worth.
+
+/// Counts of (label, prediction) pairs and the figures drawn from them, as scikit-learn defines them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfusionMatrix {
+    classes: usize,
+    counts: Vec<u64>,
+}
+
+impl ConfusionMatrix {
+    /// An empty matrix.
+    pub fn new(classes: usize) -> Self {
+        Self { classes, counts: vec![0; classes * classes] }
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Counts a prediction; numbers outside the classes are ignored.
+    pub fn add(&mut self, label: usize, prediction: usize) {
+        if label < self.classes && prediction < self.classes {
+            self.counts[label * self.classes + prediction] += 1;
+        }
+    }
+
+    /// How often `label` was predicted as `prediction`.
+    pub fn count(&self, label: usize, prediction: usize) -> u64 {
+        self.counts[label * self.classes + prediction]
+    }
+
+    /// Predictions counted.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    fn hits(&self, class: usize) -> u64 {
+        self.count(class, class)
+    }
+
+    /// Samples of a class.
+    pub fn support(&self, class: usize) -> u64 {
+        (0..self.classes).map(|p| self.count(class, p)).sum()
+    }
+
+    fn predicted(&self, class: usize) -> u64 {
+        (0..self.classes).map(|l| self.count(l, class)).sum()
+    }
+
+    /// Share of right predictions; 0 of nothing.
+    pub fn accuracy(&self) -> f64 {
+        ratio((0..self.classes).map(|c| self.hits(c)).sum(), self.total())
+    }
+
+    /// Of what was predicted as `class`, the share that is; 0 where nothing was.
+    pub fn precision(&self, class: usize) -> f64 {
+        ratio(self.hits(class), self.predicted(class))
+    }
+
+    /// Of what is `class`, the share predicted so; 0 where nothing is.
+    pub fn recall(&self, class: usize) -> f64 {
+        ratio(self.hits(class), self.support(class))
+    }
+
+    /// Harmonic mean of precision and recall.
+    pub fn f1(&self, class: usize) -> f64 {
+        ratio(2 * self.hits(class), self.support(class) + self.predicted(class))
+    }
+
+    /// Mean F1 over classes ("macro").
+    pub fn macro_f1(&self) -> f64 {
+        (0..self.classes).map(|c| self.f1(c)).sum::<f64>() / self.classes.max(1) as f64
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_a_known_matrix() {
+        let mut m = ConfusionMatrix::new(3);
+        for (label, prediction) in
+            [(0, 0), (0, 0), (0, 1), (1, 1), (1, 1), (2, 0), (2, 2), (2, 2), (2, 2), (9, 0)]
+        {
+            m.add(label, prediction);
+        }
+        assert_eq!(m.total(), 9);
+        assert!((m.accuracy() - 7.0 / 9.0).abs() < 1e-12);
+        assert!((m.precision(0) - 2.0 / 3.0).abs() < 1e-12 && (m.recall(0) - 2.0 / 3.0).abs() < 1e-12);
+        assert!((m.precision(1) - 2.0 / 3.0).abs() < 1e-12 && (m.recall(1) - 1.0).abs() < 1e-12);
+        assert!((m.f1(1) - 0.8).abs() < 1e-12 && (m.f1(2) - 6.0 / 7.0).abs() < 1e-12);
+        assert!((m.macro_f1() - (2.0 / 3.0 + 0.8 + 6.0 / 7.0) / 3.0).abs() < 1e-12);
+        assert_eq!(ConfusionMatrix::new(2).accuracy(), 0.0);
+    }
+}
