@@ -15,6 +15,7 @@ mod verify;
 pub use cost::cost;
 pub use dump::{Summary, dump};
 pub use plan::{
-    Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanStep, Slot, SlotKind, StoredValue, plan,
+    Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlanStep, Slot, SlotKind,
+    StoredValue, plan,
 };
 pub use verify::verify;

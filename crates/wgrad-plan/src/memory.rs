@@ -3,8 +3,8 @@
 use crate::cost::cost;
 use crate::merge::Pages;
 use crate::plan::{
-    Buffer, Draft, Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanStep, Slot, SlotKind,
-    StoredValue,
+    Buffer, Draft, Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlanStep, Slot,
+    SlotKind, StoredValue,
 };
 use wgrad_graph::Graph;
 use wgrad_graph::ops::{Leaf, Op, OpDef};
@@ -152,7 +152,7 @@ pub(crate) fn place(
             let takes_over = over.and_then(|from| value_of[from]);
             values.push(StoredValue { place, first: i, last: end, takes_over });
         }
-        let candidate = choose(draft, caps)?;
+        let candidate = choose(draft, caps, options.candidate)?;
         let scratch_bytes = scratch(draft, caps, &candidate);
         let scratch: Vec<Place> = scratch_bytes.iter().map(|&b| placer.activation(b)).collect();
         values.extend(scratch.iter().map(|&place| StoredValue {
@@ -268,15 +268,17 @@ fn take_over(draft: &mut Draft, buffers: &[Buffer], last: &[Option<usize>], i: u
     draft.step.in_place[0] = (0..draft.operands.len()).find(|&j| fits(j));
 }
 
-fn choose(draft: &Draft, caps: &Caps) -> Result<Candidate, PlanError> {
+fn choose(draft: &Draft, caps: &Caps, rank: usize) -> Result<Candidate, PlanError> {
     if caps.class == AdapterClass::Cpu {
         return Ok(Candidate { name: String::new(), launches: Vec::new(), scratch: Vec::new() });
     }
     let step = format!("{} in {}", draft.step.name(), draft.scope);
-    let found = wgrad_kernels::candidates(&draft.step, caps)
+    let mut found = wgrad_kernels::candidates(&draft.step, caps)
         .map_err(|e| PlanError::Unsupported { step: step.clone(), why: e.0 })?;
-    let why = "no kernel form".to_string();
-    found.into_iter().next().ok_or(PlanError::Unsupported { step, why })
+    match found.len() {
+        0 => Err(PlanError::Unsupported { step, why: "no kernel form".into() }),
+        n => Ok(found.swap_remove(rank.min(n - 1))),
+    }
 }
 
 fn scratch(draft: &Draft, caps: &Caps, candidate: &Candidate) -> Vec<usize> {

@@ -203,12 +203,21 @@ pub(crate) struct Buffer {
     pub name: String,
 }
 
-/// Plans a graph for an adapter. `layout` is that of the session's training plan, where there is one: persistent
-/// tensors are then found there instead of being laid out anew.
+/// What a plan may be told.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlanOptions<'a> {
+    /// The layout of the session's training plan, where there is one: persistent tensors are found there instead of
+    /// being laid out anew.
+    pub layout: Option<&'a ParamLayout>,
+    /// Which of a step's kernel forms to take: 0 is the best guess; a step with fewer takes its last.
+    pub candidate: usize,
+}
+
+/// Plans a graph for an adapter.
 ///
 /// # Errors
 /// Where a tensor or kernel exceeds the adapter's limits, or the layout lacks a parameter.
-pub fn plan(graph: &Graph, caps: &Caps, layout: Option<&ParamLayout>) -> Result<Plan, PlanError> {
+pub fn plan(graph: &Graph, caps: &Caps, options: &PlanOptions<'_>) -> Result<Plan, PlanError> {
     let graph = simplify(graph);
     let scalars = scalar_names(&graph);
     let mut forced = BTreeSet::new();
@@ -219,7 +228,7 @@ pub fn plan(graph: &Graph, caps: &Caps, layout: Option<&ParamLayout>) -> Result<
         }
     };
     let pages = merge::updates(&mut buffers, &mut drafts, caps);
-    memory::place(&graph, caps, layout, memory::Drafts { buffers, drafts, outputs, pages, scalars })
+    memory::place(&graph, caps, options, memory::Drafts { buffers, drafts, outputs, pages, scalars })
 }
 
 fn scalar_names(graph: &Graph) -> Vec<String> {

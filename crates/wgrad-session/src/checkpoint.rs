@@ -1,0 +1,226 @@
+//! Checkpoints: a folder with `model.safetensors` (weights and buffers under PyTorch's names),
+//! `optimizer.safetensors` (its state) and further small files, replaced as a whole.
+//!
+//! A checkpoint is written beside its place, synced, and renamed into it; the one before is gone only after that. A
+//! full disk or a power cut leaves the old one.
+
+use crate::{SessionError, Tensors};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use wgrad_graph::Role;
+use wgrad_types::{DType, HostTensor, Type};
+
+/// Weights and buffers.
+pub const MODEL_FILE: &str = "model.safetensors";
+/// Optimizer state.
+pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> SessionError + '_ {
+    move |source| SessionError::Io { path: path.into(), source }
+}
+
+/// Writes a file under a temporary name, syncs it, renames it into place.
+///
+/// # Errors
+/// Where the disk refuses; the file that was there stays.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), SessionError> {
+    let temporary = suffixed(path, "tmp");
+    let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    written.map_err(|source| {
+        let _ = fs::remove_file(&temporary);
+        SessionError::Io { path: path.into(), source }
+    })
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn suffixed(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+/// Tensors as a safetensors file.
+pub fn encode(tensors: &[(&str, &HostTensor)]) -> Vec<u8> {
+    let view = |t: &'_ HostTensor| -> (Dtype, Vec<usize>, Vec<u8>) {
+        let dtype = if t.ty.dtype == DType::F32 { Dtype::F32 } else { Dtype::I32 };
+        (dtype, t.ty.shape.clone(), t.words.iter().flat_map(|w| w.to_le_bytes()).collect())
+    };
+    let parts: Vec<(&str, (Dtype, Vec<usize>, Vec<u8>))> =
+        tensors.iter().map(|(n, t)| (*n, view(t))).collect();
+    let views = parts.iter().map(|(name, (dtype, shape, bytes))| {
+        (*name, TensorView::new(*dtype, shape.clone(), bytes).expect("bytes fit the shape they come from"))
+    });
+    safetensors::serialize(views, None).expect("views are consistent")
+}
+
+/// The f32 and i32 tensors of a safetensors file (i64 narrows to i32).
+///
+/// # Errors
+/// Where the file is no safetensors file, or holds another dtype.
+pub fn decode(path: &Path, bytes: &[u8]) -> Result<Vec<(String, HostTensor)>, SessionError> {
+    let corrupt = |why: String| SessionError::Corrupt { path: path.into(), why };
+    let file = SafeTensors::deserialize(bytes).map_err(|e| corrupt(e.to_string()))?;
+    let tensor = |(name, view): (String, TensorView<'_>)| {
+        let data = view.data();
+        let (dtype, words): (DType, Vec<u32>) = match view.dtype() {
+            Dtype::F32 => {
+                (DType::F32, data.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect())
+            }
+            Dtype::I32 => {
+                (DType::I32, data.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect())
+            }
+            Dtype::I64 => {
+                (DType::I32, data.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b) as u32).collect())
+            }
+            other => return Err(corrupt(format!("{name} has dtype {other:?}"))),
+        };
+        Ok((name, HostTensor { ty: Type::new(dtype, view.shape()), words }))
+    };
+    let mut tensors: Vec<_> = file.tensors().into_iter().map(tensor).collect::<Result<_, _>>()?;
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(tensors)
+}
+
+/// Replaces the checkpoint `dir`: tensors and further files by name.
+///
+/// # Errors
+/// Where the disk refuses; the checkpoint that was there stays.
+pub fn save(dir: &Path, tensors: &Tensors, files: &[(&str, Vec<u8>)]) -> Result<(), SessionError> {
+    let (temporary, old) = (suffixed(dir, "tmp"), suffixed(dir, "old"));
+    let pick = |states: bool| -> Vec<(&str, &HostTensor)> {
+        tensors.iter().filter(|t| (t.0 == Role::State) == states).map(|t| (t.1.as_str(), &t.2)).collect()
+    };
+    let write = || -> std::io::Result<()> {
+        if temporary.exists() {
+            fs::remove_dir_all(&temporary)?;
+        }
+        fs::create_dir_all(&temporary)?;
+        write_synced(&temporary.join(MODEL_FILE), &encode(&pick(false)))?;
+        write_synced(&temporary.join(OPTIMIZER_FILE), &encode(&pick(true)))?;
+        for (name, bytes) in files {
+            write_synced(&temporary.join(name), bytes)?;
+        }
+        sync_folder(&temporary)?;
+        if dir.exists() {
+            if old.exists() {
+                fs::remove_dir_all(&old)?;
+            }
+            fs::rename(dir, &old)?;
+        }
+        fs::rename(&temporary, dir)?;
+        if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
+            sync_folder(parent)?;
+        }
+        if old.exists() {
+            fs::remove_dir_all(&old)?;
+        }
+        Ok(())
+    };
+    write().map_err(|source| {
+        let _ = fs::remove_dir_all(&temporary);
+        SessionError::Io { path: dir.into(), source }
+    })
+}
+
+/// Makes renames in a folder durable, where the system lets folders be synced.
+fn sync_folder(dir: &Path) -> std::io::Result<()> {
+    if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+}
+
+/// The folder to read for checkpoint `dir`: itself, or the one before where a replacement was cut off half-way.
+pub fn newest(dir: &Path) -> PathBuf {
+    let old = suffixed(dir, "old");
+    if !dir.exists() && old.exists() { old } else { dir.into() }
+}
+
+/// A file of a checkpoint.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read_file(dir: &Path, name: &str) -> Result<Vec<u8>, SessionError> {
+    let path = newest(dir).join(name);
+    fs::read(&path).map_err(io(&path))
+}
+
+/// A checkpoint's tensors. Whether a tensor of the model file is a weight or a buffer, `role` says by its name.
+///
+/// # Errors
+/// Where a file is missing or no safetensors file.
+pub fn load(dir: &Path, role: impl Fn(&str) -> Role) -> Result<Tensors, SessionError> {
+    let mut tensors = Tensors::new();
+    for (name, states) in [(MODEL_FILE, false), (OPTIMIZER_FILE, true)] {
+        let path = newest(dir).join(name);
+        let bytes = fs::read(&path).map_err(io(&path))?;
+        for (name, tensor) in decode(&path, &bytes)? {
+            let role = if states { Role::State } else { role(&name) };
+            tensors.push((role, name, tensor));
+        }
+    }
+    Ok(tensors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensors(v: f32) -> Tensors {
+        vec![
+            (Role::Weight, "fc.weight".into(), HostTensor::f32(&[2, 2], &[v, 2.0, 3.0, -4.0])),
+            (Role::Buffer, "bn.running_mean".into(), HostTensor::f32(&[1], &[0.5])),
+            (Role::State, "fc.weight.exp_avg".into(), HostTensor::f32(&[2, 2], &[0.1, 0.2, 0.3, v])),
+        ]
+    }
+
+    fn role(name: &str) -> Role {
+        if name.contains("running") { Role::Buffer } else { Role::Weight }
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let dir = root.path().join("checkpoint");
+        for v in [1.0, 7.0] {
+            save(&dir, &tensors(v), &[("state.json", b"{}".to_vec())]).expect("saved");
+            let mut back = load(&dir, role).expect("loaded");
+            let mut want = tensors(v);
+            back.sort_by(|a, b| a.1.cmp(&b.1));
+            want.sort_by(|a, b| a.1.cmp(&b.1));
+            assert_eq!(back, want);
+        }
+        assert_eq!(fs::read_dir(root.path()).expect("listed").count(), 1, "nothing temporary stays");
+    }
+
+    #[test]
+    fn a_failed_save_leaves_the_old_one() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let dir = root.path().join("checkpoint");
+        save(&dir, &tensors(1.0), &[]).expect("saved");
+        // A file where the temporary folder should go cannot be replaced by one.
+        let failed = save(&dir, &tensors(2.0), &[("no/such/folder", vec![])]);
+        assert!(matches!(failed, Err(SessionError::Io { .. })));
+        assert_eq!(load(&dir, role).expect("loaded").len(), 3);
+    }
+
+    #[test]
+    fn a_replacement_cut_off_is_recovered() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let dir = root.path().join("checkpoint");
+        save(&dir, &tensors(1.0), &[]).expect("saved");
+        fs::rename(&dir, suffixed(&dir, "old")).expect("renamed");
+        assert_eq!(load(&dir, role).expect("loaded").len(), 3);
+    }
+
+    #[test]
+    fn garbage_is_named() {
+        let e = decode(Path::new("m.safetensors"), b"not a file").expect_err("garbage").to_string();
+        assert!(e.starts_with("m.safetensors is not a usable checkpoint: "), "{e}");
+    }
+}

@@ -1,0 +1,193 @@
+//! Sessions and the plans that run over their tensors.
+
+use crate::SessionError;
+use std::sync::Arc;
+use wgrad_device::{Counters, Device, Memory, Program};
+use wgrad_graph::{Graph, Role};
+use wgrad_kernels::{FIRST_SCALAR_WORD, SEED_WORD, STEP_WORD};
+use wgrad_plan::{ParamLayout, ParamPlace, Plan, PlanOptions, plan};
+use wgrad_types::{HostTensor, Type};
+
+/// Named tensors with their roles: a snapshot, initial values.
+pub type Tensors = Vec<(Role, String, HostTensor)>;
+
+/// Persistent tensors on a device.
+pub struct Session {
+    device: Device,
+    memory: Memory,
+    layout: ParamLayout,
+    seed: u32,
+}
+
+/// A plan over a session's tensors.
+pub struct Runner {
+    program: Program,
+}
+
+/// A step's results by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outputs(Vec<(String, HostTensor)>);
+
+impl Outputs {
+    /// A result.
+    ///
+    /// # Panics
+    /// Where the graph has no output of this name: a caller's bug.
+    #[track_caller]
+    pub fn get(&self, name: &str) -> &HostTensor {
+        let found = self.0.iter().find(|o| o.0 == name);
+        &found.unwrap_or_else(|| panic!("the graph has no output {name:?}")).1
+    }
+
+    /// A result of one f32.
+    ///
+    /// # Panics
+    /// As [`Outputs::get`].
+    #[track_caller]
+    pub fn scalar(&self, name: &str) -> f32 {
+        self.get(name).as_f32()[0]
+    }
+}
+
+impl Session {
+    /// Plans a training graph, makes memory for its tensors, and fills in initial values; optimizer state starts at 0.
+    /// `seed` drives every random draw.
+    ///
+    /// # Errors
+    /// Where the graph has no plan on the device, or memory does not suffice.
+    pub fn new(
+        device: &Device,
+        graph: &Graph,
+        initial: &Tensors,
+        seed: u32,
+    ) -> Result<(Self, Runner), SessionError> {
+        let plan = plan(graph, device.caps(), &PlanOptions::default())?;
+        let memory = device.memory(&plan.layout)?;
+        let mut session = Self { device: device.clone(), memory, layout: plan.layout.clone(), seed };
+        session.restore(initial)?;
+        let program = session.device.program(Arc::new(plan), &session.memory)?;
+        Ok((session, Runner { program }))
+    }
+
+    /// A further plan over the same tensors: evaluation, or training with another batch size.
+    ///
+    /// # Errors
+    /// Where the graph has no plan on the device, or wants a tensor the session lacks.
+    pub fn runner(&self, graph: &Graph) -> Result<Runner, SessionError> {
+        let plan = plan(
+            graph,
+            self.device.caps(),
+            &PlanOptions { layout: Some(&self.layout), ..PlanOptions::default() },
+        )?;
+        Ok(Runner { program: self.device.program(Arc::new(plan), &self.memory)? })
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The tensors there are and where.
+    pub fn params(&self) -> &[ParamPlace] {
+        &self.layout.params
+    }
+
+    /// All tensors' values; waits for work under way.
+    ///
+    /// # Errors
+    /// Where the device is lost.
+    pub fn snapshot(&self) -> Result<Tensors, SessionError> {
+        let read = |p: &ParamPlace| {
+            let words = self.memory.read(p.place)?;
+            Ok((p.role, p.name.clone(), HostTensor { ty: p.ty.clone(), words }))
+        };
+        self.layout.params.iter().map(read).collect()
+    }
+
+    /// Overwrites the tensors named; others stay.
+    ///
+    /// # Errors
+    /// Where a name or shape is not the session's, or the device is lost.
+    pub fn restore(&mut self, tensors: &Tensors) -> Result<(), SessionError> {
+        for (role, name, tensor) in tensors {
+            let found = self.layout.params.iter().find(|p| p.role == *role && p.name == *name);
+            let wrong = |why: String| SessionError::Tensor { name: name.clone(), why };
+            let place = found.ok_or_else(|| wrong("the model has no such tensor".into()))?;
+            if place.ty != tensor.ty {
+                return Err(wrong(format!("the model has {}, the file {}", place.ty, tensor.ty)));
+            }
+            self.memory.write(place.place, &tensor.words)?;
+        }
+        Ok(())
+    }
+}
+
+impl Runner {
+    /// The plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        self.program.plan()
+    }
+
+    /// Submissions, allocations and bytes so far.
+    pub fn counters(&self) -> Counters {
+        self.program.counters()
+    }
+
+    /// Runs one step. `step` is its number, which random draws depend on. Returns when the work is submitted; results
+    /// queue up in order for [`Runner::wait`] and [`Runner::ready`].
+    ///
+    /// # Errors
+    /// Where an input or scalar is missing or of another type, or the device fails.
+    pub fn step(
+        &mut self,
+        session: &mut Session,
+        step: u64,
+        inputs: &[(&str, &HostTensor)],
+        scalars: &[(&str, f32)],
+    ) -> Result<(), SessionError> {
+        let plan = self.program.plan().clone();
+        let wrong = |name: &str, why: String| SessionError::Input { name: name.into(), why };
+        let input = |name: &str, ty: &Type| {
+            let found = inputs.iter().find(|i| i.0 == name).map(|i| i.1);
+            let tensor = found.ok_or_else(|| wrong(name, "missing".into()))?;
+            match tensor.ty == *ty {
+                true => Ok(tensor.words.as_slice()),
+                false => Err(wrong(name, format!("the graph takes {ty}, got {}", tensor.ty))),
+            }
+        };
+        let words: Vec<&[u32]> =
+            plan.inputs.iter().map(|i| input(&i.name, &i.ty)).collect::<Result<_, _>>()?;
+        let mut values = vec![0u32; FIRST_SCALAR_WORD + plan.scalars.len()];
+        values[SEED_WORD] = session.seed;
+        values[STEP_WORD] = step as u32;
+        for (i, name) in plan.scalars.iter().enumerate() {
+            let found = scalars.iter().find(|s| s.0 == name);
+            values[FIRST_SCALAR_WORD + i] =
+                found.ok_or_else(|| wrong(name, "missing scalar".into()))?.1.to_bits();
+        }
+        Ok(self.program.step(&mut session.memory, &words, &values)?)
+    }
+
+    fn outputs(&self, words: Vec<Vec<u32>>) -> Outputs {
+        let named = self.program.plan().outputs.iter().zip(words);
+        Outputs(named.map(|(o, words)| (o.name.clone(), HostTensor { ty: o.ty.clone(), words })).collect())
+    }
+
+    /// The oldest step's results if it has finished; does not block.
+    ///
+    /// # Errors
+    /// Where the device is lost.
+    pub fn ready(&mut self) -> Result<Option<Outputs>, SessionError> {
+        let words = self.program.ready()?;
+        Ok(words.map(|w| self.outputs(w)))
+    }
+
+    /// The oldest uncollected step's results, waiting for it; `None` where none is under way.
+    ///
+    /// # Errors
+    /// Where the device is lost.
+    pub fn wait(&mut self) -> Result<Option<Outputs>, SessionError> {
+        let words = self.program.wait()?;
+        Ok(words.map(|w| self.outputs(w)))
+    }
+}

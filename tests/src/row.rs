@@ -1,0 +1,132 @@
+//! Rows: an operation, its arguments, and the graph made of them.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use wgrad_graph::{Builder, Env, Graph, Tensor, Value, differentiate};
+use wgrad_types::{Array, DType, Type};
+
+/// An argument: a type and where its elements come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Arg {
+    shape: &'static [usize],
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Real(f64, f64),
+    Ties(u32),
+    Ints(i32, i32),
+}
+
+/// f32 in [-2, 2).
+pub const fn real(shape: &'static [usize]) -> Arg {
+    within(shape, -2.0, 2.0)
+}
+
+/// f32 in [low, high).
+pub const fn within(shape: &'static [usize], low: f64, high: f64) -> Arg {
+    Arg { shape, kind: Kind::Real(low, high) }
+}
+
+/// f32 of large magnitude.
+pub const fn large(shape: &'static [usize]) -> Arg {
+    within(shape, -3e4, 3e4)
+}
+
+/// f32 among a few whole numbers, so that many are equal. Gradients are not compared with differences.
+pub const fn ties(shape: &'static [usize], distinct: u32) -> Arg {
+    Arg { shape, kind: Kind::Ties(distinct) }
+}
+
+/// i32 in [low, high).
+pub const fn ints(shape: &'static [usize], low: i32, high: i32) -> Arg {
+    Arg { shape, kind: Kind::Ints(low, high) }
+}
+
+impl Arg {
+    /// The argument's type.
+    pub fn ty(&self) -> Type {
+        match self.kind {
+            Kind::Ints(..) => Type::i32(self.shape),
+            _ => Type::f32(self.shape),
+        }
+    }
+
+    /// Whether the function is smooth around these values.
+    pub fn smooth(&self) -> bool {
+        matches!(self.kind, Kind::Real(..))
+    }
+
+    fn draw(&self, rng: &mut ChaCha8Rng) -> Array {
+        let mut unit = || f64::from(rng.next_u32()) / 4_294_967_296.0;
+        Array::from_fn(self.shape, |_| match self.kind {
+            Kind::Real(low, high) => f64::from((low + (high - low) * unit()) as f32),
+            Kind::Ties(n) => (unit() * f64::from(n)).floor(),
+            Kind::Ints(low, high) => (f64::from(low) + f64::from(high - low) * unit()).floor(),
+        })
+    }
+}
+
+/// One operation under test.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// The row's name.
+    pub name: &'static str,
+    /// Arguments.
+    pub args: &'static [Arg],
+    /// The result, from the arguments as tensors.
+    pub build: fn(&[Tensor]) -> Tensor,
+    /// Largest error allowed, relative to the largest element of the reference.
+    pub tolerance: f64,
+    /// Whether a gradient exists and is compared with differences.
+    pub gradient: bool,
+}
+
+/// A row's graph: outputs `y`, and `d0`, `d1`, .. for arguments with gradients.
+pub struct Built {
+    /// The graph.
+    pub graph: Graph,
+    /// Its inputs' values and the seed.
+    pub env: Env,
+    /// The scalar whose gradient is taken.
+    pub loss: Value,
+    /// Inputs that have gradients, with those gradients.
+    pub gradients: Vec<(String, Value)>,
+}
+
+/// Builds `loss = sum(dy * f(x * 1.25 ..))` with random `dy`: the operation stands mid-graph, with a general cotangent.
+///
+/// # Panics
+/// Where shapes do not fit.
+pub fn build(row: &Row) -> Built {
+    let hash = row.name.bytes().fold(17u64, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)));
+    let mut rng = ChaCha8Rng::seed_from_u64(hash);
+    let b = Builder::new();
+    let mut env = Env { seed: 7, step: 3, ..Env::default() };
+    let mut tensors = Vec::new();
+    for (i, arg) in row.args.iter().enumerate() {
+        let name = format!("x{i}");
+        tensors.push(b.input(&name, arg.ty()));
+        env.inputs.insert(name, arg.draw(&mut rng));
+    }
+    let y = (row.build)(&tensors);
+    b.output("y", &y);
+    let mut gradients = Vec::new();
+    let mut loss = y.value();
+    if row.gradient && y.dtype() == DType::F32 {
+        let dy = Array::from_fn(&y.shape(), |_| f64::from((f64::from(rng.next_u32()) / 2_147_483_648.0 - 1.0) as f32));
+        let cotangent = b.input("dy", y.ty());
+        env.inputs.insert("dy".into(), dy);
+        let scalar = (&y * &cotangent).sum_all();
+        loss = scalar.value();
+        let wrt: Vec<(usize, Tensor)> =
+            tensors.iter().cloned().enumerate().filter(|(_, t)| t.dtype() == DType::F32).collect();
+        let found = differentiate(&scalar, &wrt.iter().map(|w| w.1.clone()).collect::<Vec<_>>());
+        for ((i, _), d) in wrt.iter().zip(found.expect("the row says it has a gradient")) {
+            b.output(&format!("d{i}"), &d);
+            gradients.push((format!("x{i}"), d.value()));
+        }
+    }
+    Built { graph: b.graph(), env, loss, gradients }
+}

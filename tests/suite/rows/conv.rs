@@ -1,0 +1,34 @@
+//! Convolutions and their gradients, in every shape that has a path of its own; second derivatives too.
+
+use super::rows;
+use wgrad_graph::ops::ConvSpec;
+use wgrad_tests::real;
+
+/// Stride, padding, dilation, groups.
+fn spec(stride: usize, padding: usize, dilation: usize, groups: usize) -> ConvSpec {
+    ConvSpec { dilation: [dilation; 2], groups, ..ConvSpec::new(stride, padding) }
+}
+
+rows! {
+    conv2d_plain [real(&[2, 3, 9, 8]), real(&[5, 3, 3, 3])] |x| x[0].conv2d(&x[1], None, spec(1, 0, 1, 1));
+    conv2d_bias [real(&[2, 3, 9, 8]), real(&[5, 3, 3, 3]), real(&[5])] |x| x[0].conv2d(&x[1], Some(&x[2]), spec(1, 0, 1, 1));
+    conv2d_same [real(&[2, 4, 7, 11]), real(&[6, 4, 5, 5])] |x| x[0].conv2d(&x[1], None, spec(1, 2, 1, 1));
+    conv2d_strided [real(&[2, 3, 31, 29]), real(&[8, 3, 11, 11])] |x| x[0].conv2d(&x[1], None, spec(4, 2, 1, 1));
+    conv2d_stride_2 [real(&[3, 4, 10, 13]), real(&[6, 4, 3, 3])] |x| x[0].conv2d(&x[1], None, spec(2, 1, 1, 1));
+    conv2d_dilated [real(&[2, 4, 12, 10]), real(&[4, 4, 3, 3])] |x| x[0].conv2d(&x[1], None, spec(1, 2, 2, 1));
+    conv2d_grouped [real(&[2, 6, 10, 9]), real(&[9, 2, 3, 3])] |x| x[0].conv2d(&x[1], None, spec(2, 1, 1, 3));
+    conv2d_depthwise [real(&[2, 8, 6, 13]), real(&[8, 1, 3, 3])] |x| x[0].conv2d(&x[1], None, spec(1, 1, 1, 8));
+    conv2d_pointwise [real(&[2, 16, 5, 7]), real(&[24, 16, 1, 1])] |x| x[0].conv2d(&x[1], None, spec(1, 0, 1, 1));
+    conv2d_stride_beyond_kernel [real(&[2, 3, 11, 10]), real(&[4, 3, 2, 2])] |x| x[0].conv2d(&x[1], None, spec(3, 0, 1, 1));
+    conv2d_oblong [real(&[2, 3, 12, 7]), real(&[4, 3, 5, 1])] |x| x[0].conv2d(&x[1], None, ConvSpec { stride: [2, 1], padding: [1, 0], ..ConvSpec::default() });
+    conv2d_whole_image [real(&[3, 4, 5, 5]), real(&[7, 4, 5, 5])] |x| x[0].conv2d(&x[1], None, spec(1, 0, 1, 1));
+    conv2d_many_channels [real(&[2, 33, 6, 6]), real(&[40, 33, 3, 3])] |x| x[0].conv2d(&x[1], None, spec(1, 1, 1, 1));
+    conv2d_batch [real(&[9, 6, 12, 12]), real(&[16, 6, 5, 5])] |x| x[0].conv2d(&x[1], None, spec(1, 0, 1, 1));
+    conv2d_relu [real(&[2, 3, 9, 8]), real(&[5, 3, 3, 3]), real(&[5])] |x| x[0].conv2d(&x[1], Some(&x[2]), spec(1, 1, 1, 1)).relu();
+    conv2d_residual [real(&[2, 4, 6, 6]), real(&[4, 4, 3, 3])] |x| (x[0].conv2d(&x[1], None, spec(1, 1, 1, 1)) + &x[0]).relu();
+    conv2d_input_grad [real(&[2, 5, 7, 6]), real(&[5, 3, 3, 3])] |x| x[0].conv2d_input_grad(&x[1], spec(1, 0, 1, 1), [9, 8]);
+    conv2d_input_grad_strided [real(&[2, 4, 4, 4]), real(&[4, 3, 3, 3])] |x| x[0].conv2d_input_grad(&x[1], spec(2, 1, 1, 1), [8, 7]);
+    conv2d_weight_grad [real(&[2, 3, 9, 8]), real(&[2, 5, 7, 6])] |x| x[0].conv2d_weight_grad(&x[1], spec(1, 0, 1, 1), [3, 3]);
+    conv2d_weight_grad_long [real(&[8, 3, 24, 24]), real(&[8, 6, 20, 20])] |x| x[0].conv2d_weight_grad(&x[1], spec(1, 0, 1, 1), [5, 5]);
+    conv_transpose2d [real(&[2, 6, 5, 7]), real(&[6, 4, 3, 3]), real(&[4])] |x| x[0].conv_transpose2d(&x[1], Some(&x[2]), spec(2, 1, 1, 1), [1, 1]);
+}

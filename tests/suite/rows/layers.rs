@@ -1,0 +1,15 @@
+//! Normalisation and the like: compositions, checked as the layers they are.
+
+use super::rows;
+use wgrad_tests::{real, within};
+
+rows! {
+    layer_norm [within(&[3, 5, 24], 97.0, 103.0), real(&[24]), real(&[24])] tolerance 2e-4 |x| x[0].layer_norm(&x[1], Some(&x[2]), 1e-5);
+    layer_norm_two_axes [real(&[4, 3, 5]), real(&[3, 5])] |x| x[0].layer_norm(&x[1], None, 1e-5);
+    batch_norm_train [within(&[4, 6, 5, 5], 48.0, 52.0), real(&[6]), real(&[6])] tolerance 2e-4 |x| x[0].batch_norm_train(&x[1], &x[2], 1e-5).y;
+    batch_norm_var [real(&[4, 6, 5, 5]), real(&[6]), real(&[6])] |x| x[0].batch_norm_train(&x[1], &x[2], 1e-5).var;
+    batch_norm_eval [real(&[4, 6, 5]), real(&[6]), within(&[6], 0.5, 2.0), real(&[6]), real(&[6])] |x| x[0].batch_norm_eval(&x[1], &x[2], &x[3], &x[4], 1e-5);
+    local_response_norm [within(&[2, 9, 4, 5], -20.0, 20.0)] |x| x[0].local_response_norm(5, 1e-4, 0.75, 2.0);
+    local_response_norm_even [within(&[2, 7, 3, 3], -20.0, 20.0)] |x| x[0].local_response_norm(4, 1e-2, 0.75, 1.0);
+    dropout [real(&[40, 50])] |x| x[0].dropout(0.4);
+}

@@ -1,0 +1,19 @@
+//! Losses.
+
+use super::rows;
+use wgrad_graph::CrossEntropy;
+use wgrad_tests::{ints, real, within};
+
+rows! {
+    cross_entropy [real(&[6, 11]), ints(&[6], 0, 11)] |x| x[0].cross_entropy(&x[1], CrossEntropy::default());
+    cross_entropy_smooth [real(&[6, 11]), ints(&[6], 0, 11)] |x| x[0].cross_entropy(&x[1], CrossEntropy { label_smoothing: 0.1, ..CrossEntropy::default() });
+    cross_entropy_ignore [real(&[9, 4]), ints(&[9], -1, 4)] |x| x[0].cross_entropy(&x[1], CrossEntropy { ignore_index: -1, ..CrossEntropy::default() });
+    cross_entropy_all_ignored [real(&[5, 4]), ints(&[5], -1, 0)] |x| x[0].cross_entropy(&x[1], CrossEntropy { ignore_index: -1, ..CrossEntropy::default() });
+    cross_entropy_large [within(&[6, 11], -90.0, 90.0), ints(&[6], 0, 11)] |x| x[0].cross_entropy(&x[1], CrossEntropy::default());
+    mse_loss [real(&[5, 3]), real(&[5, 3])] |x| x[0].mse_loss(&x[1]);
+    l1_loss [real(&[5, 3]), real(&[5, 3])] |x| x[0].l1_loss(&x[1]);
+    huber_loss [real(&[5, 3]), real(&[5, 3])] |x| x[0].huber_loss(&x[1], 0.7);
+    bce_loss [within(&[7, 2], 0.02, 0.98), within(&[7, 2], 0.0, 1.0)] |x| x[0].bce_loss(&x[1]);
+    bce_with_logits_loss [within(&[7, 2], -20.0, 20.0), within(&[7, 2], 0.0, 1.0)] |x| x[0].bce_with_logits_loss(&x[1]);
+    correct [real(&[40, 7]), ints(&[40], 0, 7)] no gradient |x| x[0].correct(&x[1]);
+}

@@ -1,0 +1,24 @@
+//! Pooling: overlapping, padded, dense, with ties, ragged at the edge.
+
+use super::rows;
+use wgrad_graph::ops::Window;
+use wgrad_tests::{real, ties};
+
+rows! {
+    max_pool2d [real(&[2, 3, 9, 10])] |x| x[0].max_pool2d(Window::new(2, 2, 0));
+    max_pool2d_overlapping [real(&[2, 3, 9, 10])] |x| x[0].max_pool2d(Window::new(3, 2, 0));
+    max_pool2d_padded [real(&[2, 3, 9, 10])] |x| x[0].max_pool2d(Window::new(3, 2, 1));
+    max_pool2d_dense [real(&[2, 3, 9, 10])] |x| x[0].max_pool2d(Window::new(3, 1, 1));
+    max_pool2d_stride_beyond [real(&[2, 3, 11, 10])] |x| x[0].max_pool2d(Window::new(2, 3, 0));
+    max_pool2d_ties [ties(&[2, 3, 9, 9], 3)] |x| x[0].max_pool2d(Window::new(3, 2, 0));
+    max_pool2d_padded_ties [ties(&[2, 3, 8, 9], 2)] |x| x[0].max_pool2d(Window::new(3, 2, 1));
+    max_pool2d_negative [real(&[1, 2, 6, 6])] |x| (x[0].square() * -1.0 - 1.0).max_pool2d(Window::new(3, 2, 1));
+    max_pool2d_whole [real(&[2, 3, 4, 5])] |x| x[0].max_pool2d(Window { kernel: [4, 5], stride: [1, 1], padding: [0, 0] });
+    avg_pool2d [real(&[2, 3, 9, 10])] |x| x[0].avg_pool2d(Window::new(2, 2, 0));
+    avg_pool2d_overlapping [real(&[2, 3, 9, 10])] |x| x[0].avg_pool2d(Window::new(3, 2, 0));
+    avg_pool2d_padded [real(&[2, 3, 9, 10])] |x| x[0].avg_pool2d(Window::new(3, 2, 1));
+    avg_pool2d_dense [real(&[2, 3, 9, 10])] |x| x[0].avg_pool2d(Window::new(3, 1, 1));
+    adaptive_avg_pool2d [real(&[2, 4, 13, 15])] |x| x[0].adaptive_avg_pool2d([6, 6]);
+    adaptive_avg_pool2d_even [real(&[2, 4, 12, 6])] |x| x[0].adaptive_avg_pool2d([6, 3]);
+    adaptive_avg_pool2d_one [real(&[2, 4, 5, 7])] |x| x[0].adaptive_avg_pool2d([1, 1]);
+}
