@@ -1,1 +1,28 @@
-//! Stub.
+//! The WGSL that is written by hand, by name, and the expander that makes a kernel of it.
+//!
+//! Every file is valid WGSL as it stands, with small figures in its `const` header. [`expand`] puts a launch's own
+//! figures in. This crate knows no step and no device.
+
+mod expand;
+
+pub use expand::{Hook, expand, imports};
+
+/// Every shader: its path in this folder and its text.
+pub const SHADERS: &[(&str, &str)] = &[
+    ("argmax.wgsl", include_str!("argmax.wgsl")),
+    ("avg_pool2d.wgsl", include_str!("avg_pool2d.wgsl")),
+    ("avg_pool2d_grad.wgsl", include_str!("avg_pool2d_grad.wgsl")),
+    ("common/erf.wgsl", include_str!("common/erf.wgsl")),
+    ("common/philox.wgsl", include_str!("common/philox.wgsl")),
+    ("gather.wgsl", include_str!("gather.wgsl")),
+    ("gather_grad.wgsl", include_str!("gather_grad.wgsl")),
+    ("max_pool2d.wgsl", include_str!("max_pool2d.wgsl")),
+    ("max_pool2d_grad.wgsl", include_str!("max_pool2d_grad.wgsl")),
+];
+
+/// A shader's text by its path without the extension. Panics where there is none: a bug of the caller.
+#[track_caller]
+pub fn source(name: &str) -> &'static str {
+    let found = SHADERS.iter().find(|(path, _)| path.strip_suffix(".wgsl") == Some(name));
+    found.map(|(_, text)| *text).unwrap_or_else(|| panic!("no shader is named {name:?}"))
+}

@@ -1,8 +1,60 @@
-//! WGSL. Stub.
-use crate::{Candidate, Step, Unsupported};
-use wgrad_types::Caps;
+//! WGSL for every step: generated text around the shaders of `shaders/`, all figures constants of the text.
+//!
+//! Modules run without runtime checks, so every index is in range by construction: views are affine over known
+//! extents, masks and edges choose element 0 or the last one instead. No float atomics, no barrier in non-uniform
+//! control flow, sums always in one order. This folder builds text; it never talks to a device.
 
-/// The ways to run a step on an adapter, best guess first.
-pub fn candidates(_step: &Step, _caps: &Caps) -> Result<Vec<Candidate>, Unsupported> {
-    Ok(Vec::new())
+mod constant;
+mod epilogue;
+mod expr;
+mod gemm;
+mod map;
+mod module;
+mod reduce;
+mod shader;
+mod space;
+mod text;
+
+use crate::expr::{Expr, Instr};
+use crate::launch::{Candidate, Unsupported};
+use crate::step::{Core, Step};
+use space::Space;
+use wgrad_types::{Caps, numel};
+
+/// The ways to run a step on an adapter, best guess first. The first is always valid on these capabilities.
+pub fn candidates(step: &Step, caps: &Caps) -> Result<Vec<Candidate>, Unsupported> {
+    check_constants(step)?;
+    if step.numel() == 0 {
+        return Ok(vec![Candidate { name: "nothing".to_owned(), launches: Vec::new(), scratch: Vec::new() }]);
+    }
+    if gemm::is_product(step) {
+        return match gemm::candidates(step, caps)? {
+            Some(forms) => Ok(forms),
+            None => map::candidates(&constant::with_constant_acc(step, 0.0), caps),
+        };
+    }
+    if let Core::Reduce { kind, axes, input_shape, prologue } = &step.core {
+        if numel(input_shape) == 0 {
+            return map::candidates(&constant::with_constant_acc(step, kind.start()), caps);
+        }
+        return reduce::candidates(step, *kind, &Space::new(prologue, input_shape, axes), caps);
+    }
+    match shader::candidates(step, caps)? {
+        Some(forms) => Ok(forms),
+        None => map::candidates(step, caps),
+    }
+}
+
+/// WGSL has no NaN to write down.
+fn check_constants(step: &Step) -> Result<(), Unsupported> {
+    let prologue = match &step.core {
+        Core::Reduce { prologue, .. } => Some(prologue),
+        _ => None,
+    };
+    let is_nan = |i: &Instr| matches!(i, Instr::Const(v) if v.is_nan());
+    let has_nan = |e: &Expr| e.instrs.iter().any(is_nan);
+    match has_nan(&step.epilogue) || prologue.is_some_and(has_nan) {
+        true => Err(Unsupported(format!("{}: a constant is NaN, which WGSL cannot write", step.name()))),
+        false => Ok(()),
+    }
 }

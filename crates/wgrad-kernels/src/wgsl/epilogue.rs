@@ -1,0 +1,56 @@
+//! The end of a kernel as WGSL functions: `epilogue(o, acc)` for output element `o`, `epilogue4(q, acc)` for the four
+//! elements of quad `q`. They apply the step's expression and store every output.
+
+use super::expr::{Place, Printed, fits_quads, print};
+use super::module::{Module, Width};
+use super::space::Space;
+use super::text::indented;
+use crate::step::Step;
+use wgrad_types::DType;
+
+/// The epilogue of a step, ready to be written in one width.
+pub(super) struct Epilogue {
+    space: Space,
+}
+
+impl Epilogue {
+    pub(super) fn new(step: &Step) -> Self {
+        Self { space: Space::new(&step.epilogue, &step.shape, &[]) }
+    }
+
+    /// Whether four neighbouring elements can be finished at once, given operands that are bound as scalars.
+    pub(super) fn fits_quads(&self, scalar_operands: &[usize]) -> bool {
+        fits_quads(&self.space, scalar_operands)
+    }
+
+    /// The expression printed at a linear index, and the lines that store its results.
+    pub(super) fn print(&self, module: &mut Module<'_>, width: Width, index: &str, prefix: &str) -> Printed {
+        let mut printed = print(module, &self.space, width, Place::Linear(index), prefix);
+        for (i, result) in printed.results.iter().enumerate() {
+            let buffer = module.output(i, width);
+            let value = match module.step.outputs[i] {
+                DType::Bool => format!("select({0}(0u), {0}(1u), {result})", width.of("u32")),
+                _ => result.clone(),
+            };
+            printed.body.push(format!("{buffer}[{index}] = {value};"));
+        }
+        printed
+    }
+
+    /// Adds the function: `epilogue` or `epilogue4`.
+    pub(super) fn declare(&self, module: &mut Module<'_>, width: Width) {
+        let code = self.function(module, width);
+        module.declare(&code);
+    }
+
+    /// The function's text.
+    pub(super) fn function(&self, module: &mut Module<'_>, width: Width) -> String {
+        let (name, index) = match width {
+            Width::One => ("epilogue", "o"),
+            Width::Four => ("epilogue4", "q"),
+        };
+        let printed = self.print(module, width, index, "r");
+        let (uniform, body) = (indented(&printed.uniform, 1), indented(&printed.body, 1));
+        format!("fn {name}({index}: u32, acc: {}) {{\n{uniform}{body}}}\n", width.of("f32"))
+    }
+}

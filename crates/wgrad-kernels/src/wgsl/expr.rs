@@ -1,0 +1,349 @@
+//! Prints an expression as WGSL: a `let` an instruction, for one element or for four neighbours at once.
+//!
+//! What no coordinate changes (constants, scalars, broadcast scalars and all that follows from them) is printed apart,
+//! so that it can stand before a loop. Loads outside of a mask read element 0 and are replaced by 0.
+
+use super::module::{Module, Width};
+use super::space::{Inner, Space, inner};
+use super::text::{affine, decode, literal};
+use crate::expr::{Instr, Reg};
+use crate::{SEED_WORD, STEP_WORD};
+use wgrad_graph::ops::CompareKind;
+use wgrad_types::{DType, View};
+
+/// Where the expression is evaluated.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place<'a> {
+    /// At this row-major index of the space (of its quads, where four wide).
+    Linear(&'a str),
+    /// At these coordinates (the innermost in quads, where four wide).
+    Axes(&'a [String]),
+}
+
+/// An expression as lines of WGSL.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Printed {
+    /// What is the same for all elements.
+    pub(super) uniform: Vec<String>,
+    /// The rest, to be evaluated at each place.
+    pub(super) body: Vec<String>,
+    /// The values of the results.
+    pub(super) results: Vec<String>,
+}
+
+/// Whether a space can be evaluated four elements at a time, given operands that must be bound as scalars.
+pub(super) fn fits_quads(space: &Space, scalar_operands: &[usize]) -> bool {
+    let mut splat: Vec<usize> = scalar_operands.to_vec();
+    let mut vector = Vec::new();
+    let fits = space.expr.instrs.iter().all(|instr| match instr {
+        Instr::Load { operand, view } => match inner(view) {
+            Inner::Vector => {
+                vector.push(*operand);
+                true
+            }
+            Inner::Splat => {
+                splat.push(*operand);
+                true
+            }
+            Inner::Scattered => false,
+        },
+        Instr::Random { view, .. } => view.is_contiguous(),
+        Instr::Index(_) | Instr::Masked { .. } => false,
+        _ => true,
+    });
+    fits && space.quads() && !vector.iter().any(|v| splat.contains(v))
+}
+
+/// Prints the space's expression; registers are called `prefix` and their number.
+pub(super) fn print(
+    module: &mut Module<'_>,
+    space: &Space,
+    width: Width,
+    place: Place<'_>,
+    prefix: &str,
+) -> Printed {
+    let mut printer = Printer {
+        module,
+        space,
+        width,
+        prefix,
+        linear: match place {
+            Place::Linear(index) => Some(index.to_owned()),
+            Place::Axes(_) => None,
+        },
+        axes: Vec::new(),
+        uniform: vec![false; space.expr.instrs.len()],
+        out: Printed::default(),
+    };
+    printer.axes = match place {
+        Place::Axes(axes) => axes.to_vec(),
+        Place::Linear(index) => printer.decoded(index),
+    };
+    for r in 0..space.expr.instrs.len() {
+        printer.instruction(r);
+    }
+    let results = space.expr.results.clone();
+    printer.out.results = results.into_iter().map(|r| printer.value(r)).collect();
+    printer.out
+}
+
+struct Printer<'m, 'a> {
+    module: &'m mut Module<'a>,
+    space: &'m Space,
+    width: Width,
+    prefix: &'m str,
+    linear: Option<String>,
+    axes: Vec<String>,
+    uniform: Vec<bool>,
+    out: Printed,
+}
+
+impl Printer<'_, '_> {
+    /// Names of the coordinates that some view needs, defined in the body.
+    fn decoded(&mut self, index: &str) -> Vec<String> {
+        let mut shape = self.space.shape.clone();
+        if let Some(last) = shape.last_mut() {
+            *last /= self.width.lanes();
+        }
+        let needed: Vec<bool> = (0..shape.len()).map(|d| self.needs_axis(d)).collect();
+        let mut names = vec!["0u".to_owned(); shape.len()];
+        for (d, text) in decode(index, &shape, &needed).into_iter().enumerate() {
+            if text == index {
+                names[d] = text;
+            } else if text != "0u" {
+                names[d] = format!("{}c{d}", self.prefix);
+                self.out.body.push(format!("let {} = {text};", names[d]));
+            }
+        }
+        names
+    }
+
+    fn needs_axis(&self, d: usize) -> bool {
+        let open = |m: &Vec<(usize, usize)>| m[d] == (0, self.space.shape[d]);
+        let by_view =
+            |v: &View| !v.is_contiguous() && (v.strides[d] != 0 || !v.mask.as_ref().is_none_or(open));
+        self.space.expr.instrs.iter().any(|instr| match instr {
+            Instr::Load { view, .. } | Instr::Index(view) | Instr::Random { view, .. } => by_view(view),
+            Instr::Masked { mask, .. } => !open(mask),
+            _ => false,
+        })
+    }
+
+    /// The register's name where a uniform value is wanted.
+    fn name(&self, r: Reg) -> String {
+        format!("{}{r}", self.prefix)
+    }
+
+    /// The register's value at the width of the print.
+    fn value(&self, r: Reg) -> String {
+        let name = self.name(r);
+        match self.width {
+            Width::Four if self.uniform[r] => format!("vec4({name})"),
+            _ => name,
+        }
+    }
+
+    fn instruction(&mut self, r: Reg) {
+        let instr = &self.space.expr.instrs[r];
+        let uniform = self.is_uniform(instr);
+        let width = if uniform { Width::One } else { self.width };
+        let value = |r: &Reg| if uniform { self.name(*r) } else { self.value(*r) };
+        let dtype = self.space.expr.dtypes[r];
+        let text = match instr {
+            Instr::Acc => "acc".to_owned(),
+            Instr::Const(v) => literal(*v, dtype),
+            Instr::Scalar { word } => format!("bitcast<f32>({}[{word}u])", self.module.scalars()),
+            Instr::Load { operand, view } => self.load(*operand, view, width),
+            Instr::Index(view) => {
+                let index = format!("i32({})", self.index(view, 1));
+                self.masked(view, &index, "0i")
+            }
+            Instr::Random { view, stream } => self.random(view, *stream),
+            Instr::Masked { value: of, mask } => match self.inside(mask) {
+                Some(inside) => format!("select({}, {}, {inside})", zero(dtype), value(of)),
+                None => value(of),
+            },
+            Instr::Unary(kind, x) => unary(kind.wgsl(), &value(x), width, self.module),
+            Instr::Binary(kind, a, b) => substitute(kind.wgsl(), &[("a", &value(a)), ("b", &value(b))]),
+            Instr::Compare(kind, a, b) => {
+                let truth = self.space.expr.dtypes[*a] == DType::Bool;
+                compare(*kind, &value(a), &value(b), truth, width)
+            }
+            Instr::Select(c, a, b) => format!("select({}, {}, {})", value(b), value(a), value(c)),
+            Instr::Cast(x) => cast(&value(x), self.space.expr.dtypes[*x], dtype, width),
+        };
+        self.uniform[r] = uniform;
+        let line = format!("let {} = {text};", self.name(r));
+        if uniform { self.out.uniform.push(line) } else { self.out.body.push(line) }
+    }
+
+    fn is_uniform(&self, instr: &Instr) -> bool {
+        let all = |regs: &[Reg]| regs.iter().all(|&r| self.uniform[r]);
+        match instr {
+            Instr::Const(_) | Instr::Scalar { .. } => true,
+            Instr::Load { operand, view } => {
+                let taken_over = self.module.step.in_place.contains(&Some(*operand));
+                view.is_uniform() && !taken_over
+            }
+            Instr::Unary(_, x) | Instr::Cast(x) => all(&[*x]),
+            Instr::Binary(_, a, b) | Instr::Compare(_, a, b) => all(&[*a, *b]),
+            Instr::Select(c, a, b) => all(&[*c, *a, *b]),
+            Instr::Acc | Instr::Index(_) | Instr::Random { .. } | Instr::Masked { .. } => false,
+        }
+    }
+
+    /// The number the view maps the place to, in units of `unit` elements along the innermost axis.
+    fn index(&self, view: &View, unit: i64) -> String {
+        if let Some(linear) = &self.linear
+            && view.is_contiguous()
+        {
+            return linear.clone();
+        }
+        let last = view.strides.len().saturating_sub(1);
+        let term = |(d, s): (usize, &isize)| {
+            // Outer strides count elements; the innermost coordinate already counts quads.
+            let factor = if d == last { *s as i64 } else { *s as i64 / unit };
+            (self.axes[d].clone(), if view.shape[d] == 1 { 0 } else { factor })
+        };
+        let terms: Vec<_> = view.strides.iter().enumerate().map(term).collect();
+        affine(&terms, view.offset as i64 / unit)
+    }
+
+    fn inside(&self, mask: &[(usize, usize)]) -> Option<String> {
+        let mut tests = Vec::new();
+        for (d, &(lo, hi)) in mask.iter().enumerate() {
+            let at = &self.axes[d];
+            if lo >= hi {
+                return Some("false".to_owned());
+            }
+            if lo > 0 {
+                tests.push(format!("{at} >= {lo}u"));
+            }
+            if hi < self.space.shape[d] {
+                tests.push(format!("{at} < {hi}u"));
+            }
+        }
+        (!tests.is_empty()).then(|| tests.join(" && "))
+    }
+
+    /// `value` where the view is inside its buffer, else `zero`.
+    fn masked(&self, view: &View, value: &str, zero: &str) -> String {
+        match view.mask.as_ref().and_then(|m| self.inside(m)) {
+            Some(inside) => format!("select({zero}, {value}, {inside})"),
+            None => value.to_owned(),
+        }
+    }
+
+    fn load(&mut self, operand: usize, view: &View, width: Width) -> String {
+        let dtype = self.module.step.operands[operand].dtype;
+        let whole = self.linear.is_some() && view.is_contiguous();
+        let vector = width == Width::Four && (whole || inner(view) == Inner::Vector);
+        let bound = if vector { Width::Four } else { Width::One };
+        let buffer = self.module.operand(operand, bound);
+        let index = match self.is_uniform(&Instr::Load { operand, view: view.clone() }) {
+            true => format!("{}u", view.offset),
+            false => self.masked(view, &self.index(view, bound.lanes() as i64), "0u"),
+        };
+        let mut word = format!("{buffer}[{index}]");
+        let bound_as = self.module.element(operand);
+        if bound_as != dtype.wgsl() {
+            word = format!("bitcast<{}>({word})", bound.of(dtype.wgsl()));
+        }
+        let mut text = match dtype {
+            DType::Bool => format!("({word} != {}(0u))", bound.of("u32")),
+            _ => word,
+        };
+        if width == Width::Four && !vector {
+            text = format!("vec4({text})");
+        }
+        self.masked(view, &text, zero(dtype))
+    }
+
+    fn random(&mut self, view: &View, stream: u32) -> String {
+        self.module.import("common/philox");
+        let scalars = self.module.scalars();
+        let of = if self.width == Width::Four { "4" } else { "" };
+        let index = self.masked(view, &self.index(view, self.width.lanes() as i64), "0u");
+        let (seed, step) = (SEED_WORD, STEP_WORD);
+        let drawn = format!("philox_uniform{of}({scalars}[{seed}u], {scalars}[{step}u], {stream}u, {index})");
+        self.masked(view, &drawn, "0.0f")
+    }
+}
+
+fn zero(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F32 => "0.0f",
+        DType::I32 => "0i",
+        DType::Bool => "false",
+    }
+}
+
+fn unary(template: &str, x: &str, width: Width, module: &mut Module<'_>) -> String {
+    let mut text = template.replace("T(", &format!("{}(", width.of("f32")));
+    if text.contains("erf_(") {
+        module.import("common/erf");
+        if width == Width::Four {
+            text = text.replace("erf_(", "erf4_(");
+        }
+    }
+    substitute(&text, &[("x", x)])
+}
+
+/// The template with whole words replaced.
+fn substitute(template: &str, words: &[(&str, &str)]) -> String {
+    let mut out = String::new();
+    let mut word = String::new();
+    for c in template.chars().chain([' ']) {
+        if c.is_alphanumeric() || c == '_' {
+            word.push(c);
+            continue;
+        }
+        let replaced = words.iter().find(|w| w.0 == word).map(|w| w.1);
+        out.push_str(replaced.unwrap_or(&word));
+        out.push(c);
+        word.clear();
+    }
+    out.pop();
+    out
+}
+
+fn compare(kind: CompareKind, a: &str, b: &str, truth: bool, width: Width) -> String {
+    let ordered = !matches!(kind, CompareKind::Eq | CompareKind::Ne);
+    if truth && ordered {
+        let (ty, op) = (width.of("u32"), kind.wgsl());
+        let word = |x: &str| format!("select({ty}(0u), {ty}(1u), {x})");
+        return format!("({} {op} {})", word(a), word(b));
+    }
+    format!("({a} {} {b})", kind.wgsl())
+}
+
+fn cast(x: &str, from: DType, to: DType, width: Width) -> String {
+    let ty = |scalar: &str| width.of(scalar);
+    match (from, to) {
+        (DType::F32, DType::Bool) => format!("({x} != {}(0.0))", ty("f32")),
+        (DType::I32, DType::Bool) => format!("({x} != {}(0))", ty("i32")),
+        (DType::Bool, DType::F32) => format!("select({0}(0.0), {0}(1.0), {x})", ty("f32")),
+        (DType::Bool, DType::I32) => format!("select({0}(0), {0}(1), {x})", ty("i32")),
+        (DType::I32, DType::F32) => format!("{}({x})", ty("f32")),
+        (DType::F32, DType::I32) => format!("{}({x})", ty("i32")),
+        _ => x.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_words_are_replaced() {
+        assert_eq!(substitute("(a + abs(b))", &[("a", "r1"), ("b", "r2")]), "(r1 + abs(r2))");
+        assert_eq!(substitute("-x", &[("x", "vec4(r0)")]), "-vec4(r0)");
+        assert_eq!(substitute("max(x, vec4<f32>(0.0))", &[("x", "r0")]), "max(r0, vec4<f32>(0.0))");
+    }
+
+    #[test]
+    fn casts_by_dtype() {
+        assert_eq!(cast("r", DType::Bool, DType::F32, Width::One), "select(f32(0.0), f32(1.0), r)");
+        assert_eq!(cast("r", DType::F32, DType::I32, Width::Four), "vec4<i32>(r)");
+    }
+}

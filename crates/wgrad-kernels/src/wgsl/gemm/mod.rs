@@ -1,0 +1,157 @@
+//! Matrix products: one generator for `matmul` and the three convolutions, in two forms.
+//!
+//! A step becomes a [`Problem`]: extents, and how rows, columns and depth walk through the operands. [`tile`] prints it
+//! for GPUs, [`subgroup`] for software adapters. All extents are constants of the text.
+
+mod finish;
+mod problem;
+mod subgroup;
+mod tile;
+mod walk;
+
+use super::reduce::combine_partials;
+use crate::launch::{Candidate, Unsupported};
+use crate::step::Step;
+use problem::Problem;
+use subgroup::Registers;
+use tile::Tile;
+use wgrad_graph::ops::ReduceKind;
+use wgrad_types::{AdapterClass, Caps, DType};
+
+/// Tiles, largest first.
+const TILES: [Tile; 4] = [
+    Tile::new([128, 128, 8], [8, 8]),
+    Tile::new([64, 64, 16], [4, 4]),
+    Tile::new([64, 64, 16], [8, 8]),
+    Tile::new([32, 32, 16], [4, 4]),
+];
+
+/// Loop trips an invocation may take: Mesa 22.3 ends every loop of an invocation after 65535 in all.
+const MAX_TRIPS: usize = 60_000;
+
+/// Multiply-adds of the unrolled body of a register tile, which decide how long a driver compiles it.
+const MAX_UNROLLED: usize = 512;
+
+/// Whether the step is a matrix product.
+pub(super) fn is_product(step: &Step) -> bool {
+    Problem::of(step).is_some()
+}
+
+/// The forms of a matrix product, best guess first. `None` where it combines nothing.
+pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Option<Vec<Candidate>>, Unsupported> {
+    let Some(problem) = Problem::of(step).filter(|p| p.k > 0) else { return Ok(None) };
+    let mut forms = Vec::new();
+    if let (AdapterClass::Software, Some(size @ 4..)) = (caps.class, caps.subgroup) {
+        for tile in registers(&problem, &problem.exchanged(), size as usize, &step.epilogue.operands()) {
+            let launch = tile.launch(step, caps)?;
+            forms.push(finished(step, caps, tile.name(), launch, tile.splits)?);
+        }
+    }
+    let n_tiles = if forms.is_empty() { 3 } else { 1 };
+    for tile in tiles(&problem, caps).into_iter().take(n_tiles) {
+        let splits = tile_splits(&problem, tile, caps);
+        let launch = tile::launch(step, caps, &problem, tile, splits)?;
+        forms.push(finished(step, caps, tile.name(), launch, splits)?);
+    }
+    Ok(Some(forms))
+}
+
+/// A candidate of one launch and, where the product is split, the launch that adds the parts.
+fn finished(
+    step: &Step,
+    caps: &Caps,
+    name: String,
+    launch: crate::launch::Launch,
+    splits: usize,
+) -> Result<Candidate, Unsupported> {
+    if splits == 1 {
+        return Ok(Candidate { name, launches: vec![launch], scratch: Vec::new() });
+    }
+    let combine = combine_partials(step, ReduceKind::Sum, splits, caps)?;
+    let scratch = vec![splits * step.numel() * DType::BYTES];
+    Ok(Candidate { name: format!("{name}.split{splits}"), launches: vec![launch, combine], scratch })
+}
+
+/// Tiles that fit the adapter, best guess first: the largest that still keeps it busy.
+fn tiles(problem: &Problem, caps: &Caps) -> Vec<Tile> {
+    let fits = |t: &&Tile| {
+        t.invocations() <= caps.limits.workgroup_size && t.workgroup_bytes() <= caps.limits.workgroup_bytes
+    };
+    let mut tiles: Vec<Tile> = TILES.iter().filter(fits).copied().collect();
+    let busy = match caps.class {
+        AdapterClass::Discrete => 128,
+        AdapterClass::Software => 4,
+        _ => 32,
+    };
+    // Work that is thrown away beyond the edges, and workgroups too few to fill the adapter.
+    let cost = |t: &Tile| {
+        let padded = t.groups(problem) * t.rows * t.columns;
+        let idle = (busy as f64 / t.groups(problem) as f64).max(1.0);
+        let per_result = 1.0 + 8.0 / (t.own_rows * t.own_columns) as f64;
+        padded as f64 * idle * per_result
+    };
+    tiles.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
+    tiles
+}
+
+/// Parts a tiled product is split into: as many as it takes to keep the adapter busy, none of them short.
+fn tile_splits(problem: &Problem, tile: Tile, caps: &Caps) -> usize {
+    let busy = match caps.class {
+        AdapterClass::Discrete => 256,
+        AdapterClass::Software => 4,
+        _ => 64,
+    };
+    let wanted = busy / tile.groups(problem).max(1);
+    let shortest = if caps.class == AdapterClass::Software { 256 } else { 128 };
+    bounded_splits(problem, wanted.min(problem.k / shortest), caps)
+}
+
+/// At least one part, and no more than a binding holds.
+fn bounded_splits(problem: &Problem, splits: usize, caps: &Caps) -> usize {
+    let bytes = (problem.batch * problem.m * problem.n * DType::BYTES).max(1);
+    splits.clamp(1, (caps.limits.binding_bytes / bytes).clamp(1, 64))
+}
+
+/// Register tiles for a subgroup size, best guess first.
+fn registers<'a>(
+    problem: &'a Problem,
+    exchanged: &'a Problem,
+    size: usize,
+    also_read: &'a [usize],
+) -> Vec<Registers<'a>> {
+    let most = (MAX_UNROLLED / (4 * size)).max(1);
+    let best = |problem: &'a Problem, exchanged: bool, most: usize| {
+        let tiles = problem.m.div_ceil(most);
+        let rows = problem.m.div_ceil(tiles);
+        // Rows in fours can be read and stored as vectors.
+        let rows = if problem.a.row_quads() { rows.next_multiple_of(4) } else { rows };
+        let mut tile = Registers { problem, size, rows, splits: 1, exchanged, also_read };
+        tile.splits = register_splits(&tile);
+        tile
+    };
+    let mut tiles = vec![best(problem, false, most), best(exchanged, true, most)];
+    if problem.m > most {
+        tiles.push(best(problem, false, most * 2));
+    }
+    tiles.sort_by(|a, b| register_cost(a).total_cmp(&register_cost(b)));
+    tiles.truncate(2);
+    tiles.retain(|t| t.trips() <= MAX_TRIPS);
+    tiles
+}
+
+fn register_splits(tile: &Registers<'_>) -> usize {
+    let p = tile.problem;
+    let wanted = (16 / tile.groups()).min(p.k / 128);
+    let needed = p.k.div_ceil(tile.size * MAX_TRIPS);
+    wanted.max(needed).clamp(1, 64)
+}
+
+/// Rough cycles of a register tile's launch: loads by lane, arithmetic by subgroup.
+fn register_cost(tile: &Registers<'_>) -> f64 {
+    let p = tile.problem;
+    let load = 8.0 * tile.size as f64;
+    let a = if p.a.row_quads() { 0.6 } else { 1.0 } * tile.rows as f64 / tile.size as f64 * load;
+    let b = if p.b.row_quads() || p.b.depth_quads() { 0.6 } else { 1.0 } * 4.0 * load;
+    let arithmetic = 9.0 * tile.rows as f64;
+    (tile.groups() * p.k) as f64 * (a + b + arithmetic)
+}

@@ -1,0 +1,245 @@
+//! Steps as matrix products: which extents, which operand walks, and where the results go.
+
+use super::walk::{Digit, Divide, Matrix, Walk};
+use crate::step::{Core, Step};
+use wgrad_graph::ops::ConvSpec;
+use wgrad_types::View;
+
+/// `out[z, m, n] = sum over k of a[z, m, k] * b[z, n, k]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) batch: usize,
+    pub(super) m: usize,
+    pub(super) n: usize,
+    pub(super) k: usize,
+    pub(super) a: Matrix,
+    pub(super) b: Matrix,
+    /// Where row m, column n and batch z of the result lie, as elements of the output.
+    pub(super) out_rows: Walk,
+    pub(super) out_columns: Walk,
+    pub(super) out_batch: Walk,
+}
+
+impl Problem {
+    /// The product a step's core asks for, if it is one.
+    pub(super) fn of(step: &Step) -> Option<Self> {
+        match &step.core {
+            Core::MatMul { a, b } => Some(matmul(a, b)),
+            Core::Conv2d(spec) => {
+                Some(Conv::of(spec, shape(step, 0), shape(step, 1), step.shape[2..].into()).forward())
+            }
+            Core::Conv2dInputGrad(spec) => {
+                let dy = shape(step, 0);
+                Some(Conv::of(spec, step.shape.clone(), shape(step, 1), dy[2..].into()).input_grad())
+            }
+            Core::Conv2dWeightGrad(spec) => {
+                let (x, dy) = (shape(step, 0), shape(step, 1));
+                Some(Conv::of(spec, x, step.shape.clone(), dy[2..].into()).weight_grad())
+            }
+            _ => None,
+        }
+    }
+
+    /// The same product with rows and columns exchanged.
+    pub(super) fn exchanged(&self) -> Self {
+        Self {
+            m: self.n,
+            n: self.m,
+            a: self.b.clone(),
+            b: self.a.clone(),
+            out_rows: self.out_columns.clone(),
+            out_columns: self.out_rows.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether four neighbouring columns of the result are an aligned quad of the output.
+    pub(super) fn quad_columns(&self) -> bool {
+        self.out_columns.quads() && self.out_rows.aligned() && self.out_batch.aligned()
+    }
+}
+
+fn shape(step: &Step, operand: usize) -> Vec<usize> {
+    step.operands[operand].shape.clone()
+}
+
+fn matmul(a: &View, b: &View) -> Problem {
+    let rank = a.shape.len();
+    let (m, k, n) = (a.shape[rank - 2], a.shape[rank - 1], b.shape[rank - 1]);
+    let digit = |v: &View, d: usize| Digit { extent: v.shape[d], addr: v.strides[d] as i64, y: 0, x: 0 };
+    let matrix = |operand: usize, v: &View, row: usize, depth: usize| {
+        let batch: Vec<Digit> = (0..rank - 2).map(|d| digit(v, d)).collect();
+        let walk = |d: usize, addr: isize| Walk::new(&[digit(v, d)], [addr as i64, 0, 0]);
+        Matrix::plain(operand, Walk::new(&batch, [0; 3]), walk(row, v.offset), walk(depth, 0))
+    };
+    let batch = a.shape[..rank - 2].iter().product();
+    Problem {
+        batch,
+        m,
+        n,
+        k,
+        a: matrix(0, a, rank - 2, rank - 1),
+        b: matrix(1, b, rank - 1, rank - 2),
+        out_rows: Walk::plain(&[(m, n)]),
+        out_columns: Walk::plain(&[(n, 1)]),
+        out_batch: Walk::plain(&[(batch, m * n)]),
+    }
+}
+
+/// A convolution's extents: images, channels a group in and out, input, output and kernel sizes.
+struct Conv<'a> {
+    spec: &'a ConvSpec,
+    images: usize,
+    c_in: usize,
+    c_out: usize,
+    input: [usize; 2],
+    output: [usize; 2],
+    kernel: [usize; 2],
+}
+
+impl<'a> Conv<'a> {
+    fn of(spec: &'a ConvSpec, x: Vec<usize>, w: Vec<usize>, output: Vec<usize>) -> Self {
+        Self {
+            spec,
+            images: x[0],
+            c_in: w[1],
+            c_out: w[0] / spec.groups,
+            input: [x[2], x[3]],
+            output: [output[0], output[1]],
+            kernel: [w[2], w[3]],
+        }
+    }
+
+    fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    fn in_plane(&self) -> usize {
+        self.input[0] * self.input[1]
+    }
+
+    fn out_plane(&self) -> usize {
+        self.output[0] * self.output[1]
+    }
+
+    /// Channels of a whole image, in and out.
+    fn all_channels(&self) -> [usize; 2] {
+        [self.c_in * self.spec.groups, self.c_out * self.spec.groups]
+    }
+
+    /// The input as it is read by output positions and by taps: walks over `(image, oh, ow)` and `(channel, kh, kw)`.
+    fn windows(&self) -> [Walk; 2] {
+        let ConvSpec { stride: [sy, sx], padding: [py, px], dilation: [dy, dx], .. } = *self.spec;
+        let row = self.input[1];
+        let image = Digit::plain(self.images, self.all_channels()[0] * self.in_plane());
+        let step = |extent: usize, y: usize, x: usize| Digit {
+            extent,
+            addr: (y * row + x) as i64,
+            y: y as i64,
+            x: x as i64,
+        };
+        let at = [-((py * row + px) as i64), -(py as i64), -(px as i64)];
+        let positions = [image, step(self.output[0], sy, 0), step(self.output[1], 0, sx)];
+        let channel = Digit::plain(self.c_in, self.in_plane());
+        let taps = [channel, step(self.kernel[0], dy, 0), step(self.kernel[1], 0, dx)];
+        [Walk::new(&positions, at), Walk::new(&taps, [0; 3])]
+    }
+
+    fn forward(&self) -> Problem {
+        let groups = self.spec.groups;
+        let k = self.c_in * self.taps();
+        let [positions, taps] = self.windows();
+        let group = Walk::plain(&[(groups, self.c_in * self.in_plane())]);
+        let plane = self.out_plane();
+        Problem {
+            batch: groups,
+            m: self.c_out,
+            n: self.images * plane,
+            k,
+            a: Matrix::plain(
+                1,
+                Walk::plain(&[(groups, self.c_out * k)]),
+                Walk::plain(&[(self.c_out, k)]),
+                Walk::plain(&[(k, 1)]),
+            ),
+            b: Matrix::image(0, [group, positions, taps], self.input),
+            out_rows: Walk::plain(&[(self.c_out, plane)]),
+            out_columns: Walk::plain(&[(self.images, self.all_channels()[1] * plane), (plane, 1)]),
+            out_batch: Walk::plain(&[(groups, self.c_out * plane)]),
+        }
+    }
+
+    fn input_grad(&self) -> Problem {
+        let (groups, taps, plane) = (self.spec.groups, self.taps(), self.in_plane());
+        let weights = Matrix::plain(
+            1,
+            Walk::plain(&[(groups, self.c_out * self.c_in * taps)]),
+            Walk::plain(&[(self.c_in, taps)]),
+            Walk::plain(&[(self.c_out, self.c_in * taps), (taps, 1)]),
+        );
+        Problem {
+            batch: groups,
+            m: self.c_in,
+            n: self.images * plane,
+            k: self.c_out * taps,
+            a: weights,
+            b: self.scattered(),
+            out_rows: Walk::plain(&[(self.c_in, plane)]),
+            out_columns: Walk::plain(&[(self.images, self.all_channels()[0] * plane), (plane, 1)]),
+            out_batch: Walk::plain(&[(groups, self.c_in * plane)]),
+        }
+    }
+
+    /// `dy` as it is read by input positions and by taps: position (h, w) and tap (r, s) meet at `(h + padding -
+    /// r * dilation) / stride`, where that is whole and inside.
+    fn scattered(&self) -> Matrix {
+        let ConvSpec { stride: [sy, sx], padding: [py, px], dilation: [dy, dx], groups } = *self.spec;
+        let divided = sy != 1 || sx != 1;
+        let row = if divided { 0 } else { self.output[1] as i64 };
+        let column = i64::from(!divided);
+        let step = |extent: usize, y: i64, x: i64| Digit { extent, addr: y * row + x * column, y, x };
+        let plane = self.out_plane();
+        let image = Digit::plain(self.images, self.all_channels()[1] * plane);
+        let positions = [image, step(self.input[0], 1, 0), step(self.input[1], 0, 1)];
+        let channel = Digit::plain(self.c_out, plane);
+        let taps = [channel, step(self.kernel[0], -(dy as i64), 0), step(self.kernel[1], 0, -(dx as i64))];
+        let (py, px) = (py as i64, px as i64);
+        let batch = Walk::plain(&[(groups, self.c_out * plane)]);
+        let rows = Walk::new(&positions, [py * row + px * column, py, px]);
+        let depth = Walk::new(&taps, [0; 3]);
+        if !divided {
+            return Matrix::image(0, [batch, rows, depth], self.output);
+        }
+        Matrix {
+            height: Some(self.output[0]),
+            width: Some(self.output[1]),
+            divide: Some(Divide { stride: [sy, sx], row: self.output[1] }),
+            ..Matrix::plain(0, batch, rows, depth)
+        }
+    }
+
+    fn weight_grad(&self) -> Problem {
+        let groups = self.spec.groups;
+        let plane = self.out_plane();
+        let n = self.c_in * self.taps();
+        let [positions, taps] = self.windows();
+        let dy = Matrix::plain(
+            1,
+            Walk::plain(&[(groups, self.c_out * plane)]),
+            Walk::plain(&[(self.c_out, plane)]),
+            Walk::plain(&[(self.images, self.all_channels()[1] * plane), (plane, 1)]),
+        );
+        let group = Walk::plain(&[(groups, self.c_in * self.in_plane())]);
+        Problem {
+            batch: groups,
+            m: self.c_out,
+            n,
+            k: self.images * plane,
+            a: dy,
+            b: Matrix::image(0, [group, taps, positions], self.input),
+            out_rows: Walk::plain(&[(self.c_out, n)]),
+            out_columns: Walk::plain(&[(n, 1)]),
+            out_batch: Walk::plain(&[(groups, self.c_out * n)]),
+        }
+    }
+}

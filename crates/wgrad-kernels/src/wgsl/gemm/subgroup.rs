@@ -1,0 +1,304 @@
+//! The product of one subgroup in registers: no workgroup memory, no barrier. The form for software adapters, where
+//! loads cost most and arithmetic is as wide as the subgroup.
+//!
+//! A workgroup is one subgroup. Lanes lie along columns, four each; every lane owns `rows` rows of them. Lane l loads
+//! the rows' elements at depth k0 + l and hands them round by subgroupShuffle with a constant lane, so each element of
+//! `a` is loaded once. Rows and columns beyond the edge read the last ones and are never stored.
+
+use super::finish::{Finish, columns};
+use super::problem::Problem;
+use super::walk::Part;
+use crate::launch::{Launch, Unsupported};
+use crate::step::Step;
+use crate::wgsl::module::{Grid, Module, Width};
+use crate::wgsl::text::indented;
+use wgrad_types::Caps;
+
+/// How the lanes read `b`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Columns {
+    /// Four columns at a depth as one vector.
+    Vector,
+    /// Four depths of a column as one vector.
+    DepthVector,
+    /// Element by element.
+    Scalars,
+}
+
+/// A register tile: the subgroup's size and the rows of a workgroup.
+pub(super) struct Registers<'a> {
+    pub(super) problem: &'a Problem,
+    pub(super) size: usize,
+    pub(super) rows: usize,
+    pub(super) splits: usize,
+    /// Set where the problem's rows and columns are exchanged.
+    pub(super) exchanged: bool,
+    /// Operands the epilogue reads: a buffer is bound either as vectors or as scalars, so these stay scalar.
+    pub(super) also_read: &'a [usize],
+}
+
+impl Registers<'_> {
+    /// Columns of a workgroup.
+    pub(super) fn columns(&self) -> usize {
+        4 * self.size
+    }
+
+    /// Workgroups of one part.
+    pub(super) fn groups(&self) -> usize {
+        self.problem.batch * self.problem.m.div_ceil(self.rows) * self.problem.n.div_ceil(self.columns())
+    }
+
+    pub(super) fn name(&self) -> String {
+        let exchanged = if self.exchanged { "t" } else { "" };
+        format!("subgroup{exchanged}{}x{}", self.rows, self.columns())
+    }
+
+    /// Loop trips of an invocation.
+    pub(super) fn trips(&self) -> usize {
+        self.problem.k.div_ceil(self.size * self.splits)
+    }
+
+    fn row_vectors(&self) -> bool {
+        let a = &self.problem.a;
+        self.rows.is_multiple_of(4) && a.row_quads() && !self.also_read.contains(&a.operand)
+    }
+
+    fn columns_by(&self) -> Columns {
+        let b = &self.problem.b;
+        if self.also_read.contains(&b.operand) {
+            Columns::Scalars
+        } else if b.row_quads() {
+            Columns::Vector
+        } else if b.depth_quads() && self.size.is_multiple_of(4) {
+            Columns::DepthVector
+        } else {
+            Columns::Scalars
+        }
+    }
+
+    /// The launch.
+    pub(super) fn launch(&self, step: &Step, caps: &Caps) -> Result<Launch, Unsupported> {
+        let p = self.problem;
+        let label = format!("{}.{}", step.name(), self.name());
+        let mut module = Module::new(step, caps);
+        let width = |vector: bool| if vector { Width::Four } else { Width::One };
+        let by = self.columns_by();
+        let a = module.operand(p.a.operand, width(self.row_vectors()));
+        let b = module.operand(p.b.operand, width(by != Columns::Scalars));
+        let mut scalar = Vec::new();
+        scalar.extend((!self.row_vectors()).then_some(p.a.operand));
+        scalar.extend((by == Columns::Scalars).then_some(p.b.operand));
+        let finish = Finish::new(&mut module, p, self.splits, &scalar);
+        let grid = Grid::new(&label, self.groups() * self.splits, caps)?;
+        let mut head = grid.id();
+        self.decode_group(&mut head);
+        let rows = self.row_parts(&mut head);
+        let columns = self.column_parts(by, &mut head);
+        head.extend((0..self.rows).map(|r| format!("var c{r} = vec4<f32>(0.0);")));
+        let depths = Depths { tile: self, by, a: &a, b: &b, rows: &rows, columns: &columns };
+        let mut main = indented(&head, 1);
+        main += &self.loops(&depths);
+        let mut tail = Vec::new();
+        self.store(&finish, &mut tail);
+        main += &indented(&tail, 1);
+        module.launch(&label, self.size, &main, &grid)
+    }
+
+    /// Lines that name the workgroup's tile: `column0`, `row0`, `part`, `batch` and the batch's addresses.
+    fn decode_group(&self, lines: &mut Vec<String>) {
+        let p = self.problem;
+        let (mt, nt) = (p.m.div_ceil(self.rows), p.n.div_ceil(self.columns()));
+        lines.push(format!("let column0 = id / {mt}u % {nt}u * {}u;", self.columns()));
+        lines.push(format!("let row0 = id % {mt}u * {}u;", self.rows));
+        lines.push(format!("let part = id / {}u % {}u;", nt * mt, self.splits));
+        lines.push(format!("let batch = id / {}u;", nt * mt * self.splits));
+        for (tag, walk) in [("za", &p.a.batch), ("zb", &p.b.batch), ("zo", &p.out_batch)] {
+            let part = walk.print("batch", &format!("{tag}_"), lines);
+            lines.push(format!("let {tag} = {};", part.addr));
+        }
+    }
+
+    /// Parts of the rows: one a row, or one a quad of rows where they are read as vectors.
+    fn row_parts(&self, lines: &mut Vec<String>) -> Vec<Part> {
+        let p = self.problem;
+        let unit = if self.row_vectors() { 4 } else { 1 };
+        let ragged = !p.m.is_multiple_of(self.rows);
+        let one = |r: usize| {
+            let mut at = format!("row0 + {r}u");
+            if ragged {
+                at = format!("min({at}, {}u)", p.m - unit);
+            }
+            lines.push(format!("let ar{r} = {at};"));
+            let mut part = p.a.rows.print(&format!("ar{r}"), &format!("ar{r}_"), lines);
+            lines.push(format!("let ara{r} = za + {};", part.addr));
+            part.addr = format!("ara{r}");
+            part
+        };
+        (0..self.rows).step_by(unit).map(one).collect()
+    }
+
+    /// Parts of the lane's columns: one where they are read as a vector, else four.
+    fn column_parts(&self, by: Columns, lines: &mut Vec<String>) -> Vec<Part> {
+        let p = self.problem;
+        lines.push("let n = column0 + li * 4u;".to_owned());
+        let (count, unit) = if by == Columns::Vector { (1, 4) } else { (4, 1) };
+        let ragged = !p.n.is_multiple_of(self.columns());
+        (0..count)
+            .map(|c| {
+                let mut at = format!("n + {c}u");
+                if ragged {
+                    at = format!("min({at}, {}u)", p.n - unit);
+                }
+                lines.push(format!("let bn{c} = {at};"));
+                let mut part = p.b.rows.print(&format!("bn{c}"), &format!("bn{c}_"), lines);
+                lines.push(format!("let bna{c} = zb + {};", part.addr));
+                part.addr = format!("bna{c}");
+                part
+            })
+            .collect()
+    }
+
+    /// The loop over whole steps of `size` depths, and the depths that are left.
+    fn loops(&self, depths: &Depths<'_>) -> String {
+        let rest = self.problem.k % self.size;
+        let whole = self.problem.k - rest;
+        let chunk = (whole / self.size).div_ceil(self.splits) * self.size;
+        let mut text = String::new();
+        if whole > 0 {
+            let (start, end) = match self.splits {
+                1 => ("0u".to_owned(), format!("{whole}u")),
+                _ => {
+                    let end = format!("min(part * {chunk}u + {chunk}u, {whole}u)");
+                    text += &format!("    let k_end = {end};\n");
+                    (format!("part * {chunk}u"), "k_end".to_owned())
+                }
+            };
+            text += &format!("    for (var k0 = {start}; k0 < {end}; k0 += {}u) {{\n", self.size);
+            text += &indented(&depths.step(self.size), 2);
+            text += "    }\n";
+        }
+        if rest > 0 {
+            // A block of its own, taken by the last part.
+            let test =
+                if self.splits > 1 { format!("if (part == {}u) ", self.splits - 1) } else { String::new() };
+            text += &format!("    {test}{{\n        let k0 = {whole}u;\n");
+            text += &indented(&depths.step(rest), 2);
+            text += "    }\n";
+        }
+        text
+    }
+
+    fn store(&self, finish: &Finish, lines: &mut Vec<String>) {
+        let p = self.problem;
+        let places = columns(p, finish.four(), "n", "q", lines);
+        for r in 0..self.rows {
+            lines.push(format!("let m{r} = row0 + {r}u;"));
+            let row = p.out_rows.print(&format!("m{r}"), &format!("w{r}"), lines);
+            let row_test = (!p.m.is_multiple_of(self.rows)).then(|| format!("m{r} < {}u", p.m));
+            for (c, place) in places.iter().enumerate() {
+                let value = if finish.four() { format!("c{r}") } else { format!("c{r}[{c}]") };
+                let store = finish.store(["zo", &row.addr, &place.addr], &value);
+                let column_test = (!p.n.is_multiple_of(self.columns())).then(|| format!("qn{c} < {}u", p.n));
+                let tests: Vec<String> = row_test.iter().cloned().chain(column_test).collect();
+                lines.push(match tests.is_empty() {
+                    true => store,
+                    false => format!("if ({}) {{ {store} }}", tests.join(" && ")),
+                });
+            }
+        }
+    }
+}
+
+/// What one step along the depth reads.
+struct Depths<'a> {
+    tile: &'a Registers<'a>,
+    by: Columns,
+    a: &'a str,
+    b: &'a str,
+    rows: &'a [Part],
+    columns: &'a [Part],
+}
+
+impl Depths<'_> {
+    /// Lines for `count` depths from `k0`.
+    fn step(&self, count: usize) -> Vec<String> {
+        let mut lines = Vec::new();
+        let size = self.tile.size;
+        // Lanes beyond the count hold a depth that nobody asks for.
+        lines.push(match count == size {
+            true => "let k = k0 + li;".to_owned(),
+            false => format!("let k = k0 + min(li, {}u);", count - 1),
+        });
+        self.load_a(&mut lines);
+        let depth = self.depth_of_b(&mut lines);
+        if self.by == Columns::DepthVector {
+            self.load_columns(count, &mut lines);
+        }
+        for kk in 0..count {
+            self.load_b(kk, depth.as_ref(), &mut lines);
+            for r in 0..self.tile.rows {
+                lines.push(format!("c{r} += subgroupShuffle(a{r}, {kk}u) * b{kk};"));
+            }
+        }
+        lines
+    }
+
+    fn load_a(&self, lines: &mut Vec<String>) {
+        let matrix = &self.tile.problem.a;
+        let depth = matrix.depth.print("k", "ak_", lines);
+        for (i, row) in self.rows.iter().enumerate() {
+            let element = matrix.element(self.a, [row, &depth], &format!("ae{i}_"), lines);
+            if self.tile.row_vectors() {
+                lines.push(format!("let av{i} = {};", quad(&element)));
+                lines.extend((0..4).map(|c| format!("let a{} = av{i}[{c}];", 4 * i + c)));
+            } else {
+                lines.push(format!("let a{i} = {element};"));
+            }
+        }
+    }
+
+    /// The lane's own depth part of `b`, where it takes work to find; `None` where it is one stride.
+    fn depth_of_b(&self, lines: &mut Vec<String>) -> Option<Part> {
+        let depth = &self.tile.problem.b.depth;
+        let plain = depth.stride().is_some() && !self.tile.problem.b.guarded();
+        (!plain).then(|| depth.print("k", "bk_", lines))
+    }
+
+    /// Four depths a vector, each of the lane's columns.
+    fn load_columns(&self, count: usize, lines: &mut Vec<String>) {
+        for (c, column) in self.columns.iter().enumerate() {
+            for g in 0..count.div_ceil(4) {
+                lines.push(format!("let v{c}_{g} = {}[({} + k0 + {}u) / 4u];", self.b, column.addr, 4 * g));
+            }
+        }
+    }
+
+    /// A line that names `b{kk}`, the lane's columns at depth k0 + kk.
+    fn load_b(&self, kk: usize, depth: Option<&Part>, lines: &mut Vec<String>) {
+        let matrix = &self.tile.problem.b;
+        if self.by == Columns::DepthVector {
+            let parts: Vec<String> = (0..4).map(|c| format!("v{c}_{}[{}]", kk / 4, kk % 4)).collect();
+            lines.push(format!("let b{kk} = vec4<f32>({});", parts.join(", ")));
+            return;
+        }
+        let part = match depth {
+            Some(own) => own.shuffled(kk, &format!("bk{kk}_"), lines),
+            None => {
+                lines.push(format!("let bk{kk} = k0 + {kk}u;"));
+                matrix.depth.print(&format!("bk{kk}"), &format!("bk{kk}_"), lines)
+            }
+        };
+        let elements: Vec<String> = (0..self.columns.len())
+            .map(|c| matrix.element(self.b, [&self.columns[c], &part], &format!("be{kk}_{c}_"), lines))
+            .collect();
+        lines.push(match self.by {
+            Columns::Vector => format!("let b{kk} = {};", quad(&elements[0])),
+            _ => format!("let b{kk} = vec4<f32>({});", elements.join(", ")),
+        });
+    }
+}
+
+/// The vector at an element's address, which is a multiple of 4.
+fn quad(element: &str) -> String {
+    element.replacen('[', "[(", 1).replacen(']', ") / 4u]", 1)
+}

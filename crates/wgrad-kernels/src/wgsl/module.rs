@@ -1,0 +1,210 @@
+//! A WGSL module under construction: bindings as they are asked for, functions, and at last the entry point.
+//!
+//! Every buffer is bound once. An operand whose memory an output takes over is read through that output's binding.
+
+use crate::launch::{Access, Binding, Buffer, Launch, Unsupported};
+use crate::step::Step;
+use std::sync::Arc;
+use wgrad_types::{Caps, DType};
+
+/// How many elements one evaluation covers: a scalar, or four neighbours as a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Width {
+    /// A scalar.
+    One,
+    /// `vec4`.
+    Four,
+}
+
+impl Width {
+    /// Elements.
+    pub(super) fn lanes(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Four => 4,
+        }
+    }
+
+    /// The WGSL type of this many scalars.
+    pub(super) fn of(self, scalar: &str) -> String {
+        match self {
+            Self::One => scalar.to_owned(),
+            Self::Four => format!("vec4<{scalar}>"),
+        }
+    }
+}
+
+/// The parameters every entry point has.
+pub(super) const MAIN_PARAMETERS: &str =
+    "@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32";
+
+/// A module under construction; see the file's text.
+pub(super) struct Module<'a> {
+    /// The step it runs.
+    pub(super) step: &'a Step,
+    caps: &'a Caps,
+    bindings: Vec<Binding>,
+    declarations: Vec<String>,
+    imports: Vec<&'static str>,
+    functions: String,
+}
+
+impl<'a> Module<'a> {
+    pub(super) fn new(step: &'a Step, caps: &'a Caps) -> Self {
+        Self {
+            step,
+            caps,
+            bindings: Vec::new(),
+            declarations: Vec::new(),
+            imports: Vec::new(),
+            functions: String::new(),
+        }
+    }
+
+    fn bind(&mut self, buffer: Buffer, access: Access, name: String, element: &str, width: Width) -> String {
+        if !self.bindings.iter().any(|b| b.buffer == buffer) {
+            let n = self.bindings.len();
+            let how = match access {
+                Access::Read => "read",
+                Access::ReadWrite => "read_write",
+            };
+            let ty = width.of(element);
+            let line = format!("@group(0) @binding({n}) var<storage, {how}> {name}: array<{ty}>;");
+            self.declarations.push(line);
+            self.bindings.push(Binding { buffer, access });
+        }
+        name
+    }
+
+    /// The name of an operand's buffer, bound to read.
+    pub(super) fn operand(&mut self, i: usize, width: Width) -> String {
+        match self.step.in_place.iter().position(|p| *p == Some(i)) {
+            Some(output) => self.output(output, width),
+            None => {
+                let element = self.step.operands[i].dtype.wgsl();
+                self.bind(Buffer::Operand(i), Access::Read, format!("x{i}"), element, width)
+            }
+        }
+    }
+
+    /// The WGSL type an operand's buffer is bound with: the output's where one takes it over.
+    pub(super) fn element(&self, i: usize) -> &'static str {
+        let taken_over = self.step.in_place.iter().position(|p| *p == Some(i));
+        taken_over.map_or(self.step.operands[i].dtype, |output| self.step.outputs[output]).wgsl()
+    }
+
+    /// The name of an output's buffer, bound to write.
+    pub(super) fn output(&mut self, i: usize, width: Width) -> String {
+        let element = self.step.outputs[i].wgsl();
+        self.bind(Buffer::Output(i), Access::ReadWrite, format!("y{i}"), element, width)
+    }
+
+    /// The name of the f32 scratch buffer, bound to read or to write.
+    pub(super) fn scratch(&mut self, access: Access, width: Width) -> String {
+        self.bind(Buffer::Scratch(0), access, "partials".to_owned(), DType::F32.wgsl(), width)
+    }
+
+    /// The name of the scalars, bound as words.
+    pub(super) fn scalars(&mut self) -> String {
+        self.bind(Buffer::Scalars, Access::Read, "scalars".to_owned(), "u32", Width::One)
+    }
+
+    /// Makes the functions of `shaders/<name>.wgsl` known.
+    pub(super) fn import(&mut self, name: &'static str) {
+        if !self.imports.contains(&name) {
+            self.imports.push(name);
+        }
+    }
+
+    /// Adds declarations outside of the entry point.
+    pub(super) fn declare(&mut self, code: &str) {
+        self.functions += code;
+    }
+
+    /// The complete launch with an entry point of these lines.
+    pub(super) fn launch(
+        self,
+        name: &str,
+        workgroup: usize,
+        main: &str,
+        grid: &Grid,
+    ) -> Result<Launch, Unsupported> {
+        let entry =
+            format!("@compute @workgroup_size({workgroup})\nfn main({MAIN_PARAMETERS}) {{\n{main}}}\n");
+        let limits = &self.caps.limits;
+        if workgroup > limits.workgroup_size {
+            let most = limits.workgroup_size;
+            return Err(Unsupported(format!("{name}: {workgroup} invocations a workgroup, at most {most}")));
+        }
+        self.launch_text(name, &entry, grid)
+    }
+
+    /// The complete launch; `entry` holds the entry point.
+    pub(super) fn launch_text(self, name: &str, entry: &str, grid: &Grid) -> Result<Launch, Unsupported> {
+        let most = self.caps.limits.storage_buffers;
+        if self.bindings.len() > most {
+            let n = self.bindings.len();
+            return Err(Unsupported(format!("{name}: binds {n} storage buffers, the adapter offers {most}")));
+        }
+        self.check_sizes(name)?;
+        let mut text: String = self.imports.iter().map(|i| format!("// #import {i}\n")).collect();
+        for line in &self.declarations {
+            text.extend([line, "\n"]);
+        }
+        text.extend(["\n", &self.functions, "\n", entry]);
+        let source: Arc<str> = wgrad_shaders::imports(&text).into();
+        Ok(Launch { name: name.to_owned(), source, bindings: self.bindings, groups: grid.groups })
+    }
+
+    fn check_sizes(&self, name: &str) -> Result<(), Unsupported> {
+        let bytes = |b: &Binding| match b.buffer {
+            Buffer::Operand(i) => self.step.operands[i].bytes(),
+            Buffer::Output(_) => self.step.numel() * DType::BYTES,
+            Buffer::Scratch(_) | Buffer::Scalars => 0,
+        };
+        let largest = self.bindings.iter().map(bytes).max().unwrap_or(0);
+        let most = self.caps.limits.binding_bytes;
+        if largest > most {
+            return Err(Unsupported(format!(
+                "{name}: binds {largest} bytes at once, the adapter allows {most}"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// A count of workgroups folded into the dimensions of a dispatch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grid {
+    /// Workgroups along x, y, z.
+    pub(super) groups: [u32; 3],
+    count: usize,
+}
+
+impl Grid {
+    /// `count` workgroups, at most the adapter's figure along x and the rest along y.
+    pub(super) fn new(name: &str, count: usize, caps: &Caps) -> Result<Self, Unsupported> {
+        let most = caps.limits.groups as usize;
+        let (x, y) = (count.min(most), count.div_ceil(most.max(1)));
+        if y > most || count > u32::MAX as usize {
+            return Err(Unsupported(format!(
+                "{name}: needs {count} workgroups, the adapter runs {most} x {most}"
+            )));
+        }
+        Ok(Self { groups: [x as u32, y as u32, 1], count })
+    }
+
+    /// Lines that define `id`, the workgroup's number, and leave the entry point where there is nothing to do.
+    pub(super) fn id(&self) -> Vec<String> {
+        if self.groups[1] == 1 {
+            return vec!["let id = wg.x;".to_owned()];
+        }
+        let mut lines = vec![format!("let id = wg.y * {}u + wg.x;", self.groups[0])];
+        if self.count < self.groups[0] as usize * self.groups[1] as usize {
+            lines.push(format!("if (id >= {}u) {{", self.count));
+            lines.push("    return;".to_owned());
+            lines.push("}".to_owned());
+        }
+        lines
+    }
+}

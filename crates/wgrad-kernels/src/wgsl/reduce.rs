@@ -1,0 +1,413 @@
+//! Reductions: one generator for rows, columns and everything between, and for the sum of partial results.
+//!
+//! A workgroup owns `outputs` outputs at a time, `lanes` invocations each. Lanes combine by a tree in workgroup memory,
+//! by a subgroup operation, or not at all (one lane). Long reductions with few outputs are split: the first launch
+//! leaves partial results in scratch, the second combines them, always in the same order.
+
+use super::epilogue::Epilogue;
+use super::expr::{Place, fits_quads, print};
+use super::module::{Grid, Module, Width};
+use super::space::Space;
+use super::text::{decode, f32_literal, indented};
+use crate::launch::{Access, Candidate, Launch, Unsupported};
+use crate::step::Step;
+use wgrad_graph::ops::ReduceKind;
+use wgrad_types::{AdapterClass, Caps, DType};
+
+/// Loop trips an invocation may take: Mesa 22.3 ends every loop of an invocation after 65535 in all.
+const MAX_TRIPS: usize = 60_000;
+
+/// What is combined.
+enum Source<'a> {
+    /// The prologue over its space.
+    Prologue(&'a Space),
+    /// Scratch, as `[count, outputs]`.
+    Partials,
+}
+
+/// How the lanes of an output combine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Combine {
+    /// There is one lane.
+    One,
+    /// A tree in workgroup memory.
+    Tree,
+    /// A subgroup operation.
+    Subgroup,
+}
+
+/// The shape of one launch.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    /// Invocations an output.
+    lanes: usize,
+    /// Outputs (or quads of them) a workgroup works on at a time.
+    outputs: usize,
+    /// How many times a workgroup does so.
+    rounds: usize,
+    combine: Combine,
+    /// Whether outputs are taken four at a time.
+    quad_outputs: bool,
+    /// Whether reduced elements are taken four at a time.
+    quad_inner: bool,
+    /// Parts the reduction is split into, each to its own partial result.
+    splits: usize,
+}
+
+/// A launch's subject: counts of outputs and of elements combined into each.
+struct Job<'a> {
+    step: &'a Step,
+    caps: &'a Caps,
+    kind: ReduceKind,
+    source: Source<'a>,
+    outputs: usize,
+    length: usize,
+}
+
+/// The forms of a reduction of `prologue` over `axes` of `shape`.
+pub(super) fn candidates(
+    step: &Step,
+    kind: ReduceKind,
+    space: &Space,
+    caps: &Caps,
+) -> Result<Vec<Candidate>, Unsupported> {
+    let extent = |reduced: bool| {
+        let kept = space.shape.iter().zip(&space.reduced).filter(|a| *a.1 == reduced);
+        kept.map(|a| *a.0).product::<usize>()
+    };
+    let (outputs, length) = (extent(false), extent(true));
+    let job = Job { step, caps, kind, source: Source::Prologue(space), outputs, length };
+    forms(&job, space).into_iter().map(|form| candidate(&job, form)).collect()
+}
+
+/// The launch that combines `count` partial results an output (scratch 0, `[count, outputs]`) and runs the epilogue.
+pub(super) fn combine_partials(
+    step: &Step,
+    kind: ReduceKind,
+    count: usize,
+    caps: &Caps,
+) -> Result<Launch, Unsupported> {
+    let outputs = step.numel();
+    let job = Job { step, caps, kind, source: Source::Partials, outputs, length: count };
+    let software = caps.class == AdapterClass::Software;
+    let lanes = if software || outputs >= 256 || count <= 16 { 1 } else { 32 };
+    let mut form = whole(&job, lanes);
+    let epilogue = Epilogue::new(step);
+    form.quad_outputs = lanes == 1 && outputs.is_multiple_of(4) && epilogue.fits_quads(&[]);
+    form.rounds = rounds(&job, &form);
+    launch(&job, form, "combine")
+}
+
+/// An unsplit form with this many lanes.
+fn whole(job: &Job<'_>, lanes: usize) -> Form {
+    let software = job.caps.class == AdapterClass::Software;
+    let width = if software { job.caps.subgroup.unwrap_or(8) as usize } else { 64 };
+    Form {
+        lanes,
+        outputs: (width / lanes).max(1),
+        rounds: 1,
+        combine: if lanes == 1 { Combine::One } else { Combine::Tree },
+        quad_outputs: false,
+        quad_inner: false,
+        splits: 1,
+    }
+}
+
+/// Best guess first.
+fn forms(job: &Job<'_>, space: &Space) -> Vec<Form> {
+    let row_like = space.reduced.last().copied().unwrap_or(true);
+    // A buffer is bound either as vectors or as scalars: what the epilogue reads too stays scalar.
+    let also_read = job.step.epilogue.operands();
+    let shared = space.expr.operands().iter().any(|o| also_read.contains(o));
+    let quads = !shared && fits_quads(space, &[]);
+    let mut forms = match job.caps.class {
+        AdapterClass::Software => software_forms(job, row_like),
+        _ => gpu_forms(job, row_like),
+    };
+    for form in &mut forms {
+        form.quad_inner = quads && row_like;
+        form.quad_outputs = quads && !row_like && form.lanes == 1 && form.combine == Combine::One;
+        form.rounds = rounds(job, form);
+        let steps = job.length.div_ceil(form.splits * form.lanes);
+        if job.caps.class == AdapterClass::Software && steps > MAX_TRIPS {
+            form.splits = job.length.div_ceil(form.lanes * MAX_TRIPS / 2);
+        }
+    }
+    forms
+}
+
+fn software_forms(job: &Job<'_>, row_like: bool) -> Vec<Form> {
+    let mut form = match (job.caps.subgroup, row_like && job.length >= 32) {
+        (Some(size), true) => Form { combine: Combine::Subgroup, outputs: 1, ..whole(job, size as usize) },
+        _ => whole(job, 1),
+    };
+    // A few workgroups must share a large reduction, or one thread does it all.
+    let groups = job.outputs.div_ceil(form.outputs);
+    if groups < 8 && job.length * job.outputs >= 1 << 15 {
+        form.splits = (16 / groups).min(job.length / 64).max(1);
+    }
+    vec![form]
+}
+
+fn gpu_forms(job: &Job<'_>, row_like: bool) -> Vec<Form> {
+    let busy = if job.caps.class == AdapterClass::Discrete { 1 << 16 } else { 1 << 14 };
+    if !row_like && (job.outputs >= busy / 4 || job.length <= 32) || job.length <= 8 {
+        return vec![whole(job, 1)];
+    }
+    let split = |lanes: usize| {
+        let wanted = busy / (job.outputs * lanes).max(1);
+        wanted.min(job.length / (lanes * 16).max(1)).clamp(1, 256)
+    };
+    if !row_like {
+        return vec![Form { splits: split(1).min(job.length / 16).max(1), ..whole(job, 1) }, whole(job, 1)];
+    }
+    let most = 256.min(job.caps.limits.workgroup_size);
+    let lanes = (job.length / 4).next_power_of_two().clamp(4, most);
+    let tree = whole(job, lanes);
+    let mut forms = vec![Form { splits: split(lanes), ..tree }];
+    if forms[0].splits > 1 {
+        forms.push(tree);
+    }
+    if lanes > 64 {
+        forms.push(whole(job, 64));
+    }
+    forms
+}
+
+/// Rounds of a workgroup: on a software adapter a workgroup should have work worth its start.
+fn rounds(job: &Job<'_>, form: &Form) -> usize {
+    if job.caps.class != AdapterClass::Software {
+        return 1;
+    }
+    let per = if form.quad_outputs { 4 } else { 1 };
+    let sets = job.outputs.div_ceil(per * form.outputs);
+    let trips = job.length.div_ceil(form.splits * form.lanes).max(1);
+    (sets / 64).clamp(1, (MAX_TRIPS / (trips + 1)).max(1)).min((2048 / trips).max(1))
+}
+
+fn candidate(job: &Job<'_>, form: Form) -> Result<Candidate, Unsupported> {
+    let base = match form.combine {
+        Combine::One => "column",
+        Combine::Tree => "tree",
+        Combine::Subgroup => "subgroup",
+    };
+    let lanes = if form.combine == Combine::One { String::new() } else { form.lanes.to_string() };
+    let name = match form.splits {
+        1 => format!("{base}{lanes}"),
+        n => format!("{base}{lanes}.split{n}"),
+    };
+    let mut launches = vec![launch(job, form, &name)?];
+    let mut scratch = Vec::new();
+    if form.splits > 1 {
+        scratch.push(form.splits * job.outputs * DType::BYTES);
+        launches.push(combine_partials(job.step, job.kind, form.splits, job.caps)?);
+    }
+    Ok(Candidate { name, launches, scratch })
+}
+
+fn launch(job: &Job<'_>, form: Form, name: &str) -> Result<Launch, Unsupported> {
+    let label = format!("{}.{name}", job.step.name());
+    let mut module = Module::new(job.step, job.caps);
+    let acc = if form.quad_outputs { Width::Four } else { Width::One };
+    let sets = job.outputs / acc.lanes();
+    let per_group = form.outputs * form.rounds;
+    let n_groups = sets.div_ceil(per_group);
+    let grid = Grid::new(&label, n_groups * form.splits, job.caps)?;
+    let workgroup = form.lanes * form.outputs;
+    let store = store(&mut module, job, &form, acc);
+    if form.combine == Combine::Tree {
+        module.declare(&format!("var<workgroup> lane_values: array<f32, {workgroup}>;\n"));
+    }
+    let body = OneSet { job, form, acc, sets }.lines(&mut module, &store);
+    let mut main = indented(&grid.id(), 1);
+    if form.splits > 1 {
+        main +=
+            &format!("    let part = id / {n_groups}u;\n    let first = id % {n_groups}u * {per_group}u;\n");
+    } else {
+        main += &format!("    let first = id * {per_group}u;\n");
+    }
+    main += &indented(&body.uniform, 1);
+    if form.lanes > 1 {
+        main += &format!("    let lane = li % {}u;\n", form.lanes);
+    }
+    if form.rounds > 1 {
+        main += &format!("    for (var t = 0u; t < {}u; t += 1u) {{\n", form.rounds);
+        main += &indented(&body.body, 2);
+        main += "    }\n";
+    } else {
+        main += &indented(&body.body, 1);
+    }
+    module.launch(&label, workgroup, &main, &grid)
+}
+
+/// The line that stores `acc`, the combined value of output (or quad) `o`.
+fn store(module: &mut Module<'_>, job: &Job<'_>, form: &Form, acc: Width) -> String {
+    if form.splits > 1 {
+        let partials = module.scratch(Access::ReadWrite, acc);
+        return format!("{partials}[part * {}u + o] = acc;", job.outputs / acc.lanes());
+    }
+    let epilogue = Epilogue::new(job.step);
+    if acc == Width::Four && epilogue.fits_quads(&[]) {
+        epilogue.declare(module, Width::Four);
+        return "epilogue4(o, acc);".to_owned();
+    }
+    epilogue.declare(module, Width::One);
+    match acc {
+        Width::One => "epilogue(o, acc);".to_owned(),
+        Width::Four => {
+            (0..4).map(|j| format!("epilogue(o * 4u + {j}u, acc[{j}]);")).collect::<Vec<_>>().join(" ")
+        }
+    }
+}
+
+/// The code for one set of outputs.
+struct OneSet<'a> {
+    job: &'a Job<'a>,
+    form: Form,
+    acc: Width,
+    sets: usize,
+}
+
+/// Lines before the rounds, and lines of a round.
+struct Lines {
+    uniform: Vec<String>,
+    body: Vec<String>,
+}
+
+impl OneSet<'_> {
+    fn lines(&self, module: &mut Module<'_>, store: &str) -> Lines {
+        let Form { lanes, outputs, rounds, combine, .. } = self.form;
+        let round = if rounds > 1 { format!(" + t * {outputs}u") } else { String::new() };
+        let own = match (lanes, outputs) {
+            (_, 1) => String::new(),
+            (1, _) => " + li".to_owned(),
+            _ => format!(" + li / {lanes}u"),
+        };
+        // Lanes beyond the last output repeat it, so that barriers and subgroup operations stay uniform.
+        let ragged = !self.sets.is_multiple_of(outputs * rounds);
+        let at = format!("first{round}{own}");
+        let mut body = match ragged {
+            true => vec![format!("let asked = {at};"), format!("let o = min(asked, {}u);", self.sets - 1)],
+            false => vec![format!("let o = {at};")],
+        };
+        let uniform = self.accumulate(module, &mut body);
+        self.combine_lanes(&mut body);
+        let mut tests = Vec::new();
+        if combine != Combine::One {
+            tests.push("lane == 0u".to_owned());
+        }
+        if ragged {
+            tests.push(format!("asked < {}u", self.sets));
+        }
+        if tests.is_empty() {
+            body.push(store.to_owned());
+        } else {
+            body.extend([format!("if ({}) {{", tests.join(" && ")), format!("    {store}"), "}".to_owned()]);
+        }
+        Lines { uniform, body }
+    }
+
+    /// Lines that leave a lane's value in `sum`; gives the lines that belong before all.
+    fn accumulate(&self, module: &mut Module<'_>, body: &mut Vec<String>) -> Vec<String> {
+        let unit = if self.form.quad_inner { Width::Four } else { self.acc };
+        let length = self.job.length / if self.form.quad_inner { 4 } else { 1 };
+        let (uniform, value) = self.value(module, unit);
+        let ty = unit.of("f32");
+        body.push(format!("var sum = {ty}({});", f32_literal(self.job.kind.start())));
+        let lanes = self.form.lanes;
+        let lane = if lanes > 1 { "lane" } else { "0u" };
+        let (start, end) = match self.form.splits {
+            1 => (lane.to_owned(), format!("{length}u")),
+            n => {
+                let chunk = length.div_ceil(n);
+                body.push(format!("let part_end = min(part * {chunk}u + {chunk}u, {length}u);"));
+                (format!("part * {chunk}u + {lane}"), "part_end".to_owned())
+            }
+        };
+        body.push(format!("for (var r = {start}; r < {end}; r += {lanes}u) {{"));
+        body.extend(value.body.iter().map(|l| format!("    {l}")));
+        body.push(format!("    sum = {};", combine(self.job.kind, "sum", &value.results[0])));
+        body.push("}".to_owned());
+        if self.form.quad_inner {
+            let halves = combine(self.job.kind, "sum.xy", "sum.zw");
+            body.push(format!("let pair = {halves};"));
+            body.push(format!("var acc = {};", combine(self.job.kind, "pair.x", "pair.y")));
+        } else {
+            body.push("var acc = sum;".to_owned());
+        }
+        uniform
+    }
+
+    /// The element `r` of output `o`: lines before all, and lines with one result.
+    fn value(&self, module: &mut Module<'_>, unit: Width) -> (Vec<String>, super::expr::Printed) {
+        match &self.job.source {
+            Source::Partials => {
+                let partials = module.scratch(Access::Read, unit);
+                let value = format!("{partials}[r * {}u + o]", self.sets);
+                let printed = super::expr::Printed { results: vec![value], ..Default::default() };
+                (Vec::new(), printed)
+            }
+            Source::Prologue(space) => {
+                let (lines, axes) = self.coordinates(space);
+                let mut printed = print(module, space, unit, Place::Axes(&axes), "p");
+                printed.body.splice(0..0, lines);
+                (std::mem::take(&mut printed.uniform), printed)
+            }
+        }
+    }
+
+    /// Coordinates of element `r` of output `o` in the prologue's space.
+    fn coordinates(&self, space: &Space) -> (Vec<String>, Vec<String>) {
+        let mut axes = vec![String::new(); space.shape.len()];
+        let mut lines = Vec::new();
+        for (reduced, index, quads) in
+            [(false, "o", self.form.quad_outputs), (true, "r", self.form.quad_inner)]
+        {
+            let own: Vec<usize> = (0..axes.len()).filter(|&d| space.reduced[d] == reduced).collect();
+            let mut shape: Vec<usize> = own.iter().map(|&d| space.shape[d]).collect();
+            if let (Some(last), true) = (shape.last_mut(), quads) {
+                *last /= 4;
+            }
+            for (d, text) in own.iter().zip(decode(index, &shape, &vec![true; shape.len()])) {
+                axes[*d] = text.clone();
+                if text != index && text != "0u" {
+                    axes[*d] = format!("a{d}");
+                    lines.push(format!("let a{d} = {text};"));
+                }
+            }
+        }
+        (lines, axes)
+    }
+
+    /// Lines that combine the lanes' `acc` into lane 0's.
+    fn combine_lanes(&self, body: &mut Vec<String>) {
+        let kind = self.job.kind;
+        match self.form.combine {
+            Combine::One => {}
+            Combine::Subgroup => {
+                let op = ["subgroupAdd", "subgroupMax", "subgroupMin"][kind as usize];
+                body.push(format!("acc = {op}(acc);"));
+            }
+            Combine::Tree => {
+                body.extend(["lane_values[li] = acc;".to_owned(), "workgroupBarrier();".to_owned()]);
+                let mut half = self.form.lanes / 2;
+                while half > 0 {
+                    let both = combine(kind, "lane_values[li]", &format!("lane_values[li + {half}u]"));
+                    body.push(format!("if (lane < {half}u) {{"));
+                    body.push(format!("    lane_values[li] = {both};"));
+                    body.extend(["}".to_owned(), "workgroupBarrier();".to_owned()]);
+                    half /= 2;
+                }
+                body.push("acc = lane_values[li];".to_owned());
+            }
+        }
+    }
+}
+
+fn combine(kind: ReduceKind, a: &str, b: &str) -> String {
+    match kind {
+        ReduceKind::Sum => format!("{a} + {b}"),
+        ReduceKind::Max => format!("max({a}, {b})"),
+        ReduceKind::Min => format!("min({a}, {b})"),
+    }
+}

@@ -1,0 +1,82 @@
+// max_pool2d_grad: dx[p, h, w] = the sum of dy[p, i, j] over the windows (i, j) whose first largest element, in
+// row-major order, is x[p, h, w].
+//
+// x0: x [PLANES, H, W]; x1: dy [PLANES, OH, OW]; y0: dx like x, COUNT elements. Gather form: each invocation owns PER
+// elements of dx, WORKGROUP apart, and looks at every window that covers them, so overlapping windows need no
+// atomics and the order of the sum is fixed. An element is the first largest if all before it are smaller and none
+// after it is larger.
+
+const WORKGROUP: u32 = 64u;
+const PER: u32 = 1u;
+const GROUPS_X: u32 = 65535u;
+const COUNT: u32 = 64u;
+const H: u32 = 8u;
+const W: u32 = 8u;
+const OH: u32 = 4u;
+const OW: u32 = 4u;
+const KH: u32 = 2u;
+const KW: u32 = 2u;
+const SY: u32 = 2u;
+const SX: u32 = 2u;
+const PY: u32 = 0u;
+const PX: u32 = 0u;
+
+@group(0) @binding(0) var<storage, read> x0: array<f32>;
+@group(0) @binding(1) var<storage, read> x1: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y0: array<f32>;
+
+// #hook epilogue
+fn epilogue(o: u32, acc: f32) {
+    y0[o] = acc;
+}
+// #end
+
+// Whether element (h, w) of the plane is the first largest of window (i, j).
+fn is_first_max(plane: u32, h: u32, w: u32, i: u32, j: u32) -> bool {
+    let mine = x0[plane + h * W + w];
+    var first = true;
+    for (var r = 0u; r < KH; r += 1u) {
+        for (var s = 0u; s < KW; s += 1u) {
+            let oh = i * SY + r - PY;
+            let ow = j * SX + s - PX;
+            if (oh < H && ow < W) {
+                let other = x0[plane + oh * W + ow];
+                let before = oh < h || (oh == h && ow < w);
+                let beaten = other > mine || (before && other == mine);
+                first = first && !beaten;
+            }
+        }
+    }
+    return first;
+}
+
+fn gradient(o: u32) -> f32 {
+    let w = o % W;
+    let h = o / W % H;
+    let p = o / (W * H);
+    // Windows i with i * SY <= h + PY < i * SY + KH.
+    let i_end = min((h + PY) / SY + 1u, OH);
+    let i_start = select(0u, (h + PY - KH) / SY + 1u, h + PY >= KH);
+    let j_end = min((w + PX) / SX + 1u, OW);
+    let j_start = select(0u, (w + PX - KW) / SX + 1u, w + PX >= KW);
+    var acc = 0.0;
+    for (var i = i_start; i < i_end; i += 1u) {
+        for (var j = j_start; j < j_end; j += 1u) {
+            if (is_first_max(p * (H * W), h, w, i, j)) {
+                acc += x1[(p * OH + i) * OW + j];
+            }
+        }
+    }
+    return acc;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32) {
+    let first = (wg.y * GROUPS_X + wg.x) * PER * WORKGROUP + li;
+    for (var t = 0u; t < PER; t += 1u) {
+        let o = first + t * WORKGROUP;
+        if (o < COUNT) {
+            epilogue(o, gradient(o));
+        }
+    }
+}
