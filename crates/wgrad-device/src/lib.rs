@@ -1,1 +1,190 @@
-//! Stub.
+//! Runs plans: on a GPU (or a software adapter) through wgpu, or on the CPU. Only `gpu/` knows wgpu.
+//!
+//! [`Device::open`] chooses, [`Device::memory`] makes the persistent tensors' memory, [`Device::program`] readies a
+//! plan, [`Program::step`] runs it once. A lost device, exhausted memory or a rejected kernel is a [`DeviceError`],
+//! never a panic.
+
+mod cpu;
+mod error;
+mod gpu;
+mod open;
+
+pub use error::DeviceError;
+pub use gpu::AdapterReport;
+pub use open::{Choice, Request, adapters};
+
+use std::sync::Arc;
+use wgrad_plan::{ParamLayout, Place, Plan};
+use wgrad_types::Caps;
+
+/// Something that runs plans. Cheap to clone; clones are the same device.
+#[derive(Clone)]
+pub enum Device {
+    /// An adapter of a graphics API: a GPU, or one in software.
+    Gpu(gpu::Gpu),
+    /// This machine's processor.
+    Cpu(cpu::Cpu),
+}
+
+/// The memory of persistent tensors, shared by the programs of a session.
+pub enum Memory {
+    /// On an adapter.
+    Gpu(gpu::Memory),
+    /// On the host.
+    Cpu(cpu::Memory),
+}
+
+/// A plan ready to run.
+pub enum Program {
+    /// On an adapter.
+    Gpu(gpu::Program),
+    /// On the host.
+    Cpu(cpu::Program),
+}
+
+/// Counts since a program was made, for tests and profiles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Command buffers handed to the queue.
+    pub submissions: u64,
+    /// Buffers made on the device.
+    pub allocations: u64,
+    /// Bytes of the buffers the program and its memory hold on the device, staging apart.
+    pub bytes: u64,
+}
+
+impl Device {
+    /// What the planner may count on.
+    pub fn caps(&self) -> &Caps {
+        match self {
+            Self::Gpu(gpu) => gpu.caps(),
+            Self::Cpu(cpu) => cpu.caps(),
+        }
+    }
+
+    /// The device's own name and kind, as shown to people: "llvmpipe (software adapter, Vulkan)".
+    pub fn name(&self) -> String {
+        match self {
+            Self::Gpu(gpu) => gpu.name(),
+            Self::Cpu(cpu) => cpu.name(),
+        }
+    }
+
+    /// Zeroed memory for persistent tensors.
+    ///
+    /// # Errors
+    /// Where the device's memory does not suffice.
+    pub fn memory(&self, layout: &ParamLayout) -> Result<Memory, DeviceError> {
+        match self {
+            Self::Gpu(gpu) => gpu.memory(layout).map(Memory::Gpu),
+            Self::Cpu(_) => Ok(Memory::Cpu(cpu::Memory::new(layout))),
+        }
+    }
+
+    /// Readies a plan made for this device's `caps`, with `memory` of its layout.
+    ///
+    /// # Errors
+    /// Where a kernel does not compile (the error names kernel and layer) or memory does not suffice.
+    ///
+    /// # Panics
+    /// Where `memory` belongs to another device: a caller's bug.
+    pub fn program(&self, plan: Arc<Plan>, memory: &Memory) -> Result<Program, DeviceError> {
+        match (self, memory) {
+            (Self::Gpu(gpu), Memory::Gpu(memory)) => gpu.program(plan, memory).map(Program::Gpu),
+            (Self::Cpu(_), Memory::Cpu(_)) => Ok(Program::Cpu(cpu::Program::new(plan))),
+            _ => panic!("program: the memory belongs to another device"),
+        }
+    }
+}
+
+impl Memory {
+    /// Overwrites a range.
+    ///
+    /// # Errors
+    /// Where the device is lost.
+    pub fn write(&mut self, place: Place, words: &[u32]) -> Result<(), DeviceError> {
+        match self {
+            Self::Gpu(memory) => memory.write(place, words),
+            Self::Cpu(memory) => {
+                memory.write(place, words);
+                Ok(())
+            }
+        }
+    }
+
+    /// A range's words; waits for work under way.
+    ///
+    /// # Errors
+    /// Where the device is lost.
+    pub fn read(&self, place: Place) -> Result<Vec<u32>, DeviceError> {
+        match self {
+            Self::Gpu(memory) => memory.read(place),
+            Self::Cpu(memory) => Ok(memory.read(place)),
+        }
+    }
+}
+
+impl Program {
+    /// Runs the plan once: `inputs` in the order of `Plan::inputs`, `scalars` from word 0 (seed, step, then
+    /// `Plan::scalars`). Returns as soon as the work is submitted; results queue up for [`Program::wait`] and
+    /// [`Program::ready`]. At most a few steps are under way; further ones wait for the oldest.
+    ///
+    /// # Errors
+    /// Where the device is lost or rejects the work.
+    ///
+    /// # Panics
+    /// Where inputs or scalars differ from the plan's in number or size, or `memory` belongs to another device.
+    pub fn step(
+        &mut self,
+        memory: &mut Memory,
+        inputs: &[&[u32]],
+        scalars: &[u32],
+    ) -> Result<(), DeviceError> {
+        match (self, memory) {
+            (Self::Gpu(program), Memory::Gpu(memory)) => program.step(memory, inputs, scalars),
+            (Self::Cpu(program), Memory::Cpu(memory)) => {
+                program.step(memory, inputs, scalars);
+                Ok(())
+            }
+            _ => panic!("step: the memory belongs to another device"),
+        }
+    }
+
+    /// The oldest step's results (in the order of `Plan::outputs`) if it has finished; does not block.
+    ///
+    /// # Errors
+    /// Where the device is lost.
+    pub fn ready(&mut self) -> Result<Option<Vec<Vec<u32>>>, DeviceError> {
+        match self {
+            Self::Gpu(program) => program.ready(),
+            Self::Cpu(program) => Ok(program.take()),
+        }
+    }
+
+    /// The oldest uncollected step's results, waiting for it; `None` where none is under way.
+    ///
+    /// # Errors
+    /// Where the device is lost.
+    pub fn wait(&mut self) -> Result<Option<Vec<Vec<u32>>>, DeviceError> {
+        match self {
+            Self::Gpu(program) => program.wait(),
+            Self::Cpu(program) => Ok(program.take()),
+        }
+    }
+
+    /// Counts so far.
+    pub fn counters(&self) -> Counters {
+        match self {
+            Self::Gpu(program) => program.counters(),
+            Self::Cpu(program) => program.counters(),
+        }
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Arc<Plan> {
+        match self {
+            Self::Gpu(program) => program.plan(),
+            Self::Cpu(program) => program.plan(),
+        }
+    }
+}

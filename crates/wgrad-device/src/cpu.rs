@@ -1,0 +1,131 @@
+//! The CPU device: one slice a slot, steps run by their CPU twins, nothing read back because nothing is away.
+
+use crate::Counters;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use wgrad_kernels::{CpuBuffers, run_cpu};
+use wgrad_plan::{ParamLayout, Place, Plan};
+use wgrad_types::Caps;
+
+/// This machine's processor.
+#[derive(Clone)]
+pub struct Cpu {
+    caps: Caps,
+}
+
+impl Cpu {
+    pub(crate) fn new() -> Self {
+        Self { caps: Caps::cpu() }
+    }
+
+    pub(crate) fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    pub(crate) fn name(&self) -> String {
+        let threads = rayon::current_num_threads();
+        format!("native CPU ({threads} thread{})", if threads == 1 { "" } else { "s" })
+    }
+}
+
+type Slots = Vec<Vec<u32>>;
+
+/// Persistent tensors.
+pub struct Memory {
+    slots: Slots,
+}
+
+impl Memory {
+    pub(crate) fn new(layout: &ParamLayout) -> Self {
+        Self { slots: layout.slots.iter().map(|s| vec![0; s.bytes / 4]).collect() }
+    }
+
+    pub(crate) fn write(&mut self, place: Place, words: &[u32]) {
+        self.slots[place.slot][words_of(place)].copy_from_slice(words);
+    }
+
+    pub(crate) fn read(&self, place: Place) -> Vec<u32> {
+        self.slots[place.slot][words_of(place)].to_vec()
+    }
+}
+
+fn words_of(place: Place) -> std::ops::Range<usize> {
+    place.offset / 4..(place.offset + place.bytes) / 4
+}
+
+/// A plan with the memory of everything that does not persist.
+pub struct Program {
+    plan: Arc<Plan>,
+    slots: Slots,
+    done: VecDeque<Vec<Vec<u32>>>,
+}
+
+impl Program {
+    pub(crate) fn new(plan: Arc<Plan>) -> Self {
+        let shared = plan.layout.slots.len();
+        let mut slots: Slots = plan.slots[shared..].iter().map(|s| vec![0; s.bytes / 4]).collect();
+        for (place, tensor) in &plan.literals {
+            slots[place.slot - shared][words_of(*place)].copy_from_slice(&tensor.words);
+        }
+        Self { plan, slots, done: VecDeque::new() }
+    }
+
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    pub(crate) fn step(&mut self, memory: &mut Memory, inputs: &[&[u32]], scalars: &[u32]) {
+        let plan = self.plan.clone();
+        assert_eq!(inputs.len(), plan.inputs.len(), "step: number of inputs");
+        let mut all = All { shared: &mut memory.slots, own: &mut self.slots };
+        for (named, words) in plan.inputs.iter().zip(inputs) {
+            all.slot(named.place.slot)[words_of(named.place)].copy_from_slice(words);
+        }
+        for s in &plan.steps {
+            let writes: Vec<Place> = s.outputs.iter().chain(&s.scratch).copied().collect();
+            let mut taken: Vec<Vec<u32>> = writes.iter().map(|p| std::mem::take(all.slot(p.slot))).collect();
+            let operand = |(j, place): (usize, &Place)| match s.step.in_place.contains(&Some(j)) {
+                true => &[] as &[u32],
+                false => &all.read(place.slot)[words_of(*place)],
+            };
+            let operands = s.operands.iter().enumerate().map(operand).collect();
+            let mut slices: Vec<&mut [u32]> =
+                taken.iter_mut().zip(&writes).map(|(slot, place)| &mut slot[words_of(*place)]).collect();
+            let mut scratch = slices.split_off(s.outputs.len());
+            let scratch = scratch.pop().unwrap_or_default();
+            run_cpu(&s.step, CpuBuffers { operands, outputs: slices, scalars, scratch });
+            for (place, words) in writes.iter().zip(taken) {
+                *all.slot(place.slot) = words;
+            }
+        }
+        let results =
+            plan.outputs.iter().map(|o| all.read(o.place.slot)[words_of(o.place)].to_vec()).collect();
+        self.done.push_back(results);
+    }
+
+    pub(crate) fn take(&mut self) -> Option<Vec<Vec<u32>>> {
+        self.done.pop_front()
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        Counters { submissions: 0, allocations: 0, bytes: self.plan.peak_bytes() as u64 }
+    }
+}
+
+/// Slots by the plan's numbering: the persistent ones first.
+struct All<'a> {
+    shared: &'a mut Slots,
+    own: &'a mut Slots,
+}
+
+impl All<'_> {
+    fn slot(&mut self, slot: usize) -> &mut Vec<u32> {
+        let shared = self.shared.len();
+        if slot < shared { &mut self.shared[slot] } else { &mut self.own[slot - shared] }
+    }
+
+    fn read(&self, slot: usize) -> &[u32] {
+        let shared = self.shared.len();
+        if slot < shared { &self.shared[slot] } else { &self.own[slot - shared] }
+    }
+}

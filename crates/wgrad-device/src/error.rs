@@ -1,0 +1,54 @@
+//! What can go wrong on a device, as values.
+
+/// A failure of a device or of the search for one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// The name is no device.
+    #[error("unknown device {name:?}: use auto, gpu, gpu:N, software or cpu (see `wgrad devices`)")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// No adapter fits the request.
+    #[error("no {wanted} found: {hint}")]
+    NotFound {
+        /// What was asked for.
+        wanted: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The driver refused to open the adapter.
+    #[error("{adapter} could not be opened: {why}")]
+    Open {
+        /// The adapter.
+        adapter: String,
+        /// The driver's reason.
+        why: String,
+    },
+    /// A kernel was rejected.
+    #[error("kernel {kernel} was rejected: {why}")]
+    Kernel {
+        /// Kernel and layer.
+        kernel: String,
+        /// The compiler's reason, first line.
+        why: String,
+    },
+    /// Memory ran out.
+    #[error("out of device memory: {what}; use a smaller batch or a narrower model")]
+    OutOfMemory {
+        /// What was to be allocated, with its size.
+        what: String,
+    },
+    /// The device is gone: reset, unplugged, or killed by a watchdog.
+    #[error("the device was lost: {why}")]
+    Lost {
+        /// The driver's reason.
+        why: String,
+    },
+    /// wgpu reported a validation error: a bug in wgrad.
+    #[error("the GPU rejected a step (a bug in wgrad, please report): {why}")]
+    Validation {
+        /// wgpu's reason.
+        why: String,
+    },
+}

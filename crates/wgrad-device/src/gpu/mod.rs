@@ -1,0 +1,108 @@
+//! The GPU device: a plan's launches as wgpu calls. The only code that knows wgpu.
+//!
+//! Errors from outside are values: creation runs in error scopes ([`health`]), everything else reports through the
+//! device's error state. Every buffer is made by [`Inner::buffer`], every wait is [`Inner::wait`].
+
+mod adapters;
+mod buffer;
+mod disk;
+mod health;
+mod memory;
+mod pipelines;
+mod program;
+mod rings;
+
+pub use adapters::AdapterReport;
+pub(crate) use memory::Memory;
+pub(crate) use program::Program;
+
+pub(crate) use adapters::{Found, find};
+
+use crate::DeviceError;
+use health::Health;
+use pipelines::Pipelines;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use wgrad_plan::{ParamLayout, Plan};
+use wgrad_types::{Caps, Limits};
+
+/// An opened adapter. Cheap to clone; clones are the same device.
+#[derive(Clone)]
+pub struct Gpu {
+    inner: Arc<Inner>,
+}
+
+/// What clones of a [`Gpu`], its memories and its programs share.
+struct Inner {
+    instance: wgpu::Instance,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    title: String,
+    caps: Caps,
+    health: Arc<Health>,
+    pipelines: Pipelines,
+    allocations: AtomicU64,
+}
+
+impl Gpu {
+    /// Opens an adapter: with everything it offers, or with exactly WebGPU's default limits and no optional feature.
+    pub(crate) fn open(found: Found, baseline: bool) -> Result<Self, DeviceError> {
+        let Found { instance, adapter, report } = found;
+        let offered = adapter.features();
+        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE;
+        let (required_features, required_limits) = match baseline {
+            true => (wgpu::Features::empty(), wgpu::Limits::defaults()),
+            false => (offered & wanted, adapter.limits()),
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wgrad"),
+            required_features,
+            required_limits,
+            // A plan's few buffers live as long as it does: pooling for speed would only hold memory back.
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let opened = pollster::block_on(adapter.request_device(&descriptor));
+        let (device, queue) = opened.map_err(|e| DeviceError::Open {
+            adapter: report.title(),
+            why: e.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" "),
+        })?;
+        let health = Health::watch(&device);
+        let limits = match baseline {
+            true => Limits::WEBGPU_BASELINE,
+            false => adapters::limits(&device.limits()),
+        };
+        let fixed = report.subgroup_min == report.subgroup_max && report.subgroup_min > 0;
+        let subgroup =
+            (fixed && required_features.contains(wgpu::Features::SUBGROUP)).then_some(report.subgroup_min);
+        let caps = Caps { class: report.class, limits, subgroup };
+        let pipelines = Pipelines::new(&device, &report);
+        let title = report.title();
+        let allocations = AtomicU64::new(0);
+        let inner = Inner { instance, device, queue, title, caps, health, pipelines, allocations };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    pub(crate) fn caps(&self) -> &Caps {
+        &self.inner.caps
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.inner.title.clone()
+    }
+
+    pub(crate) fn memory(&self, layout: &ParamLayout) -> Result<Memory, DeviceError> {
+        Memory::new(self.inner.clone(), layout)
+    }
+
+    pub(crate) fn program(&self, plan: Arc<Plan>, memory: &Memory) -> Result<Program, DeviceError> {
+        Program::new(self.inner.clone(), plan, memory)
+    }
+
+    /// Gives the adapter up. Whatever is called afterwards, on any clone, memory or program, is an error that says the
+    /// device was lost: what a reset or an unplugged card looks like.
+    pub fn destroy(&self) {
+        self.inner.device.destroy();
+        self.inner.instance.poll_all(false);
+    }
+}

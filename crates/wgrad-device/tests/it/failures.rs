@@ -1,0 +1,122 @@
+//! Every failure is a typed value that says what failed.
+
+use crate::fixture::{N, Rig, W1, expected, plan, software};
+use std::sync::Arc;
+use wgrad_device::{Device, DeviceError};
+use wgrad_plan::{ParamLayout, Plan, Slot, SlotKind};
+
+fn refusal(change: impl FnOnce(&mut Plan)) -> DeviceError {
+    let device = software();
+    let mut plan = plan();
+    let memory = device.memory(&plan.layout).unwrap();
+    change(&mut plan);
+    let refused = device.program(Arc::new(plan), &memory).err().expect("a broken plan");
+    // The device is none the worse for it.
+    let mut rig = Rig::new(device);
+    rig.step(1);
+    assert_eq!(rig.wait(), Some(expected(1)));
+    refused
+}
+
+fn edit(plan: &mut Plan, step: usize, launch: usize, from: &str, to: &str) {
+    let source = &mut plan.steps[step].candidate.launches[launch].source;
+    assert!(source.contains(from));
+    *source = source.replace(from, to).into();
+}
+
+#[test]
+fn a_kernel_that_does_not_parse_is_named_with_its_line() {
+    let refused = refusal(|plan| edit(plan, 0, 0, "in1[i];", "nothing[i];"));
+    let said = "kernel map.hand in features.0 was rejected: no definition in scope for identifier: `nothing` (line 9: \
+                `out0[i] = in0[i] * bitcast<f32>(scalars[2]) + nothing[i];`)";
+    assert_eq!(refused.to_string(), said);
+}
+
+#[test]
+fn a_kernel_that_does_not_validate_is_named() {
+    let refused = refusal(|plan| edit(plan, 1, 0, "out0[i] = out0[i]", "in1[i] = out0[i]"));
+    let DeviceError::Kernel { kernel, why } = refused else { panic!("{refused}") };
+    assert_eq!(kernel, "map.hand in optimizer");
+    assert!(!why.is_empty() && !why.contains('\n'), "{why}");
+}
+
+#[test]
+fn a_kernel_that_does_not_fit_its_bindings_is_named_with_its_dispatch() {
+    let refused = refusal(|plan| edit(plan, 2, 1, "@binding(1)", "@binding(5)"));
+    let DeviceError::Kernel { kernel, why } = refused else { panic!("{refused}") };
+    assert_eq!(kernel, "map.hand in head (map.second)");
+    assert!(why.contains('5') && !why.contains('\n'), "{why}");
+}
+
+#[test]
+fn of_several_broken_kernels_the_first_is_named() {
+    let refused = refusal(|plan| (0..4).for_each(|step| edit(plan, step, 0, "let i", "lett i")));
+    assert!(
+        matches!(&refused, DeviceError::Kernel { kernel, .. } if kernel == "map.hand in features.0"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_plan_for_the_cpu_has_nothing_to_run_here() {
+    let refused = refusal(|plan| plan.steps[3].candidate.launches.clear());
+    let said = "kernel map.hand was rejected: it has no launches: the plan was made for the CPU";
+    assert_eq!(refused.to_string(), said);
+}
+
+#[test]
+fn a_buffer_larger_than_the_adapter_allows_is_out_of_memory() {
+    let request: wgrad_device::Request = "software".parse().unwrap();
+    let device = Device::open(&request.with_baseline_limits()).unwrap().0;
+    let slots = vec![Slot { bytes: 300 << 20, kind: SlotKind::Activation }];
+    let refused = device.memory(&ParamLayout { slots, params: Vec::new() }).err().unwrap();
+    let said = "out of device memory: parameters of 300.0 MiB, where a buffer holds at most 256.0 MiB; use a smaller \
+                batch or a narrower model";
+    assert_eq!(refused.to_string(), said);
+}
+
+fn is_lost<T: std::fmt::Debug>(result: Result<T, DeviceError>) {
+    match result {
+        Err(DeviceError::Lost { why }) => assert!(!why.is_empty()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_lost_device_is_an_error_wherever_it_is_met() {
+    let mut rig = Rig::new(software());
+    let Device::Gpu(gpu) = rig.device.clone() else { panic!("not an adapter") };
+    (1..=3).for_each(|k| rig.step(k));
+    rig.wait();
+    gpu.destroy();
+    is_lost(rig.try_step(4));
+    is_lost(rig.try_step(5));
+    is_lost(rig.memory.read(W1));
+    is_lost(rig.memory.write(W1, &[0; N]));
+    is_lost(rig.program.wait());
+    is_lost(rig.program.wait());
+    is_lost(rig.program.ready());
+    is_lost(rig.device.memory(&plan().layout).map(drop));
+    is_lost(rig.device.program(Arc::new(plan()), &rig.memory).map(drop));
+    // A fresh one is as good as new.
+    let mut rig = Rig::new(software());
+    rig.step(1);
+    assert_eq!(rig.wait(), Some(expected(1)));
+}
+
+#[test]
+fn a_device_lost_while_others_wait_lets_them_go() {
+    let mut rig = Rig::new(software());
+    let Device::Gpu(gpu) = rig.device.clone() else { panic!("not an adapter") };
+    let waiting = std::thread::spawn(move || {
+        for k in 1.. {
+            if let Err(error) = rig.try_step(k) {
+                return error;
+            }
+        }
+        unreachable!("steps go on until one fails")
+    });
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    gpu.destroy();
+    is_lost::<()>(Err(waiting.join().unwrap()));
+}

@@ -1,0 +1,7 @@
+//! What the device promises, checked from outside on the software adapter and on the CPU. The adapter must be there: a
+//! machine without one fails these tests.
+
+mod failures;
+mod fixture;
+mod opening;
+mod running;

@@ -1,0 +1,130 @@
+//! Which device is opened, and what is said about it.
+
+use std::process::Command;
+use wgrad_device::{Device, DeviceError, Request, adapters};
+use wgrad_types::{AdapterClass, Limits};
+
+fn open(name: &str) -> Result<(Device, wgrad_device::Choice), DeviceError> {
+    Device::open(&name.parse::<Request>()?)
+}
+
+#[test]
+fn the_software_adapter_is_listed_and_never_called_a_gpu() {
+    let all = adapters();
+    let report = all.iter().find(|a| a.class == AdapterClass::Software).expect("lavapipe is installed");
+    assert!(report.name.contains("llvmpipe"));
+    assert_eq!(report.title(), "llvmpipe (software adapter, Vulkan)");
+    assert!(report.driver.contains("Mesa"), "{}", report.driver);
+    assert!(report.limits.storage_buffers >= 8 && report.limits.workgroup_bytes >= 16 << 10);
+    assert!(report.limits.binding_bytes % 16 == 0 && report.limits.buffer_bytes % 16 == 0);
+    let unique: std::collections::BTreeSet<String> = all.iter().map(|a| format!("{a:?}")).collect();
+    assert_eq!(unique.len(), all.len());
+}
+
+#[test]
+fn software_opens_with_all_it_has() {
+    let (device, choice) = open("software").unwrap();
+    let report = adapters().into_iter().find(|a| a.class == AdapterClass::Software).unwrap();
+    assert_eq!(device.caps().class, AdapterClass::Software);
+    assert_eq!(device.caps().limits, report.limits);
+    let fixed =
+        report.subgroup_min == report.subgroup_max && report.features.iter().any(|f| f == "subgroups");
+    assert_eq!(device.caps().subgroup, fixed.then_some(report.subgroup_min));
+    assert_eq!(device.name(), "llvmpipe (software adapter, Vulkan)");
+    assert_eq!(choice.device, device.name());
+    assert_eq!(choice.reason, "software: llvmpipe (software adapter, Vulkan), as asked");
+}
+
+#[test]
+fn adapters_are_opened_by_number() {
+    let all = adapters();
+    for (n, report) in all.iter().enumerate() {
+        assert_eq!(open(&format!("gpu:{n}")).unwrap().0.name(), report.title());
+    }
+    let error = open("gpu:99").err().unwrap();
+    assert!(matches!(&error, DeviceError::NotFound { wanted, .. } if wanted == "adapter gpu:99"), "{error}");
+}
+
+#[test]
+fn the_cpu_is_there_by_name() {
+    let (device, choice) = open("cpu").unwrap();
+    assert_eq!(device.caps().class, AdapterClass::Cpu);
+    assert_eq!(choice.reason, format!("cpu: {}, as asked", device.name()));
+}
+
+#[test]
+fn unknown_names_are_refused() {
+    let error = open("toaster").err().unwrap();
+    assert_eq!(error, DeviceError::Unknown { name: "toaster".into() });
+    assert!(error.to_string().contains("auto, gpu, gpu:N, software or cpu"));
+}
+
+#[test]
+fn a_gpu_is_real_or_not_found() {
+    let real = adapters().iter().any(|a| a.class != AdapterClass::Software);
+    match open("gpu") {
+        Ok((device, _)) => assert!(real && device.caps().class != AdapterClass::Software),
+        Err(error) => {
+            assert!(!real, "{error}");
+            assert!(error.to_string().ends_with("use --device software or cpu"), "{error}");
+        }
+    }
+}
+
+/// Runs `in_an_environment` alone in a process of its own with these variables.
+fn with_environment(vars: &[(&str, &str)]) -> String {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "opening::in_an_environment", "--ignored", "--nocapture"]);
+    for name in ["WGRAD_DEVICE", "WGRAD_LIMITS", "WGRAD_SHADER_CHECKS", "WGRAD_CACHE_DIR"] {
+        child.env_remove(name);
+    }
+    let output = child.envs(vars.iter().copied()).env("WGRAD_CACHE_DIR", "").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().find_map(|l| l.split_once("opened ")).map(|(_, said)| said.to_owned()).unwrap()
+}
+
+#[test]
+#[ignore = "run by the tests below, in an environment of their making"]
+#[expect(clippy::print_stdout, reason = "how the child process answers")]
+fn in_an_environment() {
+    match Device::open(&Request::default()) {
+        Ok((device, choice)) => {
+            if device.caps().class != AdapterClass::Cpu {
+                let mut rig = crate::fixture::Rig::new(device.clone());
+                rig.step(1);
+                assert_eq!(rig.wait(), Some(crate::fixture::expected(1)));
+            }
+            let baseline = device.caps().limits == Limits::WEBGPU_BASELINE;
+            println!("opened {} | {baseline}", choice.reason);
+        }
+        Err(error) => println!("opened not: {error}"),
+    }
+}
+
+#[test]
+fn the_environment_has_a_say() {
+    let said = with_environment(&[("WGRAD_DEVICE", "software")]);
+    assert_eq!(said, "WGRAD_DEVICE=software: llvmpipe (software adapter, Vulkan), as asked | false");
+    let vars =
+        [("WGRAD_DEVICE", "software"), ("WGRAD_LIMITS", "webgpu-baseline"), ("WGRAD_SHADER_CHECKS", "1")];
+    let said = with_environment(&vars);
+    assert!(said.ends_with("with WebGPU's default limits, as asked | true"), "{said}");
+    let said = with_environment(&[("WGRAD_DEVICE", "toaster")]);
+    assert!(said.starts_with("not: unknown device \"toaster\""), "{said}");
+}
+
+#[test]
+fn auto_prefers_hardware_and_the_cpu_to_software() {
+    let said = with_environment(&[]);
+    match &adapters()[..] {
+        [only] if only.class == AdapterClass::Software => {
+            assert!(said.starts_with("auto: native CPU ("), "{said}");
+            assert!(
+                said.contains("), because the only adapter, llvmpipe, is a software adapter |"),
+                "{said}"
+            );
+        }
+        all => assert_eq!(said.contains("native CPU"), all[0].class == AdapterClass::Software, "{said}"),
+    }
+}

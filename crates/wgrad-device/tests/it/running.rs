@@ -1,0 +1,228 @@
+//! Steps, results, memory and counters.
+
+use crate::fixture::{Map, N, Rig, W1, cpu, expected, floats, launch, plan, software, w1_after};
+use std::sync::Arc;
+use wgrad_device::{Device, Memory, Program};
+use wgrad_kernels::{Access, Buffer, Expr};
+use wgrad_plan::{ParamLayout, Place, Slot, SlotKind};
+use wgrad_types::Limits;
+
+#[test]
+fn the_cpu_and_the_adapter_agree_step_by_step() {
+    for device in [cpu(), software()] {
+        let name = device.name();
+        let mut rig = Rig::new(device);
+        for k in 1..=5 {
+            rig.step(k);
+            assert_eq!(rig.wait(), Some(expected(k)), "{name}, step {k}");
+        }
+        assert_eq!(rig.wait(), None, "{name}");
+        assert_eq!(floats(&rig.memory.read(W1).unwrap()), w1_after(5), "{name}");
+    }
+}
+
+#[test]
+fn results_queue_up_in_order_beyond_the_ring() {
+    for device in [cpu(), software()] {
+        let mut rig = Rig::new(device);
+        (1..=20).for_each(|k| rig.step(k));
+        for k in 1..=20 {
+            assert_eq!(rig.wait(), Some(expected(k)), "step {k}");
+        }
+        assert_eq!(rig.wait(), None);
+        assert_eq!(rig.program.ready().unwrap(), None);
+    }
+}
+
+#[test]
+fn ready_does_not_block_and_comes_in_the_end() {
+    let mut rig = Rig::new(software());
+    assert_eq!(rig.program.ready().unwrap(), None);
+    rig.step(1);
+    let results = loop {
+        match rig.program.ready().unwrap() {
+            Some(results) => break results,
+            None => std::thread::yield_now(),
+        }
+    };
+    assert_eq!(floats(&results[1]), [3.0]);
+    assert_eq!(rig.program.ready().unwrap(), None);
+}
+
+#[test]
+fn one_submission_a_step_and_no_allocation_once_made() {
+    let mut rig = Rig::new(software());
+    let scalars = 16;
+    let made = rig.program.counters();
+    assert_eq!(made.submissions, 0);
+    assert_eq!(made.bytes, plan().peak_bytes() as u64 + scalars);
+    rig.memory.read(W1).unwrap();
+    let before = rig.program.counters();
+    for k in 1..=30 {
+        rig.step(k);
+        if k % 3 == 0 {
+            rig.wait();
+            rig.memory.read(W1).unwrap();
+        }
+        assert_eq!(rig.program.counters().submissions, k as u64);
+    }
+    assert_eq!(rig.program.counters().allocations, before.allocations);
+    assert_eq!(rig.program.counters().bytes, made.bytes);
+}
+
+#[test]
+fn memory_starts_zeroed_and_keeps_what_is_written() {
+    // More than a staging buffer, so that it travels in pieces.
+    let words = (20 << 20) / 4 + 5;
+    let whole = Place { slot: 1, offset: 0, bytes: words * 4 };
+    let slot = |bytes: usize| Slot { bytes: bytes.next_multiple_of(16), kind: SlotKind::Gradient };
+    let layout = ParamLayout { slots: vec![slot(64), slot(whole.bytes)], params: Vec::new() };
+    for device in [cpu(), software()] {
+        let mut memory = device.memory(&layout).unwrap();
+        assert!(memory.read(whole).unwrap().iter().all(|&w| w == 0));
+        let data: Vec<u32> = (0..words as u32).map(|i| i.wrapping_mul(2_654_435_761)).collect();
+        memory.write(whole, &data).unwrap();
+        let part = Place { slot: 1, offset: 4096, bytes: 12 };
+        assert_eq!(memory.read(part).unwrap(), data[1024..1027]);
+        memory.write(part, &[1, 2, 3]).unwrap();
+        memory.write(Place { slot: 0, offset: 16, bytes: 4 }, &[9]).unwrap();
+        let read = memory.read(whole).unwrap();
+        assert_eq!(read[1024..1027], [1, 2, 3]);
+        assert!(read[..1024] == data[..1024] && read[1027..] == data[1027..]);
+        assert_eq!(memory.read(Place { slot: 0, offset: 12, bytes: 12 }).unwrap(), [0, 9, 0]);
+        assert_eq!(memory.read(Place { slot: 0, offset: 0, bytes: 0 }).unwrap(), [] as [u32; 0]);
+    }
+}
+
+#[test]
+fn writes_take_their_place_among_the_steps() {
+    let mut rig = Rig::new(software());
+    (1..=3).for_each(|k| rig.step(k));
+    rig.memory.write(W1, &[0; N]).unwrap();
+    rig.step(1);
+    (1..=3).for_each(|k| assert_eq!(rig.wait(), Some(expected(k))));
+    let fresh: Vec<f32> = w1_after(1).iter().map(|w| w * 2.0).collect();
+    assert_eq!(rig.wait().unwrap()[0], fresh);
+}
+
+#[test]
+fn programs_share_memory() {
+    let mut rig = Rig::new(software());
+    let mut other = rig.device.program(Arc::new(plan()), &rig.memory).unwrap();
+    rig.step(1);
+    let scalars = [0, 2, 0.5f32.to_bits(), 2f32.to_bits()];
+    other.step(&mut rig.memory, &[&[2f32.to_bits(); N]], &scalars).unwrap();
+    let results = other.wait().unwrap().unwrap();
+    assert_eq!(floats(&results[0]), expected(2)[0]);
+    assert_eq!(rig.wait(), Some(expected(1)));
+    assert_eq!((other.counters().submissions, rig.program.counters().submissions), (1, 1));
+}
+
+#[test]
+fn a_plan_without_results_still_says_when_it_is_done() {
+    let mut plan = plan();
+    plan.outputs.clear();
+    let mut rig = Rig::with(software(), plan);
+    (1..=10).for_each(|k| rig.step(k));
+    for _ in 1..=10 {
+        assert_eq!(rig.wait(), Some(Vec::new()));
+    }
+    assert_eq!(rig.wait(), None);
+    assert_eq!(floats(&rig.memory.read(W1).unwrap()), w1_after(10));
+}
+
+#[test]
+fn a_page_is_read_and_written_in_one_dispatch_when_bound_so() {
+    let mut plan = plan();
+    let w0 = plan.layout.params[0].place;
+    let bound = [(Buffer::Operand(0), Access::ReadWrite), (Buffer::Output(0), Access::ReadWrite)];
+    let copy = launch("map.copy", &bound, N, "out0[i] = in0[i];");
+    plan.steps = vec![
+        Map {
+            scope: "copy",
+            operands: vec![w0],
+            output: W1,
+            scratch: Vec::new(),
+            in_place: None,
+            epilogue: Expr::default(),
+            launches: vec![copy],
+        }
+        .step(),
+    ];
+    let mut rig = Rig::with(software(), plan);
+    rig.step(1);
+    assert_eq!(floats(&rig.memory.read(W1).unwrap()), [3.0; N]);
+}
+
+#[test]
+fn many_kernels_compile_at_once_and_equal_ones_once() {
+    let mut plan = plan();
+    let first = plan.steps[0].clone();
+    plan.steps = (0..40)
+        .map(|i| {
+            let mut step = first.clone();
+            let line = format!("out0[i] = in0[i] * bitcast<f32>(scalars[2]) + in1[i] * {}.0;", i / 2);
+            let launch = &step.candidate.launches[0];
+            let bound: Vec<_> = launch.bindings.iter().map(|b| (b.buffer, b.access)).collect();
+            step.candidate.launches = vec![crate::fixture::launch(&format!("map.k{i}"), &bound, N, &line)];
+            step
+        })
+        .collect();
+    plan.outputs[0].place = first.outputs[0];
+    let mut rig = Rig::with(software(), plan);
+    rig.step(2);
+    let last: Vec<f32> = crate::fixture::table().iter().map(|t| 1.0 + t * 19.0).collect();
+    assert_eq!(rig.wait().unwrap()[0], last);
+}
+
+#[test]
+fn baseline_limits_are_in_force() {
+    let request: wgrad_device::Request = "software".parse().unwrap();
+    let (device, choice) = Device::open(&request.with_baseline_limits()).unwrap();
+    assert_eq!(device.caps().limits, Limits::WEBGPU_BASELINE);
+    assert_eq!(device.caps().subgroup, None);
+    assert!(choice.reason.contains("WebGPU's default limits"), "{}", choice.reason);
+    let mut rig = Rig::new(device);
+    rig.step(1);
+    assert_eq!(rig.wait(), Some(expected(1)));
+    // A workgroup larger than 256 is lavapipe's, not WebGPU's.
+    let mut big = plan();
+    let launch = &mut big.steps[0].candidate.launches[0];
+    launch.source = launch.source.replace("@workgroup_size(64)", "@workgroup_size(512)").into();
+    let refused = rig.device.program(Arc::new(big.clone()), &rig.memory).err().unwrap().to_string();
+    assert!(refused.starts_with("kernel map.hand in features.0 was rejected: "), "{refused}");
+    Rig::with(software(), big).step(1);
+}
+
+#[test]
+fn everything_can_move_to_another_thread() {
+    fn moves<T: Send>() {}
+    moves::<Device>();
+    moves::<Memory>();
+    moves::<Program>();
+    let mut rig = Rig::new(software());
+    let done = std::thread::spawn(move || {
+        rig.step(1);
+        rig.wait()
+    });
+    assert_eq!(done.join().unwrap(), Some(expected(1)));
+}
+
+#[test]
+fn dropping_everything_under_way_neither_hangs_nor_panics() {
+    let mut slow = plan();
+    let launch = &mut slow.steps[1].candidate.launches[0];
+    let line = "out0[i] = out0[i] + in1[i];";
+    let long = "for (var k = 0u; k < 50000u; k++) { out0[i] = out0[i] + in1[i]; }";
+    launch.source = launch.source.replace(line, long).into();
+    for order in 0..3 {
+        let mut rig = Rig::with(software(), slow.clone());
+        (1..=4).for_each(|k| rig.step(k));
+        let Rig { device, memory, program } = rig;
+        match order {
+            0 => drop((device, memory, program)),
+            1 => drop((program, memory, device)),
+            _ => drop((memory, program, device)),
+        }
+    }
+}
