@@ -28,10 +28,9 @@ pub fn check_gradient(row: &Row) {
         let n = gradient.data.len();
         for p in 0..n.min(PROBES) {
             let i = p * n / n.min(PROBES);
-            let mut moved = |h: f64| {
+            let moved = |h: f64| {
                 let mut env = built.env.clone();
-                env.inputs.get_mut(input).expect("an input")
-                    .data[i] += h;
+                env.inputs.get_mut(input).expect("an input").data[i] += h;
                 loss(&built.graph, built.loss, &env)
             };
             let h = H * built.env.inputs[input].data[i].abs().max(1.0);

@@ -17,8 +17,12 @@ pub const MOST_CANDIDATES: usize = 8;
 pub fn check_kernels(row: &Row) {
     let built = build(row);
     let values = interpret(&built.graph, &built.env);
-    let want: Vec<&Array> =
-        built.graph.outputs.iter().map(|(_, v)| values[v.index()].as_ref().expect("outputs are evaluated")).collect();
+    let want: Vec<&Array> = built
+        .graph
+        .outputs
+        .iter()
+        .map(|(_, v)| values[v.index()].as_ref().expect("outputs are evaluated"))
+        .collect();
     for (label, device) in [("cpu", cpu()), ("gpu", gpu()), ("webgpu-baseline", gpu_baseline())] {
         let mut seen: Vec<Vec<String>> = Vec::new();
         for candidate in 0..MOST_CANDIDATES {
@@ -61,7 +65,9 @@ fn run(built: &Built, device: &Device, candidate: usize, seen: &mut Vec<Vec<Stri
         program.step(&mut memory, &words, &scalars).expect("a step");
         last = program.wait().expect("results").expect("a step is under way");
     }
-    let tensor = |(named, words): (&wgrad_plan::Named, Vec<u32>)| HostTensor { ty: named.ty.clone(), words }.to_array();
+    let tensor = |(named, words): (&wgrad_plan::Named, Vec<u32>)| {
+        HostTensor { ty: named.ty.clone(), words }.to_array()
+    };
     Some(plan.outputs.iter().zip(last).map(tensor).collect())
 }
 

@@ -115,7 +115,9 @@ pub fn build(row: &Row) -> Built {
     let mut gradients = Vec::new();
     let mut loss = y.value();
     if row.gradient && y.dtype() == DType::F32 {
-        let dy = Array::from_fn(&y.shape(), |_| f64::from((f64::from(rng.next_u32()) / 2_147_483_648.0 - 1.0) as f32));
+        let dy = Array::from_fn(&y.shape(), |_| {
+            f64::from((f64::from(rng.next_u32()) / 2_147_483_648.0 - 1.0) as f32)
+        });
         let cotangent = b.input("dy", y.ty());
         env.inputs.insert("dy".into(), dy);
         let scalar = (&y * &cotangent).sum_all();

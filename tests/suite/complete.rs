@@ -33,7 +33,8 @@ fn every_function_of_the_tables_has_a_row() {
     }
     use wgrad_graph::ops::{BinaryKind, CompareKind, UnaryKind};
     let all = UnaryKind::ALL.iter().map(|k| k.name());
-    let all = all.chain(BinaryKind::ALL.iter().map(|k| k.name())).chain(CompareKind::ALL.iter().map(|k| k.name()));
+    let all =
+        all.chain(BinaryKind::ALL.iter().map(|k| k.name())).chain(CompareKind::ALL.iter().map(|k| k.name()));
     let missing: Vec<_> = all.filter(|name| !seen.contains(name)).collect();
     assert!(missing.is_empty(), "no row reaches {missing:?}");
 }
@@ -50,7 +51,8 @@ fn row_names_are_unique() {
 fn every_launch_candidate_is_tried() {
     for device in [gpu(), gpu_baseline()] {
         for row in rows::all() {
-            let plan = plan(&build(row).graph, device.caps(), &PlanOptions::default()).expect("rows fit every device");
+            let plan = plan(&build(row).graph, device.caps(), &PlanOptions::default())
+                .expect("rows fit every device");
             for s in &plan.steps {
                 let n = wgrad_kernels::candidates(&s.step, device.caps()).expect("a planned step").len();
                 assert!(n <= MOST_CANDIDATES, "{} has {n} candidates", s.label());

@@ -95,7 +95,7 @@ impl Context<'_> {
         epilogue: Expr,
         outputs: Vec<DType>,
     ) -> Emitted {
-        let types = operands.iter().map(|&v| self.ty(v).clone()).collect();
+        let types: Vec<Type> = operands.iter().map(|&v| self.ty(v).clone()).collect();
         let in_place = vec![None; outputs.len()];
         let step = Step { core, operands: types, shape: shape.to_vec(), epilogue, outputs, in_place };
         Emitted { step, operands }
@@ -145,7 +145,11 @@ impl Context<'_> {
         if !acc || reads_h || writer.operands.len() + 3 > self.max_buffers {
             return Ok(None);
         }
-        Ok(Some(self.finish(core.step.core, writer.operands, &shape, expr, vec![self.ty(root).dtype])))
+        let mut emitted =
+            self.finish(core.step.core, writer.operands, &shape, expr, vec![self.ty(root).dtype]);
+        let seen = core.step.operands.len();
+        emitted.step.operands[..seen].clone_from_slice(&core.step.operands);
+        Ok(Some(emitted))
     }
 
     /// A heavy node alone.
@@ -198,7 +202,12 @@ impl Context<'_> {
         let mut epilogue = Expr::default();
         let reg = epilogue.push(Instr::Acc, node.ty.dtype);
         epilogue.results.push(reg);
-        Ok(self.finish(core, operands, &node.ty.shape, epilogue, vec![node.ty.dtype]))
+        let mut emitted = self.finish(core, operands, &node.ty.shape, epilogue, vec![node.ty.dtype]);
+        if !matches!(node.op, Op::MatMul(_) | Op::Gather(_) | Op::GatherGrad(_)) {
+            // Memory may belong to a reshaped value; the kernel sees the shape it works on.
+            emitted.step.operands = x.iter().map(|&v| self.ty(v).clone()).collect();
+        }
+        Ok(emitted)
     }
 
     fn reduction(

@@ -85,9 +85,10 @@ impl Placer<'_> {
 pub(crate) fn place(
     graph: &Graph,
     caps: &Caps,
-    layout: Option<&ParamLayout>,
+    options: &PlanOptions<'_>,
     d: Drafts,
 ) -> Result<Plan, PlanError> {
+    let layout = options.layout;
     let Drafts { buffers, mut drafts, outputs, pages, scalars } = d;
     let n = drafts.len();
     let mut last = vec![None; buffers.len()];
