@@ -110,7 +110,10 @@ impl Device {
         }
         let device = Self::Cpu(cpu);
         let title = device.name();
-        let why = if refusals.is_empty() { why_cpu(&request.wanted, &reports) } else { refusals.join("; ") };
+        let why = match refusals.is_empty() {
+            true => why_cpu(&request.wanted, &reports),
+            false => format!("because {}", refusals.join("; ")),
+        };
         let reason = format!("{asked}: {title}, {why}");
         Ok((device, Choice { device: title, reason }))
     }
@@ -163,8 +166,11 @@ fn rank(wanted: &Wanted, reports: &[AdapterReport]) -> Result<Ranked, DeviceErro
     match wanted {
         Wanted::Cpu => Ok(Ranked { adapters: Vec::new(), why: Vec::new(), or_cpu: true }),
         Wanted::Auto => {
-            let why = of(false).first().map(|&i| format!("the best of what is here: {}", listed(reports, i)));
-            Ok(Ranked { adapters: of(false), why: why.into_iter().collect(), or_cpu: true })
+            let why = match reports.len() {
+                1 => "the only adapter".to_owned(),
+                count => format!("the best of {count} adapters"),
+            };
+            Ok(Ranked { adapters: of(false), why: vec![why], or_cpu: true })
         }
         Wanted::Gpu if !of(false).is_empty() => Ok(only(of(false), "the best GPU here")),
         Wanted::Gpu if reports.is_empty() => Err(not_found("GPU", "no driver offers one; use --device cpu")),
@@ -186,15 +192,6 @@ fn rank(wanted: &Wanted, reports: &[AdapterReport]) -> Result<Ranked, DeviceErro
             };
             Err(not_found(&format!("adapter gpu:{n}"), &hint))
         }
-    }
-}
-
-/// The chosen adapter's kind, and how many adapters it was chosen from.
-fn listed(reports: &[AdapterReport], chosen: usize) -> String {
-    let class = reports[chosen].class;
-    match reports.len() {
-        1 => format!("a {class}, the only adapter"),
-        count => format!("a {class}, out of {count} adapters"),
     }
 }
 
@@ -271,6 +268,7 @@ mod tests {
         ];
         let ranked = rank(&Wanted::Auto, &all).expect("auto always finds something");
         assert_eq!((ranked.adapters, ranked.or_cpu), (vec![0, 1], true));
+        assert_eq!(ranked.why, ["the best of 3 adapters"]);
         assert_eq!(rank(&Wanted::Gpu, &all).expect("a GPU").adapters, [0]);
         assert_eq!(rank(&Wanted::Software, &all).expect("software").adapters, [2]);
         assert_eq!(rank(&Wanted::Nth(2), &all).expect("the third").adapters, [2]);

@@ -75,6 +75,36 @@ fn a_buffer_larger_than_the_adapter_allows_is_out_of_memory() {
     assert_eq!(refused.to_string(), said);
 }
 
+#[test]
+fn a_rejected_step_is_an_error_and_leaves_no_result() {
+    let mut plan = plan();
+    plan.steps[1].candidate.launches[0].groups = [100_000, 1, 1];
+    let mut rig = Rig::with(software(), plan);
+    for k in 1..=10 {
+        let refused = rig.try_step(k).expect_err("more groups than the limit");
+        let DeviceError::Validation { why } = &refused else { panic!("{refused}") };
+        assert!(why.contains("100000") && !why.contains('\n'), "{why}");
+    }
+    assert_eq!(rig.wait(), None);
+    assert_eq!(rig.program.counters().submissions, 0);
+    assert_eq!(rig.memory.read(W1).unwrap(), [0; N]);
+}
+
+#[test]
+#[should_panic(expected = "step: size of input x")]
+fn an_input_of_another_size_is_a_bug_of_the_caller() {
+    let Rig { mut memory, mut program, .. } = Rig::new(software());
+    drop(program.step(&mut memory, &[&[0; N - 1]], &[0; 4]));
+}
+
+#[test]
+#[should_panic(expected = "step: the program was made with another memory")]
+fn another_memory_is_a_bug_of_the_caller() {
+    let Rig { device, mut program, .. } = Rig::new(software());
+    let mut other = device.memory(&plan().layout).unwrap();
+    drop(program.step(&mut other, &[&[0; N]], &[0; 4]));
+}
+
 fn is_lost<T: std::fmt::Debug>(result: Result<T, DeviceError>) {
     match result {
         Err(DeviceError::Lost { why }) => assert!(!why.is_empty()),

@@ -78,7 +78,7 @@ fn with_environment(vars: &[(&str, &str)]) -> String {
     for name in ["WGRAD_DEVICE", "WGRAD_LIMITS", "WGRAD_SHADER_CHECKS", "WGRAD_CACHE_DIR"] {
         child.env_remove(name);
     }
-    let output = child.envs(vars.iter().copied()).env("WGRAD_CACHE_DIR", "").output().unwrap();
+    let output = child.env("WGRAD_CACHE_DIR", "").envs(vars.iter().copied()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().find_map(|l| l.split_once("opened ")).map(|(_, said)| said.to_owned()).unwrap()
@@ -112,6 +112,30 @@ fn the_environment_has_a_say() {
     assert!(said.ends_with("with WebGPU's default limits, as asked | true"), "{said}");
     let said = with_environment(&[("WGRAD_DEVICE", "toaster")]);
     assert!(said.starts_with("not: unknown device \"toaster\""), "{said}");
+}
+
+#[test]
+fn compiled_kernels_are_kept_and_a_damaged_file_does_no_harm() {
+    let folder = std::env::temp_dir().join(format!("wgrad-device-{}", std::process::id()));
+    let vars = [("WGRAD_DEVICE", "software"), ("WGRAD_CACHE_DIR", folder.to_str().unwrap())];
+    let run = || {
+        with_environment(&vars);
+        let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|f| f.unwrap().path()).collect();
+        assert_eq!(files.len(), 1, "{files:?}");
+        files[0].clone()
+    };
+    let whole = std::fs::read(run()).unwrap();
+    assert!(whole.starts_with(b"wgradpc1"));
+    let kept = run();
+    let mut damaged = std::fs::read(&kept).unwrap();
+    *damaged.last_mut().unwrap() ^= 1;
+    std::fs::write(&kept, &damaged).unwrap();
+    assert_ne!(std::fs::read(run()).unwrap(), damaged);
+    std::fs::remove_dir_all(&folder).unwrap();
+    // A file where the folder should be: no cache, no complaint.
+    std::fs::write(&folder, "in the way").unwrap();
+    with_environment(&vars);
+    std::fs::remove_file(&folder).unwrap();
 }
 
 #[test]
