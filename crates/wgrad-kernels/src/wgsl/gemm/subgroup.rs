@@ -11,7 +11,7 @@ use super::walk::Part;
 use crate::launch::{Launch, Unsupported};
 use crate::step::Step;
 use crate::wgsl::module::{Grid, Module, Width};
-use crate::wgsl::text::indented;
+use crate::wgsl::text::{decode, indented};
 use wgrad_types::Caps;
 
 /// How the lanes read `b`.
@@ -108,10 +108,11 @@ impl Registers<'_> {
     fn decode_group(&self, lines: &mut Vec<String>) {
         let p = self.problem;
         let (mt, nt) = (p.m.div_ceil(self.rows), p.n.div_ceil(self.columns()));
-        lines.push(format!("let column0 = id / {mt}u % {nt}u * {}u;", self.columns()));
-        lines.push(format!("let row0 = id % {mt}u * {}u;", self.rows));
-        lines.push(format!("let part = id / {}u % {}u;", nt * mt, self.splits));
-        lines.push(format!("let batch = id / {}u;", nt * mt * self.splits));
+        let at = decode("id", &[p.batch, self.splits, nt, mt], &[true; 4]);
+        lines.push(format!("let batch = {};", at[0]));
+        lines.push(format!("let part = {};", at[1]));
+        lines.push(format!("let column0 = {} * {}u;", at[2], self.columns()));
+        lines.push(format!("let row0 = {} * {}u;", at[3], self.rows));
         for (tag, walk) in [("za", &p.a.batch), ("zb", &p.b.batch), ("zo", &p.out_batch)] {
             let part = walk.print("batch", &format!("{tag}_"), lines);
             lines.push(format!("let {tag} = {};", part.addr));
@@ -261,14 +262,16 @@ impl Depths<'_> {
     fn depth_of_b(&self, lines: &mut Vec<String>) -> Option<Part> {
         let depth = &self.tile.problem.b.depth;
         let plain = depth.stride().is_some() && !self.tile.problem.b.guarded();
-        (!plain).then(|| depth.print("k", "bk_", lines))
+        (!plain && self.by != Columns::DepthVector).then(|| depth.print("k", "bk_", lines))
     }
 
-    /// Four depths a vector, each of the lane's columns.
+    /// Four depths a vector, each of the lane's columns. Four depths from a multiple of 4 lie side by side.
     fn load_columns(&self, count: usize, lines: &mut Vec<String>) {
-        for (c, column) in self.columns.iter().enumerate() {
-            for g in 0..count.div_ceil(4) {
-                lines.push(format!("let v{c}_{g} = {}[({} + k0 + {}u) / 4u];", self.b, column.addr, 4 * g));
+        for g in 0..count.div_ceil(4) {
+            lines.push(format!("let bg{g} = k0 + {}u;", 4 * g));
+            let depth = self.tile.problem.b.depth.print(&format!("bg{g}"), &format!("bg{g}_"), lines);
+            for (c, column) in self.columns.iter().enumerate() {
+                lines.push(format!("let v{c}_{g} = {}[({} + {}) / 4u];", self.b, column.addr, depth.addr));
             }
         }
     }

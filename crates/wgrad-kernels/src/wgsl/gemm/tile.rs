@@ -11,7 +11,7 @@ use super::walk::{Matrix, Part};
 use crate::launch::{Launch, Unsupported};
 use crate::step::Step;
 use crate::wgsl::module::{Grid, Module, Width};
-use crate::wgsl::text::indented;
+use crate::wgsl::text::{decode, indented};
 use wgrad_types::Caps;
 
 /// Extents of the block and of one invocation's share of it.
@@ -208,10 +208,11 @@ pub(super) fn launch(
 /// Lines that name the workgroup's block: `row0`, `column0`, `batch`, `part`.
 fn decode_group(problem: &Problem, tile: Tile, splits: usize, lines: &mut Vec<String>) {
     let (mt, nt) = (problem.m.div_ceil(tile.rows), problem.n.div_ceil(tile.columns));
-    lines.push(format!("let column0 = id % {nt}u * {}u;", tile.columns));
-    lines.push(format!("let row0 = id / {nt}u % {mt}u * {}u;", tile.rows));
-    lines.push(format!("let part = id / {}u % {splits}u;", nt * mt));
-    lines.push(format!("let batch = id / {}u;", nt * mt * splits));
+    let at = decode("id", &[problem.batch, splits, mt, nt], &[true; 4]);
+    lines.push(format!("let batch = {};", at[0]));
+    lines.push(format!("let part = {};", at[1]));
+    lines.push(format!("let row0 = {} * {}u;", at[2], tile.rows));
+    lines.push(format!("let column0 = {} * {}u;", at[3], tile.columns));
     let across = tile.columns / tile.own_columns;
     lines.push(format!("let tx = li % {across}u;"));
     lines.push(format!("let ty = li / {across}u;"));
