@@ -103,6 +103,8 @@ impl Gpu {
     /// device was lost: what a reset or an unplugged card looks like.
     pub fn destroy(&self) {
         self.inner.device.destroy();
+        // wgpu says so only once the work under way has ended, and until then lets further calls fail silently.
+        drop(self.inner.health.give_up("it was destroyed".into()));
         self.inner.instance.poll_all(false);
     }
 }

@@ -122,12 +122,13 @@ impl Program {
         let submitted = gpu.submit(encoder);
         self.staging.upload.submitted();
         submitted?;
+        self.staging.readback.submitted(&gpu)?;
         self.submissions += 1;
-        self.staging.readback.submitted();
         Ok(())
     }
 
     pub(crate) fn ready(&mut self) -> Result<Option<Vec<Vec<u32>>>, DeviceError> {
+        self.gpu.health.check()?;
         if let Some(results) = self.done.pop_front() {
             return Ok(Some(results));
         }
@@ -139,6 +140,7 @@ impl Program {
     }
 
     pub(crate) fn wait(&mut self) -> Result<Option<Vec<Vec<u32>>>, DeviceError> {
+        self.gpu.health.check()?;
         match self.done.pop_front() {
             Some(results) => Ok(Some(results)),
             None => self.staging.readback.take(&self.gpu, true),

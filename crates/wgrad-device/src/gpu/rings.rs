@@ -134,11 +134,16 @@ impl Readback {
         }
     }
 
-    /// After the submission: asks for the results.
-    pub(super) fn submitted(&mut self) {
+    /// After the submission: asks for the results. That fails at once where the device silently dropped the work.
+    pub(super) fn submitted(&mut self, gpu: &Inner) -> Result<(), DeviceError> {
         let staging = self.free.pop().expect("`record` found it");
         staging.mapping.request(&staging.buffer, wgpu::MapMode::Read);
-        self.pending.push_back(staging);
+        let mapped = gpu.mapped(&staging.mapping);
+        match mapped.is_ok() {
+            true => self.pending.push_back(staging),
+            false => self.free.push(staging),
+        }
+        mapped.map(drop)
     }
 
     /// The oldest results; `None` where none are under way, or where they are and `block` is not set.
