@@ -47,18 +47,28 @@ fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// A tensor's bytes as safetensors keeps them.
+struct Raw<'t>(&'t HostTensor);
+
+impl safetensors::View for Raw<'_> {
+    fn dtype(&self) -> Dtype {
+        if self.0.ty.dtype == DType::F32 { Dtype::F32 } else { Dtype::I32 }
+    }
+    fn shape(&self) -> &[usize] {
+        &self.0.ty.shape
+    }
+    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
+        self.0.words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>().into()
+    }
+    fn data_len(&self) -> usize {
+        self.0.words.len() * 4
+    }
+}
+
 /// Tensors as a safetensors file.
 pub fn encode(tensors: &[(&str, &HostTensor)]) -> Vec<u8> {
-    let view = |t: &'_ HostTensor| -> (Dtype, Vec<usize>, Vec<u8>) {
-        let dtype = if t.ty.dtype == DType::F32 { Dtype::F32 } else { Dtype::I32 };
-        (dtype, t.ty.shape.clone(), t.words.iter().flat_map(|w| w.to_le_bytes()).collect())
-    };
-    let parts: Vec<(&str, (Dtype, Vec<usize>, Vec<u8>))> =
-        tensors.iter().map(|(n, t)| (*n, view(t))).collect();
-    let views = parts.iter().map(|(name, (dtype, shape, bytes))| {
-        (*name, TensorView::new(*dtype, shape.clone(), bytes).expect("bytes fit the shape they come from"))
-    });
-    safetensors::serialize(views, None).expect("views are consistent")
+    let views = tensors.iter().map(|(name, tensor)| (*name, Raw(tensor)));
+    safetensors::serialize(views, None).expect("shapes and bytes agree by construction")
 }
 
 /// The f32 and i32 tensors of a safetensors file (i64 narrows to i32).

@@ -1,1 +1,22 @@
-//! Stub.
+//! Training, evaluation and prediction: what the command line does, as a library.
+//!
+//! [`train`] runs epochs over a data source, evaluates, stops early, checkpoints, resumes bit for bit. Progress goes to
+//! an [`Observer`]; nothing here prints.
+
+mod config;
+mod curves;
+mod data;
+mod error;
+mod evaluate;
+mod graphs;
+mod predict;
+mod run;
+mod state;
+
+pub use config::Config;
+pub use error::TrainError;
+pub use evaluate::{Evaluation, evaluate_checkpoint};
+pub use graphs::{eval_graph, train_graph};
+pub use predict::{Guess, Predictor};
+pub use run::{EvalReport, Observer, StepReport, Summary, train};
+pub use state::ModelCard;

@@ -92,7 +92,7 @@ impl<'e> Code<'e> {
                 match self.taken.get(*operand).copied().flatten() {
                     Some(o) => out.copy_from_slice(here.before[o]),
                     None if runs.contiguous => {
-                        out.copy_from_slice(&reads.operands[*operand][here.start..here.start + len])
+                        out.copy_from_slice(&reads.operands[*operand][here.start..here.start + len]);
                     }
                     None => runs.read(reads.operands[*operand], here.start, out),
                 }
@@ -121,7 +121,7 @@ impl<'e> Code<'e> {
             Instr::Compare(kind, a, b) => match self.expr.dtypes[*a] {
                 DType::F32 => compare(*kind, real(*a), real(*b), out),
                 DType::I32 => {
-                    compare::<i32>(*kind, bytemuck::cast_slice(word(*a)), bytemuck::cast_slice(word(*b)), out)
+                    compare::<i32>(*kind, bytemuck::cast_slice(word(*a)), bytemuck::cast_slice(word(*b)), out);
                 }
                 DType::Bool => compare(*kind, word(*a), word(*b), out),
             },

@@ -112,7 +112,7 @@ impl Walk<'_> {
             let len = CHUNK.min(range.end - start);
             let here = Here { start, acc: &[], before: &[] };
             self.code.eval(len, here, self.reads, |_, words| {
-                self.chunk(start, bytemuck::cast_slice(words), base, acc)
+                self.chunk(start, bytemuck::cast_slice(words), base, acc);
             });
             start += len;
         }

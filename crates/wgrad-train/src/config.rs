@@ -1,0 +1,183 @@
+//! A run's settings: what `config.toml` holds and the command line sets.
+
+use crate::TrainError;
+use serde::{Deserialize, Serialize};
+use wgrad_models::ModelKind;
+use wgrad_nn::{Optimizer, OptimizerKind, Schedule};
+
+/// Settings of a training run. Every field has a default; `config.toml` of a run holds them all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Model of the zoo.
+    pub model: String,
+    /// Factor on the model's widths.
+    pub width: f64,
+    /// Data source.
+    pub data: String,
+    /// Passes over the training data.
+    pub epochs: u64,
+    /// Steps in all; overrides `epochs`.
+    pub steps: Option<u64>,
+    /// Images a step.
+    pub batch_size: usize,
+    /// `sgd`, `momentum`, `nesterov`, `adam`, `adamw` or `rmsprop`.
+    pub optimizer: String,
+    /// Base learning rate.
+    pub lr: f64,
+    /// Momentum of `momentum` and `nesterov`.
+    pub momentum: f64,
+    /// `constant`, `step`, `cosine`, `one-cycle` or `linear-warmup`.
+    pub schedule: String,
+    /// L2 penalty, decoupled in AdamW.
+    pub weight_decay: f64,
+    /// Share of the target spread over all classes.
+    pub label_smoothing: f64,
+    /// Augmentation: `none`, or a list as `flip,crop:4`.
+    pub augment: String,
+    /// Side of the images the model sees; the model's own where not set.
+    pub image_size: Option<usize>,
+    /// Share of the training data held out for validation where the source has no such split.
+    pub val_split: Option<f64>,
+    /// Stop after so many evaluations without a lower validation loss.
+    pub patience: Option<u64>,
+    /// Refuse files that do not decode instead of skipping them.
+    pub strict: bool,
+    /// `auto`, `gpu`, `gpu:N`, `software` or `cpu`.
+    pub device: String,
+    /// Seed of initial values, order, augmentation, dropout.
+    pub seed: u64,
+    /// Threads that decode and augment.
+    pub workers: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            model: "lenet".into(),
+            width: 1.0,
+            data: "fashion-mini".into(),
+            epochs: 15,
+            steps: None,
+            batch_size: 32,
+            optimizer: "adam".into(),
+            lr: 2e-3,
+            momentum: 0.9,
+            schedule: "one-cycle".into(),
+            weight_decay: 0.0,
+            label_smoothing: 0.0,
+            augment: "none".into(),
+            image_size: None,
+            val_split: None,
+            patience: None,
+            strict: false,
+            device: "auto".into(),
+            seed: 0,
+            workers: 2,
+        }
+    }
+}
+
+impl Config {
+    /// Settings from TOML text; `name` is the file's, for messages.
+    ///
+    /// # Errors
+    /// Where the text is no TOML or has an unknown field.
+    pub fn from_toml(text: &str, name: &str) -> Result<Self, TrainError> {
+        toml::from_str(text).map_err(|e| TrainError::config(name, e.message().replace('\n', " ")))
+    }
+
+    /// The settings as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("settings are plain values")
+    }
+
+    /// Checks every number and name, before anything is opened or written.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense, with what would.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let fail = |option: &str, why: String| Err(TrainError::config(option, why));
+        if !(self.lr.is_finite() && self.lr > 0.0) {
+            return fail("--lr", format!("{} must be a positive number", self.lr));
+        }
+        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
+            return fail("--weight-decay", format!("{} must be 0 or more", self.weight_decay));
+        }
+        if !(0.0..1.0).contains(&self.momentum) {
+            return fail("--momentum", format!("{} must be in [0, 1)", self.momentum));
+        }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return fail("--label-smoothing", format!("{} must be in [0, 1)", self.label_smoothing));
+        }
+        if self.batch_size == 0 {
+            return fail("--batch-size", "must be at least 1".into());
+        }
+        if self.epochs == 0 || self.steps == Some(0) {
+            return fail("--epochs", "there must be at least one epoch or step".into());
+        }
+        if self.val_split.is_some_and(|v| !(v > 0.0 && v < 1.0)) {
+            return fail("--val-split", "must be above 0 and below 1".into());
+        }
+        if self.image_size.is_some_and(|s| s == 0 || s > 4096) {
+            return fail("--image-size", "must be from 1 to 4096".into());
+        }
+        if self.patience == Some(0) {
+            return fail("--patience", "must be at least 1".into());
+        }
+        self.model_kind()?;
+        self.optimizer()?;
+        self.schedule()?;
+        wgrad_data::parse_augment(&self.augment)?;
+        self.device.parse::<wgrad_device::Request>()?;
+        Ok(())
+    }
+
+    /// The model.
+    ///
+    /// # Errors
+    /// Where no model has the name.
+    pub fn model_kind(&self) -> Result<ModelKind, TrainError> {
+        Ok(self.model.parse()?)
+    }
+
+    /// The optimizer.
+    ///
+    /// # Errors
+    /// Where no optimizer has the name.
+    pub fn optimizer(&self) -> Result<Optimizer, TrainError> {
+        let (betas, eps) = ((0.9, 0.999), 1e-8);
+        let kind = match self.optimizer.as_str() {
+            "sgd" => OptimizerKind::Sgd { momentum: 0.0, nesterov: false },
+            "momentum" => OptimizerKind::Sgd { momentum: self.momentum, nesterov: false },
+            "nesterov" => OptimizerKind::Sgd { momentum: self.momentum, nesterov: true },
+            "adam" => OptimizerKind::Adam { betas, eps },
+            "adamw" => OptimizerKind::AdamW { betas, eps },
+            "rmsprop" => OptimizerKind::RmsProp { alpha: 0.99, eps, momentum: 0.0, centered: false },
+            other => {
+                let why = format!("unknown {other:?}: use sgd, momentum, nesterov, adam, adamw or rmsprop");
+                return Err(TrainError::config("--optimizer", why));
+            }
+        };
+        Ok(Optimizer { kind, weight_decay: self.weight_decay })
+    }
+
+    /// The schedule.
+    ///
+    /// # Errors
+    /// Where no schedule has the name.
+    pub fn schedule(&self) -> Result<Schedule, TrainError> {
+        Ok(match self.schedule.as_str() {
+            "constant" => Schedule::Constant,
+            "step" => Schedule::Step { every: 1.0 / 3.0, gamma: 0.1 },
+            "cosine" => Schedule::Cosine,
+            "one-cycle" => Schedule::OneCycle,
+            "linear-warmup" => Schedule::LinearWarmup { share: 0.05 },
+            other => {
+                let why =
+                    format!("unknown {other:?}: use constant, step, cosine, one-cycle or linear-warmup");
+                return Err(TrainError::config("--schedule", why));
+            }
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! From settings to batches: the source, the model's view of it, loaders, and batches as tensors.
+
+use crate::config::Config;
+use crate::graphs::PADDING;
+use crate::state::ModelCard;
+use crate::{Observer, TrainError};
+use std::sync::Arc;
+use wgrad_data::{
+    Batch, Dataset, Loader, LoaderOptions, Pipeline, SourceOptions, Split, Subset, estimate_normalisation,
+    open, parse_augment,
+};
+use wgrad_types::HostTensor;
+
+/// A source ready for a model.
+pub(crate) struct Prepared {
+    pub dataset: Dataset,
+    pub card: ModelCard,
+    pub pipeline: Pipeline,
+}
+
+/// Validation held out where early stopping needs one and the source has none.
+const HELD_OUT: f64 = 0.1;
+
+/// Opens the source and settles image size, channels and normalisation.
+pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Prepared, TrainError> {
+    let kind = config.model_kind()?;
+    let wanted = config.image_size.or(kind.image_size());
+    let mut options = SourceOptions {
+        val_split: config.val_split,
+        seed: config.seed,
+        strict: config.strict,
+        channels: None,
+        image_size: wanted,
+    };
+    let mut dataset = open(&config.data, &options)?;
+    if config.patience.is_some() && dataset.validation.is_empty() && config.val_split.is_none() {
+        options.val_split = Some(HELD_OUT);
+        observer.note(&format!(
+            "--patience needs validation data: {:.0} % of the training images are held out",
+            HELD_OUT * 100.0
+        ));
+        dataset = open(&config.data, &options)?;
+    }
+    dataset.warnings.iter().for_each(|w| observer.note(w));
+    if dataset.train.is_empty() {
+        return Err(TrainError::config("--data", format!("{} has no training images", config.data)));
+    }
+    let size = match (wanted, dataset.image_size) {
+        (Some(side), _) => (side, side),
+        (None, Some(size)) => size,
+        (None, None) => (64, 64),
+    };
+    let (mean, std) = estimate_normalisation(&dataset.train)?;
+    let card = ModelCard {
+        model: config.model.clone(),
+        width: config.width,
+        channels: dataset.channels,
+        size,
+        classes: dataset.classes.clone(),
+        mean,
+        std,
+    };
+    card.image_model()?.check()?;
+    let pipeline = pipeline(&card, &config.augment)?;
+    Ok(Prepared { dataset, card, pipeline })
+}
+
+/// How a model's images are prepared.
+pub(crate) fn pipeline(card: &ModelCard, augment: &str) -> Result<Pipeline, TrainError> {
+    let pipeline = Pipeline {
+        size: card.size,
+        channels: card.channels,
+        augment: parse_augment(augment)?,
+        mean: card.mean.clone(),
+        std: card.std.clone(),
+    };
+    pipeline.check()?;
+    Ok(pipeline)
+}
+
+/// Batches for training: shuffled, augmented.
+pub(crate) fn train_loader(config: &Config, prepared: &Prepared) -> Result<Loader, TrainError> {
+    let options = LoaderOptions {
+        batch_size: config.batch_size,
+        shuffle: true,
+        seed: config.seed,
+        workers: config.workers,
+        prefetch: 4,
+        drop_last: false,
+        augment: true,
+    };
+    Ok(Loader::new(Arc::new(prepared.dataset.train.clone()), prepared.pipeline.clone(), options)?)
+}
+
+/// Batches for evaluation: in order, as they are.
+pub(crate) fn eval_loader(
+    subset: &Subset,
+    pipeline: &Pipeline,
+    batch: usize,
+    workers: usize,
+) -> Result<Loader, TrainError> {
+    let options = LoaderOptions { batch_size: batch, workers, ..LoaderOptions::default() };
+    Ok(Loader::new(Arc::new(subset.clone()), pipeline.clone(), options)?)
+}
+
+/// A batch as tensors.
+pub(crate) fn tensors(card: &ModelCard, batch: &Batch) -> (HostTensor, HostTensor) {
+    let shape = [batch.len, card.channels, card.size.0, card.size.1];
+    (HostTensor::f32(&shape, &batch.images), HostTensor::i32(&[batch.len], &batch.labels))
+}
+
+/// A batch as tensors of `rows` rows: rows beyond the batch are zeros with a label that does not count.
+pub(crate) fn padded(card: &ModelCard, mut batch: Batch, rows: usize) -> (HostTensor, HostTensor) {
+    batch.images.resize(rows * card.channels * card.size.0 * card.size.1, 0.0);
+    batch.labels.resize(rows, PADDING);
+    batch.len = rows;
+    tensors(card, &batch)
+}
+
+/// The split to watch during training: validation where there is one, else test. Says which.
+pub(crate) fn watched(dataset: &Dataset) -> (Split, &'static str) {
+    match (dataset.validation.is_empty(), dataset.test.is_empty()) {
+        (false, _) => (Split::Validation, "validation"),
+        (true, false) => (Split::Test, "test"),
+        (true, true) => (Split::Train, "training"),
+    }
+}

@@ -1,0 +1,74 @@
+//! What can go wrong, each as one line that says what, where, and what to do.
+
+use std::path::PathBuf;
+use wgrad_data::DataError;
+use wgrad_device::DeviceError;
+use wgrad_models::ModelError;
+use wgrad_session::SessionError;
+
+/// A failure of training, evaluation or prediction.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A setting makes no sense.
+    #[error("{option}: {why}")]
+    Config {
+        /// The flag or field.
+        option: String,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// The data source.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Plans, tensors, checkpoints.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The loss left the numbers.
+    #[error("the loss became {loss} at step {step}: lower --lr (the last checkpoint in {out} is from before)", out = out.display())]
+    Diverged {
+        /// The loss.
+        loss: f32,
+        /// The step.
+        step: u64,
+        /// The run's folder.
+        out: PathBuf,
+    },
+    /// The output folder already holds a run.
+    #[error("{out} already holds a run: continue it with --resume, or choose another --out", out = out.display())]
+    Exists {
+        /// The folder.
+        out: PathBuf,
+    },
+    /// There is nothing to resume or load.
+    #[error("{path}: no checkpoint here ({why}); give the folder that `wgrad train --out` wrote", path = path.display())]
+    NoCheckpoint {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing or broken.
+        why: String,
+    },
+    /// The graph cannot be differentiated.
+    #[error("this model cannot be trained: {0}")]
+    Graph(#[from] wgrad_types::ShapeError),
+}
+
+impl TrainError {
+    pub(crate) fn config(option: &str, why: impl Into<String>) -> Self {
+        Self::Config { option: option.into(), why: why.into() }
+    }
+
+    /// Whether the call itself was wrong (exit code 2) rather than something in the world (1).
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Config { .. } | Self::Exists { .. } | Self::Model(_))
+            || matches!(
+                self,
+                Self::Device(DeviceError::Unknown { .. }) | Self::Data(DataError::UnknownSource { .. })
+            )
+    }
+}

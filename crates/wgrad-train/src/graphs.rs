@@ -1,0 +1,48 @@
+//! The graphs of an image classifier: one training step, one evaluation batch.
+
+use crate::TrainError;
+use wgrad_graph::{CrossEntropy, Graph};
+use wgrad_models::ImageModel;
+use wgrad_nn::{Loss, Mode, Net, Optimizer};
+use wgrad_session::Tensors;
+use wgrad_types::Type;
+
+/// Label of a row that is only padding.
+pub(crate) const PADDING: i32 = -100;
+
+/// One training step on a batch: inputs `x` and `y`, outputs `loss` (mean) and `correct` (count).
+/// Gives the graph and the initial tensors for a seed.
+///
+/// # Errors
+/// Where the model cannot be built.
+pub fn train_graph(
+    model: &ImageModel,
+    batch: usize,
+    optimizer: &Optimizer,
+    label_smoothing: f64,
+    seed: u64,
+) -> Result<(Graph, Tensors), TrainError> {
+    let net = Net::new(Mode::Train);
+    let (x, y) = (net.input("x", model.input(batch)), net.input("y", Type::i32(&[batch])));
+    let logits = model.build(&net, &x)?;
+    let loss = Loss::CrossEntropy { label_smoothing }.of(&logits, &y);
+    net.builder().output("loss", &loss);
+    net.builder().output("correct", &logits.correct(&y));
+    let weights: Vec<_> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
+    optimizer.minimise(&loss, &weights)?;
+    Ok((net.builder().graph(), net.initial(seed)))
+}
+
+/// One evaluation batch: inputs `x` and `y`, outputs `logits` and `loss` (mean over rows whose label is not padding).
+///
+/// # Errors
+/// Where the model cannot be built.
+pub fn eval_graph(model: &ImageModel, batch: usize) -> Result<Graph, TrainError> {
+    let net = Net::new(Mode::Eval);
+    let (x, y) = (net.input("x", model.input(batch)), net.input("y", Type::i32(&[batch])));
+    let logits = model.build(&net, &x)?;
+    let options = CrossEntropy { ignore_index: PADDING, ..CrossEntropy::default() };
+    net.builder().output("logits", &logits);
+    net.builder().output("loss", &logits.cross_entropy(&y, options));
+    Ok(net.builder().graph())
+}

@@ -1,0 +1,366 @@
+//! The training loop: epochs, evaluation, early stopping, checkpoints, resume.
+//!
+//! Everything random is a function of the seed and a position (epoch, sample, step), and a checkpoint holds the
+//! position, so a run interrupted and resumed ends in the same bits as one never interrupted.
+
+use crate::TrainError;
+use crate::config::Config;
+use crate::curves;
+use crate::data::{Prepared, eval_loader, prepare, tensors, train_loader, watched};
+use crate::evaluate::{BATCH, Evaluation, evaluate};
+use crate::graphs::{eval_graph, train_graph};
+use crate::state::{self, CHECKPOINT, CONFIG, Metrics, Progress};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use wgrad_data::{Loader, Split};
+use wgrad_device::Device;
+use wgrad_nn::{Optimizer, Schedule};
+use wgrad_session::{Outputs, Runner, Session, checkpoint};
+
+/// Progress after a step.
+#[derive(Clone, Debug)]
+pub struct StepReport {
+    /// Epoch under way, from 1, and how many there are.
+    pub epoch: (u64, u64),
+    /// Steps done and in all.
+    pub step: (u64, u64),
+    /// Mean loss of the epoch so far.
+    pub loss: f64,
+    /// Accuracy of the epoch so far, on training images as seen.
+    pub accuracy: f64,
+    /// Training images a second, over this epoch.
+    pub images_per_second: f64,
+}
+
+/// Progress after an evaluation.
+#[derive(Clone, Debug)]
+pub struct EvalReport {
+    /// Epochs done and in all.
+    pub epoch: (u64, u64),
+    /// Mean training loss of the epoch.
+    pub train_loss: f64,
+    /// Loss on the split watched.
+    pub val_loss: f64,
+    /// Accuracy on it.
+    pub val_accuracy: f64,
+    /// Training images a second.
+    pub images_per_second: f64,
+}
+
+/// Who watches a run.
+pub trait Observer {
+    /// Something worth saying once.
+    fn note(&mut self, line: &str);
+    /// A step is done.
+    fn step(&mut self, report: &StepReport);
+    /// An evaluation is done.
+    fn evaluated(&mut self, report: &EvalReport);
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The run's folder.
+    pub out: PathBuf,
+    /// The device's name.
+    pub device: String,
+    /// Steps done.
+    pub steps: u64,
+    /// Whether it was stopped by the caller; it can be resumed.
+    pub interrupted: bool,
+    /// The last word: on test images where there are any, else on those watched. `None` if interrupted.
+    pub evaluation: Option<Evaluation>,
+    /// Seconds spent in training steps, this call.
+    pub train_seconds: f64,
+    /// Trainable numbers.
+    pub parameters: usize,
+}
+
+/// Trains a model and writes the run's folder `out`: `config.toml`, `labels.txt`, `metrics.jsonl`, `curves.png`,
+/// `checkpoint/`. With `resume` it continues what stands there. `stop` ends it after the step under way.
+///
+/// # Errors
+/// See [`TrainError`]; nothing that stood in `out` is lost.
+pub fn train(
+    config: &Config,
+    out: &Path,
+    resume: bool,
+    device: &Device,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Summary, TrainError> {
+    let config = if resume {
+        Config { device: config.device.clone(), ..state::load_config(out)? }
+    } else {
+        config.clone()
+    };
+    config.check()?;
+    let dir = out.join(CHECKPOINT);
+    if !resume && (checkpoint::newest(&dir).exists() || out.join(CONFIG).exists()) {
+        return Err(TrainError::Exists { out: out.into() });
+    }
+    let prepared = prepare(&config, observer)?;
+    let mut run = Run::new(&config, out, device, prepared)?;
+    if resume {
+        run.load(&dir)?;
+        observer.note(&format!("resumed at step {} of {}", run.progress.step, run.total));
+    } else {
+        run.begin()?;
+    }
+    let started = Instant::now();
+    let interrupted = run.steps(observer, stop)?;
+    let train_seconds = started.elapsed().as_secs_f64();
+    let evaluation = if interrupted { None } else { Some(run.last_word()?) };
+    let parameters = run.session.params().iter().filter(|p| p.role == wgrad_graph::Role::Weight);
+    Ok(Summary {
+        out: out.into(),
+        device: device.name(),
+        steps: run.progress.step,
+        interrupted,
+        evaluation,
+        train_seconds,
+        parameters: parameters.map(|p| p.ty.numel()).sum(),
+    })
+}
+
+struct Run<'a> {
+    config: &'a Config,
+    out: &'a Path,
+    prepared: Prepared,
+    loader: Loader,
+    watched: Loader,
+    watched_name: &'static str,
+    session: Session,
+    full: Runner,
+    tail: Option<Runner>,
+    eval: Runner,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    progress: Progress,
+    total: u64,
+    device: String,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        config: &'a Config,
+        out: &'a Path,
+        device: &Device,
+        prepared: Prepared,
+    ) -> Result<Self, TrainError> {
+        let (optimizer, schedule) = (config.optimizer()?, config.schedule()?);
+        let model = prepared.card.image_model()?;
+        let images = prepared.dataset.train.len();
+        let batch = config.batch_size.min(images);
+        let graph = |n| train_graph(&model, n, &optimizer, config.label_smoothing, config.seed);
+        let (train, initial) = graph(batch)?;
+        let (session, full) = Session::new(device, &train, &initial, config.seed as u32)?;
+        let tail = match images % batch {
+            0 => None,
+            rest => Some(session.runner(&graph(rest)?.0)?),
+        };
+        let eval = session.runner(&eval_graph(&model, BATCH)?)?;
+        let loader = train_loader(config, &prepared)?;
+        let (split, watched_name) = watched(&prepared.dataset);
+        let watched = eval_loader(prepared.dataset.subset(split), &prepared.pipeline, BATCH, config.workers)?;
+        let total = config.steps.unwrap_or(config.epochs * loader.batches_per_epoch() as u64);
+        let device = device.name();
+        let progress = Progress::default();
+        Ok(Self {
+            config,
+            out,
+            prepared,
+            loader,
+            watched,
+            watched_name,
+            session,
+            full,
+            tail,
+            eval,
+            optimizer,
+            schedule,
+            progress,
+            total,
+            device,
+        })
+    }
+
+    /// Writes what a run's folder holds from the start.
+    fn begin(&self) -> Result<(), TrainError> {
+        let io = |source| wgrad_session::SessionError::Io { path: self.out.into(), source };
+        std::fs::create_dir_all(self.out).map_err(io)?;
+        checkpoint::write_file(&self.out.join(CONFIG), self.config.to_toml().as_bytes())?;
+        let labels = self.prepared.card.classes.join("\n") + "\n";
+        checkpoint::write_file(&self.out.join("labels.txt"), labels.as_bytes())?;
+        Ok(())
+    }
+
+    fn load(&mut self, dir: &Path) -> Result<(), TrainError> {
+        let card = state::load_card(dir)?;
+        if card.classes != self.prepared.card.classes {
+            return Err(TrainError::config("--data", "the classes are no longer those the run began with"));
+        }
+        self.prepared.card = card;
+        self.progress = state::load_progress(dir)?;
+        let tensors = state::load_tensors(dir, self.session.params())?;
+        Ok(self.session.restore(&tensors)?)
+    }
+
+    fn save(&self) -> Result<(), TrainError> {
+        state::save(self.out, &self.prepared.card, &self.progress, &self.session.snapshot()?)
+    }
+
+    /// Runs to the end, or until stopped; says whether it was stopped.
+    fn steps(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<bool, TrainError> {
+        while !self.progress.finished {
+            let begun = Instant::now();
+            let before = self.progress.images;
+            if self.epoch(observer, stop, begun)? {
+                self.save()?;
+                return Ok(true);
+            }
+            let speed = (self.progress.images - before) as f64 / begun.elapsed().as_secs_f64().max(1e-9);
+            self.evaluate(observer, speed)?;
+        }
+        Ok(false)
+    }
+
+    /// The rest of the epoch under way; says whether it was stopped.
+    fn epoch(
+        &mut self,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+        begun: Instant,
+    ) -> Result<bool, TrainError> {
+        let before = self.progress.images;
+        let mut pending: VecDeque<usize> = VecDeque::new();
+        for batch in self.loader.epoch(self.progress.epoch, self.progress.batch) {
+            let batch = batch?;
+            let (x, y) = tensors(&self.prepared.card, &batch);
+            let rate = self.schedule.rate(self.config.lr, self.progress.step, self.total);
+            let scalars = self.optimizer.scalars(self.progress.step + 1, rate);
+            let short = batch.len < self.config.batch_size && self.tail.is_some();
+            if short {
+                self.collect(&mut pending, true)?;
+            }
+            let runner = if short { self.tail.as_mut().unwrap_or(&mut self.full) } else { &mut self.full };
+            runner.step(&mut self.session, self.progress.step, &[("x", &x), ("y", &y)], &scalars)?;
+            pending.push_back(batch.len);
+            if short {
+                let outputs = runner.wait()?.expect("a step is under way");
+                self.count(&mut pending, &outputs)?;
+            }
+            self.progress.step += 1;
+            self.progress.batch += 1;
+            self.collect(&mut pending, false)?;
+            let (p, seen) = (&self.progress, self.progress.images.max(1) as f64);
+            observer.step(&StepReport {
+                epoch: (p.epoch + 1, self.total.div_ceil(self.loader.batches_per_epoch().max(1) as u64)),
+                step: (p.step, self.total),
+                loss: p.loss_sum / seen,
+                accuracy: p.correct / seen,
+                images_per_second: (p.images - before) as f64 / begun.elapsed().as_secs_f64().max(1e-9),
+            });
+            if p.step >= self.total {
+                break;
+            }
+            if stop.load(Ordering::Relaxed) {
+                self.collect(&mut pending, true)?;
+                return Ok(true);
+            }
+        }
+        self.collect(&mut pending, true)?;
+        self.loader.take_warnings().iter().for_each(|w| observer.note(w));
+        Ok(false)
+    }
+
+    /// Takes in results of the full-size plan: those ready, or all.
+    fn collect(&mut self, pending: &mut VecDeque<usize>, all: bool) -> Result<(), TrainError> {
+        while let Some(outputs) = if all { self.full.wait()? } else { self.full.ready()? } {
+            self.count(pending, &outputs)?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, pending: &mut VecDeque<usize>, outputs: &Outputs) -> Result<(), TrainError> {
+        let len = pending.pop_front().expect("a result belongs to a batch");
+        let loss = outputs.scalar("loss");
+        if !loss.is_finite() {
+            return Err(TrainError::Diverged { loss, step: self.progress.step, out: self.out.into() });
+        }
+        self.progress.loss_sum += f64::from(loss) * len as f64;
+        self.progress.correct += f64::from(outputs.scalar("correct"));
+        self.progress.images += len as u64;
+        Ok(())
+    }
+
+    /// Ends an epoch: evaluates, writes the run's files, decides whether to go on.
+    fn evaluate(&mut self, observer: &mut dyn Observer, images_per_second: f64) -> Result<(), TrainError> {
+        let (val_loss, confusion) =
+            evaluate(&mut self.session, &mut self.eval, &self.prepared.card, &self.watched)?;
+        let p = &mut self.progress;
+        let images = p.images.max(1) as f64;
+        p.epoch += 1;
+        p.batch = 0;
+        let metrics = Metrics {
+            epoch: p.epoch,
+            step: p.step,
+            train_loss: p.loss_sum / images,
+            train_accuracy: p.correct / images,
+            val_loss,
+            val_accuracy: confusion.accuracy(),
+            images_per_second,
+            device: self.device.clone(),
+        };
+        (p.loss_sum, p.correct, p.images) = (0.0, 0.0, 0);
+        if p.best.is_none_or(|b| val_loss < b) {
+            (p.best, p.stale) = (Some(val_loss), 0);
+        } else {
+            p.stale += 1;
+        }
+        let tired = self.config.patience.is_some_and(|limit| p.stale >= limit);
+        p.finished = p.step >= self.total || tired;
+        observer.evaluated(&EvalReport {
+            epoch: (p.epoch, self.total.div_ceil(self.loader.batches_per_epoch().max(1) as u64)),
+            train_loss: metrics.train_loss,
+            val_loss,
+            val_accuracy: metrics.val_accuracy,
+            images_per_second,
+        });
+        if tired {
+            observer.note(&format!(
+                "stopped early: {} evaluations without a lower {} loss",
+                p.stale, self.watched_name
+            ));
+        }
+        p.history.push(metrics);
+        self.save()?;
+        self.write_history()
+    }
+
+    fn write_history(&self) -> Result<(), TrainError> {
+        let line = |m: &Metrics| serde_json::to_string(m).expect("plain values serialise") + "\n";
+        let lines: String = self.progress.history.iter().map(line).collect();
+        checkpoint::write_file(&self.out.join("metrics.jsonl"), lines.as_bytes())?;
+        let png = curves::draw(&self.progress.history, self.watched_name)?;
+        checkpoint::write_file(&self.out.join("curves.png"), &png)?;
+        Ok(())
+    }
+
+    /// The final evaluation: on test images where there are any.
+    fn last_word(&mut self) -> Result<Evaluation, TrainError> {
+        let dataset = &self.prepared.dataset;
+        let split = if dataset.test.is_empty() { watched(dataset).0 } else { Split::Test };
+        let subset = dataset.subset(split);
+        let loader = eval_loader(subset, &self.prepared.pipeline, BATCH, self.config.workers)?;
+        let (loss, confusion) = evaluate(&mut self.session, &mut self.eval, &self.prepared.card, &loader)?;
+        Ok(Evaluation {
+            loss,
+            confusion,
+            classes: self.prepared.card.classes.clone(),
+            split: if dataset.test.is_empty() { watched(dataset).1.into() } else { "test".into() },
+        })
+    }
+}
