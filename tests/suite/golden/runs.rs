@@ -1,0 +1,305 @@
+//! Training runs: the loss of every step, the first step's gradients, and the parameters at the end.
+
+use super::{Reference, read};
+use wgrad_device::Device;
+use wgrad_graph::{Role, Tensor};
+use wgrad_models::{AlexNet, CifarCnn, LeNet};
+use wgrad_nn::{Conv, Init, Loss, Mode, Net, Norm, Optimizer, OptimizerKind};
+use wgrad_session::{Session, Tensors};
+use wgrad_tests::{cpu, gpu};
+use wgrad_types::{Array, DType, HostTensor, Type};
+
+/// A run's model, loss and optimizer, and how far the worst element may stray at the end.
+struct Run {
+    file: &'static str,
+    model: fn(&Net, &Tensor) -> Tensor,
+    loss: Loss,
+    optimizer: Optimizer,
+    lr: f64,
+    worst: f64,
+    /// Our parameter names for PyTorch's.
+    rename: fn(&str) -> String,
+}
+
+fn sgd(momentum: f64, nesterov: bool) -> Optimizer {
+    Optimizer::new(OptimizerKind::Sgd { momentum, nesterov })
+}
+
+fn same(name: &str) -> String {
+    name.into()
+}
+
+const CLASSES: Loss = Loss::CrossEntropy { label_smoothing: 0.0 };
+
+/// The graph of a run's step, with or without gradients as outputs.
+fn graph(run: &Run, reference: &Reference, gradients: bool) -> (wgrad_graph::Graph, Vec<String>) {
+    let net = Net::new(Mode::Train);
+    let (x, y) = (reference.get("x/0"), reference.get("y/0"));
+    let label = if reference.whole("y/0") { DType::I32 } else { DType::F32 };
+    let (x, y) = (net.input("x", Type::f32(&x.shape)), net.input("y", Type::new(label, &y.shape)));
+    let loss = run.loss.of(&(run.model)(&net, &x), &y);
+    net.builder().output("loss", &loss);
+    let weights: Vec<(String, Tensor)> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
+    let found = run.optimizer.minimise(&loss, &weights).expect("a gradient");
+    if gradients {
+        for ((name, _), g) in weights.iter().zip(&found) {
+            net.builder().output(&format!("grad {name}"), g);
+        }
+    }
+    (net.builder().graph(), weights.into_iter().map(|w| w.0).collect())
+}
+
+fn initial(run: &Run, reference: &Reference, session_names: &[(Role, String)]) -> Tensors {
+    let mut tensors = Tensors::new();
+    for name in reference.under("init/") {
+        let ours = (run.rename)(&name);
+        if let Some((role, _)) = session_names.iter().find(|(role, n)| *n == ours && *role != Role::State) {
+            tensors.push((*role, ours, reference.get(&format!("init/{name}")).to_host(DType::F32)));
+        } else {
+            assert!(name.ends_with("num_batches_tracked"), "{}: our model has no {ours}", run.file);
+        }
+    }
+    tensors
+}
+
+fn host(reference: &Reference, name: &str) -> HostTensor {
+    reference.get(name).to_host(if reference.whole(name) { DType::I32 } else { DType::F32 })
+}
+
+fn largest(a: &Array) -> f64 {
+    a.data.iter().fold(1e-30f64, |m, v| m.max(v.abs()))
+}
+
+fn check(run: &Run) {
+    let reference = read(&format!("runs/{}.safetensors", run.file));
+    for (label, device) in [("cpu", cpu()), ("gpu", gpu())] {
+        first_gradients(run, &reference, label, &device);
+        whole_run(run, &reference, label, &device);
+    }
+}
+
+fn begin(
+    run: &Run,
+    reference: &Reference,
+    device: &Device,
+    gradients: bool,
+) -> (Session, wgrad_session::Runner, Vec<String>) {
+    let (graph, weights) = graph(run, reference, gradients);
+    let (mut session, runner) = Session::new(device, &graph, &Vec::new(), 0).expect("a session");
+    let names: Vec<(Role, String)> = session.params().iter().map(|p| (p.role, p.name.clone())).collect();
+    session.restore(&initial(run, reference, &names)).expect("initial values");
+    (session, runner, weights)
+}
+
+fn step(
+    run: &Run,
+    reference: &Reference,
+    session: &mut Session,
+    runner: &mut wgrad_session::Runner,
+    i: u64,
+) -> wgrad_session::Outputs {
+    let (x, y) = (host(reference, &format!("x/{i}")), host(reference, &format!("y/{i}")));
+    let scalars = run.optimizer.scalars(i + 1, run.lr);
+    runner.step(session, i, &[("x", &x), ("y", &y)], &scalars).expect("a step");
+    runner.wait().expect("results").expect("a step is under way")
+}
+
+fn first_gradients(run: &Run, reference: &Reference, label: &str, device: &Device) {
+    let (mut session, mut runner, weights) = begin(run, reference, device, true);
+    let outputs = step(run, reference, &mut session, &mut runner, 0);
+    for name in reference.under("grad0/") {
+        let ours = (run.rename)(&name);
+        assert!(weights.contains(&ours), "{}: no weight {ours}", run.file);
+        let (want, got) =
+            (reference.get(&format!("grad0/{name}")), outputs.get(&format!("grad {ours}")).to_array());
+        let scale = largest(want);
+        for (i, (w, g)) in want.data.iter().zip(&got.data).enumerate() {
+            assert!(
+                (w - g).abs() <= 1e-5 * scale,
+                "{} on {label}: gradient of {name}[{i}] is {g}, PyTorch's {w} (largest {scale})",
+                run.file
+            );
+        }
+    }
+}
+
+fn whole_run(run: &Run, reference: &Reference, label: &str, device: &Device) {
+    let (mut session, mut runner, _) = begin(run, reference, device, false);
+    for (i, want) in reference.get("loss").data.iter().enumerate() {
+        let got = f64::from(step(run, reference, &mut session, &mut runner, i as u64).scalar("loss"));
+        assert!(
+            (got - want).abs() <= 1e-5 * want.abs(),
+            "{} on {label}: loss of step {i} is {got}, PyTorch's {want}",
+            run.file
+        );
+    }
+    let last = session.snapshot().expect("a snapshot");
+    for name in reference.under("final/").iter().filter(|n| !n.ends_with("num_batches_tracked")) {
+        let (ours, want) = ((run.rename)(name), reference.get(&format!("final/{name}")));
+        let (_, _, got) =
+            last.iter().find(|t| t.1 == ours && t.0 != Role::State).unwrap_or_else(|| panic!("no {ours}"));
+        let (got, scale) = (got.to_array(), largest(want));
+        let errors: Vec<f64> = want.data.iter().zip(&got.data).map(|(w, g)| (w - g).abs() / scale).collect();
+        let rms = (errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64).sqrt();
+        let worst = errors.iter().fold(0.0f64, |m, e| m.max(*e));
+        let rms_limit = if run.worst > 1e-3 { 1e-3 } else { 1e-5 };
+        assert!(
+            rms <= rms_limit && worst <= run.worst,
+            "{} on {label}: final {name} strays by {rms:e} (rms), {worst:e} (worst)",
+            run.file
+        );
+    }
+}
+
+fn block(net: &Net, name: &str, x: &Tensor, channels: usize, stride: usize) -> Tensor {
+    let conv = |n: &str, x: &Tensor, kernel, stride, padding| {
+        net.conv2d(&format!("{name}.{n}"), x, Conv::new(channels, kernel, stride, padding).no_bias())
+    };
+    let bn = |n: &str, x: &Tensor| net.batch_norm(&format!("{name}.{n}"), x, Norm::default());
+    let y = bn("bn1", &conv("conv1", x, 3, stride, 1)).relu();
+    let y = bn("bn2", &conv("conv2", &y, 3, 1, 1));
+    let skip = if stride > 1 { bn("down.1", &conv("down.0", x, 1, stride, 0)) } else { x.clone() };
+    (y + skip).relu()
+}
+
+fn resnet_tiny(net: &Net, x: &Tensor) -> Tensor {
+    let x = net.conv2d("conv", x, Conv::new(16, 3, 1, 1).no_bias());
+    let x = net.batch_norm("bn", &x, Norm::default()).relu();
+    let x = block(net, "block2", &block(net, "block1", &x, 16, 1), 32, 2);
+    net.linear("fc", &x.adaptive_avg_pool2d([1, 1]).flatten(1), 10)
+}
+
+/// A linear layer whose parameters have no prefix.
+fn bare_linear(net: &Net, x: &Tensor) -> Tensor {
+    x.linear(&net.weight("weight", &[1, 3], Init::Zeros), Some(&net.weight("bias", &[1], Init::Zeros)))
+}
+
+#[test]
+fn golden_run_cifar_cnn_adam() {
+    let model = |net: &Net, x: &Tensor| CifarCnn { classes: 10, width: 1.0 }.build(net, x);
+    check(&Run {
+        file: "cifar_cnn_adam",
+        model,
+        loss: CLASSES,
+        optimizer: Optimizer::adam(),
+        lr: 1e-3,
+        worst: 1e-2,
+        rename: same,
+    });
+}
+
+#[test]
+fn golden_run_lenet_momentum() {
+    let model = |net: &Net, x: &Tensor| LeNet { classes: 10, width: 1.0 }.build(net, x);
+    check(&Run {
+        file: "lenet_momentum",
+        model,
+        loss: CLASSES,
+        optimizer: sgd(0.9, false),
+        lr: 0.01,
+        worst: 1e-4,
+        rename: same,
+    });
+}
+
+#[test]
+fn golden_run_alexnet_narrow_sgd() {
+    let model = |net: &Net, x: &Tensor| {
+        AlexNet { classes: 10, channels: [8, 24, 48, 32, 32], hidden: 256, dropout: 0.0 }.build(net, x)
+    };
+    let rename = |name: &str| {
+        let (layer, rest) = name.split_once('.').expect("layer.kind");
+        let ours = match layer {
+            "conv1" => "features.0",
+            "conv2" => "features.3",
+            "conv3" => "features.6",
+            "conv4" => "features.8",
+            "conv5" => "features.10",
+            "fc1" => "classifier.1",
+            "fc2" => "classifier.4",
+            _ => "classifier.6",
+        };
+        format!("{ours}.{rest}")
+    };
+    check(&Run {
+        file: "alexnet_narrow_sgd",
+        model,
+        loss: CLASSES,
+        optimizer: sgd(0.9, false),
+        lr: 0.001,
+        worst: 1e-4,
+        rename,
+    });
+}
+
+#[test]
+fn golden_run_resnet_tiny_wd() {
+    let optimizer = Optimizer { weight_decay: 5e-4, ..sgd(0.9, true) };
+    check(&Run {
+        file: "resnet_tiny_wd",
+        model: resnet_tiny,
+        loss: CLASSES,
+        optimizer,
+        lr: 0.05,
+        worst: 1e-4,
+        rename: same,
+    });
+}
+
+#[test]
+fn golden_run_xor_bce_adam() {
+    let model = |net: &Net, x: &Tensor| net.linear("fc2", &net.linear("fc1", x, 3).relu(), 1).sigmoid();
+    check(&Run {
+        file: "xor_bce_adam",
+        model,
+        loss: Loss::Bce,
+        optimizer: Optimizer::adam(),
+        lr: 1e-2,
+        worst: 1e-2,
+        rename: same,
+    });
+}
+
+#[test]
+fn golden_run_opt_sgd() {
+    check(&Run {
+        file: "opt_sgd",
+        model: bare_linear,
+        loss: Loss::Mse,
+        optimizer: sgd(0.0, false),
+        lr: 0.05,
+        worst: 1e-4,
+        rename: same,
+    });
+}
+
+fn rmsprop(momentum: f64, centered: bool) -> Optimizer {
+    Optimizer::new(OptimizerKind::RmsProp { alpha: 0.99, eps: 1e-8, momentum, centered })
+}
+
+#[test]
+fn golden_run_opt_rmsprop() {
+    check(&Run {
+        file: "opt_rmsprop",
+        model: bare_linear,
+        loss: Loss::Mse,
+        optimizer: rmsprop(0.0, false),
+        lr: 0.01,
+        worst: 1e-4,
+        rename: same,
+    });
+}
+
+#[test]
+fn golden_run_opt_rmsprop_centered_momentum() {
+    let optimizer = rmsprop(0.9, true);
+    check(&Run {
+        file: "opt_rmsprop_centered_momentum",
+        model: bare_linear,
+        loss: Loss::Mse,
+        optimizer,
+        lr: 0.01,
+        worst: 1e-4,
+        rename: same,
+    });
+}
