@@ -1,7 +1,12 @@
 //! The test suite, one binary.
 //!
-//! *pure*: `plan`, `properties`, `shaders`, `complete`. *device*: `rows`, `steps`. *train*: `golden`, `training`, `cli`.
+//! *pure*: `plan`, `properties`, `complete`, `shaders`. *device*: `rows`, `steps`. *PyTorch*: `golden`. The command
+//! line has its tests in its own crate.
 
 mod complete;
 mod golden;
+mod plan;
+mod properties;
 mod rows;
+mod shaders;
+mod steps;

@@ -1,0 +1,106 @@
+//! Sessions on devices: one submission a step, nothing allocated when warm, memory as planned, bits repeated.
+
+use wgrad_device::Device;
+use wgrad_models::{ImageModel, ModelKind};
+use wgrad_nn::Optimizer;
+use wgrad_session::{Runner, Session, Tensors};
+use wgrad_tests::{cpu, gpu};
+use wgrad_train::train_graph;
+use wgrad_types::HostTensor;
+
+const BATCH: usize = 4;
+
+fn begin(device: &Device) -> (Session, Runner, Optimizer) {
+    let model = ImageModel { kind: ModelKind::LeNet, channels: 1, size: (32, 32), classes: 10, width: 1.0 };
+    let adam = Optimizer::adam();
+    let (graph, initial) = train_graph(&model, BATCH, &adam, 0.0, 3).expect("a graph");
+    let (session, runner) = Session::new(device, &graph, &initial, 3).expect("a session");
+    (session, runner, adam)
+}
+
+fn images(step: u64) -> (HostTensor, HostTensor) {
+    let x: Vec<f32> =
+        (0..BATCH * 1024).map(|i| ((i as u64 * 37 + step * 101) % 97) as f32 / 48.5 - 1.0).collect();
+    let y: Vec<i32> = (0..BATCH as i32).map(|i| (i * 3 + step as i32) % 10).collect();
+    (HostTensor::f32(&[BATCH, 1, 32, 32], &x), HostTensor::i32(&[BATCH], &y))
+}
+
+fn step(session: &mut Session, runner: &mut Runner, adam: &Optimizer, t: u64) -> f32 {
+    let (x, y) = images(t);
+    runner.step(session, t, &[("x", &x), ("y", &y)], &adam.scalars(t + 1, 1e-3)).expect("a step");
+    runner.wait().expect("results").expect("a step is under way").scalar("loss")
+}
+
+#[test]
+fn a_warm_step_is_one_submission_and_no_allocation() {
+    let (mut session, mut runner, adam) = begin(&gpu());
+    (0..3).for_each(|t| {
+        step(&mut session, &mut runner, &adam, t);
+    });
+    let before = runner.counters();
+    (3..8).for_each(|t| {
+        step(&mut session, &mut runner, &adam, t);
+    });
+    let after = runner.counters();
+    assert_eq!(after.submissions - before.submissions, 5);
+    assert_eq!(after.allocations, before.allocations);
+}
+
+#[test]
+fn the_device_holds_what_the_plan_says() {
+    let (_session, runner, _) = begin(&gpu());
+    let (planned, held) = (runner.plan().peak_bytes() as f64, runner.counters().bytes as f64);
+    assert!((held / planned - 1.0).abs() < 0.01, "planned {planned}, held {held}");
+}
+
+fn train(device: &Device, steps: std::ops::Range<u64>, from: Option<&Tensors>) -> (Vec<f32>, Tensors) {
+    let (mut session, mut runner, adam) = begin(device);
+    if let Some(tensors) = from {
+        session.restore(tensors).expect("restored");
+    }
+    let losses = steps.map(|t| step(&mut session, &mut runner, &adam, t)).collect();
+    (losses, session.snapshot().expect("a snapshot"))
+}
+
+#[test]
+fn bits_repeat_and_survive_a_restart() {
+    for device in [cpu(), gpu()] {
+        let whole = train(&device, 0..6, None);
+        assert_eq!(whole, train(&device, 0..6, None), "{}: two runs", device.name());
+        let (_, half) = train(&device, 0..3, None);
+        let (_, resumed) = train(&device, 3..6, Some(&half));
+        assert_eq!(whole.1, resumed, "{}: resumed", device.name());
+    }
+}
+
+#[test]
+fn training_learns_on_every_device() {
+    for device in [cpu(), gpu()] {
+        let (mut session, mut runner, adam) = begin(&device);
+        let (x, y) = images(0);
+        let mut losses = Vec::new();
+        for t in 0..40 {
+            runner
+                .step(&mut session, t, &[("x", &x), ("y", &y)], &adam.scalars(t + 1, 2e-3))
+                .expect("a step");
+        }
+        while let Some(outputs) = runner.wait().expect("results") {
+            losses.push(outputs.scalar("loss"));
+        }
+        assert_eq!(losses.len(), 40);
+        assert!(losses[39] < 0.1 * losses[0], "{}: {} to {}", device.name(), losses[0], losses[39]);
+    }
+}
+
+#[test]
+fn wrong_inputs_are_named() {
+    let (mut session, mut runner, adam) = begin(&cpu());
+    let (x, y) = images(0);
+    let scalars = adam.scalars(1, 1e-3);
+    let missing = runner.step(&mut session, 0, &[("x", &x)], &scalars).expect_err("no labels");
+    assert_eq!(missing.to_string(), "input y: missing");
+    let swapped = runner.step(&mut session, 0, &[("x", &y), ("y", &x)], &scalars).expect_err("swapped");
+    assert_eq!(swapped.to_string(), "input x: the graph takes f32[4, 1, 32, 32], got i32[4]");
+    let none = runner.step(&mut session, 0, &[("x", &x), ("y", &y)], &[]).expect_err("no scalars");
+    assert_eq!(none.to_string(), "input step_size: missing scalar");
+}
