@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use wgrad_models::ModelKind;
 use wgrad_nn::{Optimizer, OptimizerKind, Schedule};
 
+/// Images of a step that still make sense; sizes computed from them stay far from overflow.
+const MAX_BATCH: usize = 1 << 20;
+
 /// Settings of a training run. Every field has a default; `config.toml` of a run holds them all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -110,11 +113,27 @@ impl Config {
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return fail("--label-smoothing", format!("{} must be in [0, 1)", self.label_smoothing));
         }
-        if self.batch_size == 0 {
-            return fail("--batch-size", "must be at least 1".into());
+        if !(1..=MAX_BATCH).contains(&self.batch_size) {
+            return fail("--batch-size", format!("{} must be from 1 to {MAX_BATCH}", self.batch_size));
         }
         if self.epochs == 0 || self.steps == Some(0) {
             return fail("--epochs", "there must be at least one epoch or step".into());
+        }
+        // TOML's whole numbers end there.
+        let whole = [
+            ("--epochs", Some(self.epochs)),
+            ("--steps", self.steps),
+            ("--seed", Some(self.seed)),
+            ("--patience", self.patience),
+        ];
+        if let Some((option, _)) = whole.iter().find(|w| w.1.is_some_and(|v| v > i64::MAX as u64)) {
+            return fail(option, format!("must be at most {}", i64::MAX));
+        }
+        if !(0..=1024).contains(&self.workers) {
+            return fail("--workers", format!("{} must be from 0 to 1024", self.workers));
+        }
+        if !(self.width > 0.0 && self.width <= 64.0) {
+            return fail("--width", format!("{} must be above 0 and at most 64", self.width));
         }
         if self.val_split.is_some_and(|v| !(v > 0.0 && v < 1.0)) {
             return fail("--val-split", "must be above 0 and below 1".into());

@@ -16,6 +16,8 @@ pub(crate) struct Prepared {
     pub dataset: Dataset,
     pub card: ModelCard,
     pub pipeline: Pipeline,
+    /// The share held out for validation.
+    pub val_split: Option<f64>,
 }
 
 /// Validation held out where early stopping needs one and the source has none.
@@ -62,7 +64,7 @@ pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Pr
     };
     card.image_model()?.check()?;
     let pipeline = pipeline(&card, &config.augment)?;
-    Ok(Prepared { dataset, card, pipeline })
+    Ok(Prepared { dataset, card, pipeline, val_split: options.val_split })
 }
 
 /// How a model's images are prepared.

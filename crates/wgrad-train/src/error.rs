@@ -30,7 +30,7 @@ pub enum TrainError {
     #[error(transparent)]
     Session(#[from] SessionError),
     /// The loss left the numbers.
-    #[error("the loss became {loss} at step {step}: lower --lr (the last checkpoint in {out} is from before)", out = out.display())]
+    #[error("the loss became {loss} at step {step}: lower --lr (a checkpoint in {out} is from before)", out = out.display())]
     Diverged {
         /// The loss.
         loss: f32,
@@ -68,7 +68,8 @@ impl TrainError {
         matches!(self, Self::Config { .. } | Self::Exists { .. } | Self::Model(_))
             || matches!(
                 self,
-                Self::Device(DeviceError::Unknown { .. }) | Self::Data(DataError::UnknownSource { .. })
+                Self::Device(DeviceError::Unknown { .. })
+                    | Self::Data(DataError::UnknownSource { .. } | DataError::Invalid { .. })
             )
     }
 }

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::data::{eval_loader, padded, pipeline};
 use crate::graphs::eval_graph;
-use crate::state::{ModelCard, checkpoint_dir, load_card, load_config, load_tensors};
+use crate::state::{CHECKPOINT, ModelCard, checkpoint_dir, load_card, load_config, restore};
 use crate::{Observer, TrainError};
 use std::path::Path;
 use wgrad_data::{Loader, SourceOptions, Split, open};
@@ -67,13 +67,7 @@ pub(crate) fn load(path: &Path, device: &Device) -> Result<(ModelCard, Session, 
     let card = load_card(&dir)?;
     let graph = eval_graph(&card.image_model()?, BATCH)?;
     let (mut session, runner) = Session::new(device, &graph, &Vec::new(), 0)?;
-    let tensors = load_tensors(&dir, session.params())?;
-    let kept = tensors.into_iter().filter(|t| t.0 != wgrad_graph::Role::State).collect();
-    session.restore(&kept).map_err(|e| TrainError::NoCheckpoint { path: path.into(), why: e.to_string() })?;
-    let loaded: Vec<&str> = kept.iter().map(|t| t.1.as_str()).collect();
-    if let Some(p) = session.params().iter().find(|p| !loaded.contains(&p.name.as_str())) {
-        return Err(TrainError::NoCheckpoint { path: path.into(), why: format!("{} is missing", p.name) });
-    }
+    restore(&dir, &mut session, false)?;
     Ok((card, session, runner))
 }
 
@@ -89,7 +83,9 @@ pub fn evaluate_checkpoint(
     observer: &mut dyn Observer,
 ) -> Result<Evaluation, TrainError> {
     let (card, mut session, mut runner) = load(path, device)?;
-    let config = load_config(path).unwrap_or_else(|_| Config { data: String::new(), ..Config::default() });
+    // The checkpoint's own folder may be given, too.
+    let run = if path.ends_with(CHECKPOINT) { path.parent().unwrap_or(path) } else { path };
+    let config = load_config(run).unwrap_or_else(|_| Config { data: String::new(), ..Config::default() });
     let spec = data.map_or(config.data.clone(), str::to_owned);
     if spec.is_empty() {
         return Err(TrainError::config(

@@ -22,6 +22,29 @@ pub fn train_graph(
     label_smoothing: f64,
     seed: u64,
 ) -> Result<(Graph, Tensors), TrainError> {
+    let net = training(model, batch, optimizer, label_smoothing)?;
+    Ok((net.builder().graph(), net.initial(seed)))
+}
+
+/// The graph of [`train_graph`] alone, without drawing initial tensors.
+///
+/// # Errors
+/// Where the model cannot be built.
+pub fn step_graph(
+    model: &ImageModel,
+    batch: usize,
+    optimizer: &Optimizer,
+    label_smoothing: f64,
+) -> Result<Graph, TrainError> {
+    Ok(training(model, batch, optimizer, label_smoothing)?.builder().graph())
+}
+
+fn training(
+    model: &ImageModel,
+    batch: usize,
+    optimizer: &Optimizer,
+    label_smoothing: f64,
+) -> Result<Net, TrainError> {
     let net = Net::new(Mode::Train);
     let (x, y) = (net.input("x", model.input(batch)), net.input("y", Type::i32(&[batch])));
     let logits = model.build(&net, &x)?;
@@ -30,7 +53,7 @@ pub fn train_graph(
     net.builder().output("correct", &logits.correct(&y));
     let weights: Vec<_> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
     optimizer.minimise(&loss, &weights)?;
-    Ok((net.builder().graph(), net.initial(seed)))
+    Ok(net)
 }
 
 /// One evaluation batch: inputs `x` and `y`, outputs `logits` and `loss` (mean over rows whose label is not padding).

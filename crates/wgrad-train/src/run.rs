@@ -8,16 +8,41 @@ use crate::config::Config;
 use crate::curves;
 use crate::data::{Prepared, eval_loader, prepare, tensors, train_loader, watched};
 use crate::evaluate::{BATCH, Evaluation, evaluate};
-use crate::graphs::{eval_graph, train_graph};
-use crate::state::{self, CHECKPOINT, CONFIG, Metrics, Progress};
+use crate::graphs::{eval_graph, step_graph, train_graph};
+use crate::state::{self, CHECKPOINT, CONFIG, METRICS, Metrics, ModelCard, Progress};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wgrad_data::{Loader, Split};
 use wgrad_device::Device;
 use wgrad_nn::{Optimizer, Schedule};
 use wgrad_session::{Outputs, Runner, Session, checkpoint};
+
+/// What is about to run, before the first step.
+#[derive(Clone, Debug)]
+pub struct StartReport {
+    /// The device's name.
+    pub device: String,
+    /// Training images.
+    pub train: usize,
+    /// Validation images.
+    pub validation: usize,
+    /// Test images.
+    pub test: usize,
+    /// The split evaluated after every epoch: `validation`, `test` or `training`.
+    pub watched: &'static str,
+    /// The model, what it sees and what it tells apart.
+    pub card: ModelCard,
+    /// Trainable numbers.
+    pub parameters: usize,
+    /// Totals of the training step's plan.
+    pub plan: wgrad_plan::Summary,
+    /// Steps done before this call and in all.
+    pub step: (u64, u64),
+    /// Epochs in all.
+    pub epochs: u64,
+}
 
 /// Progress after a step.
 #[derive(Clone, Debug)]
@@ -39,8 +64,12 @@ pub struct StepReport {
 pub struct EvalReport {
     /// Epochs done and in all.
     pub epoch: (u64, u64),
+    /// Steps done.
+    pub step: u64,
     /// Mean training loss of the epoch.
     pub train_loss: f64,
+    /// Accuracy of the epoch, on training images as seen.
+    pub train_accuracy: f64,
     /// Loss on the split watched.
     pub val_loss: f64,
     /// Accuracy on it.
@@ -53,6 +82,8 @@ pub struct EvalReport {
 pub trait Observer {
     /// Something worth saying once.
     fn note(&mut self, line: &str);
+    /// Everything is ready; the first step comes next.
+    fn started(&mut self, _: &StartReport) {}
     /// A step is done.
     fn step(&mut self, report: &StepReport);
     /// An evaluation is done.
@@ -72,8 +103,10 @@ pub struct Summary {
     pub interrupted: bool,
     /// The last word: on test images where there are any, else on those watched. `None` if interrupted.
     pub evaluation: Option<Evaluation>,
-    /// Seconds spent in training steps, this call.
+    /// Seconds spent in training steps, this call; evaluation and saving apart.
     pub train_seconds: f64,
+    /// Images trained on, this call.
+    pub images: u64,
     /// Trainable numbers.
     pub parameters: usize,
 }
@@ -102,26 +135,29 @@ pub fn train(
         return Err(TrainError::Exists { out: out.into() });
     }
     let prepared = prepare(&config, observer)?;
+    // What evaluation finds later is what was held out here.
+    let config = Config { val_split: prepared.val_split, ..config };
     let mut run = Run::new(&config, out, device, prepared)?;
-    if resume {
+    if resume && !checkpoint::newest(&dir).exists() && !out.join(METRICS).exists() {
+        observer.note("no checkpoint yet: the run starts from the beginning");
+    } else if resume {
         run.load(&dir)?;
         observer.note(&format!("resumed at step {} of {}", run.progress.step, run.total));
     } else {
         run.begin()?;
     }
-    let started = Instant::now();
+    observer.started(&run.start());
     let interrupted = run.steps(observer, stop)?;
-    let train_seconds = started.elapsed().as_secs_f64();
     let evaluation = if interrupted { None } else { Some(run.last_word()?) };
-    let parameters = run.session.params().iter().filter(|p| p.role == wgrad_graph::Role::Weight);
     Ok(Summary {
         out: out.into(),
         device: device.name(),
         steps: run.progress.step,
         interrupted,
         evaluation,
-        train_seconds,
-        parameters: parameters.map(|p| p.ty.numel()).sum(),
+        train_seconds: run.spent.0.as_secs_f64(),
+        images: run.spent.1,
+        parameters: run.parameters(),
     })
 }
 
@@ -141,6 +177,8 @@ struct Run<'a> {
     progress: Progress,
     total: u64,
     device: String,
+    /// Time in training steps and images trained on, this call.
+    spent: (Duration, u64),
 }
 
 impl<'a> Run<'a> {
@@ -154,18 +192,17 @@ impl<'a> Run<'a> {
         let model = prepared.card.image_model()?;
         let images = prepared.dataset.train.len();
         let batch = config.batch_size.min(images);
-        let graph = |n| train_graph(&model, n, &optimizer, config.label_smoothing, config.seed);
-        let (train, initial) = graph(batch)?;
+        let (train, initial) = train_graph(&model, batch, &optimizer, config.label_smoothing, config.seed)?;
         let (session, full) = Session::new(device, &train, &initial, config.seed as u32)?;
         let tail = match images % batch {
             0 => None,
-            rest => Some(session.runner(&graph(rest)?.0)?),
+            rest => Some(session.runner(&step_graph(&model, rest, &optimizer, config.label_smoothing)?)?),
         };
         let eval = session.runner(&eval_graph(&model, BATCH)?)?;
         let loader = train_loader(config, &prepared)?;
         let (split, watched_name) = watched(&prepared.dataset);
         let watched = eval_loader(prepared.dataset.subset(split), &prepared.pipeline, BATCH, config.workers)?;
-        let total = config.steps.unwrap_or(config.epochs * loader.batches_per_epoch() as u64);
+        let total = config.steps.unwrap_or(config.epochs.saturating_mul(loader.batches_per_epoch() as u64));
         let device = device.name();
         let progress = Progress::default();
         Ok(Self {
@@ -184,6 +221,7 @@ impl<'a> Run<'a> {
             progress,
             total,
             device,
+            spent: (Duration::ZERO, 0),
         })
     }
 
@@ -197,15 +235,44 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    fn parameters(&self) -> usize {
+        let weights = self.session.params().iter().filter(|p| p.role == wgrad_graph::Role::Weight);
+        weights.map(|p| p.ty.numel()).sum()
+    }
+
+    fn epochs(&self) -> u64 {
+        self.total.div_ceil(self.loader.batches_per_epoch().max(1) as u64)
+    }
+
+    fn start(&self) -> StartReport {
+        let dataset = &self.prepared.dataset;
+        StartReport {
+            device: self.device.clone(),
+            train: dataset.train.len(),
+            validation: dataset.validation.len(),
+            test: dataset.test.len(),
+            watched: self.watched_name,
+            card: self.prepared.card.clone(),
+            parameters: self.parameters(),
+            plan: wgrad_plan::Summary::of(self.full.plan()),
+            step: (self.progress.step, self.total),
+            epochs: self.epochs(),
+        }
+    }
+
     fn load(&mut self, dir: &Path) -> Result<(), TrainError> {
         let card = state::load_card(dir)?;
         if card.classes != self.prepared.card.classes {
             return Err(TrainError::config("--data", "the classes are no longer those the run began with"));
         }
-        self.prepared.card = card;
+        if card != self.prepared.card {
+            return Err(TrainError::NoCheckpoint {
+                path: dir.into(),
+                why: "it is of another model, or the training images have changed since".into(),
+            });
+        }
         self.progress = state::load_progress(dir)?;
-        let tensors = state::load_tensors(dir, self.session.params())?;
-        Ok(self.session.restore(&tensors)?)
+        state::restore(dir, &mut self.session, true)
     }
 
     fn save(&self) -> Result<(), TrainError> {
@@ -217,11 +284,14 @@ impl<'a> Run<'a> {
         while !self.progress.finished {
             let begun = Instant::now();
             let before = self.progress.images;
-            if self.epoch(observer, stop, begun)? {
+            let stopped = self.epoch(observer, stop, begun)?;
+            let (time, images) = (begun.elapsed(), self.progress.images - before);
+            self.spent = (self.spent.0 + time, self.spent.1 + images);
+            if stopped {
                 self.save()?;
                 return Ok(true);
             }
-            let speed = (self.progress.images - before) as f64 / begun.elapsed().as_secs_f64().max(1e-9);
+            let speed = images as f64 / time.as_secs_f64().max(1e-9);
             self.evaluate(observer, speed)?;
         }
         Ok(false)
@@ -257,7 +327,7 @@ impl<'a> Run<'a> {
             self.collect(&mut pending, false)?;
             let (p, seen) = (&self.progress, self.progress.images.max(1) as f64);
             observer.step(&StepReport {
-                epoch: (p.epoch + 1, self.total.div_ceil(self.loader.batches_per_epoch().max(1) as u64)),
+                epoch: (p.epoch + 1, self.epochs()),
                 step: (p.step, self.total),
                 loss: p.loss_sum / seen,
                 accuracy: p.correct / seen,
@@ -300,6 +370,7 @@ impl<'a> Run<'a> {
     fn evaluate(&mut self, observer: &mut dyn Observer, images_per_second: f64) -> Result<(), TrainError> {
         let (val_loss, confusion) =
             evaluate(&mut self.session, &mut self.eval, &self.prepared.card, &self.watched)?;
+        let epochs = self.epochs();
         let p = &mut self.progress;
         let images = p.images.max(1) as f64;
         p.epoch += 1;
@@ -323,8 +394,10 @@ impl<'a> Run<'a> {
         let tired = self.config.patience.is_some_and(|limit| p.stale >= limit);
         p.finished = p.step >= self.total || tired;
         observer.evaluated(&EvalReport {
-            epoch: (p.epoch, self.total.div_ceil(self.loader.batches_per_epoch().max(1) as u64)),
+            epoch: (p.epoch, epochs),
+            step: p.step,
             train_loss: metrics.train_loss,
+            train_accuracy: metrics.train_accuracy,
             val_loss,
             val_accuracy: metrics.val_accuracy,
             images_per_second,
@@ -343,7 +416,7 @@ impl<'a> Run<'a> {
     fn write_history(&self) -> Result<(), TrainError> {
         let line = |m: &Metrics| serde_json::to_string(m).expect("plain values serialise") + "\n";
         let lines: String = self.progress.history.iter().map(line).collect();
-        checkpoint::write_file(&self.out.join("metrics.jsonl"), lines.as_bytes())?;
+        checkpoint::write_file(&self.out.join(METRICS), lines.as_bytes())?;
         let png = curves::draw(&self.progress.history, self.watched_name)?;
         checkpoint::write_file(&self.out.join("curves.png"), &png)?;
         Ok(())

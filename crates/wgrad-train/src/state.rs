@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::Path;
 use wgrad_graph::Role;
 use wgrad_models::ImageModel;
-use wgrad_session::{Tensors, checkpoint};
+use wgrad_session::{Session, SessionError, Tensors, checkpoint};
 
 /// A trained model's description: enough to build it again and to prepare its images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,6 +82,7 @@ pub(crate) const CARD: &str = "model.json";
 pub(crate) const PROGRESS: &str = "progress.json";
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 pub(crate) const CONFIG: &str = "config.toml";
+pub(crate) const METRICS: &str = "metrics.jsonl";
 
 fn json<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec_pretty(value).expect("plain values serialise")
@@ -120,16 +121,35 @@ pub(crate) fn load_progress(dir: &Path) -> Result<Progress, TrainError> {
     parse(dir, PROGRESS)
 }
 
-/// A run's settings.
-pub(crate) fn load_config(out: &Path) -> Result<Config, TrainError> {
+/// The settings of the run in folder `out`.
+///
+/// # Errors
+/// Where there is no run, or its `config.toml` does not parse.
+pub fn load_config(out: &Path) -> Result<Config, TrainError> {
     let path = out.join(CONFIG);
     let missing =
         |e: std::io::Error| TrainError::NoCheckpoint { path: out.into(), why: format!("{CONFIG}: {e}") };
     Config::from_toml(&std::fs::read_to_string(&path).map_err(missing)?, &path.display().to_string())
 }
 
+/// Fills a session with a checkpoint's tensors, which must be the model's, all of them; `state` says whether the
+/// optimizer's count.
+pub(crate) fn restore(dir: &Path, session: &mut Session, state: bool) -> Result<(), TrainError> {
+    let wrong = |why: String| TrainError::NoCheckpoint { path: dir.into(), why };
+    let mut tensors = load_tensors(dir, session.params())?;
+    tensors.retain(|t| state || t.0 != Role::State);
+    let there = |p: &wgrad_plan::ParamPlace| tensors.iter().any(|t| t.0 == p.role && t.1 == p.name);
+    if let Some(p) = session.params().iter().find(|p| !there(p)) {
+        return Err(wrong(format!("it is of another model: {} is missing", p.name)));
+    }
+    session.restore(&tensors).map_err(|e| match e {
+        SessionError::Tensor { .. } => wrong(format!("it is of another model: {e}")),
+        other => other.into(),
+    })
+}
+
 /// A checkpoint's tensors, with the roles the model gives their names.
-pub(crate) fn load_tensors(dir: &Path, params: &[wgrad_plan::ParamPlace]) -> Result<Tensors, TrainError> {
+fn load_tensors(dir: &Path, params: &[wgrad_plan::ParamPlace]) -> Result<Tensors, TrainError> {
     let role = |name: &str| {
         params.iter().find(|p| p.name == name && p.role != Role::State).map_or(Role::Weight, |p| p.role)
     };

@@ -1,0 +1,259 @@
+//! `wgrad train`: settings from defaults, a file and flags, then the run.
+
+use crate::output::{self, count, seconds, table};
+use crate::progress::Progress;
+use crate::{report, runs};
+use anyhow::{Context, Result};
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use wgrad_device::{Device, Request};
+use wgrad_train::{Config, Summary, TrainError};
+
+/// Exit code of a run that was stopped: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  wgrad train\n  \
+    wgrad train --data cifar10:./cifar-10-batches-bin --model cifar-cnn --augment flip,crop:4 --epochs 30\n  \
+    wgrad train --data folder:./photos --model alexnet --width 0.5 --val-split 0.1 --patience 5\n  \
+    wgrad train --resume --out runs/lenet-fashion-mini")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    settings: Settings,
+    /// auto, gpu, gpu:N, software or cpu [default: auto]
+    #[arg(long)]
+    device: Option<String>,
+    /// Folder to write [default: runs/MODEL-SOURCE, numbered where taken]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with the run in --out, or with the newest in runs/
+    #[arg(long)]
+    resume: bool,
+    /// Settings file, as a run's config.toml; flags take precedence
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Print JSON lines: start, evaluations, end
+    #[arg(long)]
+    json: bool,
+}
+
+/// Flags that stand for a field of [`Config`].
+#[derive(Clone, clap::Args)]
+struct Settings {
+    /// linear, mlp, lenet, cifar-cnn or alexnet [default: lenet]
+    #[arg(long)]
+    model: Option<String>,
+    /// Factor on the model's widths [default: 1]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    width: Option<f64>,
+    /// fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR [default: fashion-mini]
+    #[arg(long, value_name = "SPEC")]
+    data: Option<String>,
+    /// Passes over the training images [default: 15]
+    #[arg(long, value_name = "N", conflicts_with = "steps")]
+    epochs: Option<u64>,
+    /// Training steps in all, instead of --epochs
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Images a step [default: 32]
+    #[arg(long, value_name = "N")]
+    batch_size: Option<usize>,
+    /// sgd, momentum, nesterov, adam, adamw or rmsprop [default: adam]
+    #[arg(long)]
+    optimizer: Option<String>,
+    /// Learning rate [default: 0.002]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    lr: Option<f64>,
+    /// Momentum of the optimizers momentum and nesterov [default: 0.9]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    momentum: Option<f64>,
+    /// constant, step, cosine, one-cycle or linear-warmup [default: one-cycle]
+    #[arg(long)]
+    schedule: Option<String>,
+    /// L2 penalty, decoupled in adamw [default: 0]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    weight_decay: Option<f64>,
+    /// Share of the target spread over all classes [default: 0]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    label_smoothing: Option<f64>,
+    /// none, or a list of flip, crop, resized-crop, rotate, jitter, as flip,crop:4 [default: none]
+    #[arg(long, value_name = "LIST")]
+    augment: Option<String>,
+    /// Side of the images the model sees [default: the model's own]
+    #[arg(long, value_name = "N")]
+    image_size: Option<usize>,
+    /// Share of the training images held out for validation
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    val_split: Option<f64>,
+    /// Stop after N evaluations without a lower loss
+    #[arg(long, value_name = "N")]
+    patience: Option<u64>,
+    /// Seed of everything random [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Threads that decode and augment [default: 2]
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Refuse image files that do not decode instead of skipping them
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Settings {
+    /// Writes the flags given into `config`; tells their names.
+    fn apply(self, config: &mut Config) -> Vec<&'static str> {
+        let mut given = Vec::new();
+        if self.epochs.is_some() {
+            config.steps = None;
+        }
+        set(&mut given, "--model", self.model, &mut config.model);
+        set(&mut given, "--width", self.width, &mut config.width);
+        set(&mut given, "--data", self.data, &mut config.data);
+        set(&mut given, "--epochs", self.epochs, &mut config.epochs);
+        set(&mut given, "--steps", self.steps, &mut config.steps);
+        set(&mut given, "--batch-size", self.batch_size, &mut config.batch_size);
+        set(&mut given, "--optimizer", self.optimizer, &mut config.optimizer);
+        set(&mut given, "--lr", self.lr, &mut config.lr);
+        set(&mut given, "--momentum", self.momentum, &mut config.momentum);
+        set(&mut given, "--schedule", self.schedule, &mut config.schedule);
+        set(&mut given, "--weight-decay", self.weight_decay, &mut config.weight_decay);
+        set(&mut given, "--label-smoothing", self.label_smoothing, &mut config.label_smoothing);
+        set(&mut given, "--augment", self.augment, &mut config.augment);
+        set(&mut given, "--image-size", self.image_size, &mut config.image_size);
+        set(&mut given, "--val-split", self.val_split, &mut config.val_split);
+        set(&mut given, "--patience", self.patience, &mut config.patience);
+        set(&mut given, "--seed", self.seed, &mut config.seed);
+        set(&mut given, "--workers", self.workers, &mut config.workers);
+        set(&mut given, "--strict", self.strict.then_some(true), &mut config.strict);
+        given
+    }
+}
+
+fn set<T>(given: &mut Vec<&'static str>, flag: &'static str, value: Option<impl Into<T>>, field: &mut T) {
+    if let Some(value) = value {
+        given.push(flag);
+        *field = value.into();
+    }
+}
+
+fn wrong(option: &str, why: impl Into<String>) -> TrainError {
+    TrainError::Config { option: option.into(), why: why.into() }
+}
+
+impl Args {
+    /// The settings of a new run, and where it goes.
+    fn fresh(&self) -> Result<(Config, PathBuf), TrainError> {
+        let mut config = match &self.config {
+            None => Config::default(),
+            Some(path) => {
+                let name = path.display().to_string();
+                let text = std::fs::read_to_string(path)
+                    .map_err(|e| wrong("--config", format!("cannot read {name}: {e}")))?;
+                Config::from_toml(&text, &name)?
+            }
+        };
+        let given = self.settings.clone().apply(&mut config);
+        if let Some(device) = &self.device {
+            config.device.clone_from(device);
+        }
+        config.check()?;
+        if given.contains(&"--momentum") && !["momentum", "nesterov"].contains(&config.optimizer.as_str()) {
+            let why = format!("{} has none: use --optimizer momentum or nesterov", config.optimizer);
+            return Err(wrong("--momentum", why));
+        }
+        let out = self.out.clone().unwrap_or_else(|| runs::fresh(&config.model, &config.data));
+        Ok((config, out))
+    }
+
+    /// The settings of the run to go on with, and where it is.
+    fn resumed(&self) -> Result<(Config, PathBuf), TrainError> {
+        let mut given = self.settings.clone().apply(&mut Config::default());
+        given.extend(self.config.as_ref().map(|_| "--config"));
+        if !given.is_empty() {
+            let why = format!("a run goes on with its own settings: leave out {}", given.join(", "));
+            return Err(wrong("--resume", why));
+        }
+        let out = match &self.out {
+            Some(out) => out.clone(),
+            None => {
+                let newest = runs::newest()?;
+                output::note(&format!("note: going on with the newest run, {}", newest.display()));
+                newest
+            }
+        };
+        let mut config = wgrad_train::load_config(&out)?;
+        if let Some(device) = &self.device {
+            config.device.clone_from(device);
+        }
+        config.check()?;
+        Ok((config, out))
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let (config, out) = if args.resume { args.resumed()? } else { args.fresh()? };
+    let request: Request = config.device.parse().map_err(TrainError::from)?;
+    let (device, choice) = Device::open(&request)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let handle = stop.clone();
+    ctrlc::set_handler(move || {
+        if handle.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        output::note("stopping: the run is saved after this step (once more to quit at once)");
+    })
+    .context("Ctrl-C cannot be caught")?;
+    let mut progress = Progress::new(args.json, config.data.clone(), choice.reason, out.clone());
+    let done = wgrad_train::train(&config, &out, args.resume, &device, &mut progress, &stop);
+    progress.clear();
+    let summary = done?;
+    if summary.interrupted {
+        let out = quoted(&summary.out.display().to_string());
+        output::note(&format!(
+            "interrupted at step {}: continue with wgrad train --resume --out {out}",
+            summary.steps
+        ));
+    }
+    show(&summary, args.json)?;
+    Ok(if summary.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+/// A folder's name for a shell.
+fn quoted(name: &str) -> String {
+    let plain = name.chars().all(|c| c.is_alphanumeric() || "-_./\\:".contains(c));
+    if plain { name.into() } else { format!("'{}'", name.replace('\'', "'\\''")) }
+}
+
+/// The run's last figures.
+fn show(summary: &Summary, json: bool) -> Result<()> {
+    let speed = summary.images as f64 / summary.train_seconds.max(1e-9);
+    if json {
+        return output::json_line(&json!({
+            "event": "end",
+            "interrupted": summary.interrupted,
+            "step": summary.steps,
+            "device": summary.device,
+            "parameters": summary.parameters,
+            "train_seconds": summary.train_seconds,
+            "images_per_second": speed,
+            "out": summary.out.display().to_string(),
+            "evaluation": summary.evaluation.as_ref().map(report::json),
+        }));
+    }
+    let Some(evaluation) = &summary.evaluation else { return Ok(()) };
+    let row = |name: &str, value: String| vec![name.to_owned(), value];
+    let speed = match summary.images {
+        0 => "-".into(),
+        _ => format!("{} images/s", count(speed as u64)),
+    };
+    let rows = [
+        row("training time", seconds(summary.train_seconds)),
+        row("speed", speed),
+        row("device", summary.device.clone()),
+        row("written to", summary.out.display().to_string()),
+    ];
+    output::line(&format!("\n{}\n\n{}", report::text(evaluation), table(&rows, &[1])))
+}
