@@ -13,6 +13,8 @@ mod module;
 mod reduce;
 mod shader;
 mod space;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use crate::expr::{Expr, Instr};

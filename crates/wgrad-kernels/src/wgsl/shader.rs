@@ -85,12 +85,13 @@ fn kernel(step: &Step) -> Option<Kernel> {
         Core::AvgPool2d(w) => pool("avg_pool2d", &own(0), &step.shape, w),
         Core::MaxPool2dGrad(w) => {
             let mut kernel = pool("max_pool2d_grad", &step.shape, &own(1), w);
-            kernel.trips *= covering(w);
+            kernel.cover(w);
             kernel
         }
         Core::AvgPool2dGrad(w) => {
             let mut kernel = pool("avg_pool2d_grad", &step.shape, &own(0), w);
-            kernel.trips = covering(w);
+            kernel.trips = 1;
+            kernel.cover(w);
             kernel
         }
         Core::ArgMax { axis: a } => axis("argmax", &own(0), *a, own(0)[*a]),
@@ -108,9 +109,13 @@ fn kernel(step: &Step) -> Option<Kernel> {
     })
 }
 
-/// Windows that may cover an element, with the ends of the loops over them.
-fn covering(w: &Window) -> usize {
-    (w.kernel[0].div_ceil(w.stride[0]) + 1) * (w.kernel[1].div_ceil(w.stride[1]) + 1)
+impl Kernel {
+    /// Figures and trips of the loops over the windows that may cover an element.
+    fn cover(&mut self, w: &Window) {
+        let [y, x] = [0, 1].map(|d| w.kernel[d].div_ceil(w.stride[d]));
+        self.constants.extend([("COVER_Y", y), ("COVER_X", x)]);
+        self.trips *= (y + 1) * (x + 1);
+    }
 }
 
 /// The hooks of a step's shader, which also bind the buffers they read and those the core reads.

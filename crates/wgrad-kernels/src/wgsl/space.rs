@@ -61,7 +61,10 @@ pub(super) fn inner(view: &View) -> Inner {
     }
 }
 
-fn masks_and_views(expr: &Expr) -> (Vec<&View>, Vec<&Vec<(usize, usize)>>) {
+/// Half-open ranges, one an axis.
+type Mask = Vec<(usize, usize)>;
+
+fn views_and_masks(expr: &Expr) -> (Vec<&View>, Vec<&Mask>) {
     let (mut views, mut masks) = (Vec::new(), Vec::new());
     for instr in &expr.instrs {
         match instr {
@@ -78,7 +81,7 @@ fn masks_and_views(expr: &Expr) -> (Vec<&View>, Vec<&Vec<(usize, usize)>>) {
 
 /// Axes that become one, outermost first; axes of extent 1 are dropped.
 fn groups(expr: &Expr, shape: &[usize], reduced: &[bool]) -> Vec<Vec<usize>> {
-    let (views, masks) = masks_and_views(expr);
+    let (views, masks) = views_and_masks(expr);
     let open = |d: usize| masks.iter().all(|m| m[d] == (0, shape[d]));
     let joins = |outer: usize, d: usize| {
         reduced[outer] == reduced[d]

@@ -29,8 +29,13 @@ const TILES: [Tile; 4] = [
 /// Loop trips an invocation may take: Mesa 22.3 ends every loop of an invocation after 65535 in all.
 const MAX_TRIPS: usize = 60_000;
 
-/// Multiply-adds of the unrolled body of a register tile, which decide how long a driver compiles it.
-const MAX_UNROLLED: usize = 512;
+/// Rows of a register tile and depths of its step. Their product decides how long a driver compiles the body: Mesa
+/// 25 takes a second for 64, and twice that for 128, which are no faster.
+const REGISTER_ROWS: usize = 16;
+const REGISTER_DEPTHS: usize = 4;
+
+/// Multiply-adds from which a strided gradient is worth a kernel for every phase of the stride.
+const PHASED_WORK: usize = 1 << 24;
 
 /// Whether the step is a matrix product.
 pub(super) fn is_product(step: &Step) -> bool {
@@ -41,19 +46,41 @@ pub(super) fn is_product(step: &Step) -> bool {
 pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Option<Vec<Candidate>>, Unsupported> {
     let Some(problem) = Problem::of(step).filter(|p| p.k > 0) else { return Ok(None) };
     let mut forms = Vec::new();
+    let work = problem.batch * problem.m * problem.n * problem.k;
+    if let Some(phases) = Problem::phases(step).filter(|_| work >= PHASED_WORK) {
+        forms.push(phased(step, caps, &phases)?);
+    }
     if let (AdapterClass::Software, Some(size @ 4..)) = (caps.class, caps.subgroup) {
         for tile in registers(&problem, &problem.exchanged(), size as usize, &step.epilogue.operands()) {
             let launch = tile.launch(step, caps)?;
             forms.push(finished(step, caps, tile.name(), launch, tile.splits)?);
         }
     }
-    let n_tiles = if forms.is_empty() { 3 } else { 1 };
+    let n_tiles = if caps.class == AdapterClass::Software { 1 } else { 3 };
     for tile in tiles(&problem, caps).into_iter().take(n_tiles) {
         let splits = tile_splits(&problem, tile, caps);
         let launch = tile::launch(step, caps, &problem, tile, splits)?;
         forms.push(finished(step, caps, tile.name(), launch, splits)?);
     }
     Ok(Some(forms))
+}
+
+/// One launch for every phase of a stride.
+fn phased(step: &Step, caps: &Caps, phases: &[Problem]) -> Result<Candidate, Unsupported> {
+    let also_read = step.epilogue.operands();
+    let size = caps.subgroup.filter(|_| caps.class == AdapterClass::Software).unwrap_or(0) as usize;
+    let launch = |problem: &Problem| {
+        let exchanged = problem.exchanged();
+        if size >= REGISTER_DEPTHS
+            && let Some(mut tile) = registers(problem, &exchanged, size, &also_read).into_iter().next()
+        {
+            tile.splits = 1;
+            return tile.launch(step, caps);
+        }
+        tile::launch(step, caps, problem, tiles(problem, caps)[0], 1)
+    };
+    let launches = phases.iter().map(launch).collect::<Result<Vec<_>, _>>()?;
+    Ok(Candidate { name: format!("phases{}", phases.len()), launches, scratch: Vec::new() })
 }
 
 /// A candidate of one launch and, where the product is split, the launch that adds the parts.
@@ -119,22 +146,17 @@ fn registers<'a>(
     size: usize,
     also_read: &'a [usize],
 ) -> Vec<Registers<'a>> {
-    let most = (MAX_UNROLLED / (4 * size)).max(1);
-    let best = |problem: &'a Problem, exchanged: bool, most: usize| {
-        let tiles = problem.m.div_ceil(most);
-        let rows = problem.m.div_ceil(tiles);
-        // Rows in fours can be read and stored as vectors.
+    let tile = |problem: &'a Problem, exchanged: bool| {
+        let rows = problem.m.div_ceil(problem.m.div_ceil(REGISTER_ROWS));
+        // Rows in fours can be read as vectors.
         let rows = if problem.a.row_quads() { rows.next_multiple_of(4) } else { rows };
-        let mut tile = Registers { problem, size, rows, splits: 1, exchanged, also_read };
+        let mut tile =
+            Registers { problem, size, rows, depths: REGISTER_DEPTHS, splits: 1, exchanged, also_read };
         tile.splits = register_splits(&tile);
         tile
     };
-    let mut tiles = vec![best(problem, false, most), best(exchanged, true, most)];
-    if problem.m > most {
-        tiles.push(best(problem, false, most * 2));
-    }
+    let mut tiles = vec![tile(problem, false), tile(exchanged, true)];
     tiles.sort_by(|a, b| register_cost(a).total_cmp(&register_cost(b)));
-    tiles.truncate(2);
     tiles.retain(|t| t.trips() <= MAX_TRIPS);
     tiles
 }
@@ -142,7 +164,7 @@ fn registers<'a>(
 fn register_splits(tile: &Registers<'_>) -> usize {
     let p = tile.problem;
     let wanted = (16 / tile.groups()).min(p.k / 128);
-    let needed = p.k.div_ceil(tile.size * MAX_TRIPS);
+    let needed = p.k.div_ceil(tile.depths * MAX_TRIPS);
     wanted.max(needed).clamp(1, 64)
 }
 

@@ -5,6 +5,9 @@ use crate::step::{Core, Step};
 use wgrad_graph::ops::ConvSpec;
 use wgrad_types::View;
 
+/// Most phases that become products of their own.
+const MAX_PHASES: usize = 4;
+
 /// `out[z, m, n] = sum over k of a[z, m, k] * b[z, n, k]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
@@ -38,6 +41,19 @@ impl Problem {
             }
             _ => None,
         }
+    }
+
+    /// The gradient of a strided convolution's input as one dense product for every phase of the stride: input
+    /// positions of a phase meet only the taps that fall on it, so no tap is tried in vain.
+    pub(super) fn phases(step: &Step) -> Option<Vec<Self>> {
+        let Core::Conv2dInputGrad(spec) = &step.core else { return None };
+        let [sy, sx] = spec.stride;
+        if sy * sx == 1 || sy * sx > MAX_PHASES || step.shape[2] < sy || step.shape[3] < sx {
+            return None;
+        }
+        let dy = shape(step, 0);
+        let conv = Conv::of(spec, step.shape.clone(), shape(step, 1), dy[2..].into());
+        Some((0..sy * sx).map(|i| conv.input_grad_phase([i / sx, i % sx])).collect())
     }
 
     /// The same product with rows and columns exchanged.
@@ -218,6 +234,57 @@ impl<'a> Conv<'a> {
         }
     }
 
+    /// The input positions that lie at `phase` of the stride.
+    fn input_grad_phase(&self, phase: [usize; 2]) -> Problem {
+        let axes = [0, 1].map(|d| Phase::of(self, d, phase[d]));
+        let [y, x] = axes;
+        let (row, width) = (self.output[1] as i64, self.input[1]);
+        let (taps, plane) = (self.taps(), self.out_plane());
+        let [all_in, all_out] = self.all_channels();
+        let step = |extent: usize, y: i64, x: i64| Digit { extent, addr: y * row + x, y, x };
+        let image = Digit::plain(self.images, all_out * plane);
+        let positions = [image, step(y.positions, 1, 0), step(x.positions, 0, 1)];
+        let channel = Digit::plain(self.c_out, plane);
+        // A phase without taps has no depth; its digits must divide all the same.
+        let [y_taps, x_taps] = axes.map(|axis| axis.taps.max(1));
+        let depth = [channel, step(y_taps, -y.step, 0), step(x_taps, 0, -x.step)];
+        let groups = self.spec.groups;
+        let walks = [
+            Walk::plain(&[(groups, self.c_out * plane)]),
+            Walk::new(&positions, [y.first * row + x.first, y.first, x.first]),
+            Walk::new(&depth, [0; 3]),
+        ];
+        let weights = [
+            Digit::plain(self.c_out, self.c_in * taps),
+            Digit::plain(y_taps, y.tap_step * self.kernel[1]),
+            Digit::plain(x_taps, x.tap_step),
+        ];
+        let first_tap = (y.first_tap * self.kernel[1] + x.first_tap) as i64;
+        let a = Matrix::plain(
+            1,
+            Walk::plain(&[(groups, self.c_out * self.c_in * taps)]),
+            Walk::plain(&[(self.c_in, taps)]),
+            Walk::new(&weights, [first_tap, 0, 0]),
+        );
+        let out = [
+            Digit::plain(self.images, all_in * self.in_plane()),
+            Digit::plain(y.positions, self.spec.stride[0] * width),
+            Digit::plain(x.positions, self.spec.stride[1]),
+        ];
+        let first_out = (phase[0] * width + phase[1]) as i64;
+        Problem {
+            batch: groups,
+            m: self.c_in,
+            n: self.images * y.positions * x.positions,
+            k: self.c_out * y.taps * x.taps,
+            a,
+            b: Matrix::image(0, walks, self.output),
+            out_rows: Walk::plain(&[(self.c_in, self.in_plane())]),
+            out_columns: Walk::new(&out, [first_out, 0, 0]),
+            out_batch: Walk::plain(&[(groups, self.c_in * self.in_plane())]),
+        }
+    }
+
     fn weight_grad(&self) -> Problem {
         let groups = self.spec.groups;
         let plane = self.out_plane();
@@ -240,6 +307,37 @@ impl<'a> Conv<'a> {
             out_rows: Walk::plain(&[(self.c_out, n)]),
             out_columns: Walk::plain(&[(n, 1)]),
             out_batch: Walk::plain(&[(groups, self.c_out * n)]),
+        }
+    }
+}
+
+/// One axis of a phase: input position `phase + stride * i` and tap `first_tap + tap_step * j` meet output position
+/// `first + i - step * j`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Phase {
+    positions: usize,
+    taps: usize,
+    first_tap: usize,
+    tap_step: usize,
+    first: i64,
+    step: i64,
+}
+
+impl Phase {
+    fn of(conv: &Conv<'_>, d: usize, phase: usize) -> Self {
+        let (stride, padding) = (conv.spec.stride[d], conv.spec.padding[d]);
+        let (dilation, kernel) = (conv.spec.dilation[d], conv.kernel[d]);
+        let meets = |tap: &usize| (phase + padding) as i64 - (tap * dilation) as i64;
+        let falls = |tap: &usize| meets(tap).rem_euclid(stride as i64) == 0;
+        let taps: Vec<usize> = (0..kernel).filter(falls).collect();
+        let tap_step = if taps.len() > 1 { taps[1] - taps[0] } else { 1 };
+        Self {
+            positions: (conv.input[d] - phase).div_ceil(stride),
+            taps: taps.len(),
+            first_tap: taps.first().copied().unwrap_or(0),
+            tap_step,
+            first: taps.first().map_or(0, |tap| meets(tap).div_euclid(stride as i64)),
+            step: (tap_step * dilation / stride) as i64,
         }
     }
 }

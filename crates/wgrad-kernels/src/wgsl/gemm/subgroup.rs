@@ -30,6 +30,8 @@ pub(super) struct Registers<'a> {
     pub(super) problem: &'a Problem,
     pub(super) size: usize,
     pub(super) rows: usize,
+    /// Depths of a step, a divisor of `size`: lane l holds depth `l % depths` of every `size / depths`-th row.
+    pub(super) depths: usize,
     pub(super) splits: usize,
     /// Set where the problem's rows and columns are exchanged.
     pub(super) exchanged: bool,
@@ -55,7 +57,7 @@ impl Registers<'_> {
 
     /// Loop trips of an invocation.
     pub(super) fn trips(&self) -> usize {
-        self.problem.k.div_ceil(self.size * self.splits)
+        self.problem.k.div_ceil(self.depths * self.splits)
     }
 
     fn row_vectors(&self) -> bool {
@@ -119,13 +121,24 @@ impl Registers<'_> {
         }
     }
 
-    /// Parts of the rows: one a row, or one a quad of rows where they are read as vectors.
+    /// Rows (or quads of rows) that the lanes load at a time, a depth each.
+    fn rows_at_once(&self) -> usize {
+        self.size / self.depths
+    }
+
+    /// Parts of the rows this lane loads: one a load.
     fn row_parts(&self, lines: &mut Vec<String>) -> Vec<Part> {
         let p = self.problem;
         let unit = if self.row_vectors() { 4 } else { 1 };
-        let ragged = !p.m.is_multiple_of(self.rows);
+        let stride = unit * self.rows_at_once();
+        let ragged = !p.m.is_multiple_of(self.rows) || !self.rows.is_multiple_of(stride);
+        let lane_row = match (self.rows_at_once(), unit) {
+            (1, _) => String::new(),
+            (_, 1) => format!(" + li / {}u", self.depths),
+            (_, unit) => format!(" + li / {}u * {unit}u", self.depths),
+        };
         let one = |r: usize| {
-            let mut at = format!("row0 + {r}u");
+            let mut at = format!("row0 + {r}u{lane_row}");
             if ragged {
                 at = format!("min({at}, {}u)", p.m - unit);
             }
@@ -135,7 +148,7 @@ impl Registers<'_> {
             part.addr = format!("ara{r}");
             part
         };
-        (0..self.rows).step_by(unit).map(one).collect()
+        (0..self.rows).step_by(stride).map(one).collect()
     }
 
     /// Parts of the lane's columns: one where they are read as a vector, else four.
@@ -159,11 +172,11 @@ impl Registers<'_> {
             .collect()
     }
 
-    /// The loop over whole steps of `size` depths, and the depths that are left.
+    /// The loop over whole steps of `depths` depths, and the depths that are left.
     fn loops(&self, depths: &Depths<'_>) -> String {
-        let rest = self.problem.k % self.size;
+        let rest = self.problem.k % self.depths;
         let whole = self.problem.k - rest;
-        let chunk = (whole / self.size).div_ceil(self.splits) * self.size;
+        let chunk = (whole / self.depths).div_ceil(self.splits) * self.depths;
         let mut text = String::new();
         if whole > 0 {
             let (start, end) = match self.splits {
@@ -174,8 +187,8 @@ impl Registers<'_> {
                     (format!("part * {chunk}u"), "k_end".to_owned())
                 }
             };
-            text += &format!("    for (var k0 = {start}; k0 < {end}; k0 += {}u) {{\n", self.size);
-            text += &indented(&depths.step(self.size), 2);
+            text += &format!("    for (var k0 = {start}; k0 < {end}; k0 += {}u) {{\n", self.depths);
+            text += &indented(&depths.step(self.depths), 2);
             text += "    }\n";
         }
         if rest > 0 {
@@ -224,11 +237,14 @@ impl Depths<'_> {
     /// Lines for `count` depths from `k0`.
     fn step(&self, count: usize) -> Vec<String> {
         let mut lines = Vec::new();
-        let size = self.tile.size;
+        let own = match self.tile.rows_at_once() {
+            1 => "li".to_owned(),
+            _ => format!("li % {}u", self.tile.depths),
+        };
         // Lanes beyond the count hold a depth that nobody asks for.
-        lines.push(match count == size {
-            true => "let k = k0 + li;".to_owned(),
-            false => format!("let k = k0 + min(li, {}u);", count - 1),
+        lines.push(match count == self.tile.depths {
+            true => format!("let k = k0 + {own};"),
+            false => format!("let k = k0 + min({own}, {}u);", count - 1),
         });
         self.load_a(&mut lines);
         let depth = self.depth_of_b(&mut lines);
@@ -238,7 +254,8 @@ impl Depths<'_> {
         for kk in 0..count {
             self.load_b(kk, depth.as_ref(), &mut lines);
             for r in 0..self.tile.rows {
-                lines.push(format!("c{r} += subgroupShuffle(a{r}, {kk}u) * b{kk};"));
+                let a = self.shuffled_a(r, kk);
+                lines.push(format!("c{r} += {a} * b{kk};"));
             }
         }
         lines
@@ -251,11 +268,22 @@ impl Depths<'_> {
             let element = matrix.element(self.a, [row, &depth], &format!("ae{i}_"), lines);
             if self.tile.row_vectors() {
                 lines.push(format!("let av{i} = {};", quad(&element)));
-                lines.extend((0..4).map(|c| format!("let a{} = av{i}[{c}];", 4 * i + c)));
+                lines.extend((0..4).map(|c| format!("let a{i}_{c} = av{i}[{c}];")));
             } else {
                 lines.push(format!("let a{i} = {element};"));
             }
         }
+    }
+
+    /// The element of row `r` at depth k0 + kk, from the lane that has loaded it.
+    fn shuffled_a(&self, r: usize, kk: usize) -> String {
+        let at_once = self.tile.rows_at_once();
+        let (load, name) = match self.tile.row_vectors() {
+            true => (r / 4, format!("a{}_{}", r / 4 / at_once, r % 4)),
+            false => (r, format!("a{}", r / at_once)),
+        };
+        let lane = load % at_once * self.tile.depths + kk;
+        format!("subgroupShuffle({name}, {lane}u)")
     }
 
     /// The lane's own depth part of `b`, where it takes work to find; `None` where it is one stride.
