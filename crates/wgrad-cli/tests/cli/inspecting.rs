@@ -1,0 +1,88 @@
+//! `devices`, `plan`, `--help`: what is told before anything runs.
+
+use crate::fixture::{Place, said_no};
+
+#[test]
+fn every_help_has_an_example() {
+    let place = Place::new();
+    for command in [&[][..], &["devices"], &["train"], &["eval"], &["predict"], &["plan"]] {
+        let help = place.ok(&[command, &["--help"]].concat());
+        assert!(help.contains("Example:\n  wgrad"), "{command:?}: {help}");
+    }
+    assert!(place.ok(&["--version"]).starts_with("wgrad "));
+}
+
+#[test]
+fn devices_name_the_cpu_and_the_choice() {
+    let place = Place::new();
+    let found = place.json(&["devices", "--json"]);
+    let cpu = found["cpu"]["name"].as_str().expect("the CPU has a name");
+    assert!(cpu.contains("CPU"), "{cpu}");
+    assert!(found["adapters"].is_array());
+    let reason = found["auto"]["reason"].as_str().expect("auto has a reason");
+    assert!(reason.starts_with("auto: "), "{reason}");
+    let text = place.ok(&["devices"]);
+    assert!(text.contains(cpu) && text.contains(reason), "{text}");
+}
+
+#[test]
+fn a_plan_tells_its_work_and_memory() {
+    let place = Place::new();
+    let plan = place.json(&["plan", "--model", "lenet", "--batch-size", "64", "--steps", "--json"]);
+    let number = |name: &str| plan[name].as_u64().unwrap_or_else(|| panic!("{name} is a number"));
+    let parts = ["weight_bytes", "state_bytes", "gradient_bytes", "activation_bytes", "other_bytes"];
+    assert_eq!(parts.iter().map(|name| number(name)).sum::<u64>(), number("peak_bytes"));
+    assert!(number("weight_bytes") >= 61_706 * 4 && number("state_bytes") >= 2 * 61_706 * 4, "{plan}");
+    assert!(number("flops") > 64 * 61_706 && number("bytes_moved") > 0);
+    let kernels = plan["kernels"].as_array().expect("a list");
+    let dispatches: u64 = kernels.iter().map(|k| k["dispatches"].as_u64().expect("a number")).sum();
+    assert_eq!(dispatches, number("dispatches"));
+    let text = place.ok(&["plan", "--model", "lenet", "--batch-size", "64", "--steps"]);
+    assert!(text.contains("conv2d") && text.contains("peak memory"), "{text}");
+    assert!(!place.ok(&["plan", "--model", "lenet", "--eval"]).contains("conv2d"));
+}
+
+#[test]
+fn limits_count() {
+    let place = Place::new();
+    let alexnet = ["plan", "--model", "alexnet", "--batch-size", "64"];
+    let text = place.ok(&alexnet);
+    assert!(text.contains("alexnet") && text.contains("GFLOP") | text.contains("TFLOP"), "{text}");
+    // The first dense layer's weights and their gradient: 9216 x 4096 floats.
+    let strict = [&alexnet[..], &["--limits", "webgpu-baseline"]].concat();
+    place.refused(&strict, 1, &["134217728"]);
+    place.ok(&["plan", "--model", "lenet", "--limits", "webgpu-baseline"]);
+    let cpu = place.json(&["plan", "--model", "alexnet", "--device", "cpu", "--json"]);
+    assert_eq!(cpu["planned_for"], "the native CPU");
+    let both = ["plan", "--model", "lenet", "--device", "cpu", "--limits", "webgpu-baseline"];
+    place.refused(&both, 2, &["--limits"]);
+}
+
+#[test]
+fn calls_that_clap_refuses_are_one_line() {
+    let place = Place::new();
+    place.refused(&["train", "--no-such-flag"], 2, &["--no-such-flag", "wgrad train --help"]);
+    place.refused(&["plan"], 2, &["--model", "wgrad plan --help"]);
+    place.refused(&["predict", "--checkpoint", "x"], 2, &["IMAGE"]);
+    place.refused(&["train", "--epochs", "1", "--steps", "1"], 2, &["--epochs", "--steps"]);
+    place.refused(&["train", "--batch-size", "many"], 2, &["--batch-size", "many"]);
+    place.refused(&["tarin"], 2, &["tarin", "train"]);
+    place.refused(&["plan", "--model", "lenet", "--classes", "1"], 2, &["--classes"]);
+    place.refused(&["plan", "--model", "lent"], 2, &["lent", "lenet"]);
+    place.refused(&["plan", "--model", "alexnet", "--image-size", "8"], 2, &["63x63", "--image-size"]);
+    place.refused(&["plan", "--model", "lenet", "--batch-size", "0"], 2, &["--batch-size"]);
+    let huge = u64::MAX.to_string();
+    place.refused(&["plan", "--model", "lenet", "--batch-size", &huge], 2, &["--batch-size"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_goes_is_no_failure() {
+    let place = Place::new();
+    let gone = place.bash("\"$WGRAD\" plan --model alexnet --steps | true; exit ${PIPESTATUS[0]}");
+    assert_eq!((gone.status.code(), gone.stderr.as_slice()), (Some(0), &b""[..]));
+    if std::path::Path::new("/dev/full").exists() {
+        let full = place.bash("\"$WGRAD\" plan --model lenet > /dev/full");
+        said_no(&full, 1, &["space"]);
+    }
+}

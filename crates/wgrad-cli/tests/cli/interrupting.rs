@@ -1,0 +1,75 @@
+//! Ctrl-C, resuming bit for bit, and a disk that is full.
+#![cfg(unix)]
+
+use crate::fixture::{Place, files, said_no};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
+
+const RUN: [&str; 12] = [
+    "train",
+    "--model",
+    "linear",
+    "--batch-size",
+    "8",
+    "--epochs",
+    "3",
+    "--device",
+    "cpu",
+    "--augment",
+    "flip",
+    "--json",
+];
+
+/// Starts a run and stops it with Ctrl-C after its first evaluation.
+fn interrupted(place: &Place, out: &str) -> Output {
+    let mut command = place.plain(&[&RUN[..], &["--out", out]].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
+    let stdout = BufReader::new(child.stdout.take().expect("piped"));
+    let mut lines = stdout.lines().map(|line| line.expect("text"));
+    assert!(lines.any(|line| line.contains("\"evaluation\"")), "an epoch ends");
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(killed.success());
+    assert!(
+        lines.last().is_some_and(|end| end.contains("\"interrupted\":true")),
+        "the run says how it ended"
+    );
+    child.wait_with_output().expect("the program ends")
+}
+
+#[test]
+fn an_interrupted_run_goes_on_bit_for_bit() {
+    let place = Place::new();
+    let output = interrupted(&place, "cut");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("interrupted at step "), "{stderr}");
+    assert!(stderr.contains("continue with wgrad train --resume --out cut"), "{stderr}");
+    place.refused(&["train", "--resume", "--out", "cut", "--lr", "0.1", "--seed", "1"], 2, &["--lr, --seed"]);
+    let resumed = place.ok(&["train", "--resume", "--out", "cut", "--json"]);
+    assert!(resumed.contains("\"interrupted\":false"), "{resumed}");
+    place.ok(&[&RUN[..], &["--out", "whole"]].concat());
+    for name in ["model.safetensors", "optimizer.safetensors"] {
+        let read = |out: &str| fs::read(place.path(out).join("checkpoint").join(name)).expect("a checkpoint");
+        assert!(read("cut") == read("whole"), "{name} differs");
+    }
+    let evaluations = fs::read_to_string(place.path("cut/metrics.jsonl")).expect("metrics");
+    assert_eq!(evaluations.lines().count(), 3);
+}
+
+#[test]
+fn a_full_disk_leaves_the_checkpoint_there_was() {
+    let place = Place::new();
+    interrupted(&place, "run");
+    let before = files(&place.path("run"));
+    // Files of more than 8 KiB are refused, as by a disk without room.
+    let limited = "trap '' XFSZ; ulimit -f 8; exec \"$WGRAD\" train --resume --out run";
+    said_no(&place.bash(limited), 1, &["run/checkpoint"]);
+    assert_eq!(files(&place.path("run")), before);
+    place.ok(&["train", "--resume", "--out", "run"]);
+    // A new run that cannot be written leaves settings at most, and is started again by --resume.
+    let fresh =
+        "trap '' XFSZ; ulimit -f 8; exec \"$WGRAD\" train --model linear --steps 2 --device cpu --out new";
+    said_no(&place.bash(fresh), 1, &["new/checkpoint"]);
+    place.ok(&["train", "--resume", "--out", "new"]);
+}

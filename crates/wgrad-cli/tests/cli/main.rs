@@ -1,0 +1,7 @@
+//! The command line as its users meet it: the real program, its output, its files, its refusals.
+
+mod fixture;
+mod inspecting;
+mod interrupting;
+mod refusing;
+mod training;

@@ -1,0 +1,163 @@
+//! Bad input: one clear line, the right exit code, nothing written over.
+
+use crate::fixture::{Place, SHORT, files, picture};
+use std::fs;
+
+#[test]
+fn settings_that_make_no_sense() {
+    let place = Place::new();
+    let huge = u64::MAX.to_string();
+    for (flag, value, words) in [
+        ("--lr", "nan", &["--lr", "positive"][..]),
+        ("--lr", "-1", &["--lr", "positive"]),
+        ("--lr", "inf", &["--lr"]),
+        ("--weight-decay", "nan", &["--weight-decay"]),
+        ("--momentum", "1.5", &["--momentum"]),
+        ("--momentum", "0.5", &["--momentum", "adam"]),
+        ("--label-smoothing", "1", &["--label-smoothing"]),
+        ("--width", "0", &["--width"]),
+        ("--width", "nan", &["--width"]),
+        ("--batch-size", "0", &["--batch-size"]),
+        ("--epochs", "0", &["--epochs"]),
+        ("--seed", &huge, &["--seed"]),
+        ("--val-split", "1", &["--val-split"]),
+        ("--patience", "0", &["--patience"]),
+        ("--image-size", "100000", &["--image-size"]),
+        ("--model", "resnet9000", &["resnet9000", "lenet"]),
+        ("--optimizer", "adma", &["--optimizer", "adma", "adamw"]),
+        ("--schedule", "linear", &["--schedule", "cosine"]),
+        ("--augment", "flop", &["flop", "flip"]),
+        ("--device", "toaster", &["toaster", "software"]),
+        ("--data", "imagenet", &["imagenet", "folder:DIR"]),
+        ("--data", "folder:", &["folder:"]),
+        ("--config", "none.toml", &["--config", "none.toml"]),
+    ] {
+        place.refused(&["train", flag, value], 2, words);
+    }
+    place.refused(&["train", "--device", "gpu:99"], 1, &["gpu:99"]);
+    place.refused(
+        &["train", "--model", "alexnet", "--image-size", "32", "--device", "cpu"],
+        2,
+        &["--image-size"],
+    );
+    fs::write(place.path("bad.toml"), "learning_rate = 0.1\n").expect("written");
+    place.refused(&["train", "--config", "bad.toml"], 2, &["bad.toml", "learning_rate"]);
+    fs::write(place.path("bad.toml"), "lr = \"fast\"\n").expect("written");
+    place.refused(&["train", "--config", "bad.toml"], 2, &["bad.toml"]);
+    assert!(!place.path("runs").exists(), "nothing was begun");
+}
+
+#[test]
+fn data_that_is_not_there_or_damaged() {
+    let place = Place::new();
+    let train = |data: &str, code, words: &[&str]| {
+        place.refused(&[&SHORT[..], &[data, "--out", "run"]].concat(), code, words);
+        assert!(!place.path("run").exists(), "nothing was begun");
+    };
+    train("folder:nowhere", 1, &["nowhere does not exist"]);
+    train("mnist:nowhere", 1, &["nowhere does not exist"]);
+    place.photos();
+    train("mnist:photos", 1, &["photos/train-images-idx3-ubyte"]);
+    fs::create_dir_all(place.path("empty/cat")).expect("a folder");
+    fs::create_dir_all(place.path("empty/dog")).expect("a folder");
+    picture(&place.path("empty/dog/1.png"), 9);
+    train("folder:empty", 1, &["empty/cat"]);
+    fs::create_dir_all(place.path("bare")).expect("a folder");
+    train("folder:bare", 1, &["bare", "class folders"]);
+
+    fs::create_dir_all(place.path("idx")).expect("a folder");
+    for part in ["train", "t10k"] {
+        let images = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28][..], &[7; 100]].concat();
+        fs::write(place.path(&format!("idx/{part}-images-idx3-ubyte")), images).expect("written");
+        let labels = [0, 0, 8, 1, 0, 0, 0, 2, 3, 4];
+        fs::write(place.path(&format!("idx/{part}-labels-idx1-ubyte")), labels).expect("written");
+    }
+    train("mnist:idx", 1, &["idx/train-images-idx3-ubyte", "100 of 1568"]);
+}
+
+#[test]
+fn a_picture_that_does_not_decode_is_named() {
+    let place = Place::new();
+    let data = place.photos();
+    let broken = place.path("photos/train/dark/broken.jpg");
+    picture(&broken, 50);
+    let bytes = fs::read(&broken).expect("a picture");
+    fs::write(&broken, &bytes[..bytes.len() * 2 / 3]).expect("written");
+    let strict = [&SHORT[..], &[&data, "--out", "run", "--strict"]].concat();
+    place.refused(&strict, 1, &["broken.jpg"]);
+    let skipping = place.wgrad(&[&SHORT[..], &[&data, "--out", "skipping"]].concat()).output().expect("runs");
+    let stderr = String::from_utf8_lossy(&skipping.stderr);
+    assert!(skipping.status.success(), "{stderr}");
+    assert_eq!(stderr.matches("broken.jpg").count(), 1, "named once: {stderr}");
+
+    place.trained("model");
+    let predict = ["predict", "--checkpoint", "model", "photos/train/dark/1.png", "--device", "cpu"];
+    place.refused(&[&predict[..], &["photos/train/dark/broken.jpg"]].concat(), 1, &["broken.jpg"]);
+    place.refused(&[&predict[..], &["no-such.png"]].concat(), 1, &["no-such.png"]);
+}
+
+#[test]
+fn a_run_is_never_written_over() {
+    let place = Place::new();
+    place.trained("run");
+    let before = files(&place.path("run"));
+    let again = [&SHORT[..], &["folder:photos", "--out", "run"]].concat();
+    place.refused(&again, 2, &["run", "--resume"]);
+    assert_eq!(files(&place.path("run")), before);
+    fs::write(place.path("file"), "precious").expect("written");
+    place.refused(&[&SHORT[..], &["folder:photos", "--out", "file"]].concat(), 1, &["file"]);
+    assert_eq!(fs::read(place.path("file")).expect("still there"), b"precious");
+}
+
+#[test]
+fn there_must_be_something_to_go_on_with() {
+    let place = Place::new();
+    place.refused(&["train", "--resume"], 2, &["--out"]);
+    place.refused(&["train", "--resume", "--out", "nothing"], 1, &["nothing"]);
+    place.refused(&["eval", "--checkpoint", "nothing", "--device", "cpu"], 1, &["nothing"]);
+    place.refused(&["predict", "--checkpoint", "nothing", "a.png", "--device", "cpu"], 1, &["nothing"]);
+    place.trained("run");
+    place.refused(&["train", "--resume", "--out", "run", "--config", "x.toml"], 2, &["--config"]);
+    place.refused(&["train", "--resume", "--out", "run", "--device", "toaster"], 2, &["toaster"]);
+    place.refused(
+        &["eval", "--checkpoint", "run", "--device", "cpu", "--split", "validation"],
+        2,
+        &["--split"],
+    );
+    let other = ["eval", "--checkpoint", "run", "--device", "cpu", "--data", "fashion-mini"];
+    place.refused(&other, 2, &["--data", "classes"]);
+}
+
+#[test]
+fn a_checkpoint_of_another_model_is_refused() {
+    let place = Place::new();
+    place.trained("run");
+    let mlp = [
+        "train",
+        "--model",
+        "mlp",
+        "--steps",
+        "1",
+        "--device",
+        "cpu",
+        "--data",
+        "folder:photos",
+        "--out",
+        "mlp",
+    ];
+    place.ok(&mlp);
+    let model = |run: &str| place.path(run).join("checkpoint/model.safetensors");
+    let own = fs::read(model("run")).expect("a model");
+    fs::copy(model("mlp"), model("run")).expect("copied");
+    let before = files(&place.path("run"));
+    place.refused(
+        &["eval", "--checkpoint", "run", "--device", "cpu"],
+        1,
+        &["run/checkpoint", "another model"],
+    );
+    place.refused(&["train", "--resume", "--out", "run"], 1, &["run/checkpoint", "another model"]);
+    fs::write(model("run"), &own[..own.len() / 2]).expect("written");
+    place.refused(&["eval", "--checkpoint", "run", "--device", "cpu"], 1, &["model.safetensors"]);
+    fs::write(model("run"), fs::read(model("mlp")).expect("a model")).expect("written");
+    assert_eq!(files(&place.path("run")), before, "nothing was written over");
+}

@@ -1,0 +1,155 @@
+//! `train`, `eval`, `predict`: the main job, tiny.
+
+use crate::fixture::{Place, SHORT, files, picture};
+use serde_json::Value;
+use std::fs;
+
+fn events(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
+
+fn names(bytes: &[u8]) -> Vec<String> {
+    let len = u64::from_le_bytes(bytes[..8].try_into().expect("a length")) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + len]).expect("a header");
+    header.as_object().expect("an object").keys().cloned().collect()
+}
+
+#[test]
+fn a_run_writes_its_files() {
+    let place = Place::new();
+    let text = place.ok(&[&SHORT[..], &["fashion-mini", "--out", "run"]].concat());
+    for word in ["cpu: ", "10 classes, 5,000 training", "7,850 parameters", "test accuracy", "Ankle boot"] {
+        assert!(text.contains(word), "{word:?} is not in {text}");
+    }
+    let run = place.path("run");
+    let read = |name: &str| fs::read(run.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let config = String::from_utf8(read("config.toml")).expect("text");
+    assert!(config.contains("model = \"linear\"") && config.contains("steps = 3"), "{config}");
+    assert_eq!(read("labels.txt").iter().filter(|&&b| b == b'\n').count(), 10);
+    assert!(read("curves.png").starts_with(b"\x89PNG\r\n\x1a\n"));
+    let metrics = events(&String::from_utf8(read("metrics.jsonl")).expect("text"));
+    assert_eq!(metrics.len(), 1);
+    for field in ["epoch", "step", "train_loss", "val_loss", "val_accuracy", "images_per_second"] {
+        assert!(metrics[0][field].is_number(), "{field} in {}", metrics[0]);
+    }
+    assert!(metrics[0]["device"].is_string() && metrics[0]["step"] == 3);
+    let model = names(&read("checkpoint/model.safetensors"));
+    assert_eq!(model, ["fc.bias", "fc.weight"]);
+    assert!(!names(&read("checkpoint/optimizer.safetensors")).is_empty());
+}
+
+#[test]
+fn json_lines_tell_the_run() {
+    let place = Place::new();
+    let data = place.photos();
+    let args = [&SHORT[..], &[&data, "--out", "run", "--json"]].concat();
+    let events = events(&place.ok(&args));
+    let kinds: Vec<&str> = events.iter().map(|e| e["event"].as_str().expect("a kind")).collect();
+    assert_eq!(kinds, ["start", "evaluation", "end"]);
+    let (start, end) = (&events[0], &events[2]);
+    assert_eq!(start["classes"], serde_json::json!(["dark", "light"]));
+    assert_eq!(
+        (&start["train_images"], &start["test_images"], &start["steps"]),
+        (&24.into(), &10.into(), &3.into())
+    );
+    assert!(start["peak_bytes"].as_u64().is_some_and(|n| n > 0), "{start}");
+    assert_eq!((&end["interrupted"], &end["step"]), (&false.into(), &3.into()));
+    assert_eq!(end["evaluation"]["images"], 10);
+    assert!(end["images_per_second"].as_f64().is_some_and(|v| v > 0.0), "{end}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits() {
+    let place = Place::new();
+    let data = place.photos();
+    for (out, seed) in [("a", "7"), ("b", "7"), ("c", "8")] {
+        place.ok(&[&SHORT[..], &[&data, "--out", out, "--seed", seed, "--augment", "flip,crop:1"]].concat());
+    }
+    let model = |out: &str| fs::read(place.path(out).join("checkpoint/model.safetensors")).expect("a model");
+    assert!(model("a") == model("b"), "one seed, two models");
+    assert!(model("a") != model("c"), "two seeds, one model");
+}
+
+#[test]
+fn flags_beat_the_file_and_the_file_beats_defaults() {
+    let place = Place::new();
+    let data = place.photos();
+    fs::write(place.path("s.toml"), "lr = 0.5\noptimizer = \"sgd\"\nsteps = 2\nmodel = \"mlp\"\n")
+        .expect("written");
+    let args =
+        ["train", "--config", "s.toml", "--lr", "0.25", "--data", &data, "--device", "cpu", "--out", "run"];
+    place.ok(&args);
+    let config = fs::read_to_string(place.path("run/config.toml")).expect("settings");
+    for line in
+        ["lr = 0.25", "optimizer = \"sgd\"", "steps = 2", "model = \"mlp\"", "schedule = \"one-cycle\""]
+    {
+        assert!(config.contains(line), "{line:?} is not in {config}");
+    }
+    // A run's own settings start the same run again.
+    place.ok(&["train", "--config", "run/config.toml", "--out", "again"]);
+    assert_eq!(fs::read_to_string(place.path("again/config.toml")).expect("settings"), config);
+    place.ok(&["train", "--config", "run/config.toml", "--epochs", "1", "--out", "epoch"]);
+    let config = fs::read_to_string(place.path("epoch/config.toml")).expect("settings");
+    assert!(!config.contains("steps"), "{config}");
+}
+
+#[test]
+fn a_run_without_out_takes_a_fresh_folder() {
+    let place = Place::new();
+    let data = place.photos();
+    let args = [&SHORT[..], &[&data]].concat();
+    place.ok(&args);
+    let first = files(&place.path("runs/linear-photos"));
+    place.ok(&args);
+    assert_eq!(files(&place.path("runs/linear-photos")), first);
+    assert!(place.path("runs/linear-photos-2/checkpoint/model.safetensors").is_file());
+    // Without --out the newest is meant, and named.
+    let resumed = place.wgrad(&["train", "--resume", "--device", "cpu"]).output().expect("runs");
+    let stderr = String::from_utf8_lossy(&resumed.stderr);
+    assert!(resumed.status.success() && stderr.contains("runs/linear-photos-2"), "{stderr}");
+}
+
+#[test]
+fn a_checkpoint_is_evaluated_and_predicts() {
+    let place = Place::new();
+    let data = place.photos();
+    let args =
+        ["train", "--model", "linear", "--epochs", "12", "--lr", "0.05", "--device", "cpu", "--data", &data];
+    place.ok(&[&args[..], &["--batch-size", "8", "--out", "run"]].concat());
+    let eval = place.json(&["eval", "--checkpoint", "run", "--device", "cpu", "--json"]);
+    assert_eq!(eval["accuracy"], 1.0, "dark and light are told apart: {eval}");
+    assert_eq!(eval["confusion"], serde_json::json!([[5, 0], [0, 5]]));
+    assert_eq!(eval["classes"][1]["support"], 5);
+    let train = ["eval", "--checkpoint", "run/checkpoint", "--split", "train", "--device", "cpu", "--json"];
+    assert_eq!(place.json(&train)["images"], 24);
+    let text = place.ok(&["eval", "--checkpoint", "run", "--device", "cpu"]);
+    assert!(text.contains("100.0 %") && text.contains("true \\ predicted"), "{text}");
+
+    picture(&place.path("night.png"), 20);
+    picture(&place.path("day.jpg"), 220);
+    let predict = ["predict", "--checkpoint", "run", "night.png", "day.jpg", "--device", "cpu"];
+    let found = place.json(&[&predict[..], &["--json"]].concat());
+    let predictions = found["predictions"].as_array().expect("a list");
+    let best: Vec<&str> =
+        predictions.iter().map(|p| p["guesses"][0]["class"].as_str().expect("a class")).collect();
+    assert_eq!(best, ["dark", "light"]);
+    let sum: f64 =
+        (0..2).map(|i| predictions[0]["guesses"][i]["probability"].as_f64().expect("a number")).sum();
+    assert!((sum - 1.0).abs() < 1e-9);
+    let text = place.ok(&[&predict[..], &["--top", "1"]].concat());
+    assert!(text.starts_with("night.png: dark ") && !text.contains(','), "{text}");
+}
+
+#[test]
+fn early_stopping_holds_images_out_and_evaluation_finds_them() {
+    let place = Place::new();
+    let data = place.photos();
+    let args =
+        ["train", "--model", "linear", "--epochs", "40", "--patience", "1", "--device", "cpu", "--lr", "3"];
+    let output =
+        place.wgrad(&[&args[..], &["--data", &data, "--out", "run"]].concat()).output().expect("runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.contains("held out"), "{stderr}");
+    let held_out = ["eval", "--checkpoint", "run", "--split", "validation", "--device", "cpu", "--json"];
+    assert_eq!(place.json(&held_out)["images"], 2);
+}
