@@ -5,7 +5,7 @@
 use crate::process::{Counts, cargo, run as run_command, run_tests};
 use crate::{setup, tidy};
 use anyhow::{Context as _, Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -72,17 +72,17 @@ fn run_steps(steps: &mut Steps, root: &Path, skip_setup: bool, cargo_args: &[Str
         some_tests(all, run_tests(in_root(root).args(["test", "--workspace"]).args(cargo_args)))
     })?;
     steps.step("tests, WebGPU baseline limits", || {
-        // Without doctests, which do not depend on the limits.
-        let test = ["test", "--package", "wgrad-tests", "--tests"];
-        some_tests(
-            all,
-            run_tests(in_root(root).env("WGRAD_LIMITS", "webgpu-baseline").args(test).args(cargo_args)),
-        )
+        // Rows run under these limits in every pass; this one is for whole training runs and sessions. The whole
+        // workspace is named so that features, and with them the builds of dependencies, are those of the step before.
+        let test = ["test", "--workspace", "--tests", "--", "golden", "steps"];
+        some_tests(all, run_tests(in_root(root).env("WGRAD_LIMITS", "webgpu-baseline").args(test)))
     })?;
+    steps.step("examples", || quiet(run_command(in_root(root).args(["build", "--workspace", "--examples"]))))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     for name in example_names(&root.join("examples"))? {
         steps.step(&format!("example {name}"), || {
-            let example = ["run", "--package", "wgrad-examples", "--example", &name];
-            quiet(run_command(in_root(root).env("WGRAD_EXAMPLE_QUICK", "1").args(example)))
+            let program = target.join("debug/examples").join(&name);
+            quiet(run_command(Command::new(program).current_dir(root).env("WGRAD_EXAMPLE_QUICK", "1")))
         })?;
     }
     Ok(())
@@ -91,7 +91,9 @@ fn run_steps(steps: &mut Steps, root: &Path, skip_setup: bool, cargo_args: &[Str
 /// Cargo in the repository root, where code under test must find an adapter or fail.
 fn in_root(root: &Path) -> Command {
     let mut command = cargo();
-    command.current_dir(root).env("WGRAD_REQUIRE_GPU", "1");
+    // No kernel cache of other runs, and no talk of Mesa's device selection about a missing desktop.
+    let settings = [("WGRAD_REQUIRE_GPU", "1"), ("WGRAD_CACHE_DIR", ""), ("NODEVICE_SELECT", "1")];
+    command.current_dir(root).envs(settings);
     command
 }
 

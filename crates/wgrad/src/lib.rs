@@ -65,3 +65,8 @@ pub mod prelude {
     pub use wgrad_session::{Outputs, Runner, Session};
     pub use wgrad_types::{Array, DType, HostTensor, Type};
 }
+
+/// The README's example compiles.
+#[doc = include_str!("../../../README.md")]
+#[cfg(doctest)]
+pub struct Readme;
