@@ -121,7 +121,12 @@ impl<'e> Code<'e> {
             Instr::Compare(kind, a, b) => match self.expr.dtypes[*a] {
                 DType::F32 => compare(*kind, real(*a), real(*b), out),
                 DType::I32 => {
-                    compare::<i32>(*kind, bytemuck::cast_slice(word(*a)), bytemuck::cast_slice(word(*b)), out);
+                    compare::<i32>(
+                        *kind,
+                        bytemuck::cast_slice(word(*a)),
+                        bytemuck::cast_slice(word(*b)),
+                        out,
+                    );
                 }
                 DType::Bool => compare(*kind, word(*a), word(*b), out),
             },
