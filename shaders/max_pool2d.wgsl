@@ -31,7 +31,7 @@ fn window_max(o: u32) -> f32 {
     let left = (o % OW) * SX;
     let top = (o / OW % OH) * SY;
     let plane = o / (OW * OH) * (H * W);
-    var best = -3.4028235e38f;
+    var best = -3.4028234663852886e38f;
     for (var r = 0u; r < KH; r += 1u) {
         for (var s = 0u; s < KW; s += 1u) {
             // Below the padding the subtraction wraps to a huge number, which the test refuses.
