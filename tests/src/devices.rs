@@ -21,6 +21,11 @@ pub fn gpu_baseline() -> Device {
     DEVICE.get_or_init(|| open(best(), true)).clone()
 }
 
+/// As [`gpu`], opened anew.
+pub fn own_gpu() -> Device {
+    open(best(), false)
+}
+
 fn best() -> &'static str {
     let real = |a: &wgrad_device::AdapterReport| a.class != wgrad_types::AdapterClass::Software;
     if wgrad_device::adapters().iter().any(real) { "gpu" } else { "software" }

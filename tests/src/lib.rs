@@ -7,7 +7,7 @@ mod gradient;
 mod kernels;
 mod row;
 
-pub use devices::{cpu, gpu, gpu_baseline};
+pub use devices::{cpu, gpu, gpu_baseline, own_gpu};
 pub use gradient::check_gradient;
 pub use kernels::{MOST_CANDIDATES, check_kernels};
 pub use row::{Arg, Built, Row, build, ints, large, real, ties, within};

@@ -77,7 +77,9 @@ fn run_steps(steps: &mut Steps, root: &Path, skip_setup: bool, cargo_args: &[Str
         let test = ["test", "--workspace", "--tests", "--", "golden", "steps"];
         some_tests(all, run_tests(in_root(root).env("WGRAD_LIMITS", "webgpu-baseline").args(test)))
     })?;
-    steps.step("examples", || quiet(run_command(in_root(root).args(["build", "--workspace", "--examples"]))))?;
+    steps.step("examples", || {
+        quiet(run_command(in_root(root).args(["build", "--workspace", "--examples"])))
+    })?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     for name in example_names(&root.join("examples"))? {
         steps.step(&format!("example {name}"), || {

@@ -8,6 +8,8 @@ use crate::{Graph, Node, Update, Value};
 /// through movements, `detach` removed (differentiation is over).
 pub fn simplify(graph: &Graph) -> Graph {
     let mut to = Graph::default();
+    let mut uses = vec![0usize; graph.nodes.len()];
+    graph.nodes.iter().flat_map(|n| &n.inputs).for_each(|v| uses[v.index()] += 1);
     let mut map: Vec<Option<Value>> = Vec::with_capacity(graph.nodes.len());
     for (node, live) in graph.nodes.iter().zip(graph.live()) {
         if !live {
@@ -17,7 +19,9 @@ pub fn simplify(graph: &Graph) -> Graph {
         let inputs: Vec<Value> =
             node.inputs.iter().map(|v| map[v.index()].expect("operands of a live node are live")).collect();
         to.set_scope(&node.scope);
-        map.push(Some(place(&mut to, node, &inputs)));
+        let only = node.inputs.first().is_some_and(|v| uses[v.index()] == 1);
+        let flipped = if only { flip_product(&mut to, node, &inputs) } else { None };
+        map.push(Some(flipped.unwrap_or_else(|| place(&mut to, node, &inputs))));
     }
     let at = |v: Value| map[v.index()].expect("results are live");
     to.outputs = graph.outputs.iter().map(|(name, v)| (name.clone(), at(*v))).collect();
@@ -81,6 +85,31 @@ fn place(to: &mut Graph, node: &Node, x: &[Value]) -> Value {
         _ => {}
     }
     push(to, node.op.clone(), x)
+}
+
+/// A transposed product is the product of its transposed operands, swapped: views cost nothing, and a weight's
+/// gradient is then laid out like the weight.
+fn flip_product(to: &mut Graph, node: &Node, x: &[Value]) -> Option<Value> {
+    let Op::Permute(Permute(axes)) = &node.op else { return None };
+    let rank = axes.len();
+    let inner = to.node(x[0]).clone();
+    let swaps_last = rank >= 2
+        && axes[..rank - 2].iter().enumerate().all(|(d, &a)| d == a)
+        && axes[rank - 2..] == [rank - 1, rank - 2];
+    if !swaps_last || !matches!(inner.op, Op::MatMul(_)) {
+        return None;
+    }
+    let mut transposed = |v: Value| {
+        let r = to.ty(v).shape.len();
+        let mut axes: Vec<usize> = (0..r).collect();
+        axes.swap(r - 2, r - 1);
+        let shape = axes.iter().map(|&a| to.ty(v).shape[a]).collect::<Vec<_>>();
+        let ty = wgrad_types::Type::new(to.ty(v).dtype, &shape);
+        let node = Node { op: Permute(axes).into(), inputs: vec![v], ty, scope: node.scope.clone() };
+        place(to, &node, &[v])
+    };
+    let (a, b) = (transposed(inner.inputs[1]), transposed(inner.inputs[0]));
+    Some(push(to, inner.op, &[a, b]))
 }
 
 /// Two reshapes, permutations or broadcasts in a row are one; an identity permutation is none.

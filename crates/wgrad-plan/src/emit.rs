@@ -12,6 +12,8 @@ use wgrad_types::{DType, Type, View, strides_of};
 pub(crate) struct Emitted {
     pub step: Step,
     pub operands: Vec<Value>,
+    /// The heavy node whose epilogue the kernel's own node is.
+    pub absorbed: Option<Value>,
 }
 
 /// Why a value cannot be read through views: this node must be stored first.
@@ -98,7 +100,7 @@ impl Context<'_> {
         let types: Vec<Type> = operands.iter().map(|&v| self.ty(v).clone()).collect();
         let in_place = vec![None; outputs.len()];
         let step = Step { core, operands: types, shape: shape.to_vec(), epilogue, outputs, in_place };
-        Emitted { step, operands }
+        Emitted { step, operands, absorbed: None }
     }
 
     /// The heavy result that `root` alone reads, element for element: `root` can be its epilogue.
@@ -149,6 +151,7 @@ impl Context<'_> {
             self.finish(core.step.core, writer.operands, &shape, expr, vec![self.ty(root).dtype]);
         let seen = core.step.operands.len();
         emitted.step.operands[..seen].clone_from_slice(&core.step.operands);
+        emitted.absorbed = Some(h);
         Ok(Some(emitted))
     }
 

@@ -153,6 +153,7 @@ pub(crate) fn place(
             let takes_over = over.and_then(|from| value_of[from]);
             values.push(StoredValue { place, first: i, last: end, takes_over });
         }
+        check_bindings(draft, caps, &buffers)?;
         let candidate = choose(draft, caps, options.candidate)?;
         let scratch_bytes = scratch(draft, caps, &candidate);
         let scratch: Vec<Place> = scratch_bytes.iter().map(|&b| placer.activation(b)).collect();
@@ -169,7 +170,6 @@ pub(crate) fn place(
         };
         let operands: Vec<Place> = draft.operands.iter().map(|&b| at(&mut placer, b)).collect();
         let results: Vec<Place> = draft.outputs.iter().map(|&b| at(&mut placer, b)).collect();
-        check_bindings(draft, caps, operands.iter().chain(&results).chain(&scratch))?;
         // Free what dies here: operands not taken over, results nobody reads, scratch.
         let mut dead: Vec<usize> = scratch.iter().map(|p| p.slot).collect();
         for &b in draft.operands.iter().chain(&draft.outputs) {
@@ -273,7 +273,7 @@ fn choose(draft: &Draft, caps: &Caps, rank: usize) -> Result<Candidate, PlanErro
     if caps.class == AdapterClass::Cpu {
         return Ok(Candidate { name: String::new(), launches: Vec::new(), scratch: Vec::new() });
     }
-    let step = format!("{} in {}", draft.step.name(), draft.scope);
+    let step = place_name(draft);
     let mut found = wgrad_kernels::candidates(&draft.step, caps)
         .map_err(|e| PlanError::Unsupported { step: step.clone(), why: e.0 })?;
     match found.len() {
@@ -292,21 +292,21 @@ fn scratch(draft: &Draft, caps: &Caps, candidate: &Candidate) -> Vec<usize> {
     }
 }
 
-fn check_bindings<'p>(
-    draft: &Draft,
-    caps: &Caps,
-    places: impl Iterator<Item = &'p Place>,
-) -> Result<(), PlanError> {
+/// A tensor that cannot be bound is named before kernels are asked for.
+fn check_bindings(draft: &Draft, caps: &Caps, buffers: &[Buffer]) -> Result<(), PlanError> {
     let limit = caps.limits.binding_bytes;
-    for place in places {
-        if place.bytes > limit {
-            let what = format!(
-                "a tensor of {} in {}",
-                draft.step.name(),
-                if draft.scope.is_empty() { "the loss" } else { &draft.scope }
-            );
-            return Err(PlanError::TooLarge { what, bytes: place.bytes, limit });
+    let largest = draft.operands.iter().chain(&draft.outputs).map(|&b| buffers[b].ty.bytes()).max();
+    match largest {
+        Some(bytes) if bytes > limit => {
+            let what = format!("a tensor of {}", place_name(draft));
+            Err(PlanError::TooLarge { what, bytes, limit })
         }
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// A kernel and its layer, for messages.
+fn place_name(draft: &Draft) -> String {
+    let scope = if draft.scope.is_empty() { "the loss" } else { &draft.scope };
+    format!("{} in {scope}", draft.step.name())
 }

@@ -218,7 +218,8 @@ pub struct PlanOptions<'a> {
 /// # Errors
 /// Where a tensor or kernel exceeds the adapter's limits, or the layout lacks a parameter.
 pub fn plan(graph: &Graph, caps: &Caps, options: &PlanOptions<'_>) -> Result<Plan, PlanError> {
-    let graph = simplify(graph);
+    let mut graph = simplify(graph);
+    graph.kept = graph.kept.iter().map(|&v| behind_reshapes(&graph, v)).collect();
     let scalars = scalar_names(&graph);
     let mut forced = BTreeSet::new();
     let (mut buffers, mut drafts, outputs) = loop {
@@ -229,6 +230,14 @@ pub fn plan(graph: &Graph, caps: &Caps, options: &PlanOptions<'_>) -> Result<Pla
     };
     let pages = merge::updates(&mut buffers, &mut drafts, caps);
     memory::place(&graph, caps, options, memory::Drafts { buffers, drafts, outputs, pages, scalars })
+}
+
+/// The value whose memory a chain of reshapes shows under another shape.
+fn behind_reshapes(graph: &Graph, v: Value) -> Value {
+    match graph.node(v).op {
+        Op::Reshape(_) => behind_reshapes(graph, graph.node(v).inputs[0]),
+        _ => v,
+    }
 }
 
 fn scalar_names(graph: &Graph) -> Vec<String> {
@@ -290,7 +299,9 @@ fn draft(graph: &Graph, forced: &BTreeSet<Value>, scalars: &[String], caps: &Cap
         let out = table.buffer(graph.ty(v).clone(), kind, None, String::new());
         table.of.insert(v, out);
         let operands = emitted.operands.iter().map(|v| table.of[v]).collect();
-        let scope = graph.node(v).scope.to_string();
+        let own = &graph.node(v).scope;
+        let core = emitted.absorbed.filter(|_| own.is_empty()).map_or(own, |h| &graph.node(h).scope);
+        let scope = core.to_string();
         drafts.push(Draft { step: emitted.step, scope, operands, outputs: vec![out] });
     }
     let mut outputs = Vec::new();

@@ -45,6 +45,8 @@ impl Place {
     fn shield(&self, mut command: std::process::Command) -> std::process::Command {
         command.current_dir(self.0.path()).env("WGRAD_CACHE_DIR", "");
         command.env_remove("WGRAD_DEVICE").env_remove("WGRAD_LIMITS");
+        // Mesa's layers write to standard error where a session's folder is missing.
+        command.env("NODEVICE_SELECT", "1").env("XDG_RUNTIME_DIR", self.0.path());
         command
     }
 
