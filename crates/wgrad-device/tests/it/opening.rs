@@ -86,7 +86,6 @@ fn with_environment(vars: &[(&str, &str)]) -> String {
 
 #[test]
 #[ignore = "run by the tests below, in an environment of their making"]
-#[expect(clippy::print_stdout, reason = "how the child process answers")]
 fn in_an_environment() {
     match Device::open(&Request::default()) {
         Ok((device, choice)) => {
@@ -96,10 +95,16 @@ fn in_an_environment() {
                 assert_eq!(rig.wait(), Some(crate::fixture::expected(1)));
             }
             let baseline = device.caps().limits == Limits::WEBGPU_BASELINE;
-            println!("opened {} | {baseline}", choice.reason);
+            answer(&format!("opened {} | {baseline}", choice.reason));
         }
-        Err(error) => println!("opened not: {error}"),
+        Err(error) => answer(&format!("opened not: {error}")),
     }
+}
+
+/// What the child process says to its parent.
+fn answer(line: &str) {
+    use std::io::Write;
+    std::io::stdout().write_all(format!("{line}\n").as_bytes()).expect("the parent listens");
 }
 
 #[test]
