@@ -1,5 +1,4 @@
 //! Training steps: `cargo bench -p wgrad-benches`. `WGRAD_BENCH_DEVICE` names another device than `cpu`.
-#![expect(missing_docs, reason = "criterion's macros make public items")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use wgrad::models::ModelKind;
