@@ -76,6 +76,9 @@ impl Context<'_> {
             let reg = writer.value(&mut expr, *v, &start)?;
             expr.results.push(reg);
         }
+        // Every output and the scalars may be bound beside the operands.
+        let roots: Vec<Value> = values.iter().map(|v| v.0).collect();
+        self.check_buffers(&writer.operands, values.len() + 1, &roots)?;
         let outputs: Vec<DType> = values.iter().map(|(v, _)| self.ty(*v).dtype).collect();
         Ok(self.finish(Core::Map, writer.operands, &shape, expr, outputs))
     }
@@ -155,6 +158,41 @@ impl Context<'_> {
         Ok(Some(emitted))
     }
 
+    /// Where a kernel would bind more buffers than the adapter offers: the value below `roots` that reads the most
+    /// of them must be stored first.
+    fn check_buffers(&self, operands: &[Value], others: usize, roots: &[Value]) -> Result<(), Force> {
+        if operands.len().saturating_add(others) <= self.max_buffers {
+            return Ok(());
+        }
+        let inner = |v: &Value| -> Vec<Value> { self.graph.node(*v).inputs.clone() };
+        let mut todo: Vec<Value> = roots.iter().flat_map(inner).collect();
+        let mut heaviest: Option<(usize, Value)> = None;
+        while let Some(v) = todo.pop() {
+            match class(&self.graph.node(v).op) {
+                _ if self.fusion.stored[v.index()] => {}
+                Class::Elementwise => heaviest = heaviest.max(Some((self.reads(v).len(), v))),
+                _ => todo.extend(inner(&v)),
+            }
+        }
+        match heaviest {
+            Some((reads, v)) if reads > 1 => Err(Force(v)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stored values that computing `v` inside a kernel reads.
+    fn reads(&self, v: Value) -> std::collections::BTreeSet<Value> {
+        let (mut found, mut todo) = (std::collections::BTreeSet::new(), self.graph.node(v).inputs.clone());
+        while let Some(x) = todo.pop() {
+            if self.fusion.stored[x.index()] {
+                found.insert(x);
+            } else {
+                todo.extend(&self.graph.node(x).inputs);
+            }
+        }
+        found
+    }
+
     /// A heavy node alone.
     fn heavy(&self, v: Value) -> Result<Emitted, Force> {
         let node = self.graph.node(v);
@@ -227,6 +265,8 @@ impl Context<'_> {
         let mut prologue = Expr::default();
         let reg = writer.value(&mut prologue, x, &[])?;
         prologue.results.push(reg);
+        // The output, the scalars, and partial results.
+        self.check_buffers(&writer.operands, 3, &[v])?;
         let core = Core::Reduce { kind, axes: axes.to_vec(), input_shape, prologue };
         Ok(self.finish(core, writer.operands, &node.ty.shape, Expr::identity(), vec![node.ty.dtype]))
     }

@@ -20,6 +20,14 @@ rows! {
     epilogue_many_operands [real(&[9, 5]), real(&[5, 4]), real(&[9, 4]), real(&[9, 4]), real(&[9, 4]), real(&[4]), real(&[9, 1])] |x| {
         x[2..].iter().fold(x[0].matmul(&x[1]), |s, t| s * 0.9 + t)
     };
+    select_of_many [real(&[9, 4]), real(&[9, 4]), real(&[9, 4]), real(&[9, 4]), real(&[9, 4]), real(&[9, 4]), real(&[9, 4]), real(&[9, 4]), real(&[9, 4])] |x| {
+        let sum = |i: usize| &x[i] * 0.3 + &x[i + 1] * &x[i + 2];
+        sum(0).detach().gt(&sum(3).detach()).select(&sum(3), &sum(6))
+    };
+    sum_of_many [real(&[9, 4]), real(&[9, 4]), real(&[9, 4]), real(&[9, 4]), real(&[9, 4]), real(&[9, 4]), real(&[9, 4]), real(&[9, 4])] |x| {
+        let four = |i: usize| &x[i] * &x[i + 1] + &x[i + 2] * &x[i + 3];
+        (four(0) * four(4)).sum(&[1])
+    };
     two_products [real(&[9, 5]), real(&[5, 4]), real(&[9, 3]), real(&[3, 4])] |x| (x[0].matmul(&x[1]) + x[2].matmul(&x[3])).tanh();
     conv_chain [real(&[2, 2, 10, 10]), real(&[4, 2, 3, 3]), real(&[4]), real(&[6, 36])] |x| {
         let y = x[0].conv2d(&x[1], Some(&x[2]), ConvSpec::default()).relu().max_pool2d(Window::new(3, 2, 0));
