@@ -142,7 +142,9 @@ fn whole_run(run: &Run, reference: &Reference, label: &str, device: &Device) {
         let errors: Vec<f64> = want.data.iter().zip(&got.data).map(|(w, g)| (w - g).abs() / scale).collect();
         let rms = (errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64).sqrt();
         let worst = errors.iter().fold(0.0f64, |m, e| m.max(*e));
-        let rms_limit = if run.worst > 1e-3 { 1e-3 } else { 1e-5 };
+        // Adam's few stray elements, where a gradient is nearly zero, carry the mean with them (1.4e-5 in fc1.weight of
+        // cifar_cnn_adam on the CPU).
+        let rms_limit = if run.worst > 1e-3 { 3e-5 } else { 1e-5 };
         assert!(
             rms <= rms_limit && worst <= run.worst,
             "{} on {label}: final {name} strays by {rms:e} (rms), {worst:e} (worst)",
