@@ -25,7 +25,7 @@ struct Catch {
 }
 
 fn caught(broken: &'static Break, targets: &[Target]) -> Result<Catch, String> {
-    let options = Options { broken: Some(broken), ..Options::quick() };
+    let options = Options { broken: Some(broken), ..Options::each() };
     let mut unseen = 0;
     for row in rows::all() {
         let report = examine("", row, targets, &options);

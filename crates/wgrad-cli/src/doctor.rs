@@ -17,7 +17,8 @@ pub(crate) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// More arguments, more runs, workgroups in other orders, WebGPU's default limits, another class's kernels
+    /// Every size of every kernel, more arguments, more runs, workgroups in other orders, WebGPU's default limits,
+    /// another class's kernels
     #[arg(long)]
     full: bool,
     /// Only operations whose name or family contains PART
@@ -39,14 +40,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     // What is damaged may index anything.
     request.shader_checks = broken.is_some();
     let (targets, choice) = targets(&request, args.full)?;
-    let options = if args.full { Options::full() } else { Options::quick() };
+    let options = match (args.full, &broken) {
+        (true, _) => Options::full(),
+        (false, Some(_)) => Options::each(),
+        (false, None) => Options::quick(),
+    };
     let options = Options { only: args.only.clone(), broken, ..options };
     if !args.json {
         output::line(&format!("{}\n\n{}", heading(&choice.reason, &Machine::of(&targets[0].device)), HEADS))?;
     }
     let mut said = Ok(());
     let report = examine_all(&targets, &options, &mut |row| {
-        if !args.json && said.is_ok() && (broken.is_none() || row.damaged > 0) {
+        if !args.json && said.is_ok() && !(row.forms.is_empty() && row.is_sound()) {
             said = output::line(&line(row));
         }
     });
@@ -126,5 +131,9 @@ fn verdict(report: &Report) -> String {
         0 => "all sound".to_owned(),
         n => format!("{n} WRONG; please report it with the output of --json"),
     };
-    format!("{} operations in {forms} forms, {}: {found}", report.rows.len(), seconds(report.seconds))
+    format!(
+        "{} operations, {forms} forms of kernels, {}: {found}",
+        report.rows.len(),
+        seconds(report.seconds)
+    )
 }

@@ -8,7 +8,7 @@ use crate::order::Order;
 use crate::report::{Failure, Form, Report, RowReport};
 use crate::row::{Built, Row, build};
 use crate::run::{MOST_CANDIDATES, planned, run, texts};
-use crate::{gradient, rows};
+use crate::{coverage, gradient, rows};
 use std::cell::LazyCell;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,6 +27,8 @@ pub struct Options {
     pub runs: usize,
     /// Orders of workgroups that must give the same bits as the usual one.
     pub orders: &'static [Order],
+    /// Whether kernels that differ from others in their sizes only are left out.
+    pub sparse: bool,
     /// Only rows whose name or family contains this.
     pub only: Option<String>,
     /// Damage done to kernels first; what it does not touch is left out.
@@ -34,14 +36,19 @@ pub struct Options {
 }
 
 impl Options {
-    /// Every row once, in every form, run twice.
+    /// Every kernel once, run twice.
     pub fn quick() -> Self {
-        Self { draws: 1, runs: 2, orders: &[], only: None, broken: None }
+        Self { sparse: true, ..Self::each() }
+    }
+
+    /// Every form of every row, run twice.
+    pub fn each() -> Self {
+        Self { draws: 1, runs: 2, orders: &[], sparse: false, only: None, broken: None }
     }
 
     /// More arguments, more runs, all orders of workgroups.
     pub fn full() -> Self {
-        Self { draws: 3, runs: 8, orders: &Order::ALL, ..Self::quick() }
+        Self { draws: 3, runs: 8, orders: &Order::ALL, ..Self::each() }
     }
 }
 
@@ -61,13 +68,18 @@ pub fn examine_all(
         .flat_map(|(family, rows)| rows.iter().map(|row| (*family, row)))
         .filter(|(family, row)| wanted(family, row))
         .collect();
+    let sparse = options.sparse.then(|| {
+        let rows: Vec<&Row> = chosen.iter().map(|c| c.1).collect();
+        coverage::choose(&rows, targets)
+    });
     let next = AtomicUsize::new(0);
     let done = Mutex::new(InOrder { reports: chosen.iter().map(|_| None).collect(), told: 0, seen });
     let work = || {
         while let Some((i, (family, row))) =
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, *chosen.get(i)?)))
         {
-            let report = examine(family, row, targets, options);
+            let wanted = |t, candidate| sparse.as_ref().is_none_or(|s| s.contains(&(i, t, candidate)));
+            let report = examine_some(family, row, targets, options, &wanted);
             done.lock().unwrap_or_else(PoisonError::into_inner).put(i, report);
         }
     };
@@ -113,6 +125,17 @@ impl InOrder<'_> {
 /// # Panics
 /// Where the row's shapes do not fit.
 pub fn examine(family: &'static str, row: &Row, targets: &[Target], options: &Options) -> RowReport {
+    examine_some(family, row, targets, options, &|_, _| true)
+}
+
+/// As [`examine`], of the forms `wanted` by numbers of target and candidate.
+fn examine_some(
+    family: &'static str,
+    row: &Row,
+    targets: &[Target],
+    options: &Options,
+    wanted: &dyn Fn(usize, usize) -> bool,
+) -> RowReport {
     let start = Instant::now();
     let mut report = RowReport {
         name: row.name,
@@ -142,8 +165,9 @@ pub fn examine(family: &'static str, row: &Row, targets: &[Target], options: &Op
             break;
         }
         let want = LazyCell::new(|| reference(&built));
-        for target in targets {
-            Forms { row, built: &built, want: &want, target, options, draw }.check(&mut report);
+        for (t, target) in targets.iter().enumerate() {
+            let forms = Forms { row, built: &built, want: &want, target, options, draw };
+            forms.check(&|candidate| wanted(t, candidate), &mut report);
         }
     }
     report.seconds = start.elapsed().as_secs_f64();
@@ -178,7 +202,7 @@ struct Forms<'a> {
 
 impl Forms<'_> {
     /// Runs every candidate once; candidates that give the same kernels are the same.
-    fn check(&self, report: &mut RowReport) {
+    fn check(&self, wanted: &dyn Fn(usize) -> bool, report: &mut RowReport) {
         let mut known = Vec::new();
         let ranks = if self.target.caps.class == AdapterClass::Cpu { 1 } else { MOST_CANDIDATES };
         for candidate in 0..ranks {
@@ -192,6 +216,9 @@ impl Forms<'_> {
                 return;
             }
             known = kernels;
+            if !wanted(candidate) {
+                continue;
+            }
             if let Some(broken) = self.options.broken {
                 let damaged = broken.apply(&mut plan, &self.target.caps);
                 report.damaged += damaged;

@@ -8,6 +8,7 @@
 mod barriers;
 pub mod breaks;
 mod compare;
+mod coverage;
 mod examine;
 mod gradient;
 mod machine;

@@ -56,7 +56,7 @@ pub fn targets() -> Vec<Target> {
 /// # Panics
 /// Where it does not hold.
 pub fn check(row: &Row) {
-    let report = examine("", row, &targets(), &Options::quick());
+    let report = examine("", row, &targets(), &Options::each());
     assert!(report.is_sound(), "{}", report.complaints().join("\n"));
 }
 
