@@ -14,7 +14,7 @@ use wgrad_types::{DType, View};
 pub(crate) const CHUNK: usize = 512;
 
 thread_local! {
-    static REGISTERS: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+    static REGISTERS: RefCell<Vec<Vec<u32>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An expression with its views made ready.
@@ -23,6 +23,9 @@ pub(crate) struct Code<'e> {
     views: Vec<Option<Runs>>,
     /// Per operand the output whose memory holds it on entry.
     taken: Vec<Option<usize>>,
+    /// The register of each instruction's result; they are taken again after the last use, so that few are in the cache.
+    places: Vec<usize>,
+    registers: usize,
 }
 
 /// Where a chunk's own data is: the core's results and the outputs' previous contents.
@@ -54,20 +57,21 @@ impl<'e> Code<'e> {
             .collect();
         let most = in_place.iter().flatten().max().map_or(0, |m| m + 1);
         let taken = (0..most).map(|j| in_place.iter().position(|p| *p == Some(j))).collect();
-        Self { expr, views, taken }
+        let (places, registers) = places(expr);
+        Self { expr, views, taken, places, registers }
     }
 
     /// Evaluates `len <= CHUNK` elements; [`Code::result`] gives them out.
     pub(crate) fn eval(&self, len: usize, here: Here<'_>, reads: Reads<'_>) {
         REGISTERS.with_borrow_mut(|registers| {
-            let needed = self.expr.instrs.len() * CHUNK;
-            if registers.len() < needed {
-                registers.resize(needed, 0);
+            if registers.len() < self.registers {
+                registers.resize_with(self.registers, || vec![0; CHUNK]);
             }
             for r in 0..self.expr.instrs.len() {
-                let (done, rest) = registers.split_at_mut(r * CHUNK);
                 if self.alias(r, len, here, reads).is_none() {
-                    self.step(r, done, &mut rest[..len], here, reads);
+                    let mut out = std::mem::take(&mut registers[self.places[r]]);
+                    self.step(r, registers, &mut out[..len], here, reads);
+                    registers[self.places[r]] = out;
                 }
             }
         });
@@ -89,7 +93,7 @@ impl<'e> Code<'e> {
         }
         match self.alias(r, len, Here { start, acc: &[], before: &[] }, reads) {
             Some(words) => f(Some(words)),
-            None => REGISTERS.with_borrow(|registers| f(Some(&registers[r * CHUNK..r * CHUNK + len]))),
+            None => REGISTERS.with_borrow(|registers| f(Some(&registers[self.places[r]][..len]))),
         }
     }
 
@@ -111,10 +115,10 @@ impl<'e> Code<'e> {
         }
     }
 
-    fn step(&self, r: Reg, done: &[u32], out: &mut [u32], here: Here<'_>, reads: Reads<'_>) {
+    fn step(&self, r: Reg, done: &[Vec<u32>], out: &mut [u32], here: Here<'_>, reads: Reads<'_>) {
         let len = out.len();
         let word = |r: Reg| -> &[u32] {
-            self.alias(r, len, here, reads).unwrap_or_else(|| &done[r * CHUNK..r * CHUNK + len])
+            self.alias(r, len, here, reads).unwrap_or_else(|| &done[self.places[r]][..len])
         };
         let real = |r: Reg| -> &[f32] { bytemuck::cast_slice(word(r)) };
         let whole = |r: Reg| -> &[i32] { bytemuck::cast_slice(word(r)) };
@@ -153,6 +157,24 @@ impl<'e> Code<'e> {
             Instr::Cast(x) => cast(self.expr.dtypes[*x], dtype, word(*x), out),
         }
     }
+}
+
+/// A register an instruction, and how many there are. A result's register is never one of its operands'.
+fn places(expr: &Expr) -> (Vec<usize>, usize) {
+    let mut last: Vec<usize> = (0..expr.instrs.len()).collect();
+    for (r, instr) in expr.instrs.iter().enumerate() {
+        instr.operands().for_each(|x| last[x] = r);
+    }
+    expr.results.iter().for_each(|&r| last[r] = usize::MAX);
+    let (mut free, mut places, mut count): (Vec<usize>, Vec<usize>, usize) = (Vec::new(), Vec::new(), 0);
+    for r in 0..expr.instrs.len() {
+        places.push(free.pop().unwrap_or_else(|| {
+            count += 1;
+            count - 1
+        }));
+        free.extend((0..=r).filter(|&x| last[x] == r).map(|x| places[x]));
+    }
+    (places, count)
 }
 
 fn constant(value: f64, dtype: DType) -> u32 {

@@ -6,7 +6,7 @@
 use super::Reads;
 use super::pool::{planes, span};
 use super::scratch::with_floats;
-use super::tile::dispatch;
+use super::tile::{dispatch, whole};
 use crate::Step;
 use pulp::{Simd, WithSimd};
 use wgrad_graph::ops::Window;
@@ -21,36 +21,49 @@ struct Plane<'w> {
 }
 
 impl Plane<'_> {
-    /// Columns of a padded row, split by phase: floats of each phase.
-    fn phase(&self) -> usize {
-        self.ow + self.w.kernel[1].div_ceil(self.w.stride[1])
+    /// Floats of a row's outputs, and of each phase of a split row: whole vectors.
+    fn room(&self) -> usize {
+        whole(self.ow + self.w.kernel[1].div_ceil(self.w.stride[1]))
+    }
+
+    /// Floats of a padded row.
+    fn padded(&self) -> usize {
+        whole((self.room() * self.w.stride[1]).max(self.w.padding[1] + self.width))
     }
 
     /// Where tap `s` of every window of a split row begins.
     fn tap(&self, s: usize) -> usize {
-        s % self.w.stride[1] * self.phase() + s / self.w.stride[1]
+        s % self.w.stride[1] * self.room() + s / self.w.stride[1]
     }
 
-    /// Splits a row, padding it with what no maximum is.
+    /// Floats of a split row; taps may run over by a vector.
+    fn split_len(&self) -> usize {
+        self.room() * (self.w.stride[1] + 1)
+    }
+
+    /// Copies a row between paddings that no maximum is.
     #[inline(always)]
-    fn split(&self, row: &[f32], to: &mut [f32]) {
-        let (stride, padding) = (self.w.stride[1], self.w.padding[1]);
-        if padding == 0 && stride == 2 {
-            let (even, odd) = to.split_at_mut(self.phase());
-            let n = (row.len() / 2).min(even.len());
-            for ((pair, even), odd) in row.as_chunks::<2>().0[..n].iter().zip(&mut *even).zip(&mut *odd) {
+    fn pad(&self, row: &[f32], to: &mut [f32]) {
+        let left = self.w.padding[1];
+        to[..left].fill(f32::NEG_INFINITY);
+        to[left..left + row.len()].copy_from_slice(row);
+        to[left + row.len()..].fill(f32::NEG_INFINITY);
+    }
+
+    /// Splits a padded row.
+    #[inline(always)]
+    fn split(&self, padded: &[f32], to: &mut [f32]) {
+        let stride = self.w.stride[1];
+        if stride == 2 {
+            let (even, odd) = to.split_at_mut(self.room());
+            for ((pair, even), odd) in padded.as_chunks::<2>().0.iter().zip(even).zip(odd) {
                 (*even, *odd) = (pair[0], pair[1]);
-            }
-            for (j, (even, odd)) in even.iter_mut().zip(odd).enumerate().skip(n) {
-                *even = row.get(2 * j).copied().unwrap_or(f32::NEG_INFINITY);
-                *odd = row.get(2 * j + 1).copied().unwrap_or(f32::NEG_INFINITY);
             }
             return;
         }
-        for (b, phase) in to.chunks_exact_mut(self.phase()).enumerate().take(stride) {
-            for (j, v) in phase.iter_mut().enumerate() {
-                let at = (j * stride + b).checked_sub(padding);
-                *v = at.and_then(|at| row.get(at)).copied().unwrap_or(f32::NEG_INFINITY);
+        for (b, phase) in to.chunks_exact_mut(self.room()).enumerate().take(stride) {
+            for (v, x) in phase.iter_mut().zip(padded[b..].iter().step_by(stride)) {
+                *v = *x;
             }
         }
     }
@@ -66,7 +79,8 @@ struct Max<'a> {
     plane: Plane<'a>,
     x: &'a [f32],
     y: &'a mut [f32],
-    tall: &'a mut [f32],
+    /// Two padded rows.
+    rows: &'a mut [f32],
     split: &'a mut [f32],
 }
 
@@ -75,23 +89,29 @@ impl WithSimd for Max<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { plane, x, y, tall, split } = self;
+        let Self { plane, x, y, rows, split } = self;
         for (i, y) in y.chunks_exact_mut(plane.ow).enumerate() {
-            let mut rows = span(plane.w, 0, i, plane.h);
-            let first = rows.next().unwrap_or(0);
-            tall.copy_from_slice(&x[first * plane.width..][..plane.width]);
-            for r in rows {
-                for (best, &v) in tall.iter_mut().zip(&x[r * plane.width..][..plane.width]) {
+            let (tall, row) = rows.split_at_mut(plane.padded());
+            for (n, r) in span(plane.w, 0, i, plane.h).enumerate() {
+                let from = &x[r * plane.width..][..plane.width];
+                if n == 0 {
+                    plane.pad(from, tall);
+                    continue;
+                }
+                plane.pad(from, row);
+                for (best, &v) in tall.iter_mut().zip(&*row) {
                     *best = if above(v, *best) { v } else { *best };
                 }
             }
             plane.split(tall, split);
-            y.copy_from_slice(&split[..plane.ow]);
+            let best = &mut row[..plane.room()];
+            best.copy_from_slice(&split[..plane.room()]);
             for s in 1..plane.w.kernel[1] {
-                for (best, &v) in y.iter_mut().zip(&split[plane.tap(s)..][..plane.ow]) {
+                for (best, &v) in best.iter_mut().zip(&split[plane.tap(s)..][..plane.room()]) {
                     *best = if above(v, *best) { v } else { *best };
                 }
             }
+            y.copy_from_slice(&best[..plane.ow]);
         }
     }
 }
@@ -101,6 +121,8 @@ struct MaxGrad<'a> {
     x: &'a [f32],
     dy: &'a [f32],
     dx: &'a mut [f32],
+    /// A padded row.
+    row: &'a mut [f32],
     split: &'a mut [f32],
     best: &'a mut [f32],
     /// The element of each window's maximum.
@@ -115,7 +137,7 @@ impl WithSimd for MaxGrad<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { plane, x, dy, dx, split, best, at } = self;
+        let Self { plane, x, dy, dx, row, split, best, at } = self;
         let (stride, padding) = (plane.w.stride[1], plane.w.padding[1]);
         dx.fill(0.0);
         for (i, dy) in dy.chunks_exact(plane.ow).enumerate() {
@@ -123,9 +145,10 @@ impl WithSimd for MaxGrad<'_> {
             at.fill(NONE);
             let rows = span(plane.w, 0, i, plane.h);
             for r in rows.clone() {
-                plane.split(&x[r * plane.width..][..plane.width], split);
+                plane.pad(&x[r * plane.width..][..plane.width], row);
+                plane.split(row, split);
                 for s in 0..plane.w.kernel[1] {
-                    let row = &split[plane.tap(s)..][..plane.ow];
+                    let row = &split[plane.tap(s)..][..plane.room()];
                     let tap = (r * plane.width + s) as u32;
                     for ((best, at), &v) in best.iter_mut().zip(at.iter_mut()).zip(row) {
                         let taken = above(v, *best);
@@ -150,8 +173,8 @@ pub(super) fn max(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
     let plane = Plane { w, h: shape[2], width: shape[3], ow: step.shape[3] };
     let size = plane.h * plane.width;
     planes(step, reads, out, |p, y| {
-        with_floats([plane.width, plane.phase() * w.stride[1]], |tall, split| {
-            dispatch(Max { plane, x: &x[p * size..][..size], y, tall, split });
+        with_floats([2 * plane.padded(), plane.split_len()], |rows, split| {
+            dispatch(Max { plane, x: &x[p * size..][..size], y, rows, split });
         });
     });
 }
@@ -161,10 +184,11 @@ pub(super) fn max_grad(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32
     let plane = Plane { w, h: step.shape[2], width: step.shape[3], ow: pooled[3] };
     let (size, outputs) = (plane.h * plane.width, pooled[2] * pooled[3]);
     planes(step, reads, out, |p, dx| {
-        with_floats([plane.phase() * w.stride[1], 2 * plane.ow], |split, rows| {
-            let (best, at) = rows.split_at_mut(plane.ow);
+        with_floats([plane.padded() + plane.split_len(), 2 * plane.room()], |rows, windows| {
+            let (row, split) = rows.split_at_mut(plane.padded());
+            let (best, at) = windows.split_at_mut(plane.room());
             let (x, dy) = (&x[p * size..][..size], &dy[p * outputs..][..outputs]);
-            dispatch(MaxGrad { plane, x, dy, dx, split, best, at: bytemuck::cast_slice_mut(at) });
+            dispatch(MaxGrad { plane, x, dy, dx, row, split, best, at: bytemuck::cast_slice_mut(at) });
         });
     });
 }

@@ -12,7 +12,7 @@ pub(crate) const PANEL: usize = 8;
 pub(crate) const SLACK: usize = 48;
 /// Vectors of a [`Correlate`] tile.
 const VECTORS: usize = 3;
-/// Taps of a [`Contract`] tile.
+/// Taps of a [`Contract`] tile at most.
 const TAPS: usize = 6;
 /// Floats of the image that a block of taps touches: they stay in the first-level cache for all rows.
 const WINDOW: usize = 4 << 10;
@@ -174,20 +174,17 @@ impl WithSimd for Contract<'_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         let height = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
         let (mut i, taps) = (0, self.taps.len());
+        // Tiles of nearly equal width, the widest at most.
+        let tiles = taps.div_ceil(TAPS);
         while i < self.rows {
             let tall = if self.rows - i >= height { height } else { 1 };
-            let mut j = 0;
-            while j < taps {
-                let wide = if taps - j >= TAPS { TAPS } else { 1 };
-                match (tall, wide) {
-                    (4, TAPS) => self.tile::<S, 4, TAPS>(simd, i, j),
-                    (4, _) => self.tile::<S, 4, 1>(simd, i, j),
-                    (2, TAPS) => self.tile::<S, 2, TAPS>(simd, i, j),
-                    (2, _) => self.tile::<S, 2, 1>(simd, i, j),
-                    (_, TAPS) => self.tile::<S, 1, TAPS>(simd, i, j),
-                    _ => self.tile::<S, 1, 1>(simd, i, j),
+            for t in 0..tiles {
+                let (j, end) = (t * taps / tiles, (t + 1) * taps / tiles);
+                match tall {
+                    4 => self.wide::<S, 4>(simd, i, j, end - j),
+                    2 => self.wide::<S, 2>(simd, i, j, end - j),
+                    _ => self.wide::<S, 1>(simd, i, j, end - j),
                 }
-                j += wide;
             }
             i += tall;
         }
@@ -195,6 +192,18 @@ impl WithSimd for Contract<'_> {
 }
 
 impl Contract<'_> {
+    #[inline(always)]
+    fn wide<S: Simd, const ROWS: usize>(&mut self, simd: S, i: usize, j: usize, taps: usize) {
+        match taps {
+            1 => self.tile::<S, ROWS, 1>(simd, i, j),
+            2 => self.tile::<S, ROWS, 2>(simd, i, j),
+            3 => self.tile::<S, ROWS, 3>(simd, i, j),
+            4 => self.tile::<S, ROWS, 4>(simd, i, j),
+            5 => self.tile::<S, ROWS, 5>(simd, i, j),
+            _ => self.tile::<S, ROWS, TAPS>(simd, i, j),
+        }
+    }
+
     #[inline(always)]
     fn tile<S: Simd, const ROWS: usize, const NT: usize>(&mut self, simd: S, i: usize, j: usize) {
         let cols = self.cols.next_multiple_of(S::F32_LANES);
