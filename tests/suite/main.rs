@@ -3,6 +3,7 @@
 //! *pure*: `plan`, `properties`, `complete`, `shaders`. *device*: `steps`. *PyTorch*: `golden`. A row's test stands with
 //! the row, in `wgrad-doctor`; the command line has its tests in its own crate.
 
+mod anomaly;
 mod breaks;
 mod complete;
 mod golden;

@@ -100,6 +100,9 @@ struct Settings {
     /// Refuse image files that do not decode instead of skipping them
     #[arg(long)]
     strict: bool,
+    /// Wait for every step, and say where the first value that is no number comes from
+    #[arg(long)]
+    detect_anomaly: bool,
 }
 
 impl Settings {
@@ -128,6 +131,8 @@ impl Settings {
         set(&mut given, "--seed", self.seed, &mut config.seed);
         set(&mut given, "--workers", self.workers, &mut config.workers);
         set(&mut given, "--strict", self.strict.then_some(true), &mut config.strict);
+        let detect = self.detect_anomaly.then_some(true);
+        set(&mut given, "--detect-anomaly", detect, &mut config.detect_anomaly);
         given
     }
 }

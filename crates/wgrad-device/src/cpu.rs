@@ -1,10 +1,11 @@
 //! The CPU device: one slice a slot, steps run by their CPU twins, nothing read back because nothing is away.
 
-use crate::Counters;
+use crate::{Counters, Traced};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use wgrad_kernels::{CpuBuffers, run_cpu};
-use wgrad_plan::{ParamLayout, Place, Plan};
+use wgrad_kernels::cpu::scratch_words;
+use wgrad_kernels::{CpuBuffers, Step, run_cpu};
+use wgrad_plan::{ParamLayout, Place, Plan, PlanStep};
 use wgrad_types::Caps;
 
 /// This machine's processor.
@@ -82,25 +83,38 @@ impl Program {
             all.slot(named.place.slot)[words_of(named.place)].copy_from_slice(words);
         }
         for s in &plan.steps {
-            let writes: Vec<Place> = s.outputs.iter().chain(&s.scratch).copied().collect();
-            let mut taken: Vec<Vec<u32>> = writes.iter().map(|p| std::mem::take(all.slot(p.slot))).collect();
-            let operand = |(j, place): (usize, &Place)| match s.step.in_place.contains(&Some(j)) {
-                true => &[] as &[u32],
-                false => &all.read(place.slot)[words_of(*place)],
-            };
-            let operands = s.operands.iter().enumerate().map(operand).collect();
-            let mut slices: Vec<&mut [u32]> =
-                taken.iter_mut().zip(&writes).map(|(slot, place)| &mut slot[words_of(*place)]).collect();
-            let mut scratch = slices.split_off(s.outputs.len());
-            let scratch = scratch.pop().unwrap_or_default();
-            run_cpu(&s.step, CpuBuffers { operands, outputs: slices, scalars, scratch });
-            for (place, words) in writes.iter().zip(taken) {
-                *all.slot(place.slot) = words;
-            }
+            all.run(s, scalars);
         }
         let results =
             plan.outputs.iter().map(|o| all.read(o.place.slot)[words_of(o.place)].to_vec()).collect();
         self.done.push_back(results);
+    }
+
+    /// As [`Program::step`], with a look at every kernel's operands before and results after it; ends early where
+    /// `visit` says so.
+    pub(crate) fn trace(
+        &mut self,
+        memory: &mut Memory,
+        inputs: &[&[u32]],
+        scalars: &[u32],
+        visit: &mut dyn FnMut(&Traced<'_>) -> bool,
+    ) {
+        let plan = self.plan.clone();
+        let mut all = All { shared: &mut memory.slots, own: &mut self.slots };
+        for (named, words) in plan.inputs.iter().zip(inputs) {
+            all.slot(named.place.slot)[words_of(named.place)].copy_from_slice(words);
+        }
+        for step in &plan.steps {
+            let look = |all: &All<'_>, places: &[Place]| {
+                places.iter().map(|p| all.read(p.slot)[words_of(*p)].to_vec()).collect::<Vec<_>>()
+            };
+            let operands = look(&all, &step.operands);
+            all.run(step, scalars);
+            let outputs = look(&all, &step.outputs);
+            if !visit(&Traced { step, operands, outputs }) {
+                break;
+            }
+        }
     }
 
     pub(crate) fn take(&mut self) -> Option<Vec<Vec<u32>>> {
@@ -128,4 +142,46 @@ impl All<'_> {
         let shared = self.shared.len();
         if slot < shared { &self.shared[slot] } else { &self.own[slot - shared] }
     }
+
+    /// Runs one kernel.
+    fn run(&mut self, s: &PlanStep, scalars: &[u32]) {
+        let writes: Vec<Place> = s.outputs.iter().chain(&s.scratch).copied().collect();
+        let mut taken: Vec<Vec<u32>> = writes.iter().map(|p| std::mem::take(self.slot(p.slot))).collect();
+        let operand = |(j, place): (usize, &Place)| match s.step.in_place.contains(&Some(j)) {
+            true => &[] as &[u32],
+            false => &self.read(place.slot)[words_of(*place)],
+        };
+        let operands = s.operands.iter().enumerate().map(operand).collect();
+        let mut slices: Vec<&mut [u32]> =
+            taken.iter_mut().zip(&writes).map(|(slot, place)| &mut slot[words_of(*place)]).collect();
+        let mut scratch = slices.split_off(s.outputs.len());
+        let scratch = scratch.pop().unwrap_or_default();
+        run_cpu(&s.step, CpuBuffers { operands, outputs: slices, scalars, scratch });
+        for (place, words) in writes.iter().zip(taken) {
+            *self.slot(place.slot) = words;
+        }
+    }
+}
+
+/// One kernel's results from these operands by its CPU twin, whatever device they come from.
+pub fn on_the_cpu(step: &Step, operands: &[Vec<u32>], scalars: &[u32]) -> Vec<Vec<u32>> {
+    let taken_over = |o: usize| step.in_place.get(o).copied().flatten();
+    let fresh = |o| taken_over(o).map_or_else(|| vec![0; step.numel()], |j| operands[j].clone());
+    let mut outputs: Vec<Vec<u32>> = (0..step.outputs.len()).map(fresh).collect();
+    let given = |(j, words): (usize, &'_ Vec<u32>)| match step.in_place.contains(&Some(j)) {
+        true => Vec::new(),
+        false => words.clone(),
+    };
+    let operands: Vec<Vec<u32>> = operands.iter().enumerate().map(given).collect();
+    let mut scratch = vec![0; scratch_words(step)];
+    run_cpu(
+        step,
+        CpuBuffers {
+            operands: operands.iter().map(Vec::as_slice).collect(),
+            outputs: outputs.iter_mut().map(Vec::as_mut_slice).collect(),
+            scalars,
+            scratch: &mut scratch,
+        },
+    );
+    outputs
 }

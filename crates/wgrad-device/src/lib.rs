@@ -9,12 +9,13 @@ mod error;
 mod gpu;
 mod open;
 
+pub use cpu::on_the_cpu;
 pub use error::DeviceError;
 pub use gpu::AdapterReport;
 pub use open::{Choice, Request, adapters};
 
 use std::sync::Arc;
-use wgrad_plan::{ParamLayout, Place, Plan};
+use wgrad_plan::{ParamLayout, Place, Plan, PlanStep};
 use wgrad_types::Caps;
 
 /// Something that runs plans. Cheap to clone; clones are the same device.
@@ -51,6 +52,16 @@ pub struct Counters {
     pub allocations: u64,
     /// Bytes of the buffers the program and its memory hold on the device, staging apart.
     pub bytes: u64,
+}
+
+/// One kernel of a step as it ran.
+pub struct Traced<'a> {
+    /// The kernel.
+    pub step: &'a PlanStep,
+    /// What it read, as it stood before.
+    pub operands: Vec<Vec<u32>>,
+    /// What it wrote.
+    pub outputs: Vec<Vec<u32>>,
 }
 
 impl Device {
@@ -155,6 +166,32 @@ impl Program {
                 Ok(())
             }
             _ => panic!("step: the memory belongs to another device"),
+        }
+    }
+
+    /// Runs the plan once, kernel by kernel, and shows what each reads and writes; ends early, in the middle of the step,
+    /// where `visit` says so by `false`. The same kernels in the same memory as [`Program::step`], so the same bits; slow.
+    /// Leaves no results to wait for.
+    ///
+    /// # Errors
+    /// Where the device is lost or rejects the work.
+    ///
+    /// # Panics
+    /// As [`Program::step`].
+    pub fn trace(
+        &mut self,
+        memory: &mut Memory,
+        inputs: &[&[u32]],
+        scalars: &[u32],
+        visit: &mut dyn FnMut(&Traced<'_>) -> bool,
+    ) -> Result<(), DeviceError> {
+        match (self, memory) {
+            (Self::Gpu(program), Memory::Gpu(memory)) => program.trace(memory, inputs, scalars, visit),
+            (Self::Cpu(program), Memory::Cpu(memory)) => {
+                program.trace(memory, inputs, scalars, visit);
+                Ok(())
+            }
+            _ => panic!("trace: the memory belongs to another device"),
         }
     }
 

@@ -3,9 +3,11 @@
 //! A [`Session`] owns the persistent tensors; [`Runner`]s are plans over them (training, evaluation, another batch
 //! size). The device may vanish; [`Session::snapshot`] is all a new one needs.
 
+mod anomaly;
 pub mod checkpoint;
 mod error;
 mod session;
 
+pub use anomaly::{Anomaly, Fault, Range, all_finite};
 pub use error::SessionError;
 pub use session::{Outputs, Runner, Session, Tensors};

@@ -2,7 +2,7 @@
 
 use crate::SessionError;
 use std::sync::Arc;
-use wgrad_device::{Counters, Device, Memory, Program};
+use wgrad_device::{Counters, Device, Memory, Program, Traced};
 use wgrad_graph::{Graph, Role};
 use wgrad_kernels::{FIRST_SCALAR_WORD, SEED_WORD, STEP_WORD};
 use wgrad_plan::{ParamLayout, ParamPlace, Plan, PlanOptions, plan};
@@ -146,26 +146,25 @@ impl Runner {
         scalars: &[(&str, f32)],
     ) -> Result<(), SessionError> {
         let plan = self.program.plan().clone();
-        let wrong = |name: &str, why: String| SessionError::Input { name: name.into(), why };
-        let input = |name: &str, ty: &Type| {
-            let found = inputs.iter().find(|i| i.0 == name).map(|i| i.1);
-            let tensor = found.ok_or_else(|| wrong(name, "missing".into()))?;
-            match tensor.ty == *ty {
-                true => Ok(tensor.words.as_slice()),
-                false => Err(wrong(name, format!("the graph takes {ty}, got {}", tensor.ty))),
-            }
-        };
-        let words: Vec<&[u32]> =
-            plan.inputs.iter().map(|i| input(&i.name, &i.ty)).collect::<Result<_, _>>()?;
-        let mut values = vec![0u32; FIRST_SCALAR_WORD + plan.scalars.len()];
-        values[SEED_WORD] = session.seed;
-        values[STEP_WORD] = step as u32;
-        for (i, name) in plan.scalars.iter().enumerate() {
-            let found = scalars.iter().find(|s| s.0 == name);
-            values[FIRST_SCALAR_WORD + i] =
-                found.ok_or_else(|| wrong(name, "missing scalar".into()))?.1.to_bits();
-        }
+        let (words, values) = arguments(&plan, session.seed, step, inputs, scalars)?;
         Ok(self.program.step(&mut session.memory, &words, &values)?)
+    }
+
+    /// Runs one step kernel by kernel and shows what each reads and writes (see [`Program::trace`]), with the scalars.
+    ///
+    /// # Errors
+    /// As [`Runner::step`].
+    pub fn trace(
+        &mut self,
+        session: &mut Session,
+        step: u64,
+        inputs: &[(&str, &HostTensor)],
+        scalars: &[(&str, f32)],
+        visit: &mut dyn FnMut(&Traced<'_>, &[u32]) -> bool,
+    ) -> Result<(), SessionError> {
+        let plan = self.program.plan().clone();
+        let (words, values) = arguments(&plan, session.seed, step, inputs, scalars)?;
+        Ok(self.program.trace(&mut session.memory, &words, &values, &mut |t| visit(t, &values))?)
     }
 
     fn outputs(&self, words: Vec<Vec<u32>>) -> Outputs {
@@ -190,4 +189,33 @@ impl Runner {
         let words = self.program.wait()?;
         Ok(words.map(|w| self.outputs(w)))
     }
+}
+
+/// Inputs' words in the plan's order, and its scalars.
+fn arguments<'a>(
+    plan: &Plan,
+    seed: u32,
+    step: u64,
+    inputs: &[(&str, &'a HostTensor)],
+    scalars: &[(&str, f32)],
+) -> Result<(Vec<&'a [u32]>, Vec<u32>), SessionError> {
+    let wrong = |name: &str, why: String| SessionError::Input { name: name.into(), why };
+    let input = |name: &str, ty: &Type| {
+        let found = inputs.iter().find(|i| i.0 == name).map(|i| i.1);
+        let tensor = found.ok_or_else(|| wrong(name, "missing".into()))?;
+        match tensor.ty == *ty {
+            true => Ok(tensor.words.as_slice()),
+            false => Err(wrong(name, format!("the graph takes {ty}, got {}", tensor.ty))),
+        }
+    };
+    let words: Vec<&[u32]> = plan.inputs.iter().map(|i| input(&i.name, &i.ty)).collect::<Result<_, _>>()?;
+    let mut values = vec![0u32; FIRST_SCALAR_WORD + plan.scalars.len()];
+    values[SEED_WORD] = seed;
+    values[STEP_WORD] = step as u32;
+    for (i, name) in plan.scalars.iter().enumerate() {
+        let found = scalars.iter().find(|s| s.0 == name);
+        values[FIRST_SCALAR_WORD + i] =
+            found.ok_or_else(|| wrong(name, "missing scalar".into()))?.1.to_bits();
+    }
+    Ok((words, values))
 }

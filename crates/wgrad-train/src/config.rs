@@ -46,6 +46,8 @@ pub struct Config {
     pub patience: Option<u64>,
     /// Refuse files that do not decode instead of skipping them.
     pub strict: bool,
+    /// Wait for every step, and say where the first value that is no finite number comes from.
+    pub detect_anomaly: bool,
     /// `auto`, `gpu`, `gpu:N`, `software` or `cpu`.
     pub device: String,
     /// Seed of initial values, order, augmentation, dropout.
@@ -74,6 +76,7 @@ impl Default for Config {
             val_split: None,
             patience: None,
             strict: false,
+            detect_anomaly: false,
             device: "auto".into(),
             seed: 0,
             workers: 2,

@@ -30,7 +30,7 @@ pub enum TrainError {
     #[error(transparent)]
     Session(#[from] SessionError),
     /// The loss left the numbers.
-    #[error("the loss became {loss} at step {step}: lower --lr (a checkpoint in {out} is from before)", out = out.display())]
+    #[error("the loss became {loss} at step {step}: lower --lr, or see where with --detect-anomaly (a checkpoint in {out} is from before)", out = out.display())]
     Diverged {
         /// The loss.
         loss: f32,
@@ -38,6 +38,14 @@ pub enum TrainError {
         step: u64,
         /// The run's folder.
         out: PathBuf,
+    },
+    /// A step made a value that is no finite number (told where `--detect-anomaly` is set).
+    #[error("step {step}: {what}")]
+    Anomaly {
+        /// The step, from 1.
+        step: u64,
+        /// Kernel, layer, operands and whose fault it is.
+        what: String,
     },
     /// The output folder already holds a run.
     #[error("{out} already holds a run: continue it with --resume, or choose another --out", out = out.display())]

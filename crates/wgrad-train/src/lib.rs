@@ -3,6 +3,7 @@
 //! [`train`] runs epochs over a data source, evaluates, stops early, checkpoints, resumes bit for bit. Progress goes to
 //! an [`Observer`]; nothing here prints.
 
+mod anomaly;
 mod config;
 mod curves;
 mod data;

@@ -4,6 +4,7 @@
 //! position, so a run interrupted and resumed ends in the same bits as one never interrupted.
 
 use crate::TrainError;
+use crate::anomaly::Watch;
 use crate::config::Config;
 use crate::curves;
 use crate::data::{Prepared, eval_loader, prepare, tensors, train_loader, watched};
@@ -179,6 +180,8 @@ struct Run<'a> {
     device: String,
     /// Time in training steps and images trained on, this call.
     spent: (Duration, u64),
+    /// Looks at every step, where asked to.
+    watch: Option<Watch>,
 }
 
 impl<'a> Run<'a> {
@@ -222,6 +225,7 @@ impl<'a> Run<'a> {
             total,
             device,
             spent: (Duration::ZERO, 0),
+            watch: config.detect_anomaly.then(Watch::default),
         })
     }
 
@@ -316,11 +320,17 @@ impl<'a> Run<'a> {
                 self.collect(&mut pending, true)?;
             }
             let runner = if short { self.tail.as_mut().unwrap_or(&mut self.full) } else { &mut self.full };
-            runner.step(&mut self.session, self.progress.step, &[("x", &x), ("y", &y)], &scalars)?;
+            let (step, inputs) = (self.progress.step, [("x", &x), ("y", &y)]);
             pending.push_back(batch.len);
-            if short {
-                let outputs = runner.wait()?.expect("a step is under way");
+            if let Some(watch) = &mut self.watch {
+                let outputs = watch.step(&mut self.session, runner, step, &inputs, &scalars)?;
                 self.count(&mut pending, &outputs)?;
+            } else {
+                runner.step(&mut self.session, step, &inputs, &scalars)?;
+                if short {
+                    let outputs = runner.wait()?.expect("a step is under way");
+                    self.count(&mut pending, &outputs)?;
+                }
             }
             self.progress.step += 1;
             self.progress.batch += 1;

@@ -11,6 +11,7 @@ mod memory;
 mod pipelines;
 mod program;
 mod rings;
+mod trace;
 
 pub use adapters::AdapterReport;
 pub(crate) use memory::Memory;

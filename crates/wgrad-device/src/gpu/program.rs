@@ -15,10 +15,11 @@ use wgrad_plan::{Place, Plan, PlanStep, Slot, SlotKind};
 
 /// A plan ready to run, with the memory of everything that does not persist.
 pub struct Program {
-    gpu: Arc<Inner>,
-    plan: Arc<Plan>,
+    pub(super) gpu: Arc<Inner>,
+    pub(super) plan: Arc<Plan>,
     memory: Arc<[wgpu::Buffer]>,
-    dispatches: Vec<Dispatch>,
+    pub(super) dispatches: Vec<Dispatch>,
+    pub(super) slots: Vec<wgpu::Buffer>,
     staging: Box<Staging>,
     done: VecDeque<Vec<Vec<u32>>>,
     submissions: u64,
@@ -31,10 +32,22 @@ struct Staging {
     readback: Readback,
 }
 
-struct Dispatch {
+/// A dispatch, ready to be recorded, and the number of the plan's step it belongs to.
+pub(super) struct Dispatch {
+    pub(super) step: usize,
     pipeline: wgpu::ComputePipeline,
     bindings: wgpu::BindGroup,
     groups: [u32; 3],
+}
+
+impl Dispatch {
+    /// Records it.
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        let [x, y, z] = self.groups;
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &self.bindings, &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
 }
 
 /// A plan's buffers: the persistent ones, then its own; and the scalars.
@@ -52,13 +65,14 @@ impl Program {
         // Kernels first: what cannot compile should not cost memory.
         let launches = launches(&plan)?;
         let wanted: Vec<Wanted<'_>> =
-            launches.iter().map(|(step, launch)| Wanted { label: label(step, launch), launch }).collect();
+            launches.iter().map(|(_, step, launch)| Wanted { label: label(step, launch), launch }).collect();
         let pipelines = gpu.pipelines.get(&gpu.device, &gpu.health, &wanted)?;
         let buffers = Buffers::new(&gpu, &plan, shared)?;
         let mut dispatches = Vec::with_capacity(launches.len());
-        for (((step, launch), pipeline), wanted) in launches.iter().zip(pipelines).zip(&wanted) {
+        for (((number, step, launch), pipeline), wanted) in launches.iter().zip(pipelines).zip(&wanted) {
             let bindings = buffers.bind(&gpu, step, launch, &pipeline, &wanted.label)?;
-            dispatches.push(Dispatch { pipeline: pipeline.pipeline, bindings, groups: launch.groups });
+            let (step, groups) = (*number, launch.groups);
+            dispatches.push(Dispatch { step, pipeline: pipeline.pipeline, bindings, groups });
         }
         dispatches.retain(|d| !d.groups.contains(&0));
         let part = |p: &Place| (buffers.slots[p.slot].clone(), p.offset, p.bytes);
@@ -72,6 +86,7 @@ impl Program {
         Ok(Self {
             memory: shared.clone(),
             dispatches,
+            slots: buffers.slots,
             staging: Box::new(Staging { upload, readback }),
             done: VecDeque::new(),
             submissions: 0,
@@ -92,6 +107,34 @@ impl Program {
         inputs: &[&[u32]],
         scalars: &[u32],
     ) -> Result<(), DeviceError> {
+        let gpu = self.gpu.clone();
+        gpu.health.check()?;
+        if self.staging.readback.is_full() {
+            self.done.extend(self.staging.readback.take(&gpu, true)?);
+        }
+        let mut encoder = self.upload(memory, inputs, scalars)?;
+        if !self.dispatches.is_empty() {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for dispatch in &self.dispatches {
+                dispatch.record(&mut pass);
+            }
+        }
+        self.staging.readback.record(&mut encoder);
+        let submitted = gpu.submit(encoder);
+        self.uploaded();
+        submitted?;
+        self.staging.readback.submitted(&gpu)?;
+        self.submissions += 1;
+        Ok(())
+    }
+
+    /// Begins a step's commands with the way up of its inputs; [`Program::uploaded`] follows the submission.
+    pub(super) fn upload(
+        &mut self,
+        memory: &Memory,
+        inputs: &[&[u32]],
+        scalars: &[u32],
+    ) -> Result<wgpu::CommandEncoder, DeviceError> {
         assert!(Arc::ptr_eq(&self.memory, memory.slots()), "step: the program was made with another memory");
         assert_eq!(inputs.len(), self.plan.inputs.len(), "step: number of inputs");
         assert_eq!(scalars.len(), FIRST_SCALAR_WORD + self.plan.scalars.len(), "step: number of scalars");
@@ -99,32 +142,15 @@ impl Program {
             assert_eq!(words.len() * 4, named.place.bytes, "step: size of input {}", named.name);
         }
         let gpu = self.gpu.clone();
-        gpu.health.check()?;
-        if self.staging.readback.is_full() {
-            self.done.extend(self.staging.readback.take(&gpu, true)?);
-        }
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        self.staging.upload.record(
-            &gpu,
-            &mut encoder,
-            std::iter::once(scalars).chain(inputs.iter().copied()),
-        )?;
-        if !self.dispatches.is_empty() {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for dispatch in &self.dispatches {
-                let [x, y, z] = dispatch.groups;
-                pass.set_pipeline(&dispatch.pipeline);
-                pass.set_bind_group(0, &dispatch.bindings, &[]);
-                pass.dispatch_workgroups(x, y, z);
-            }
-        }
-        self.staging.readback.record(&mut encoder);
-        let submitted = gpu.submit(encoder);
+        let words = std::iter::once(scalars).chain(inputs.iter().copied());
+        self.staging.upload.record(&gpu, &mut encoder, words)?;
+        Ok(encoder)
+    }
+
+    /// After the submission of what [`Program::upload`] began.
+    pub(super) fn uploaded(&mut self) {
         self.staging.upload.submitted();
-        submitted?;
-        self.staging.readback.submitted(&gpu)?;
-        self.submissions += 1;
-        Ok(())
     }
 
     pub(crate) fn ready(&mut self) -> Result<Option<Vec<Vec<u32>>>, DeviceError> {
@@ -161,15 +187,15 @@ fn label(step: &PlanStep, launch: &Launch) -> String {
     }
 }
 
-/// Every dispatch with its step, in order.
-fn launches(plan: &Plan) -> Result<Vec<(&PlanStep, &Launch)>, DeviceError> {
+/// Every dispatch with its step and that one's number, in order.
+fn launches(plan: &Plan) -> Result<Vec<(usize, &PlanStep, &Launch)>, DeviceError> {
     let mut all = Vec::new();
-    for step in &plan.steps {
+    for (number, step) in plan.steps.iter().enumerate() {
         if step.candidate.launches.is_empty() {
             let why = "it has no launches: the plan was made for the CPU".into();
             return Err(DeviceError::Kernel { kernel: step.label(), why });
         }
-        all.extend(step.candidate.launches.iter().map(|launch| (step, launch)));
+        all.extend(step.candidate.launches.iter().map(|launch| (number, step, launch)));
     }
     Ok(all)
 }

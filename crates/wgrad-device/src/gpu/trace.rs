@@ -1,0 +1,61 @@
+//! A step run kernel by kernel, with everything a kernel reads and writes brought to the host: slow, the same bits.
+
+use super::buffer::{Mapping, READBACK};
+use super::memory::Memory;
+use super::program::Program;
+use crate::{DeviceError, Traced};
+use wgrad_plan::Place;
+
+impl Program {
+    pub(crate) fn trace(
+        &mut self,
+        memory: &mut Memory,
+        inputs: &[&[u32]],
+        scalars: &[u32],
+        visit: &mut dyn FnMut(&Traced<'_>) -> bool,
+    ) -> Result<(), DeviceError> {
+        let gpu = self.gpu.clone();
+        gpu.health.check()?;
+        let encoder = self.upload(memory, inputs, scalars)?;
+        let submitted = gpu.submit(encoder);
+        self.uploaded();
+        submitted?;
+        let plan = self.plan.clone();
+        for (number, step) in plan.steps.iter().enumerate() {
+            let operands = self.look(&step.operands)?;
+            let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            {
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                let own = self.dispatches.iter().filter(|d| d.step == number);
+                own.for_each(|dispatch| dispatch.record(&mut pass));
+            }
+            gpu.submit(encoder)?;
+            let outputs = self.look(&step.outputs)?;
+            if !visit(&Traced { step, operands, outputs }) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The words at each place; waits for the work under way.
+    fn look(&self, places: &[Place]) -> Result<Vec<Vec<u32>>, DeviceError> {
+        let gpu = &self.gpu;
+        let read = |place: &Place| {
+            if place.bytes == 0 {
+                return Ok(Vec::new());
+            }
+            let staging = gpu.buffer("a look at a kernel", place.bytes, READBACK, false)?;
+            let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let (from, bytes) = (place.offset as u64, place.bytes as u64);
+            encoder.copy_buffer_to_buffer(&self.slots[place.slot], from, &staging, 0, Some(bytes));
+            gpu.submit(encoder)?;
+            let mapping = Mapping::mapped();
+            mapping.request(&staging, wgpu::MapMode::Read);
+            gpu.wait(&mapping)?;
+            let view = staging.slice(..).get_mapped_range().map_err(|_| gpu.health.unmappable())?;
+            Ok(bytemuck::pod_collect_to_vec::<u8, u32>(&view[..place.bytes]))
+        };
+        places.iter().map(read).collect()
+    }
+}
