@@ -5,7 +5,7 @@ use crate::fixture::{Place, said_no};
 #[test]
 fn every_help_has_an_example() {
     let place = Place::new();
-    for command in [&[][..], &["devices"], &["train"], &["eval"], &["predict"], &["plan"]] {
+    for command in [&[][..], &["devices"], &["doctor"], &["train"], &["eval"], &["predict"], &["plan"]] {
         let help = place.ok(&[command, &["--help"]].concat());
         assert!(help.contains("Example:\n  wgrad"), "{command:?}: {help}");
     }

@@ -1,7 +1,7 @@
 //! Normalisation and the like: compositions, checked as the layers they are.
 
 use super::rows;
-use wgrad_tests::{real, within};
+use crate::{real, within};
 
 rows! {
     layer_norm [within(&[3, 5, 24], 97.0, 103.0), real(&[24]), real(&[24])] tolerance 2e-4 |x| x[0].layer_norm(&x[1], Some(&x[2]), 1e-5);
