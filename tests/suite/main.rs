@@ -5,8 +5,10 @@
 
 mod complete;
 mod golden;
+mod optimizers;
 mod plan;
 mod properties;
 mod rows;
+mod sequences;
 mod shaders;
 mod steps;

@@ -35,8 +35,8 @@ pub(crate) struct Args {
     /// Image channels [default: 3 for cifar-cnn and alexnet, else 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     channels: Option<u32>,
-    /// sgd, momentum, nesterov, adam, adamw or rmsprop
-    #[arg(long, default_value = "adam")]
+    /// Update rule
+    #[arg(long, value_name = "NAME", default_value = "adam", help = crate::train::optimizers())]
     optimizer: String,
     /// Plan for a device of this machine: auto, gpu, gpu:N, software or cpu
     #[arg(long)]

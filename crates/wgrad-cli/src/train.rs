@@ -61,8 +61,8 @@ struct Settings {
     /// Images a step [default: 32]
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
-    /// sgd, momentum, nesterov, adam, adamw or rmsprop [default: adam]
-    #[arg(long)]
+    /// Update rule [default: adam]
+    #[arg(long, value_name = "NAME", help = format!("{} [default: adam]", optimizers()))]
     optimizer: Option<String>,
     /// Learning rate [default: 0.002]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
@@ -73,9 +73,21 @@ struct Settings {
     /// constant, step, cosine, one-cycle or linear-warmup [default: one-cycle]
     #[arg(long)]
     schedule: Option<String>,
-    /// L2 penalty, decoupled in adamw [default: 0]
+    /// L2 penalty, decoupled in adamw, lamb, lion and muon [default: 0]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     weight_decay: Option<f64>,
+    /// Leave biases and norms out of weight decay
+    #[arg(long)]
+    decay_matrices_only: bool,
+    /// Scale gradients so that their common norm is at most this
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    clip_norm: Option<f64>,
+    /// Hold each element of a gradient within plus and minus this
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    clip_value: Option<f64>,
+    /// Decay of a moving average of the weights, used to evaluate and predict, as 0.999
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    ema: Option<f64>,
     /// Share of the target spread over all classes [default: 0]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     label_smoothing: Option<f64>,
@@ -120,6 +132,11 @@ impl Settings {
         set(&mut given, "--momentum", self.momentum, &mut config.momentum);
         set(&mut given, "--schedule", self.schedule, &mut config.schedule);
         set(&mut given, "--weight-decay", self.weight_decay, &mut config.weight_decay);
+        let matrices = self.decay_matrices_only.then_some(true);
+        set(&mut given, "--decay-matrices-only", matrices, &mut config.decay_matrices_only);
+        set(&mut given, "--clip-norm", self.clip_norm, &mut config.clip_norm);
+        set(&mut given, "--clip-value", self.clip_value, &mut config.clip_value);
+        set(&mut given, "--ema", self.ema, &mut config.ema);
         set(&mut given, "--label-smoothing", self.label_smoothing, &mut config.label_smoothing);
         set(&mut given, "--augment", self.augment, &mut config.augment);
         set(&mut given, "--image-size", self.image_size, &mut config.image_size);
@@ -130,6 +147,12 @@ impl Settings {
         set(&mut given, "--strict", self.strict.then_some(true), &mut config.strict);
         given
     }
+}
+
+/// The optimizers' names.
+pub(crate) fn optimizers() -> String {
+    let names: Vec<&str> = wgrad_nn::OPTIMIZERS.iter().map(|o| o.0).collect();
+    names.join(", ")
 }
 
 fn set<T>(given: &mut Vec<&'static str>, flag: &'static str, value: Option<impl Into<T>>, field: &mut T) {

@@ -58,6 +58,17 @@ impl Net {
         })
     }
 
+    /// `torch.nn.Linear(bias=False)`: parameter `name.weight` `[out, in]`. A name used before with the same shape is the
+    /// same weight: an embedding's name ties the output to it.
+    #[track_caller]
+    pub fn linear_no_bias(&self, name: &str, x: &Tensor, out: usize) -> Tensor {
+        let fan_in = *x.shape().last().unwrap_or(&1);
+        self.builder().scoped(name, || {
+            let weight = self.weight(&format!("{name}.weight"), &[out, fan_in], Init::pytorch_default());
+            x.linear(&weight, None)
+        })
+    }
+
     /// `torch.nn.Conv2d`: `[N, C, H, W] -> [N, out, H', W']`; parameters `name.weight`, `name.bias`.
     #[track_caller]
     pub fn conv2d(&self, name: &str, x: &Tensor, conv: Conv) -> Tensor {
@@ -101,6 +112,25 @@ impl Net {
             let weight = self.weight(&format!("{name}.weight"), &last, Init::Ones);
             let bias = self.weight(&format!("{name}.bias"), &last, Init::Zeros);
             x.layer_norm(&weight, Some(&bias), 1e-5)
+        })
+    }
+
+    /// `torch.nn.RMSNorm` over the last axis: parameter `name.weight`.
+    #[track_caller]
+    pub fn rms_norm(&self, name: &str, x: &Tensor, eps: f64) -> Tensor {
+        let last = [*x.shape().last().unwrap_or(&1)];
+        self.builder()
+            .scoped(name, || x.rms_norm(&self.weight(&format!("{name}.weight"), &last, Init::Ones), eps))
+    }
+
+    /// `torch.nn.GroupNorm` of `[N, C, ..]`: parameters `name.weight`, `name.bias`.
+    #[track_caller]
+    pub fn group_norm(&self, name: &str, x: &Tensor, groups: usize) -> Tensor {
+        let channels = [x.shape().get(1).copied().unwrap_or(1)];
+        self.builder().scoped(name, || {
+            let weight = self.weight(&format!("{name}.weight"), &channels, Init::Ones);
+            let bias = self.weight(&format!("{name}.bias"), &channels, Init::Zeros);
+            x.group_norm(groups, &weight, &bias, 1e-5)
         })
     }
 

@@ -3,7 +3,7 @@
 use crate::TrainError;
 use serde::{Deserialize, Serialize};
 use wgrad_models::ModelKind;
-use wgrad_nn::{Optimizer, OptimizerKind, Schedule};
+use wgrad_nn::{Clip, DecayOn, OPTIMIZERS, Optimizer, OptimizerKind, Schedule};
 
 /// Images of a step that still make sense; sizes computed from them stay far from overflow.
 const MAX_BATCH: usize = 1 << 20;
@@ -24,7 +24,7 @@ pub struct Config {
     pub steps: Option<u64>,
     /// Images a step.
     pub batch_size: usize,
-    /// `sgd`, `momentum`, `nesterov`, `adam`, `adamw` or `rmsprop`.
+    /// A name of [`OPTIMIZERS`].
     pub optimizer: String,
     /// Base learning rate.
     pub lr: f64,
@@ -32,8 +32,16 @@ pub struct Config {
     pub momentum: f64,
     /// `constant`, `step`, `cosine`, `one-cycle` or `linear-warmup`.
     pub schedule: String,
-    /// L2 penalty, decoupled in AdamW.
+    /// L2 penalty, decoupled in AdamW, LAMB, Lion and Muon.
     pub weight_decay: f64,
+    /// Leave biases and norms out of weight decay.
+    pub decay_matrices_only: bool,
+    /// Largest norm of all gradients together.
+    pub clip_norm: Option<f64>,
+    /// Largest magnitude of a gradient's element.
+    pub clip_value: Option<f64>,
+    /// Decay of a moving average of the weights, which is then what evaluation uses.
+    pub ema: Option<f64>,
     /// Share of the target spread over all classes.
     pub label_smoothing: f64,
     /// Augmentation: `none`, or a list as `flip,crop:4`.
@@ -68,6 +76,10 @@ impl Default for Config {
             momentum: 0.9,
             schedule: "one-cycle".into(),
             weight_decay: 0.0,
+            decay_matrices_only: false,
+            clip_norm: None,
+            clip_value: None,
+            ema: None,
             label_smoothing: 0.0,
             augment: "none".into(),
             image_size: None,
@@ -106,6 +118,17 @@ impl Config {
         }
         if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
             return fail("--weight-decay", format!("{} must be 0 or more", self.weight_decay));
+        }
+        for (option, most) in [("--clip-norm", self.clip_norm), ("--clip-value", self.clip_value)] {
+            if let Some(most) = most.filter(|v| !(v.is_finite() && *v > 0.0)) {
+                return fail(option, format!("{most} must be a positive number"));
+            }
+        }
+        if self.clip_norm.is_some() && self.clip_value.is_some() {
+            return fail("--clip-value", "cannot be combined with --clip-norm: choose one".into());
+        }
+        if let Some(decay) = self.ema.filter(|v| !(*v > 0.0 && *v < 1.0)) {
+            return fail("--ema", format!("{decay} must be above 0 and below 1, as 0.999"));
         }
         if !(0.0..1.0).contains(&self.momentum) {
             return fail("--momentum", format!("{} must be in [0, 1)", self.momentum));
@@ -165,20 +188,28 @@ impl Config {
     /// # Errors
     /// Where no optimizer has the name.
     pub fn optimizer(&self) -> Result<Optimizer, TrainError> {
-        let (betas, eps) = ((0.9, 0.999), 1e-8);
-        let kind = match self.optimizer.as_str() {
-            "sgd" => OptimizerKind::Sgd { momentum: 0.0, nesterov: false },
-            "momentum" => OptimizerKind::Sgd { momentum: self.momentum, nesterov: false },
-            "nesterov" => OptimizerKind::Sgd { momentum: self.momentum, nesterov: true },
-            "adam" => OptimizerKind::Adam { betas, eps },
-            "adamw" => OptimizerKind::AdamW { betas, eps },
-            "rmsprop" => OptimizerKind::RmsProp { alpha: 0.99, eps, momentum: 0.0, centered: false },
-            other => {
-                let why = format!("unknown {other:?}: use sgd, momentum, nesterov, adam, adamw or rmsprop");
-                return Err(TrainError::config("--optimizer", why));
+        let kind = OptimizerKind::named(&self.optimizer).ok_or_else(|| {
+            let names: Vec<&str> = OPTIMIZERS.iter().map(|o| o.0).collect();
+            let why = format!("unknown {:?}: use one of {}", self.optimizer, names.join(", "));
+            TrainError::config("--optimizer", why)
+        })?;
+        let kind = match kind {
+            OptimizerKind::Sgd { momentum, nesterov } if momentum > 0.0 => {
+                OptimizerKind::Sgd { momentum: self.momentum, nesterov }
             }
+            other => other,
         };
-        Ok(Optimizer { kind, weight_decay: self.weight_decay })
+        Ok(Optimizer {
+            kind,
+            weight_decay: self.weight_decay,
+            decay_on: if self.decay_matrices_only { DecayOn::Matrices } else { DecayOn::All },
+            clip: match (self.clip_norm, self.clip_value) {
+                (Some(most), _) => Clip::Norm(most),
+                (None, Some(most)) => Clip::Value(most),
+                (None, None) => Clip::Off,
+            },
+            ema: self.ema,
+        })
     }
 
     /// The schedule.

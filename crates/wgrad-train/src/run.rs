@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::curves;
 use crate::data::{Prepared, eval_loader, prepare, tensors, train_loader, watched};
 use crate::evaluate::{BATCH, Evaluation, evaluate};
-use crate::graphs::{eval_graph, step_graph, train_graph};
+use crate::graphs::{step_graph, train_graph, watch_graph};
 use crate::state::{self, CHECKPOINT, CONFIG, METRICS, Metrics, ModelCard, Progress};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -198,7 +198,7 @@ impl<'a> Run<'a> {
             0 => None,
             rest => Some(session.runner(&step_graph(&model, rest, &optimizer, config.label_smoothing)?)?),
         };
-        let eval = session.runner(&eval_graph(&model, BATCH)?)?;
+        let eval = session.runner(&watch_graph(&model, BATCH, optimizer.ema.is_some())?)?;
         let loader = train_loader(config, &prepared)?;
         let (split, watched_name) = watched(&prepared.dataset);
         let watched = eval_loader(prepared.dataset.subset(split), &prepared.pipeline, BATCH, config.workers)?;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::Path;
 use wgrad_graph::Role;
 use wgrad_models::ImageModel;
+use wgrad_nn::average_name;
 use wgrad_session::{Session, SessionError, Tensors, checkpoint};
 
 /// A trained model's description: enough to build it again and to prepare its images.
@@ -133,11 +134,13 @@ pub fn load_config(out: &Path) -> Result<Config, TrainError> {
 }
 
 /// Fills a session with a checkpoint's tensors, which must be the model's, all of them; `state` says whether the
-/// optimizer's count.
+/// optimizer's count. Where they do not, moving averages stand in for the weights they are of.
 pub(crate) fn restore(dir: &Path, session: &mut Session, state: bool) -> Result<(), TrainError> {
     let wrong = |why: String| TrainError::NoCheckpoint { path: dir.into(), why };
     let mut tensors = load_tensors(dir, session.params())?;
-    tensors.retain(|t| state || t.0 != Role::State);
+    if !state {
+        take_averages(&mut tensors);
+    }
     let there = |p: &wgrad_plan::ParamPlace| tensors.iter().any(|t| t.0 == p.role && t.1 == p.name);
     if let Some(p) = session.params().iter().find(|p| !there(p)) {
         return Err(wrong(format!("it is of another model: {} is missing", p.name)));
@@ -146,6 +149,19 @@ pub(crate) fn restore(dir: &Path, session: &mut Session, state: bool) -> Result<
         SessionError::Tensor { .. } => wrong(format!("it is of another model: {e}")),
         other => other.into(),
     })
+}
+
+/// Replaces weights by their moving averages where there are such, and drops the optimizer's state.
+fn take_averages(tensors: &mut Tensors) {
+    let (states, mut model): (Tensors, Tensors) =
+        std::mem::take(tensors).into_iter().partition(|t| t.0 == Role::State);
+    for (_, name, weight) in &mut model {
+        let average = average_name(name);
+        if let Some(found) = states.iter().find(|s| s.1 == average) {
+            weight.clone_from(&found.2);
+        }
+    }
+    *tensors = model;
 }
 
 /// A checkpoint's tensors, with the roles the model gives their names.

@@ -1,5 +1,6 @@
 //! A row an operation (or a shape of it that has its own path). Shapes are ugly on purpose.
 
+pub(crate) mod attention;
 pub(crate) mod conv;
 pub(crate) mod elementwise;
 pub(crate) mod fused;
@@ -9,6 +10,7 @@ pub(crate) mod loss;
 pub(crate) mod matmul;
 pub(crate) mod movement;
 pub(crate) mod pool;
+pub(crate) mod recurrent;
 pub(crate) mod reduce;
 
 /// Declares rows: each becomes a test of its own and an entry of the module's `ROWS`. Options after the arguments:
@@ -47,6 +49,7 @@ pub(crate) use {or, rows};
 /// All rows.
 pub(crate) fn all() -> Vec<&'static wgrad_tests::Row> {
     [
+        attention::ROWS,
         conv::ROWS,
         elementwise::ROWS,
         fused::ROWS,
@@ -56,6 +59,7 @@ pub(crate) fn all() -> Vec<&'static wgrad_tests::Row> {
         matmul::ROWS,
         movement::ROWS,
         pool::ROWS,
+        recurrent::ROWS,
         reduce::ROWS,
     ]
     .into_iter()
