@@ -110,6 +110,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         device: args.device.clone().unwrap_or_else(|| "auto".into()),
         ..Config::default()
     };
+    if config.text_kind().is_some() {
+        let why = format!("{} is a language model; only image classifiers can be planned ahead", args.model);
+        return Err(TrainError::Config { option: "--model".into(), why }.into());
+    }
     config.check()?;
     let model = model(args, &config)?;
     let (caps, target) = caps(args)?;

@@ -2,7 +2,8 @@
 
 use crate::TrainError;
 use serde::{Deserialize, Serialize};
-use wgrad_models::ModelKind;
+use wgrad_data::EMBEDDED_TEXT;
+use wgrad_models::{ModelError, ModelKind, TEXT_ZOO, TextKind, TextModel, ZOO};
 use wgrad_nn::{Clip, DecayOn, OPTIMIZERS, Optimizer, OptimizerKind, Schedule};
 
 /// Images of a step that still make sense; sizes computed from them stay far from overflow.
@@ -54,6 +55,22 @@ pub struct Config {
     pub patience: Option<u64>,
     /// Refuse files that do not decode instead of skipping them.
     pub strict: bool,
+    /// A language model's tokens: `char` or `byte`.
+    pub tokenizer: String,
+    /// Tokens of a language model's training sequence.
+    pub context: Option<usize>,
+    /// A language model's layers.
+    pub layers: Option<usize>,
+    /// Width of its hidden state or residual stream.
+    pub hidden: Option<usize>,
+    /// Heads of a GPT's attention.
+    pub heads: Option<usize>,
+    /// Heads of its keys and values; as many as `heads` where not set.
+    pub key_heads: Option<usize>,
+    /// Rotary positions in a GPT instead of learned ones.
+    pub rotary: bool,
+    /// A language model's dropout.
+    pub dropout: f64,
     /// `auto`, `gpu`, `gpu:N`, `software` or `cpu`.
     pub device: String,
     /// Seed of initial values, order, augmentation, dropout.
@@ -86,6 +103,14 @@ impl Default for Config {
             val_split: None,
             patience: None,
             strict: false,
+            tokenizer: "char".into(),
+            context: None,
+            layers: None,
+            hidden: None,
+            heads: None,
+            key_heads: None,
+            rotary: false,
+            dropout: 0.0,
             device: "auto".into(),
             seed: 0,
             workers: 2,
@@ -94,6 +119,25 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What a model's training starts from where nothing is set: the defaults for images, or those for text.
+    pub fn for_model(model: &str) -> Self {
+        if TextKind::named(model).is_none() {
+            return Self { model: model.into(), ..Self::default() };
+        }
+        Self {
+            model: model.into(),
+            data: EMBEDDED_TEXT.into(),
+            steps: Some(2000),
+            batch_size: 12,
+            optimizer: "adamw".into(),
+            weight_decay: 0.1,
+            decay_matrices_only: true,
+            clip_norm: Some(1.0),
+            schedule: "linear-warmup".into(),
+            ..Self::default()
+        }
+    }
+
     /// Settings from TOML text; `name` is the file's, for messages.
     ///
     /// # Errors
@@ -167,7 +211,7 @@ impl Config {
         if self.patience == Some(0) {
             return fail("--patience", "must be at least 1".into());
         }
-        self.model_kind()?;
+        self.check_kind()?;
         self.optimizer()?;
         self.schedule()?;
         wgrad_data::parse_augment(&self.augment)?;
@@ -175,12 +219,63 @@ impl Config {
         Ok(())
     }
 
-    /// The model.
+    /// That the model is known and reads what the data is.
+    fn check_kind(&self) -> Result<(), TrainError> {
+        let text = wgrad_data::is_text(&self.data);
+        match self.text_kind() {
+            Some(kind) => {
+                if !text {
+                    let why =
+                        format!("{} reads text: give {EMBEDDED_TEXT}, text:FILE or text:DIR", self.model);
+                    return Err(TrainError::config("--data", why));
+                }
+                self.tokenizer.parse::<wgrad_data::TokenizerChoice>()?;
+                // The tokens are not known yet: any number of them does.
+                Ok(self.text_model(kind, 256).check()?)
+            }
+            None => {
+                self.model_kind()?;
+                if text {
+                    let names: Vec<&str> = TEXT_ZOO.iter().map(|m| m.0).collect();
+                    let why = format!("{} does not read text: use one of {}", self.model, names.join(", "));
+                    return Err(TrainError::config("--model", why));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The image classifier.
     ///
     /// # Errors
-    /// Where no model has the name.
+    /// Where no image classifier has the name.
     pub fn model_kind(&self) -> Result<ModelKind, TrainError> {
-        Ok(self.model.parse()?)
+        self.model.parse().map_err(|_| {
+            let names = ZOO.iter().map(|m| m.0).chain(TEXT_ZOO.iter().map(|m| m.0));
+            let known = names.collect::<Vec<_>>().join(", ");
+            ModelError::Unknown { name: self.model.clone(), known }.into()
+        })
+    }
+
+    /// The language model, where the model is one.
+    pub fn text_kind(&self) -> Option<TextKind> {
+        TextKind::named(&self.model)
+    }
+
+    /// A language model as set, over so many tokens.
+    pub fn text_model(&self, kind: TextKind, vocab: usize) -> TextModel {
+        let usual = TextModel::new(kind, vocab);
+        let heads = self.heads.unwrap_or(usual.heads);
+        TextModel {
+            context: self.context.unwrap_or(usual.context),
+            layers: self.layers.unwrap_or(usual.layers),
+            hidden: self.hidden.unwrap_or(usual.hidden),
+            heads,
+            key_heads: self.key_heads.unwrap_or(heads),
+            dropout: self.dropout,
+            rotary: self.rotary,
+            ..usual
+        }
     }
 
     /// The optimizer.

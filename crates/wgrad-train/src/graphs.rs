@@ -39,7 +39,8 @@ pub fn step_graph(
     Ok(training(model, batch, optimizer, label_smoothing)?.builder().graph())
 }
 
-fn training(
+/// The model behind [`train_graph`].
+pub(crate) fn training(
     model: &ImageModel,
     batch: usize,
     optimizer: &Optimizer,

@@ -5,3 +5,4 @@ mod inspecting;
 mod interrupting;
 mod refusing;
 mod training;
+mod writing;
