@@ -1,4 +1,11 @@
-//! What benchmarks share: a training session on made-up images, and one step of it.
+//! What benchmarks share: a training session on made-up images and one step of it, single kernels, and what this
+//! machine's processor can do at most.
+
+mod ceilings;
+mod kernels;
+
+pub use ceilings::{bandwidth, multiply_adds};
+pub use kernels::{Kernel, Ready, Unit, kernels};
 
 use wgrad::models::{ImageModel, ModelKind};
 use wgrad::prelude::*;
@@ -27,7 +34,11 @@ impl Training {
     ) -> Result<Self, Box<dyn std::error::Error>> {
         let (device, _) = Device::open(&device.parse()?)?;
         let model = ImageModel { kind, channels: 3, size: (side, side), classes: 10, width: 1.0 };
-        let optimizer = Optimizer::adam();
+        // As the same models are trained in `peers/`.
+        let optimizer = match kind {
+            ModelKind::AlexNet => Optimizer::new(OptimizerKind::Sgd { momentum: 0.9, nesterov: false }),
+            _ => Optimizer::adam(),
+        };
         let (graph, initial) = train_graph(&model, batch, &optimizer, 0.0, 0)?;
         let (session, runner) = Session::new(&device, &graph, &initial, 0)?;
         let pixels: Vec<f32> = (0..batch * 3 * side * side).map(|i| (i % 251) as f32 / 125.0 - 1.0).collect();

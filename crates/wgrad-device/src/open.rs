@@ -188,6 +188,7 @@ fn rank(wanted: &Wanted, reports: &[AdapterReport]) -> Result<Ranked, DeviceErro
         Wanted::Nth(n) => {
             let hint = match reports.len() {
                 0 => "there are no adapters; use --device cpu".to_owned(),
+                1 => "the only adapter is gpu:0 (see `wgrad devices`)".to_owned(),
                 count => format!("adapters are gpu:0 to gpu:{} (see `wgrad devices`)", count - 1),
             };
             Err(not_found(&format!("adapter gpu:{n}"), &hint))
@@ -289,7 +290,7 @@ mod tests {
         assert_eq!(said(Wanted::Gpu, &[]), "no GPU found: no driver offers one; use --device cpu");
         assert_eq!(
             said(Wanted::Nth(99), &software),
-            "no adapter gpu:99 found: adapters are gpu:0 to gpu:0 (see `wgrad devices`)"
+            "no adapter gpu:99 found: the only adapter is gpu:0 (see `wgrad devices`)"
         );
         assert!(said(Wanted::Software, &[]).starts_with("no software adapter found: install"));
     }

@@ -56,6 +56,19 @@ pub enum Instr {
     Cast(Reg),
 }
 
+impl Instr {
+    /// The registers it reads.
+    pub fn operands(&self) -> impl Iterator<Item = Reg> {
+        let all = match *self {
+            Self::Masked { value: x, .. } | Self::Unary(_, x) | Self::Cast(x) => [Some(x), None, None],
+            Self::Binary(_, a, b) | Self::Compare(_, a, b) => [Some(a), Some(b), None],
+            Self::Select(c, a, b) => [Some(c), Some(a), Some(b)],
+            _ => [None; 3],
+        };
+        all.into_iter().flatten()
+    }
+}
+
 /// Instructions in order, each with its result's dtype, and the registers that are results.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Expr {

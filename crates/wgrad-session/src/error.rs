@@ -30,7 +30,7 @@ pub enum SessionError {
         why: String,
     },
     /// A file could not be read or written.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}{advice}", path = path.display(), advice = advice(source))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -45,4 +45,19 @@ pub enum SessionError {
         /// What is wrong.
         why: String,
     },
+}
+
+/// What to do about the system's refusal, where it is known.
+fn advice(source: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            "; free some space and call again: what was there is untouched"
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; choose a folder that may be written to"
+        }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "; a file stands where a folder should be",
+        _ => "",
+    }
 }

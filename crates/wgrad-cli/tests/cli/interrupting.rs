@@ -64,7 +64,7 @@ fn a_full_disk_leaves_the_checkpoint_there_was() {
     let before = files(&place.path("run"));
     // Files of more than 8 KiB are refused, as by a disk without room.
     let limited = "trap '' XFSZ; ulimit -f 8; exec \"$WGRAD\" train --resume --out run";
-    said_no(&place.bash(limited), 1, &["run/checkpoint"]);
+    said_no(&place.bash(limited), 1, &["run/checkpoint", "free some space"]);
     assert_eq!(files(&place.path("run")), before);
     place.ok(&["train", "--resume", "--out", "run"]);
     // A new run that cannot be written leaves settings at most, and is started again by --resume.

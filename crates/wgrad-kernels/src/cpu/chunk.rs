@@ -2,11 +2,11 @@
 //! in the first-level cache, so a fused chain moves its bytes once.
 
 use super::Reads;
+use super::lanes::{binary, binary_i32, cast, compare, select, unary};
 use super::view::Runs;
 use crate::expr::{Expr, Instr, Reg};
 use crate::{SEED_WORD, STEP_WORD};
 use std::cell::RefCell;
-use wgrad_graph::ops::{BinaryKind, CompareKind, UnaryKind};
 use wgrad_graph::philox;
 use wgrad_types::{DType, View};
 
@@ -14,7 +14,7 @@ use wgrad_types::{DType, View};
 pub(crate) const CHUNK: usize = 512;
 
 thread_local! {
-    static REGISTERS: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+    static REGISTERS: RefCell<Vec<Vec<u32>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An expression with its views made ready.
@@ -23,6 +23,9 @@ pub(crate) struct Code<'e> {
     views: Vec<Option<Runs>>,
     /// Per operand the output whose memory holds it on entry.
     taken: Vec<Option<usize>>,
+    /// The register of each instruction's result; they are taken again after the last use, so that few are in the cache.
+    places: Vec<usize>,
+    registers: usize,
 }
 
 /// Where a chunk's own data is: the core's results and the outputs' previous contents.
@@ -54,49 +57,81 @@ impl<'e> Code<'e> {
             .collect();
         let most = in_place.iter().flatten().max().map_or(0, |m| m + 1);
         let taken = (0..most).map(|j| in_place.iter().position(|p| *p == Some(j))).collect();
-        Self { expr, views, taken }
+        let (places, registers) = places(expr);
+        Self { expr, views, taken, places, registers }
     }
 
-    /// Evaluates `len <= CHUNK` elements and calls `f` with each result's number and elements.
-    pub(crate) fn eval(
-        &self,
-        len: usize,
-        here: Here<'_>,
-        reads: Reads<'_>,
-        mut f: impl FnMut(usize, &[u32]),
-    ) {
+    /// Evaluates `len <= CHUNK` elements; [`Code::result`] gives them out.
+    pub(crate) fn eval(&self, len: usize, here: Here<'_>, reads: Reads<'_>) {
         REGISTERS.with_borrow_mut(|registers| {
-            let needed = self.expr.instrs.len() * CHUNK;
-            if registers.len() < needed {
-                registers.resize(needed, 0);
+            if registers.len() < self.registers {
+                registers.resize_with(self.registers, || vec![0; CHUNK]);
             }
             for r in 0..self.expr.instrs.len() {
-                let (done, rest) = registers.split_at_mut(r * CHUNK);
-                self.step(r, done, &mut rest[..len], here, reads);
-            }
-            for (i, &r) in self.expr.results.iter().enumerate() {
-                f(i, &registers[r * CHUNK..r * CHUNK + len]);
+                if self.alias(r, len, here, reads).is_none() {
+                    let mut out = std::mem::take(&mut registers[self.places[r]]);
+                    self.step(r, registers, &mut out[..len], here, reads);
+                    registers[self.places[r]] = out;
+                }
             }
         });
     }
 
-    fn step(&self, r: Reg, done: &[u32], out: &mut [u32], here: Here<'_>, reads: Reads<'_>) {
+    /// Calls `f` with the elements of result `i` of the last [`Code::eval`] on this thread. A result that is the core's
+    /// own, unchanged, is `None`.
+    pub(crate) fn result<R>(
+        &self,
+        i: usize,
+        len: usize,
+        start: usize,
+        reads: Reads<'_>,
+        f: impl FnOnce(Option<&[u32]>) -> R,
+    ) -> R {
+        let r = self.expr.results[i];
+        if self.expr.instrs[r] == Instr::Acc {
+            return f(None);
+        }
+        match self.alias(r, len, Here { start, acc: &[], before: &[] }, reads) {
+            Some(words) => f(Some(words)),
+            None => REGISTERS.with_borrow(|registers| f(Some(&registers[self.places[r]][..len]))),
+        }
+    }
+
+    /// The output whose memory an operand's elements stand in.
+    fn output_of(&self, operand: usize) -> Option<usize> {
+        self.taken.get(operand).copied().flatten()
+    }
+
+    /// Where a value stands in memory already.
+    fn alias<'a>(&self, r: Reg, len: usize, here: Here<'a>, reads: Reads<'a>) -> Option<&'a [u32]> {
+        match &self.expr.instrs[r] {
+            Instr::Acc => Some(here.acc),
+            Instr::Load { operand, .. } => {
+                let contiguous = self.views[r].as_ref().is_some_and(|v| v.contiguous);
+                let plain = contiguous && self.output_of(*operand).is_none();
+                plain.then(|| &reads.operands[*operand][here.start..here.start + len])
+            }
+            _ => None,
+        }
+    }
+
+    fn step(&self, r: Reg, done: &[Vec<u32>], out: &mut [u32], here: Here<'_>, reads: Reads<'_>) {
         let len = out.len();
-        let word = |r: Reg| &done[r * CHUNK..r * CHUNK + len];
+        let word = |r: Reg| -> &[u32] {
+            self.alias(r, len, here, reads).unwrap_or_else(|| &done[self.places[r]][..len])
+        };
         let real = |r: Reg| -> &[f32] { bytemuck::cast_slice(word(r)) };
+        let whole = |r: Reg| -> &[i32] { bytemuck::cast_slice(word(r)) };
         let dtype = self.expr.dtypes[r];
         match &self.expr.instrs[r] {
-            Instr::Acc => out.copy_from_slice(here.acc),
-            Instr::Load { operand, .. } => {
-                let runs = self.views[r].as_ref().expect("loads have views");
-                match self.taken.get(*operand).copied().flatten() {
-                    Some(o) => out.copy_from_slice(here.before[o]),
-                    None if runs.contiguous => {
-                        out.copy_from_slice(&reads.operands[*operand][here.start..here.start + len]);
-                    }
-                    None => runs.read(reads.operands[*operand], here.start, out),
+            Instr::Acc => {}
+            Instr::Load { operand, .. } => match self.output_of(*operand) {
+                Some(o) => out.copy_from_slice(here.before[o]),
+                None => {
+                    let runs = self.views[r].as_ref().expect("loads have views");
+                    runs.read(reads.operands[*operand], here.start, out);
                 }
-            }
+            },
             Instr::Const(value) => out.fill(constant(*value, dtype)),
             Instr::Scalar { word } => out.fill(reads.scalars[*word]),
             Instr::Index(_) => self.views[r].as_ref().expect("indices have views").indices(here.start, out),
@@ -111,33 +146,35 @@ impl<'e> Code<'e> {
             Instr::Unary(kind, x) => unary(*kind, real(*x), bytemuck::cast_slice_mut(out)),
             Instr::Binary(kind, a, b) => match dtype {
                 DType::F32 => binary(*kind, real(*a), real(*b), bytemuck::cast_slice_mut(out)),
-                _ => binary_i32(
-                    *kind,
-                    bytemuck::cast_slice(word(*a)),
-                    bytemuck::cast_slice(word(*b)),
-                    bytemuck::cast_slice_mut(out),
-                ),
+                _ => binary_i32(*kind, whole(*a), whole(*b), bytemuck::cast_slice_mut(out)),
             },
             Instr::Compare(kind, a, b) => match self.expr.dtypes[*a] {
                 DType::F32 => compare(*kind, real(*a), real(*b), out),
-                DType::I32 => {
-                    compare::<i32>(
-                        *kind,
-                        bytemuck::cast_slice(word(*a)),
-                        bytemuck::cast_slice(word(*b)),
-                        out,
-                    );
-                }
+                DType::I32 => compare(*kind, whole(*a), whole(*b), out),
                 DType::Bool => compare(*kind, word(*a), word(*b), out),
             },
-            Instr::Select(c, a, b) => {
-                for (((o, &c), &a), &b) in out.iter_mut().zip(word(*c)).zip(word(*a)).zip(word(*b)) {
-                    *o = if c != 0 { a } else { b };
-                }
-            }
+            Instr::Select(c, a, b) => select(word(*c), word(*a), word(*b), out),
             Instr::Cast(x) => cast(self.expr.dtypes[*x], dtype, word(*x), out),
         }
     }
+}
+
+/// A register an instruction, and how many there are. A result's register is never one of its operands'.
+fn places(expr: &Expr) -> (Vec<usize>, usize) {
+    let mut last: Vec<usize> = (0..expr.instrs.len()).collect();
+    for (r, instr) in expr.instrs.iter().enumerate() {
+        instr.operands().for_each(|x| last[x] = r);
+    }
+    expr.results.iter().for_each(|&r| last[r] = usize::MAX);
+    let (mut free, mut places, mut count): (Vec<usize>, Vec<usize>, usize) = (Vec::new(), Vec::new(), 0);
+    for r in 0..expr.instrs.len() {
+        places.push(free.pop().unwrap_or_else(|| {
+            count += 1;
+            count - 1
+        }));
+        free.extend((0..=r).filter(|&x| last[x] == r).map(|x| places[x]));
+    }
+    (places, count)
 }
 
 fn constant(value: f64, dtype: DType) -> u32 {
@@ -158,98 +195,5 @@ fn draw(out: &mut [u32], seed: u32, step: u32, stream: u32) {
             block = philox::philox4x32([index / 4, step, stream, 0], [seed, 0]);
         }
         *o = philox::to_unit(block[(index % 4) as usize]).to_bits();
-    }
-}
-
-fn each(x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
-    for (o, &x) in out.iter_mut().zip(x) {
-        *o = f(x);
-    }
-}
-
-fn unary(kind: UnaryKind, x: &[f32], out: &mut [f32]) {
-    match kind {
-        UnaryKind::Neg => each(x, out, |x| -x),
-        UnaryKind::Abs => each(x, out, f32::abs),
-        UnaryKind::Sign => each(x, out, |x| {
-            if x > 0.0 {
-                1.0
-            } else if x < 0.0 {
-                -1.0
-            } else {
-                0.0
-            }
-        }),
-        UnaryKind::Floor => each(x, out, f32::floor),
-        UnaryKind::Exp => each(x, out, f32::exp),
-        UnaryKind::Log => each(x, out, f32::ln),
-        UnaryKind::Sqrt => each(x, out, f32::sqrt),
-        UnaryKind::Rsqrt => each(x, out, |x| 1.0 / x.sqrt()),
-        UnaryKind::Reciprocal => each(x, out, |x| 1.0 / x),
-        UnaryKind::Square => each(x, out, |x| x * x),
-        UnaryKind::Sin => each(x, out, f32::sin),
-        UnaryKind::Cos => each(x, out, f32::cos),
-        UnaryKind::Tanh => each(x, out, f32::tanh),
-        UnaryKind::Erf => each(x, out, libm::erff),
-        UnaryKind::Sigmoid => each(x, out, |x| 1.0 / (1.0 + (-x).exp())),
-        UnaryKind::Softplus => each(x, out, |x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
-        UnaryKind::Relu => each(x, out, |x| if x > 0.0 { x } else { 0.0 }),
-    }
-}
-
-fn pairs<T: Copy>(a: &[T], b: &[T], out: &mut [T], f: impl Fn(T, T) -> T) {
-    for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
-        *o = f(a, b);
-    }
-}
-
-fn binary(kind: BinaryKind, a: &[f32], b: &[f32], out: &mut [f32]) {
-    match kind {
-        BinaryKind::Add => pairs(a, b, out, |a, b| a + b),
-        BinaryKind::Sub => pairs(a, b, out, |a, b| a - b),
-        BinaryKind::Mul => pairs(a, b, out, |a, b| a * b),
-        BinaryKind::Div => pairs(a, b, out, |a, b| a / b),
-        BinaryKind::Pow => pairs(a, b, out, f32::powf),
-        BinaryKind::Maximum => pairs(a, b, out, |a, b| if a > b { a } else { b }),
-        BinaryKind::Minimum => pairs(a, b, out, |a, b| if a < b { a } else { b }),
-    }
-}
-
-/// Whole numbers wrap; division and powers are not defined for them (`Binary::infer`).
-fn binary_i32(kind: BinaryKind, a: &[i32], b: &[i32], out: &mut [i32]) {
-    match kind {
-        BinaryKind::Add => pairs(a, b, out, i32::wrapping_add),
-        BinaryKind::Sub => pairs(a, b, out, i32::wrapping_sub),
-        BinaryKind::Mul => pairs(a, b, out, i32::wrapping_mul),
-        BinaryKind::Maximum => pairs(a, b, out, i32::max),
-        BinaryKind::Minimum => pairs(a, b, out, i32::min),
-        BinaryKind::Div | BinaryKind::Pow => unreachable!("refused by shape inference"),
-    }
-}
-
-fn compare<T: PartialOrd + Copy>(kind: CompareKind, a: &[T], b: &[T], out: &mut [u32]) {
-    let f: fn(&T, &T) -> bool = match kind {
-        CompareKind::Eq => T::eq,
-        CompareKind::Ne => T::ne,
-        CompareKind::Lt => T::lt,
-        CompareKind::Le => T::le,
-        CompareKind::Gt => T::gt,
-        CompareKind::Ge => T::ge,
-    };
-    for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
-        *o = u32::from(f(a, b));
-    }
-}
-
-fn cast(from: DType, to: DType, x: &[u32], out: &mut [u32]) {
-    for (o, &w) in out.iter_mut().zip(x) {
-        *o = match (from, to) {
-            (DType::F32, DType::I32) => (f32::from_bits(w) as i32).cast_unsigned(),
-            (DType::F32, DType::Bool) => u32::from(f32::from_bits(w) != 0.0),
-            (DType::I32, DType::F32) => (w.cast_signed() as f32).to_bits(),
-            (DType::Bool, DType::F32) => (w as f32).to_bits(),
-            (DType::I32, DType::Bool) => u32::from(w != 0),
-            _ => w,
-        };
     }
 }

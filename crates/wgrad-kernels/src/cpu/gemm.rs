@@ -16,23 +16,7 @@ pub(crate) struct Mat<'a> {
     pub col_stride: usize,
 }
 
-impl<'a> Mat<'a> {
-    /// A row-major matrix.
-    pub(crate) fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
-        Self { data, offset: 0, rows, cols, row_stride: cols, col_stride: 1 }
-    }
-
-    /// Rows and columns swapped.
-    pub(crate) fn t(self) -> Self {
-        Self {
-            rows: self.cols,
-            cols: self.rows,
-            row_stride: self.col_stride,
-            col_stride: self.row_stride,
-            ..self
-        }
-    }
-
+impl Mat<'_> {
     fn last(&self) -> usize {
         self.offset + (self.rows.max(1) - 1) * self.row_stride + (self.cols.max(1) - 1) * self.col_stride
     }
@@ -58,7 +42,7 @@ pub(crate) fn product(out: &mut [f32], row_stride: usize, a: Mat<'_>, b: Mat<'_>
     // SAFETY: the assertions above bound every element the product touches: the largest index of each operand and of
     // the output lies inside its slice, strides are not negative, and `out` is borrowed mutably, so it overlaps neither.
     unsafe {
-        gemm::gemm(
+        gemm_f32::gemm::f32::get_gemm_fn()(
             m,
             n,
             k,
@@ -77,7 +61,7 @@ pub(crate) fn product(out: &mut [f32], row_stride: usize, a: Mat<'_>, b: Mat<'_>
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            gemm_common::Parallelism::None,
         );
     }
 }

@@ -23,24 +23,14 @@ pub(crate) fn run(step: &Step, reads: Reads<'_>, outputs: Vec<&mut [u32]>) {
     let task = |(t, mut outs): (usize, Vec<&mut [u32]>)| {
         let total = outs[0].len();
         for at in (0..total).step_by(CHUNK) {
-            let len = CHUNK.min(total - at);
+            let (len, start) = (CHUNK.min(total - at), t * TASK + at);
             let before: Vec<&[u32]> = outs.iter().map(|o| &o[at..at + len]).collect();
-            let here = Here { start: t * TASK + at, acc: &[], before: &before };
-            let mut results: Vec<[u32; CHUNK]> = Vec::new();
-            if outs.len() > 1 {
-                // Several outputs: all are computed before any is written.
-                code.eval(len, here, reads, |_, words| {
-                    let mut copy = [0; CHUNK];
-                    copy[..len].copy_from_slice(words);
-                    results.push(copy);
+            // All outputs are computed before any is written.
+            code.eval(len, Here { start, acc: &[], before: &before }, reads);
+            for (i, out) in outs.iter_mut().enumerate() {
+                code.result(i, len, start, reads, |words| {
+                    out[at..at + len].copy_from_slice(words.expect("no core whose result could be kept"));
                 });
-                for (o, words) in outs.iter_mut().zip(&results) {
-                    o[at..at + len].copy_from_slice(&words[..len]);
-                }
-            } else {
-                let mut copy = [0; CHUNK];
-                code.eval(len, here, reads, |_, words| copy[..len].copy_from_slice(words));
-                outs[0][at..at + len].copy_from_slice(&copy[..len]);
             }
         }
     };
@@ -56,13 +46,14 @@ pub(crate) fn epilogue(step: &Step, code: &Code<'_>, reads: Reads<'_>, start: us
     if step.epilogue.is_identity() {
         return;
     }
-    let mut acc = [0u32; CHUNK];
     for at in (0..out.len()).step_by(CHUNK) {
         let len = CHUNK.min(out.len() - at);
-        acc[..len].copy_from_slice(&out[at..at + len]);
-        let here = Here { start: start + at, acc: &acc[..len], before: &[] };
-        let to = &mut out[at..at + len];
-        code.eval(len, here, reads, |_, words| to.copy_from_slice(words));
+        code.eval(len, Here { start: start + at, acc: &out[at..at + len], before: &[] }, reads);
+        code.result(0, len, start + at, reads, |words| {
+            if let Some(words) = words {
+                out[at..at + len].copy_from_slice(words);
+            }
+        });
     }
 }
 

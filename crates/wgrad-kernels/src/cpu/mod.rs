@@ -7,9 +7,14 @@ mod chunk;
 mod conv;
 mod gather;
 mod gemm;
+mod lanes;
 mod map;
+mod maxpool;
 mod pool;
+mod real;
 mod reduce;
+mod scratch;
+mod tile;
 mod view;
 
 use crate::{Core, Step};
@@ -42,7 +47,9 @@ impl<'a> Reads<'a> {
 /// Words of scratch the step's CPU twin needs.
 pub fn scratch_words(step: &Step) -> usize {
     match &step.core {
-        Core::Conv2dWeightGrad(_) => conv::weight_grad_scratch(step),
+        Core::Conv2d(spec) => conv::scratch(step, spec),
+        Core::Conv2dInputGrad(spec) => conv::input_grad_scratch(step, spec),
+        Core::Conv2dWeightGrad(spec) => conv::weight_grad_scratch(step, spec),
         Core::MatMul { a, b } => gemm::matmul_scratch(a, b),
         Core::Reduce { axes, input_shape, .. } => reduce::scratch(axes, input_shape),
         _ => 0,
@@ -63,11 +70,11 @@ pub fn run(step: &Step, buffers: CpuBuffers<'_>) {
         Core::Reduce { .. } => reduce::run(step, reads, out, scratch),
         Core::ArgMax { axis } => reduce::argmax(step, *axis, reads, out),
         Core::MatMul { a, b } => gemm::matmul(step, a, b, reads, out, scratch),
-        Core::Conv2d(spec) => conv::forward(step, spec, reads, out),
-        Core::Conv2dInputGrad(spec) => conv::input_grad(step, spec, reads, out),
+        Core::Conv2d(spec) => conv::forward(step, spec, reads, out, scratch),
+        Core::Conv2dInputGrad(spec) => conv::input_grad(step, spec, reads, out, scratch),
         Core::Conv2dWeightGrad(spec) => conv::weight_grad(step, spec, reads, out, scratch),
-        Core::MaxPool2d(w) => pool::max(step, w, reads, out),
-        Core::MaxPool2dGrad(w) => pool::max_grad(step, w, reads, out),
+        Core::MaxPool2d(w) => maxpool::max(step, w, reads, out),
+        Core::MaxPool2dGrad(w) => maxpool::max_grad(step, w, reads, out),
         Core::AvgPool2d(w) => pool::avg(step, w, reads, out),
         Core::AvgPool2dGrad(w) => pool::avg_grad(step, w, reads, out),
         Core::Gather { axis, index } => gather::gather(step, *axis, index, reads, out),

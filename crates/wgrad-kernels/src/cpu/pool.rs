@@ -1,4 +1,4 @@
-//! Pooling and its gradients, a task a few image planes.
+//! Planes of pooling, a task a few of them, and average pooling.
 
 use super::{Reads, map};
 use crate::Step;
@@ -10,13 +10,13 @@ use wgrad_graph::ops::Window;
 const TASK: usize = 16 << 10;
 
 /// The part of window `i` along axis `d` that lies inside an extent of `n`.
-fn span(w: &Window, d: usize, i: usize, n: usize) -> Range<usize> {
+pub(super) fn span(w: &Window, d: usize, i: usize, n: usize) -> Range<usize> {
     let start = i * w.stride[d];
     start.saturating_sub(w.padding[d])..(start + w.kernel[d]).saturating_sub(w.padding[d]).min(n)
 }
 
 /// Runs `f(plane, output plane)` over all planes of the output, then the epilogue.
-fn planes(step: &Step, reads: Reads<'_>, out: &mut [u32], f: impl Fn(usize, &mut [f32]) + Sync) {
+pub(super) fn planes(step: &Step, reads: Reads<'_>, out: &mut [u32], f: impl Fn(usize, &mut [f32]) + Sync) {
     let size = (step.shape[2] * step.shape[3]).max(1);
     let group = TASK.div_ceil(size);
     let code = map::code(step);
@@ -25,47 +25,6 @@ fn planes(step: &Step, reads: Reads<'_>, out: &mut [u32], f: impl Fn(usize, &mut
             f(t * group + i, bytemuck::cast_slice_mut(plane));
         }
         map::epilogue(step, &code, reads, t * group * size, part);
-    });
-}
-
-/// Position of the first largest element of a window.
-fn first_max(x: &[f32], width: usize, rows: Range<usize>, cols: Range<usize>) -> usize {
-    let mut best = rows.start * width + cols.start;
-    for h in rows {
-        for c in cols.clone() {
-            if x[h * width + c] > x[best] {
-                best = h * width + c;
-            }
-        }
-    }
-    best
-}
-
-pub(crate) fn max(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
-    let (x, [h, width]) = (reads.f32(0), [step.operands[0].shape[2], step.operands[0].shape[3]]);
-    let ow = step.shape[3];
-    planes(step, reads, out, |p, y| {
-        let x = &x[p * h * width..][..h * width];
-        for (i, row) in y.chunks_mut(ow).enumerate() {
-            for (j, y) in row.iter_mut().enumerate() {
-                *y = x[first_max(x, width, span(w, 0, i, h), span(w, 1, j, width))];
-            }
-        }
-    });
-}
-
-pub(crate) fn max_grad(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
-    let (x, dy) = (reads.f32(0), reads.f32(1));
-    let ([h, width], [oh, ow]) =
-        ([step.shape[2], step.shape[3]], [step.operands[1].shape[2], step.operands[1].shape[3]]);
-    planes(step, reads, out, |p, dx| {
-        let (x, dy) = (&x[p * h * width..][..h * width], &dy[p * oh * ow..][..oh * ow]);
-        dx.fill(0.0);
-        for i in 0..oh {
-            for j in 0..ow {
-                dx[first_max(x, width, span(w, 0, i, h), span(w, 1, j, width))] += dy[i * ow + j];
-            }
-        }
     });
 }
 

@@ -111,7 +111,9 @@ impl Walk<'_> {
         while start < range.end {
             let len = CHUNK.min(range.end - start);
             let here = Here { start, acc: &[], before: &[] };
-            self.code.eval(len, here, self.reads, |_, words| {
+            self.code.eval(len, here, self.reads);
+            self.code.result(0, len, start, self.reads, |words| {
+                let words = words.expect("a prologue has no core");
                 self.chunk(start, bytemuck::cast_slice(words), base, acc);
             });
             start += len;

@@ -1,0 +1,89 @@
+//! One workload's figures as tab-separated lines, as the programs in `peers/` print them:
+//! `peer workload device metric value`.
+//!
+//! `measure cifar_cnn_b32`, `measure alexnet_b16`, `measure kernels`, `measure ceilings`; `RAYON_NUM_THREADS` sets the
+//! threads, `WGRAD_BENCH_DEVICE` another device than `cpu`.
+
+#![expect(clippy::print_stdout, reason = "figures are what this program is for")]
+
+use std::error::Error;
+use std::time::Instant;
+use wgrad::models::ModelKind;
+use wgrad::prelude::*;
+use wgrad_benches::{Training, Unit, bandwidth, kernels, multiply_adds};
+
+type Done = Result<(), Box<dyn Error>>;
+
+struct Report {
+    device: String,
+}
+
+impl Report {
+    fn row(&self, workload: &str, metric: &str, value: f64) {
+        println!("wgrad\t{workload}\t{}\t{metric}\t{value:.5}", self.device);
+    }
+
+    /// Median, best and first of timed runs; `items` a run.
+    fn times(&self, workload: &str, metric: &str, items: f64, mut run: impl FnMut() -> Done) -> Done {
+        let first = Instant::now();
+        run()?;
+        self.row(workload, "first_step_ms", first.elapsed().as_secs_f64() * 1e3);
+        run()?;
+        let (begun, mut times) = (Instant::now(), Vec::new());
+        while times.len() < 5 || (times.len() < 40 && begun.elapsed().as_secs_f64() < 4.0) {
+            let start = Instant::now();
+            run()?;
+            times.push(start.elapsed().as_secs_f64());
+        }
+        times.sort_by(f64::total_cmp);
+        self.row(workload, metric, items / times[times.len() / 2]);
+        self.row(workload, &format!("{metric}_best"), items / times[0]);
+        self.row(workload, "ms", times[times.len() / 2] * 1e3);
+        Ok(())
+    }
+}
+
+/// The most memory this process has held, in MiB; 0 where the system does not say.
+fn peak_rss() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|l| l.starts_with("VmHWM:"));
+    line.and_then(|l| l.split_whitespace().nth(1)?.parse::<f64>().ok()).map_or(0.0, |kib| kib / 1024.0)
+}
+
+fn main() -> Done {
+    let begun = Instant::now();
+    let workload =
+        std::env::args().nth(1).ok_or("usage: measure cifar_cnn_bN | alexnet_bN | kernels | ceilings")?;
+    let device = std::env::var("WGRAD_BENCH_DEVICE").unwrap_or_else(|_| "cpu".into());
+    let threads = rayon::current_num_threads();
+    let label = if device == "cpu" { format!("cpu{threads}t") } else { device.clone() };
+    let report = Report { device: label };
+    if workload == "ceilings" {
+        report.row(&workload, "GFLOP_per_s", multiply_adds() / 1e9);
+        report.row(&workload, "GB_per_s", bandwidth() / 1e9);
+        return Ok(());
+    }
+    if workload == "kernels" {
+        let (device, _) = Device::open(&device.parse()?)?;
+        for kernel in kernels() {
+            let metric = if kernel.unit == Unit::Flop { "GFLOP_per_s" } else { "GB_per_s" };
+            let mut ready = kernel.on(&device)?;
+            report.times(kernel.name, metric, kernel.amount / 1e9, || ready.run())?;
+        }
+        return Ok(());
+    }
+    let (model, batch) = workload.rsplit_once("_b").ok_or("no such workload")?;
+    let batch: usize = batch.parse()?;
+    let (kind, side) = match model {
+        "cifar_cnn" => (ModelKind::CifarCnn, 32),
+        "alexnet" => (ModelKind::AlexNet, 224),
+        "lenet" => (ModelKind::LeNet, 32),
+        _ => return Err("no such workload".into()),
+    };
+    let mut training = Training::new(&device, kind, side, batch)?;
+    training.step()?;
+    report.row(&workload, "start_to_first_step_s", begun.elapsed().as_secs_f64());
+    report.times(&workload, "examples_per_s", batch as f64, || training.step().map(|_| ()))?;
+    report.row(&workload, "peak_rss_mb", peak_rss());
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Single kernels as graphs: operands are parameters and the result stays on the device, so that a run moves nothing
+//! else.
+
+use wgrad::prelude::*;
+
+/// What a kernel's amount counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Floating point operations, a multiply-add as two.
+    Flop,
+    /// Bytes moved at least.
+    Byte,
+}
+
+/// A kernel to measure.
+pub struct Kernel {
+    /// Its name, as in `peers/`.
+    pub name: &'static str,
+    /// Operations or bytes a run.
+    pub amount: f64,
+    /// Which of the two.
+    pub unit: Unit,
+    operands: Vec<Vec<usize>>,
+    build: fn(&[Tensor]) -> Tensor,
+}
+
+/// Kernels that `peers/` measures too, and those of the training steps.
+pub fn kernels() -> Vec<Kernel> {
+    let square = |name, n: usize| Kernel {
+        name,
+        amount: 2.0 * (n * n * n) as f64,
+        unit: Unit::Flop,
+        operands: vec![vec![n, n], vec![n, n]],
+        build: |t| t[0].matmul(&t[1]),
+    };
+    let conv = 2.0 * (8 * 64 * 56 * 56 * 64 * 9) as f64;
+    let image = vec![8, 64, 56, 56];
+    let filter = vec![64, 64, 3, 3];
+    let rows = 4096 * 1024;
+    let heads = vec![4, 8, 256, 64];
+    vec![
+        square("matmul_512", 512),
+        square("matmul_1024", 1024),
+        square("matmul_2048", 2048),
+        Kernel {
+            name: "gemv_4096",
+            amount: 4.0 * (4096 * 4096) as f64,
+            unit: Unit::Byte,
+            operands: vec![vec![1, 4096], vec![4096, 4096]],
+            build: |t| t[0].matmul(&t[1]),
+        },
+        Kernel {
+            name: "conv3x3_n8_c64_56",
+            amount: conv,
+            unit: Unit::Flop,
+            operands: vec![image.clone(), filter.clone()],
+            build: |t| t[0].conv2d(&t[1], None, SAME),
+        },
+        Kernel {
+            name: "conv3x3_igrad",
+            amount: conv,
+            unit: Unit::Flop,
+            operands: vec![image.clone(), filter],
+            build: |t| t[0].conv2d_input_grad(&t[1], SAME, [56, 56]),
+        },
+        Kernel {
+            name: "conv3x3_wgrad",
+            amount: conv,
+            unit: Unit::Flop,
+            operands: vec![image.clone(), image],
+            build: |t| t[0].conv2d_weight_grad(&t[1], SAME, [3, 3]),
+        },
+        Kernel {
+            name: "conv11x11s4_n8_c3_224",
+            amount: 2.0 * (8 * 64 * 55 * 55 * 3 * 121) as f64,
+            unit: Unit::Flop,
+            operands: vec![vec![8, 3, 224, 224], vec![64, 3, 11, 11]],
+            build: |t| t[0].conv2d(&t[1], None, ConvSpec { stride: [4, 4], padding: [2, 2], ..SAME }),
+        },
+        Kernel {
+            name: "softmax_4096x1024",
+            amount: 8.0 * rows as f64,
+            unit: Unit::Byte,
+            operands: vec![vec![4096, 1024]],
+            build: |t| t[0].softmax(1),
+        },
+        Kernel {
+            name: "layer_norm_4096x1024",
+            amount: 8.0 * rows as f64,
+            unit: Unit::Byte,
+            operands: vec![vec![4096, 1024], vec![1024], vec![1024]],
+            build: |t| t[0].layer_norm(&t[1], Some(&t[2]), 1e-5),
+        },
+        Kernel {
+            name: "gelu_4096x1024",
+            amount: 8.0 * rows as f64,
+            unit: Unit::Byte,
+            operands: vec![vec![4096, 1024]],
+            build: |t| t[0].gelu(),
+        },
+        Kernel {
+            name: "attention_b4h8s256d64",
+            amount: 4.0 * (4 * 8 * 256 * 256 * 64) as f64,
+            unit: Unit::Flop,
+            operands: vec![heads.clone(), heads.clone(), heads],
+            build: |t| {
+                let scores = t[0].matmul(&t[1].transpose(2, 3)) * 0.125;
+                scores.softmax(3).matmul(&t[2])
+            },
+        },
+    ]
+}
+
+const SAME: ConvSpec = ConvSpec { stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 1 };
+
+/// A kernel made ready on a device.
+pub struct Ready {
+    session: Session,
+    runner: Runner,
+}
+
+impl Kernel {
+    /// Plans and fills the operands.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn on(&self, device: &Device) -> Result<Ready, Box<dyn std::error::Error>> {
+        let b = Builder::new();
+        let name = |i: usize| format!("operand {i}");
+        let operands: Vec<Tensor> =
+            self.operands.iter().enumerate().map(|(i, s)| b.param(&name(i), s, Role::Weight)).collect();
+        let result = (self.build)(&operands);
+        b.keep(&result);
+        let corner: Vec<(usize, usize)> = result.shape().iter().map(|_| (0, 1)).collect();
+        b.output("corner", &result.slice(&corner));
+        let values = self.operands.iter().enumerate().map(|(i, shape)| {
+            let n: usize = shape.iter().product();
+            let data: Vec<f32> = (0..n).map(|j| ((j * 7 + i) % 1999) as f32 / 1000.0 - 1.0).collect();
+            (Role::Weight, name(i), HostTensor::f32(shape, &data))
+        });
+        let (session, runner) = Session::new(device, &b.graph(), &values.collect(), 0)?;
+        Ok(Ready { session, runner })
+    }
+}
+
+impl Ready {
+    /// One run to its end.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn run(&mut self) -> Result<(), Box<dyn std::error::Error>> {
+        self.runner.step(&mut self.session, 0, &[], &[])?;
+        self.runner.wait()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! The input's gradient: phase by phase of the input, a convolution of the output's gradient with the taps that fall
+//! on that phase, so a stride wastes nothing.
+
+use super::{Geometry, channel_blocks};
+use crate::Step;
+use crate::cpu::scratch::with_floats;
+use crate::cpu::tile::{Correlate, PANEL, SLACK, dispatch, pack, packed, whole};
+use crate::cpu::{Reads, map};
+use rayon::prelude::*;
+use wgrad_graph::ops::ConvSpec;
+
+/// Output gradients with zero margins: `[channel][rows][pitch]`, data from row `top` and column `left` on.
+struct Margins {
+    top: usize,
+    left: usize,
+    rows: usize,
+    pitch: usize,
+}
+
+impl Margins {
+    fn new(g: &Geometry<'_>) -> Self {
+        let ([sh, sw], [dh, dw], [ph, pw]) = (g.spec.stride, g.spec.dilation, g.spec.padding);
+        let (top, left) = ((g.kh - 1) * dh / sh, (g.kw - 1) * dw / sw);
+        // Rows and columns of the padded input, in steps of the stride, that any phase reaches. What a row reads beyond
+        // its pitch is the next row's left margin.
+        let (high, wide) = ((g.h + ph - 1) / sh + 1, (g.w + pw - 1) / sw + 1);
+        Self { top, left, rows: top + high.max(g.oh + top), pitch: wide.max(g.ow + left) }
+    }
+
+    fn plane(&self) -> usize {
+        self.rows * self.pitch
+    }
+
+    /// Copies gradients in; the margins and what follows become zeros.
+    fn fill(&self, g: &Geometry<'_>, dy: &[f32], to: &mut [f32]) {
+        to.fill(0.0);
+        for (plane, from) in to.chunks_exact_mut(self.plane()).zip(dy.chunks_exact(g.oh * g.ow)) {
+            let lines = plane.chunks_exact_mut(self.pitch).skip(self.top);
+            for (line, from) in lines.zip(from.chunks_exact(g.ow)) {
+                line[self.left..self.left + g.ow].copy_from_slice(from);
+            }
+        }
+    }
+}
+
+/// The inputs of one phase along one axis, and the taps that reach them.
+struct Axis {
+    /// Input index of step `i`: `i * stride + phase - padding`.
+    steps: std::ops::Range<usize>,
+    /// Tap and how many steps it lies behind.
+    taps: Vec<(usize, usize)>,
+}
+
+fn axis(phase: usize, extent: usize, taps: usize, d: usize, spec: &ConvSpec) -> Axis {
+    let (stride, padding, dilation) = (spec.stride[d], spec.padding[d], spec.dilation[d]);
+    let first = padding.saturating_sub(phase).div_ceil(stride);
+    let last = (extent + padding).saturating_sub(phase).div_ceil(stride).max(first);
+    let reach = (0..taps).filter(|t| t * dilation % stride == phase).map(|t| (t, t * dilation / stride));
+    Axis { steps: first..last, taps: reach.collect() }
+}
+
+/// One phase's work: where it reads and its packed weights.
+struct Phase {
+    at: [usize; 2],
+    rows: Axis,
+    cols: Axis,
+    taps: Vec<usize>,
+    weights: usize,
+}
+
+fn phases(g: &Geometry<'_>, m: &Margins) -> Vec<Phase> {
+    let mut all = Vec::new();
+    let mut weights = 0;
+    for a in 0..g.spec.stride[0] {
+        for b in 0..g.spec.stride[1] {
+            let rows = axis(a, g.h, g.kh, 0, g.spec);
+            let cols = axis(b, g.w, g.kw, 1, g.spec);
+            if rows.steps.is_empty() || cols.steps.is_empty() || rows.taps.is_empty() || cols.taps.is_empty()
+            {
+                continue;
+            }
+            let mut taps = Vec::with_capacity(g.o * rows.taps.len() * cols.taps.len());
+            for o in 0..g.o {
+                for (_, r) in &rows.taps {
+                    for (_, s) in &cols.taps {
+                        taps.push(o * m.plane() + (m.top - r) * m.pitch + m.left - s);
+                    }
+                }
+            }
+            let size = packed(g.c, taps.len());
+            all.push(Phase { at: [a, b], rows, cols, taps, weights });
+            weights += size;
+        }
+    }
+    all
+}
+
+/// Words of scratch [`input_grad`] needs: at most every weight once, in panels.
+pub(crate) fn scratch(step: &Step, spec: &ConvSpec) -> usize {
+    let w = &step.operands[1].shape;
+    spec.groups * packed(w[1], w[0] / spec.groups * w[2] * w[3])
+}
+
+pub(crate) fn input_grad(
+    step: &Step,
+    spec: &ConvSpec,
+    reads: Reads<'_>,
+    out: &mut [u32],
+    scratch: &mut [u32],
+) {
+    let (ys, ws) = (&step.operands[0].shape, &step.operands[1].shape);
+    let g = Geometry::new(spec, &step.shape, ws, ys);
+    let (dy, w, code) = (reads.f32(0), reads.f32(1), map::code(step));
+    let (x_group, y_group, w_group) = g.sizes();
+    if out.is_empty() {
+        return;
+    }
+    let margins = Margins::new(&g);
+    let phases = phases(&g, &margins);
+    let size = scratch.len() / spec.groups;
+    let weights: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch[..spec.groups * size]);
+    for (group, to) in weights.chunks_exact_mut(size.max(1)).enumerate() {
+        let w = &w[group * w_group..][..w_group];
+        for phase in &phases {
+            let (kh, kw) = (phase.rows.taps.len(), phase.cols.taps.len());
+            let at = |c: usize, k: usize| {
+                let (o, r, s) = (k / (kh * kw), phase.rows.taps[k / kw % kh].0, phase.cols.taps[k % kw].0);
+                w[((o * g.c + c) * g.kh + r) * g.kw + s]
+            };
+            pack(g.c, phase.taps.len(), at, &mut to[phase.weights..]);
+        }
+    }
+    let weights: &[f32] = weights;
+    let (pixels, block) = (g.h * g.w, channel_blocks(g.c, step.shape[0] * spec.groups));
+    let mut tasks = Vec::with_capacity(out.len() / (pixels * block) + 1);
+    for (at, x) in out.chunks_mut(x_group).enumerate() {
+        tasks.extend(x.chunks_mut(block * pixels).enumerate().map(|(b, part)| (at, b * block, part)));
+    }
+    let longest = phases.iter().map(|p| p.rows.steps.len() * margins.pitch).max().unwrap_or(0);
+    let pitch = whole(longest);
+    tasks.into_par_iter().with_max_len(1).for_each(|(at, first, part)| {
+        let dx: &mut [f32] = bytemuck::cast_slice_mut(part);
+        if phases.len() < spec.stride[0] * spec.stride[1] {
+            dx.fill(0.0);
+        }
+        let panels = (dx.len() / pixels).next_multiple_of(PANEL);
+        let room = g.o * margins.plane() + margins.left + pitch + SLACK;
+        with_floats([room, panels * pitch + SLACK], |image, flat| {
+            margins.fill(&g, &dy[at * y_group..][..y_group], image);
+            for phase in &phases {
+                let weights = &weights[at % spec.groups * size + phase.weights..];
+                let base = phase.rows.steps.start * margins.pitch;
+                dispatch(Correlate {
+                    weights: &weights[first * phase.taps.len()..][..panels * phase.taps.len()],
+                    taps: &phase.taps,
+                    x: &image[base..],
+                    out: flat,
+                    pitch,
+                    cols: (phase.rows.steps.len() - 1) * margins.pitch + phase.cols.steps.end,
+                    spread: margins.plane() / (phase.rows.taps.len() * phase.cols.taps.len()),
+                });
+                scatter(&g, phase, &margins, flat, pitch, dx);
+            }
+        });
+        map::epilogue(step, &code, reads, at * x_group + first * pixels, part);
+    });
+}
+
+/// Writes a phase's results to their places.
+fn scatter(g: &Geometry<'_>, phase: &Phase, m: &Margins, flat: &[f32], pitch: usize, dx: &mut [f32]) {
+    let ([sh, sw], [ph, pw]) = (g.spec.stride, g.spec.padding);
+    for (dx, flat) in dx.chunks_exact_mut(g.h * g.w).zip(flat.chunks_exact(pitch)) {
+        for (n, i) in phase.rows.steps.clone().enumerate() {
+            let row = &mut dx[(i * sh + phase.at[0] - ph) * g.w..][..g.w];
+            let from = &flat[n * m.pitch..][phase.cols.steps.clone()];
+            let to = &mut row[phase.cols.steps.start * sw + phase.at[1] - pw..];
+            if sw == 1 {
+                to[..from.len()].copy_from_slice(from);
+            } else {
+                for (v, x) in to.iter_mut().step_by(sw).zip(from) {
+                    *v = *x;
+                }
+            }
+        }
+    }
+}

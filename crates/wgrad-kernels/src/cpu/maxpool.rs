@@ -1,0 +1,194 @@
+//! Max pooling and its gradient, row by row in vectors: a row is split by column modulo the stride, so that tap `s` of
+//! all windows of a row is one contiguous run.
+//!
+//! As in PyTorch the first of equal maxima takes the gradient, and a NaN in a window is its maximum.
+
+use super::Reads;
+use super::pool::{planes, span};
+use super::scratch::with_floats;
+use super::tile::{dispatch, whole};
+use crate::Step;
+use pulp::{Simd, WithSimd};
+use wgrad_graph::ops::Window;
+
+/// Extents of one plane's pooling.
+#[derive(Clone, Copy)]
+struct Plane<'w> {
+    w: &'w Window,
+    h: usize,
+    width: usize,
+    ow: usize,
+}
+
+impl Plane<'_> {
+    /// Floats of a row's outputs, and of each phase of a split row: whole vectors.
+    fn room(&self) -> usize {
+        whole(self.ow + self.w.kernel[1].div_ceil(self.w.stride[1]))
+    }
+
+    /// Floats of a padded row.
+    fn padded(&self) -> usize {
+        whole((self.room() * self.w.stride[1]).max(self.w.padding[1] + self.width))
+    }
+
+    /// Where tap `s` of every window of a split row begins.
+    fn tap(&self, s: usize) -> usize {
+        s % self.w.stride[1] * self.room() + s / self.w.stride[1]
+    }
+
+    /// Floats of a split row; taps may run over by a vector.
+    fn split_len(&self) -> usize {
+        self.room() * (self.w.stride[1] + 1)
+    }
+
+    /// Copies a row between paddings that no maximum is.
+    #[inline(always)]
+    fn pad(&self, row: &[f32], to: &mut [f32]) {
+        let left = self.w.padding[1];
+        to[..left].fill(f32::NEG_INFINITY);
+        to[left..left + row.len()].copy_from_slice(row);
+        to[left + row.len()..].fill(f32::NEG_INFINITY);
+    }
+
+    /// Splits a padded row.
+    #[inline(always)]
+    fn split(&self, padded: &[f32], to: &mut [f32]) {
+        let stride = self.w.stride[1];
+        if stride == 2 {
+            let (even, odd) = to.split_at_mut(self.room());
+            for ((pair, even), odd) in padded.as_chunks::<2>().0.iter().zip(even).zip(odd) {
+                (*even, *odd) = (pair[0], pair[1]);
+            }
+            return;
+        }
+        for (b, phase) in to.chunks_exact_mut(self.room()).enumerate().take(stride) {
+            for (v, x) in phase.iter_mut().zip(padded[b..].iter().step_by(stride)) {
+                *v = *x;
+            }
+        }
+    }
+}
+
+/// Whether `v` takes the place of the maximum so far.
+#[inline(always)]
+fn above(v: f32, best: f32) -> bool {
+    v > best || v.is_nan()
+}
+
+struct Max<'a> {
+    plane: Plane<'a>,
+    x: &'a [f32],
+    y: &'a mut [f32],
+    /// Two padded rows.
+    rows: &'a mut [f32],
+    split: &'a mut [f32],
+}
+
+impl WithSimd for Max<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { plane, x, y, rows, split } = self;
+        for (i, y) in y.chunks_exact_mut(plane.ow).enumerate() {
+            let (tall, row) = rows.split_at_mut(plane.padded());
+            for (n, r) in span(plane.w, 0, i, plane.h).enumerate() {
+                let from = &x[r * plane.width..][..plane.width];
+                if n == 0 {
+                    plane.pad(from, tall);
+                    continue;
+                }
+                plane.pad(from, row);
+                for (best, &v) in tall.iter_mut().zip(&*row) {
+                    *best = if above(v, *best) { v } else { *best };
+                }
+            }
+            plane.split(tall, split);
+            let best = &mut row[..plane.room()];
+            best.copy_from_slice(&split[..plane.room()]);
+            for s in 1..plane.w.kernel[1] {
+                for (best, &v) in best.iter_mut().zip(&split[plane.tap(s)..][..plane.room()]) {
+                    *best = if above(v, *best) { v } else { *best };
+                }
+            }
+            y.copy_from_slice(&best[..plane.ow]);
+        }
+    }
+}
+
+struct MaxGrad<'a> {
+    plane: Plane<'a>,
+    x: &'a [f32],
+    dy: &'a [f32],
+    dx: &'a mut [f32],
+    /// A padded row.
+    row: &'a mut [f32],
+    split: &'a mut [f32],
+    best: &'a mut [f32],
+    /// The element of each window's maximum.
+    at: &'a mut [u32],
+}
+
+/// No element yet: every one so far is negative infinity.
+const NONE: u32 = u32::MAX;
+
+impl WithSimd for MaxGrad<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { plane, x, dy, dx, row, split, best, at } = self;
+        let (stride, padding) = (plane.w.stride[1], plane.w.padding[1]);
+        dx.fill(0.0);
+        for (i, dy) in dy.chunks_exact(plane.ow).enumerate() {
+            best.fill(f32::NEG_INFINITY);
+            at.fill(NONE);
+            let rows = span(plane.w, 0, i, plane.h);
+            for r in rows.clone() {
+                plane.pad(&x[r * plane.width..][..plane.width], row);
+                plane.split(row, split);
+                for s in 0..plane.w.kernel[1] {
+                    let row = &split[plane.tap(s)..][..plane.room()];
+                    let tap = (r * plane.width + s) as u32;
+                    for ((best, at), &v) in best.iter_mut().zip(at.iter_mut()).zip(row) {
+                        let taken = above(v, *best);
+                        *best = if taken { v } else { *best };
+                        *at = if taken { tap } else { *at };
+                    }
+                }
+            }
+            for (j, (&at, &dy)) in at.iter().zip(dy).enumerate() {
+                let to = match at {
+                    NONE => rows.start * plane.width + span(plane.w, 1, j, plane.width).start,
+                    _ => at as usize + j * stride - padding,
+                };
+                dx[to] += dy;
+            }
+        }
+    }
+}
+
+pub(super) fn max(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
+    let (x, shape) = (reads.f32(0), &step.operands[0].shape);
+    let plane = Plane { w, h: shape[2], width: shape[3], ow: step.shape[3] };
+    let size = plane.h * plane.width;
+    planes(step, reads, out, |p, y| {
+        with_floats([2 * plane.padded(), plane.split_len()], |rows, split| {
+            dispatch(Max { plane, x: &x[p * size..][..size], y, rows, split });
+        });
+    });
+}
+
+pub(super) fn max_grad(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
+    let (x, dy, pooled) = (reads.f32(0), reads.f32(1), &step.operands[1].shape);
+    let plane = Plane { w, h: step.shape[2], width: step.shape[3], ow: pooled[3] };
+    let (size, outputs) = (plane.h * plane.width, pooled[2] * pooled[3]);
+    planes(step, reads, out, |p, dx| {
+        with_floats([plane.padded() + plane.split_len(), 2 * plane.room()], |rows, windows| {
+            let (row, split) = rows.split_at_mut(plane.padded());
+            let (best, at) = windows.split_at_mut(plane.room());
+            let (x, dy) = (&x[p * size..][..size], &dy[p * outputs..][..outputs]);
+            dispatch(MaxGrad { plane, x, dy, dx, row, split, best, at: bytemuck::cast_slice_mut(at) });
+        });
+    });
+}
