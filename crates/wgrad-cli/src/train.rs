@@ -191,8 +191,13 @@ const TEXT_FLAGS: [&str; 8] =
 
 /// The models' names.
 fn models() -> String {
-    let images = wgrad_models::ZOO.iter().map(|m| m.0);
-    images.chain(wgrad_models::TEXT_ZOO.iter().map(|m| m.0)).collect::<Vec<_>>().join(", ")
+    let text: Vec<&str> = wgrad_models::TEXT_ZOO.iter().map(|m| m.0).collect();
+    format!("{}, {}", image_models(), text.join(", "))
+}
+
+/// The image classifiers' names.
+pub(crate) fn image_models() -> String {
+    wgrad_models::ZOO.iter().map(|m| m.0).collect::<Vec<_>>().join(", ")
 }
 
 /// The optimizers' names.

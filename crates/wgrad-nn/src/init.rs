@@ -46,6 +46,11 @@ pub enum Init {
         /// Gain of the nonlinearity.
         gain: f64,
     },
+    /// Normal with deviation `gain / sqrt(fan_out)`; PyTorch's `kaiming_normal_(mode="fan_out")`.
+    KaimingNormalFanOut {
+        /// Gain of the nonlinearity.
+        gain: f64,
+    },
     /// Uniform with bound `sqrt(6 / (fan_in + fan_out))`; PyTorch's `xavier_uniform_`.
     XavierUniform,
     /// Normal with deviation `sqrt(2 / (fan_in + fan_out))`; PyTorch's `xavier_normal_`.
@@ -74,6 +79,7 @@ impl Init {
             Self::Orthogonal { gain } => orthogonal(&mut source, shape, gain),
             Self::KaimingUniform { gain } => uniform(&mut source, gain * (3.0 / fan_in).sqrt()),
             Self::KaimingNormal { gain } => normal(&mut source, 0.0, gain / fan_in.sqrt()),
+            Self::KaimingNormalFanOut { gain } => normal(&mut source, 0.0, gain / fan_out.sqrt()),
             Self::XavierUniform => uniform(&mut source, (6.0 / (fan_in + fan_out)).sqrt()),
             Self::XavierNormal => normal(&mut source, 0.0, (2.0 / (fan_in + fan_out)).sqrt()),
         };
@@ -180,6 +186,8 @@ mod tests {
         );
         let (_, std, _) = moments(&Init::KaimingNormal { gain: 2f64.sqrt() }.draw(&shape, 1, "w"));
         assert!((std / (2.0 / fan_in).sqrt() - 1.0).abs() < 0.01);
+        let (_, std, _) = moments(&Init::KaimingNormalFanOut { gain: 2f64.sqrt() }.draw(&shape, 1, "w"));
+        assert!((std / (2.0 / fan_out).sqrt() - 1.0).abs() < 0.01);
         let (_, std, _) = moments(&Init::XavierNormal.draw(&shape, 1, "w"));
         assert!((std / (2.0 / (fan_in + fan_out)).sqrt() - 1.0).abs() < 0.01);
         let (_, _, top) = moments(&Init::XavierUniform.draw(&shape, 1, "w"));

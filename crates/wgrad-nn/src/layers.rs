@@ -15,12 +15,15 @@ pub struct Conv {
     pub spec: ConvSpec,
     /// Whether a bias is added.
     pub bias: bool,
+    /// How the weight starts.
+    pub init: Init,
 }
 
 impl Conv {
     /// A square kernel with stride and padding, bias on.
     pub fn new(out: usize, kernel: usize, stride: usize, padding: usize) -> Self {
-        Self { out, kernel: [kernel; 2], spec: ConvSpec::new(stride, padding), bias: true }
+        let init = Init::pytorch_default();
+        Self { out, kernel: [kernel; 2], spec: ConvSpec::new(stride, padding), bias: true, init }
     }
 
     /// The same without bias.
@@ -75,7 +78,7 @@ impl Net {
         let channels = x.shape().get(1).copied().unwrap_or(1) / conv.spec.groups.max(1);
         let shape = [conv.out, channels, conv.kernel[0], conv.kernel[1]];
         self.builder().scoped(name, || {
-            let weight = self.weight(&format!("{name}.weight"), &shape, Init::pytorch_default());
+            let weight = self.weight(&format!("{name}.weight"), &shape, conv.init);
             let bound = 1.0 / ((shape[1] * shape[2] * shape[3]) as f64).sqrt();
             let bias =
                 conv.bias.then(|| self.weight(&format!("{name}.bias"), &[conv.out], Init::Uniform { bound }));
