@@ -6,8 +6,10 @@
 mod breaks;
 mod complete;
 mod golden;
+mod optimizers;
 mod plan;
 mod properties;
+mod sequences;
 mod shaders;
 mod sizes;
 mod steps;
