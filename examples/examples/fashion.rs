@@ -24,7 +24,7 @@ fn main() -> anyhow::Result<()> {
     println!("{}", choice.reason);
     let summary = train(&config, &out, false, &device, &mut Lines, &AtomicBool::new(false))?;
     if let Some(e) = summary.evaluation {
-        println!("{} accuracy {:.1} %", e.split, e.confusion.accuracy() * 100.0);
+        println!("{} accuracy {:.1} %", e.split, e.accuracy() * 100.0);
     }
     std::fs::remove_dir_all(&out)?;
     Ok(())

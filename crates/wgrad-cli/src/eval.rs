@@ -19,7 +19,7 @@ pub(crate) struct Args {
     /// Data source [default: the one trained on]
     #[arg(long, value_name = "SPEC")]
     data: Option<String>,
-    /// Images to evaluate on
+    /// Images, or text, to evaluate on; a text has no test split and its validation split stands in
     #[arg(long, value_enum, default_value_t = Split::Test)]
     split: Split,
     /// auto, gpu, gpu:N, software or cpu
@@ -55,6 +55,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     output::line(&format!("device  {}\n", choice.reason))?;
     output::line(&report::text(&found))?;
-    output::line(&format!("\n{}", report::matrix(&found)))?;
+    if let Some(matrix) = report::matrix(&found) {
+        output::line(&format!("\n{matrix}"))?;
+    }
     Ok(ExitCode::SUCCESS)
 }

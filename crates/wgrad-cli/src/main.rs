@@ -6,6 +6,7 @@
 mod devices;
 mod doctor;
 mod eval;
+mod generate;
 mod output;
 mod plan;
 mod predict;
@@ -21,12 +22,12 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use wgrad_train::TrainError;
 
-/// Train image classifiers on any GPU, or on the CPU where there is none.
+/// Train image classifiers and language models on any GPU, or on the CPU where there is none.
 #[derive(Parser)]
 #[command(
     name = "wgrad",
     version,
-    after_help = "Example:\n  wgrad train\n  wgrad train --data folder:./photos --model alexnet --image-size 224 --augment flip"
+    after_help = "Example:\n  wgrad train\n  wgrad train --data folder:./photos --model alexnet --image-size 224 --augment flip\n  wgrad train --model gpt"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -39,12 +40,14 @@ enum Command {
     Devices(devices::Args),
     /// Prove every kernel on a device against an exact reference
     Doctor(doctor::Args),
-    /// Train a model on images
+    /// Train a model on images or text
     Train(Box<train::Args>),
-    /// Evaluate a checkpoint: loss, accuracy, confusion matrix
+    /// Evaluate a checkpoint: loss, accuracy, confusion matrix or perplexity
     Eval(eval::Args),
     /// Tell the classes of image files
     Predict(predict::Args),
+    /// Write text with a language model
+    Generate(generate::Args),
     /// Show what a training step will do and need, before anything runs
     Plan(plan::Args),
 }
@@ -77,6 +80,7 @@ fn call() -> ExitCode {
             Command::Train(args) => train::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Predict(args) => predict::run(&args),
+            Command::Generate(args) => generate::run(&args),
             Command::Plan(args) => plan::run(&args),
         },
     };
@@ -118,4 +122,4 @@ fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-const COMMANDS: [&str; 6] = ["devices", "doctor", "train", "eval", "predict", "plan"];
+const COMMANDS: [&str; 7] = ["devices", "doctor", "train", "eval", "predict", "generate", "plan"];

@@ -12,6 +12,12 @@ pub(crate) fn line(text: &str) -> Result<()> {
     Ok(writeln!(out, "{text}").and_then(|()| out.flush())?)
 }
 
+/// Writes text as it comes to standard output, at once.
+pub(crate) fn piece(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    Ok(write!(out, "{text}").and_then(|()| out.flush())?)
+}
+
 /// Writes a JSON value on a line of its own to standard output.
 pub(crate) fn json_line(value: &Value) -> Result<()> {
     line(&value.to_string())

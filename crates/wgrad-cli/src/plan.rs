@@ -17,8 +17,8 @@ const COMMON_BINDING: usize = 2 << 30;
 #[command(after_help = "Example:\n  wgrad plan --model alexnet --batch-size 64\n  \
                         wgrad plan --model lenet --limits webgpu-baseline --steps")]
 pub(crate) struct Args {
-    /// linear, mlp, lenet, cifar-cnn or alexnet
-    #[arg(long)]
+    /// An image classifier of the zoo
+    #[arg(long, value_name = "NAME", help = crate::train::image_models())]
     model: String,
     /// Factor on the model's widths
     #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
@@ -32,11 +32,11 @@ pub(crate) struct Args {
     /// Classes to tell apart
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     classes: u32,
-    /// Image channels [default: 3 for cifar-cnn and alexnet, else 1]
+    /// Image channels [default: 1 for linear, mlp and lenet, else 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     channels: Option<u32>,
-    /// sgd, momentum, nesterov, adam, adamw or rmsprop
-    #[arg(long, default_value = "adam")]
+    /// Update rule
+    #[arg(long, value_name = "NAME", default_value = "adam", help = crate::train::optimizers())]
     optimizer: String,
     /// Plan for a device of this machine: auto, gpu, gpu:N, software or cpu
     #[arg(long)]
@@ -92,7 +92,7 @@ fn caps(args: &Args) -> Result<(Caps, String), TrainError> {
 fn model(args: &Args, config: &Config) -> Result<ImageModel, TrainError> {
     let kind = config.model_kind()?;
     let side = args.image_size.or(kind.image_size()).unwrap_or(28);
-    let coloured = matches!(kind, ModelKind::CifarCnn | ModelKind::AlexNet);
+    let coloured = !matches!(kind, ModelKind::Linear | ModelKind::Mlp | ModelKind::LeNet);
     let channels = args.channels.map_or(if coloured { 3 } else { 1 }, |n| n as usize);
     let classes = args.classes as usize;
     let model = ImageModel { kind, channels, size: (side, side), classes, width: args.width };
@@ -110,6 +110,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         device: args.device.clone().unwrap_or_else(|| "auto".into()),
         ..Config::default()
     };
+    if config.text_kind().is_some() {
+        let why = format!("{} is a language model; only image classifiers can be planned ahead", args.model);
+        return Err(TrainError::Config { option: "--model".into(), why }.into());
+    }
     config.check()?;
     let model = model(args, &config)?;
     let (caps, target) = caps(args)?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use wgrad_train::{EvalReport, Observer, StartReport, StepReport};
+use wgrad_train::{Card, EvalReport, Observer, StartReport, StepReport};
 
 /// Passes notes on to standard error, and nothing else.
 pub(crate) struct Notes;
@@ -32,11 +32,12 @@ pub(crate) struct Progress {
     bar: ProgressBar,
     drawn: Option<Instant>,
     watched: &'static str,
+    unit: &'static str,
 }
 
 impl Progress {
     pub(crate) fn new(json: bool, data: String, reason: String, out: PathBuf) -> Self {
-        Self { json, data, reason, out, bar: ProgressBar::hidden(), drawn: None, watched: "" }
+        Self { json, data, reason, out, bar: ProgressBar::hidden(), drawn: None, watched: "", unit: "" }
     }
 
     /// Takes the bar away.
@@ -59,24 +60,18 @@ impl Observer for Progress {
 
     fn started(&mut self, r: &StartReport) {
         self.watched = r.watched;
-        let (height, width) = r.card.size;
+        self.unit = match r.card {
+            Card::Image(_) => "images",
+            Card::Text(_) => "tokens",
+        };
         let text = || {
             let peak = bytes(r.plan.peak_bytes);
             [
                 format!("device  {}", self.reason),
+                format!("data    {}: {}", self.data, samples(r)),
                 format!(
-                    "data    {}: {} classes, {} training, {} validation, {} test images",
-                    self.data,
-                    r.card.classes.len(),
-                    count(r.train as u64),
-                    count(r.validation as u64),
-                    count(r.test as u64),
-                ),
-                format!(
-                    "model   {} on {}x{height}x{width}: {} parameters, {peak} planned peak memory, \
-                     {} dispatches a step",
-                    r.card.model,
-                    r.card.channels,
+                    "model   {}: {} parameters, {peak} planned peak memory, {} dispatches a step",
+                    model(&r.card),
                     count(r.parameters as u64),
                     r.plan.dispatches,
                 ),
@@ -85,20 +80,12 @@ impl Observer for Progress {
             .join("\n")
         };
         let value = || {
-            json!({
+            let mut value = json!({
                 "event": "start",
                 "device": r.device,
                 "reason": self.reason,
                 "data": self.data,
-                "classes": r.card.classes,
-                "train_images": r.train,
-                "validation_images": r.validation,
-                "test_images": r.test,
                 "watched": r.watched,
-                "model": r.card.model,
-                "channels": r.card.channels,
-                "height": height,
-                "width": width,
                 "parameters": r.parameters,
                 "peak_bytes": r.plan.peak_bytes,
                 "dispatches": r.plan.dispatches,
@@ -106,7 +93,27 @@ impl Observer for Progress {
                 "steps": r.step.1,
                 "epochs": r.epochs,
                 "out": self.out.display().to_string(),
-            })
+            });
+            for (name, size) in
+                [("train", r.sizes.train), ("validation", r.sizes.validation), ("test", r.sizes.test)]
+            {
+                value[format!("{name}_{}", self.unit)] = json!(size);
+            }
+            match &r.card {
+                Card::Image(card) => {
+                    value["model"] = json!(card.model);
+                    value["classes"] = json!(card.classes);
+                    value["channels"] = json!(card.channels);
+                    value["height"] = json!(card.size.0);
+                    value["width"] = json!(card.size.1);
+                }
+                Card::Text(card) => {
+                    value["model"] = json!(card.model);
+                    value["vocabulary"] = json!(card.tokenizer().vocabulary());
+                    value["context"] = json!(card.context);
+                }
+            }
+            value
         };
         self.say(&text, &value);
         if std::io::stderr().is_terminal() {
@@ -127,9 +134,9 @@ impl Observer for Progress {
         }
         self.drawn = Some(Instant::now());
         self.bar.set_prefix(format!("{}/{}", r.epoch.0, r.epoch.1));
-        let speed = count(r.images_per_second as u64);
+        let (speed, unit) = (count(r.per_second as u64), self.unit);
         self.bar.set_message(format!(
-            "loss {:.4}  accuracy {}  {speed} images/s",
+            "loss {:.4}  accuracy {}  {speed} {unit}/s",
             r.loss,
             percent(r.accuracy)
         ));
@@ -139,21 +146,23 @@ impl Observer for Progress {
     fn evaluated(&mut self, r: &EvalReport) {
         let text = || {
             let epochs = r.epoch.1.to_string();
+            let perplexity = r.perplexity.map_or(String::new(), |p| format!("  perplexity {p:.2}"));
             format!(
                 "epoch {:>width$}/{epochs}  loss {:.4}  accuracy {:>6}  {watched} loss {:.4}  \
-                 {watched} accuracy {:>6}  {} images/s",
+                 {watched} accuracy {:>6}{perplexity}  {} {}/s",
                 r.epoch.0,
                 r.train_loss,
                 percent(r.train_accuracy),
                 r.val_loss,
                 percent(r.val_accuracy),
-                count(r.images_per_second as u64),
+                count(r.per_second as u64),
+                self.unit,
                 width = epochs.len(),
                 watched = self.watched,
             )
         };
         let value = || {
-            json!({
+            let mut value = json!({
                 "event": "evaluation",
                 "epoch": r.epoch.0,
                 "epochs": r.epoch.1,
@@ -162,9 +171,41 @@ impl Observer for Progress {
                 "train_accuracy": r.train_accuracy,
                 "val_loss": r.val_loss,
                 "val_accuracy": r.val_accuracy,
-                "images_per_second": r.images_per_second,
-            })
+            });
+            value[format!("{}_per_second", self.unit)] = json!(r.per_second);
+            if let Some(perplexity) = r.perplexity {
+                value["perplexity"] = json!(perplexity);
+            }
+            value
         };
         self.say(&text, &value);
+    }
+}
+
+/// What a run's data holds.
+fn samples(r: &StartReport) -> String {
+    let [train, validation, test] =
+        [r.sizes.train, r.sizes.validation, r.sizes.test].map(|n| count(n as u64));
+    match &r.card {
+        Card::Image(card) => {
+            let classes = card.classes.len();
+            format!("{classes} classes, {train} training, {validation} validation, {test} test images")
+        }
+        Card::Text(card) => {
+            let known = card.tokenizer().vocabulary();
+            format!("{train} training, {validation} validation tokens of {known} different ones")
+        }
+    }
+}
+
+/// The model and what it sees.
+fn model(card: &Card) -> String {
+    match card {
+        Card::Image(card) => {
+            format!("{} on {}x{}x{}", card.model, card.channels, card.size.0, card.size.1)
+        }
+        Card::Text(card) => {
+            format!("{} of {} layers of {}, context {}", card.model, card.layers, card.hidden, card.context)
+        }
     }
 }

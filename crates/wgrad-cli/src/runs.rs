@@ -18,9 +18,10 @@ pub(crate) fn fresh(model: &str, data: &str) -> PathBuf {
 /// What a source is called: its folder's name, or its kind where the folder is only a place.
 fn source_name(spec: &str) -> String {
     let name = match spec.split_once(':') {
-        Some(("folder", dir)) => {
-            let dir = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.into());
-            dir.file_name().map_or("folder".into(), |name| name.to_string_lossy().into_owned())
+        Some((kind @ ("folder" | "text"), place)) => {
+            let place = std::fs::canonicalize(place).unwrap_or_else(|_| place.into());
+            let name = if kind == "text" { place.file_stem() } else { place.file_name() };
+            name.map_or(kind.into(), |name| name.to_string_lossy().into_owned())
         }
         Some((kind, _)) => kind.to_owned(),
         None => spec.to_owned(),
@@ -54,5 +55,6 @@ mod tests {
         assert_eq!(source_name("mnist:/data/x"), "mnist");
         assert_eq!(source_name("folder:/no/such/my photos/"), "my-photos");
         assert_eq!(source_name("folder:/"), "folder");
+        assert_eq!(source_name("text:/no/such/novel.txt"), "novel");
     }
 }

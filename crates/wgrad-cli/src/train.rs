@@ -19,6 +19,7 @@ const INTERRUPTED: u8 = 130;
 #[command(after_help = "Example:\n  wgrad train\n  \
     wgrad train --data cifar10:./cifar-10-batches-bin --model cifar-cnn --augment flip,crop:4 --epochs 30\n  \
     wgrad train --data folder:./photos --model alexnet --width 0.5 --val-split 0.1 --patience 5\n  \
+    wgrad train --model gpt --data text:novel.txt --out runs/novel\n  \
     wgrad train --resume --out runs/lenet-fashion-mini")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -43,26 +44,27 @@ pub(crate) struct Args {
 /// Flags that stand for a field of [`Config`].
 #[derive(Clone, clap::Args)]
 struct Settings {
-    /// linear, mlp, lenet, cifar-cnn or alexnet [default: lenet]
-    #[arg(long)]
+    /// Model of the zoo [default: lenet]
+    #[arg(long, value_name = "NAME", help = format!("{} [default: lenet]", models()))]
     model: Option<String>,
     /// Factor on the model's widths [default: 1]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     width: Option<f64>,
-    /// fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR [default: fashion-mini]
+    /// fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR of images; shakespeare-mini, text:FILE or
+    /// text:DIR of text [default: fashion-mini, shakespeare-mini for language models]
     #[arg(long, value_name = "SPEC")]
     data: Option<String>,
-    /// Passes over the training images [default: 15]
+    /// Passes over the training data [default: 15]
     #[arg(long, value_name = "N", conflicts_with = "steps")]
     epochs: Option<u64>,
-    /// Training steps in all, instead of --epochs
+    /// Training steps in all, instead of --epochs [default for language models: 2000]
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
-    /// Images a step [default: 32]
+    /// Images, or rows of text, a step [default: 32, or 12]
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
-    /// sgd, momentum, nesterov, adam, adamw or rmsprop [default: adam]
-    #[arg(long)]
+    /// Update rule [default: adam]
+    #[arg(long, value_name = "NAME", help = format!("{} [default: adam]", optimizers()))]
     optimizer: Option<String>,
     /// Learning rate [default: 0.002]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
@@ -73,9 +75,21 @@ struct Settings {
     /// constant, step, cosine, one-cycle or linear-warmup [default: one-cycle]
     #[arg(long)]
     schedule: Option<String>,
-    /// L2 penalty, decoupled in adamw [default: 0]
+    /// L2 penalty, decoupled in adamw, lamb, lion and muon [default: 0]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     weight_decay: Option<f64>,
+    /// Leave biases and norms out of weight decay
+    #[arg(long)]
+    decay_matrices_only: bool,
+    /// Scale gradients so that their common norm is at most this
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    clip_norm: Option<f64>,
+    /// Hold each element of a gradient within plus and minus this
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    clip_value: Option<f64>,
+    /// Decay of a moving average of the weights, used to evaluate and predict, as 0.999
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    ema: Option<f64>,
     /// Share of the target spread over all classes [default: 0]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     label_smoothing: Option<f64>,
@@ -85,12 +99,36 @@ struct Settings {
     /// Side of the images the model sees [default: the model's own]
     #[arg(long, value_name = "N")]
     image_size: Option<usize>,
-    /// Share of the training images held out for validation
+    /// Share of the training data held out for validation [default for text: 0.1]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     val_split: Option<f64>,
     /// Stop after N evaluations without a lower loss
     #[arg(long, value_name = "N")]
     patience: Option<u64>,
+    /// A language model's tokens: char or byte [default: char]
+    #[arg(long, value_name = "NAME")]
+    tokenizer: Option<String>,
+    /// Tokens of its training sequences [default: 64]
+    #[arg(long, value_name = "N")]
+    context: Option<usize>,
+    /// Its layers [default: 4 for gpt, 2 for others]
+    #[arg(long, value_name = "N")]
+    layers: Option<usize>,
+    /// Width of its hidden state or residual stream [default: 128 for gpt, 256 for others]
+    #[arg(long, value_name = "N")]
+    hidden: Option<usize>,
+    /// Heads of gpt's attention [default: 4]
+    #[arg(long, value_name = "N")]
+    heads: Option<usize>,
+    /// Heads of its keys and values, shared by groups of heads [default: as many]
+    #[arg(long, value_name = "N")]
+    key_heads: Option<usize>,
+    /// Rotary positions in gpt instead of learned ones
+    #[arg(long)]
+    rotary: bool,
+    /// A language model's dropout [default: 0]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    dropout: Option<f64>,
     /// Seed of everything random [default: 0]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -123,11 +161,24 @@ impl Settings {
         set(&mut given, "--momentum", self.momentum, &mut config.momentum);
         set(&mut given, "--schedule", self.schedule, &mut config.schedule);
         set(&mut given, "--weight-decay", self.weight_decay, &mut config.weight_decay);
+        let matrices = self.decay_matrices_only.then_some(true);
+        set(&mut given, "--decay-matrices-only", matrices, &mut config.decay_matrices_only);
+        set(&mut given, "--clip-norm", self.clip_norm, &mut config.clip_norm);
+        set(&mut given, "--clip-value", self.clip_value, &mut config.clip_value);
+        set(&mut given, "--ema", self.ema, &mut config.ema);
         set(&mut given, "--label-smoothing", self.label_smoothing, &mut config.label_smoothing);
         set(&mut given, "--augment", self.augment, &mut config.augment);
         set(&mut given, "--image-size", self.image_size, &mut config.image_size);
         set(&mut given, "--val-split", self.val_split, &mut config.val_split);
         set(&mut given, "--patience", self.patience, &mut config.patience);
+        set(&mut given, "--tokenizer", self.tokenizer, &mut config.tokenizer);
+        set(&mut given, "--context", self.context, &mut config.context);
+        set(&mut given, "--layers", self.layers, &mut config.layers);
+        set(&mut given, "--hidden", self.hidden, &mut config.hidden);
+        set(&mut given, "--heads", self.heads, &mut config.heads);
+        set(&mut given, "--key-heads", self.key_heads, &mut config.key_heads);
+        set(&mut given, "--rotary", self.rotary.then_some(true), &mut config.rotary);
+        set(&mut given, "--dropout", self.dropout, &mut config.dropout);
         set(&mut given, "--seed", self.seed, &mut config.seed);
         set(&mut given, "--workers", self.workers, &mut config.workers);
         set(&mut given, "--strict", self.strict.then_some(true), &mut config.strict);
@@ -135,6 +186,29 @@ impl Settings {
         set(&mut given, "--detect-anomaly", detect, &mut config.detect_anomaly);
         given
     }
+}
+
+/// Flags that only image classifiers take.
+const IMAGE_FLAGS: [&str; 5] = ["--width", "--augment", "--image-size", "--workers", "--strict"];
+/// Flags that only language models take.
+const TEXT_FLAGS: [&str; 8] =
+    ["--tokenizer", "--context", "--layers", "--hidden", "--heads", "--key-heads", "--rotary", "--dropout"];
+
+/// The models' names.
+fn models() -> String {
+    let text: Vec<&str> = wgrad_models::TEXT_ZOO.iter().map(|m| m.0).collect();
+    format!("{}, {}", image_models(), text.join(", "))
+}
+
+/// The image classifiers' names.
+pub(crate) fn image_models() -> String {
+    wgrad_models::ZOO.iter().map(|m| m.0).collect::<Vec<_>>().join(", ")
+}
+
+/// The optimizers' names.
+pub(crate) fn optimizers() -> String {
+    let names: Vec<&str> = wgrad_nn::OPTIMIZERS.iter().map(|o| o.0).collect();
+    names.join(", ")
 }
 
 fn set<T>(given: &mut Vec<&'static str>, flag: &'static str, value: Option<impl Into<T>>, field: &mut T) {
@@ -152,7 +226,7 @@ impl Args {
     /// The settings of a new run, and where it goes.
     fn fresh(&self) -> Result<(Config, PathBuf), TrainError> {
         let mut config = match &self.config {
-            None => Config::default(),
+            None => self.settings.model.as_deref().map_or_else(Config::default, Config::for_model),
             Some(path) => {
                 let name = path.display().to_string();
                 let text = std::fs::read_to_string(path)
@@ -165,6 +239,10 @@ impl Args {
             config.device.clone_from(device);
         }
         config.check()?;
+        let stray = if config.text_kind().is_some() { &IMAGE_FLAGS[..] } else { &TEXT_FLAGS[..] };
+        if let Some(flag) = given.iter().find(|flag| stray.contains(flag)) {
+            return Err(wrong(flag, format!("means nothing to {}: leave it out", config.model)));
+        }
         if given.contains(&"--momentum") && !["momentum", "nesterov"].contains(&config.optimizer.as_str()) {
             let why = format!("{} has none: use --optimizer momentum or nesterov", config.optimizer);
             return Err(wrong("--momentum", why));
@@ -222,7 +300,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             summary.steps
         ));
     }
-    show(&summary, args.json)?;
+    let unit = if config.text_kind().is_some() { "tokens" } else { "images" };
+    show(&summary, unit, args.json)?;
     Ok(if summary.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
 }
 
@@ -233,8 +312,8 @@ fn quoted(name: &str) -> String {
 }
 
 /// The run's last figures.
-fn show(summary: &Summary, json: bool) -> Result<()> {
-    let speed = summary.images as f64 / summary.train_seconds.max(1e-9);
+fn show(summary: &Summary, unit: &str, json: bool) -> Result<()> {
+    let speed = summary.samples as f64 / summary.train_seconds.max(1e-9);
     if json {
         return output::json_line(&json!({
             "event": "end",
@@ -243,16 +322,16 @@ fn show(summary: &Summary, json: bool) -> Result<()> {
             "device": summary.device,
             "parameters": summary.parameters,
             "train_seconds": summary.train_seconds,
-            "images_per_second": speed,
+            (format!("{unit}_per_second")): speed,
             "out": summary.out.display().to_string(),
             "evaluation": summary.evaluation.as_ref().map(report::json),
         }));
     }
     let Some(evaluation) = &summary.evaluation else { return Ok(()) };
     let row = |name: &str, value: String| vec![name.to_owned(), value];
-    let speed = match summary.images {
+    let speed = match summary.samples {
         0 => "-".into(),
-        _ => format!("{} images/s", count(speed as u64)),
+        _ => format!("{} {unit}/s", count(speed as u64)),
     };
     let rows = [
         row("training time", seconds(summary.train_seconds)),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub enum DataError {
     /// The spec names no source.
     #[error(
-        "unknown data source `{spec}`; use fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR"
+        "unknown data source `{spec}`; use fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR for images, shakespeare-mini, text:FILE or text:DIR for text"
     )]
     UnknownSource {
         /// The spec as given.
@@ -89,6 +89,30 @@ pub enum DataError {
         value: String,
         /// The values allowed.
         expected: String,
+    },
+    /// A text that is no UTF-8.
+    #[error("`{spec}` is no UTF-8 text from byte {at} on; convert it, or use --tokenizer byte")]
+    NoText {
+        /// The spec.
+        spec: String,
+        /// Where the first wrong byte is.
+        at: usize,
+    },
+    /// A text with less than one batch in it.
+    #[error(
+        "the training text has {tokens} tokens and a batch needs {needed}; lower --batch-size or --context"
+    )]
+    ShortText {
+        /// Tokens there are.
+        tokens: usize,
+        /// Tokens of a batch and the one that follows.
+        needed: usize,
+    },
+    /// A character that a tokenizer does not know.
+    #[error("the model knows no character {character:?}; it was trained on a text without it")]
+    UnknownCharacter {
+        /// The character.
+        character: char,
     },
     /// A worker died while it built a batch.
     #[error("a loader worker panicked on batch {batch}: {message}; this is a bug in wgrad, please report it")]

@@ -1,4 +1,4 @@
-//! Image sources, augmentation and the prefetching loader.
+//! Image and text sources, augmentation, tokenizers and the prefetching loader.
 //!
 //! [`open`] turns a spec such as `fashion-mini` or `folder:./photos` into a [`Dataset`] of three [`Subset`]s, a
 //! [`Pipeline`] turns one image into normalised floats, and a [`Loader`] delivers batches in an order and with an
@@ -22,7 +22,10 @@ mod prefetch;
 mod random;
 mod resample;
 mod source;
+mod streams;
 mod subset;
+mod text;
+mod tokenizer;
 
 pub use augment::{Augment, parse_augment};
 pub use decode::{Image, decode_image};
@@ -31,4 +34,7 @@ pub use loader::{Batch, Loader, LoaderOptions};
 pub use pipeline::{Pipeline, SMALL_SIDE, SampleKey, estimate_normalisation};
 pub use prefetch::EpochIter;
 pub use source::{DEFAULT_VAL_SPLIT, Dataset, SourceOptions, Split, open};
+pub use streams::{Streams, TokenBatch, windows};
 pub use subset::{CACHE_BYTES, Subset};
+pub use text::{EMBEDDED_TEXT, TEXT_VAL_SPLIT, Text, TokenizerChoice, is_text, open_text};
+pub use tokenizer::{Decoder, Tokenizer};

@@ -19,4 +19,4 @@ pub use interpret::{Env, interpret};
 pub use ops::{Op, OpDef, Vjp};
 pub use print::print;
 pub use rewrite::simplify;
-pub use tensor::{BatchNorm, Builder, CrossEntropy, Tensor};
+pub use tensor::{BatchNorm, Builder, CrossEntropy, Interpolation, Tensor};

@@ -1,11 +1,23 @@
 //! The model zoo: a config struct and a build function each. Models never learn on what they run.
 
 mod alexnet;
+mod char_rnn;
 mod cnn;
+mod gpt;
+mod mobilenet;
 mod plain;
+mod resnet;
+mod text;
+mod vgg;
 mod zoo;
 
 pub use alexnet::AlexNet;
+pub use char_rnn::CharRnn;
 pub use cnn::{CifarCnn, LeNet};
+pub use gpt::{Gpt, Positions};
+pub use mobilenet::MobileNetV2;
 pub use plain::{Linear, Mlp};
+pub use resnet::ResNet;
+pub use text::{TEXT_ZOO, TextKind, TextModel};
+pub use vgg::Vgg11;
 pub use zoo::{ImageModel, ModelError, ModelKind, ZOO};

@@ -1,6 +1,6 @@
 //! Models by name, for the command line: which there are, the image size they want, and building one.
 
-use crate::{AlexNet, CifarCnn, LeNet, Linear, Mlp};
+use crate::{AlexNet, CifarCnn, LeNet, Linear, Mlp, MobileNetV2, ResNet, Vgg11};
 use std::str::FromStr;
 use wgrad_graph::Tensor;
 use wgrad_nn::Net;
@@ -19,7 +19,20 @@ pub enum ModelKind {
     CifarCnn,
     /// AlexNet.
     AlexNet,
+    /// ResNet-18.
+    ResNet18,
+    /// ResNet-34.
+    ResNet34,
+    /// ResNet-50.
+    ResNet50,
+    /// VGG-11.
+    Vgg11,
+    /// MobileNetV2.
+    MobileNetV2,
 }
+
+/// Sides below which residual networks and MobileNet take CIFAR's stem.
+pub(crate) const SMALL: usize = 64;
 
 /// Every model with its name and a line on it.
 pub const ZOO: &[(&str, ModelKind, &str)] = &[
@@ -28,6 +41,11 @@ pub const ZOO: &[(&str, ModelKind, &str)] = &[
     ("lenet", ModelKind::LeNet, "LeNet-5: 2 convolutions, 3 dense layers, 32x32 images"),
     ("cifar-cnn", ModelKind::CifarCnn, "3 convolutions, 2 dense layers, 32x32 images"),
     ("alexnet", ModelKind::AlexNet, "AlexNet as in torchvision, 224x224 images or other sizes from 63 on"),
+    ("resnet18", ModelKind::ResNet18, "ResNet-18 as in torchvision; CIFAR's stem below 64x64"),
+    ("resnet34", ModelKind::ResNet34, "ResNet-34 as in torchvision; CIFAR's stem below 64x64"),
+    ("resnet50", ModelKind::ResNet50, "ResNet-50 as in torchvision; CIFAR's stem below 64x64"),
+    ("vgg11", ModelKind::Vgg11, "VGG-11 as in torchvision, 224x224 images or other sizes from 32 on"),
+    ("mobilenet-v2", ModelKind::MobileNetV2, "MobileNetV2 as in torchvision; CIFAR's strides below 64x64"),
 ];
 
 /// Why a model cannot be built.
@@ -82,8 +100,9 @@ impl ModelKind {
     pub fn image_size(self) -> Option<usize> {
         match self {
             Self::Linear | Self::Mlp => None,
+            Self::ResNet18 | Self::ResNet34 | Self::ResNet50 | Self::MobileNetV2 => None,
             Self::LeNet | Self::CifarCnn => Some(32),
-            Self::AlexNet => Some(224),
+            Self::AlexNet | Self::Vgg11 => Some(224),
         }
     }
 
@@ -93,6 +112,9 @@ impl ModelKind {
             Self::LeNet => 16,
             Self::CifarCnn => 18,
             Self::AlexNet => 63,
+            // Four values a channel and image at the end: enough for batch statistics of one image.
+            Self::ResNet18 | Self::ResNet34 | Self::ResNet50 | Self::MobileNetV2 => 16,
+            Self::Vgg11 => 32,
         }
     }
 }
@@ -162,6 +184,11 @@ impl ImageModel {
             ModelKind::LeNet => LeNet { classes, width }.build(net, x),
             ModelKind::CifarCnn => CifarCnn { classes, width }.build(net, x),
             ModelKind::AlexNet => AlexNet::new(classes, width).build(net, x),
+            ModelKind::ResNet18 => ResNet::resnet18(classes, width).build(net, x),
+            ModelKind::ResNet34 => ResNet::resnet34(classes, width).build(net, x),
+            ModelKind::ResNet50 => ResNet::resnet50(classes, width).build(net, x),
+            ModelKind::Vgg11 => Vgg11 { classes, width, dropout: 0.5 }.build(net, x),
+            ModelKind::MobileNetV2 => MobileNetV2 { classes, width, dropout: 0.2 }.build(net, x),
         })
     }
 }
@@ -169,4 +196,70 @@ impl ImageModel {
 /// A width times a factor, at least 1.
 pub(crate) fn scaled(n: usize, factor: f64) -> usize {
     ((n as f64 * factor).round() as usize).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wgrad_nn::Mode;
+
+    fn weights(name: &str, side: usize, classes: usize, width: f64) -> Vec<(String, usize)> {
+        let kind = name.parse().expect("a model");
+        let model = ImageModel { kind, channels: 3, size: (side, side), classes, width };
+        let net = Net::new(Mode::Train);
+        let x = net.input("x", model.input(2));
+        assert_eq!(model.build(&net, &x).expect("a model").shape(), [2, classes]);
+        net.weights().into_iter().map(|p| (p.name, p.tensor.numel())).collect()
+    }
+
+    /// The counts torchvision's documentation gives for 1,000 classes.
+    #[test]
+    fn as_many_parameters_as_torchvision() {
+        for (name, count) in [
+            ("alexnet", 61_100_840),
+            ("resnet18", 11_689_512),
+            ("resnet34", 21_797_672),
+            ("resnet50", 25_557_032),
+            ("vgg11", 132_863_336),
+            ("mobilenet-v2", 3_504_872),
+        ] {
+            let own: usize = weights(name, 224, 1000, 1.0).iter().map(|w| w.1).sum();
+            assert_eq!(own, count, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_are_torchvisions() {
+        let has = |model: &str, names: &[&str]| {
+            let all = weights(model, 64, 10, 0.25);
+            for name in names {
+                assert!(all.iter().any(|w| w.0 == *name), "{model} has no {name}");
+            }
+        };
+        has(
+            "resnet50",
+            &["conv1.weight", "bn1.bias", "layer2.0.downsample.1.weight", "layer4.2.conv3.weight", "fc.bias"],
+        );
+        has("vgg11", &["features.0.weight", "features.18.bias", "classifier.6.weight"]);
+        has(
+            "mobilenet-v2",
+            &[
+                "features.0.0.weight",
+                "features.1.conv.0.0.weight",
+                "features.1.conv.1.weight",
+                "features.1.conv.2.bias",
+                "features.17.conv.1.1.weight",
+                "features.18.0.weight",
+                "classifier.1.weight",
+            ],
+        );
+    }
+
+    #[test]
+    fn every_model_takes_its_smallest_images() {
+        for (name, kind, _) in ZOO {
+            let side = kind.least_side();
+            weights(name, side, 10, 0.1);
+        }
+    }
 }

@@ -24,6 +24,17 @@ pub enum Init {
         /// Standard deviation.
         std: f64,
     },
+    /// Normal with mean 0, drawn again outside two deviations; PyTorch's `trunc_normal_(std=std, a=-2 * std, b=2 * std)`.
+    TruncatedNormal {
+        /// Standard deviation before truncation.
+        std: f64,
+    },
+    /// Rows (or columns, where they are fewer) orthogonal and of length `gain`, axes from the second on flattened;
+    /// PyTorch's `orthogonal_`. A tensor of one axis is one row.
+    Orthogonal {
+        /// The rows' length.
+        gain: f64,
+    },
     /// Uniform with bound `gain * sqrt(3 / fan_in)`; PyTorch's `kaiming_uniform_`. Its Linear and Conv default,
     /// `a = sqrt(5)`, is gain `sqrt(1/3)`; ReLU's gain is `sqrt(2)`.
     KaimingUniform {
@@ -32,6 +43,11 @@ pub enum Init {
     },
     /// Normal with deviation `gain / sqrt(fan_in)`; PyTorch's `kaiming_normal_`.
     KaimingNormal {
+        /// Gain of the nonlinearity.
+        gain: f64,
+    },
+    /// Normal with deviation `gain / sqrt(fan_out)`; PyTorch's `kaiming_normal_(mode="fan_out")`.
+    KaimingNormalFanOut {
         /// Gain of the nonlinearity.
         gain: f64,
     },
@@ -59,8 +75,11 @@ impl Init {
             Self::Ones => vec![1.0; n],
             Self::Uniform { bound } => uniform(&mut source, bound),
             Self::Normal { mean, std } => normal(&mut source, mean, std),
+            Self::TruncatedNormal { std } => fill(n, || std * source.truncated_normal()),
+            Self::Orthogonal { gain } => orthogonal(&mut source, shape, gain),
             Self::KaimingUniform { gain } => uniform(&mut source, gain * (3.0 / fan_in).sqrt()),
             Self::KaimingNormal { gain } => normal(&mut source, 0.0, gain / fan_in.sqrt()),
+            Self::KaimingNormalFanOut { gain } => normal(&mut source, 0.0, gain / fan_out.sqrt()),
             Self::XavierUniform => uniform(&mut source, (6.0 / (fan_in + fan_out)).sqrt()),
             Self::XavierNormal => normal(&mut source, 0.0, (2.0 / (fan_in + fan_out)).sqrt()),
         };
@@ -70,6 +89,32 @@ impl Init {
 
 fn fill(n: usize, mut f: impl FnMut() -> f64) -> Vec<f32> {
     (0..n).map(|_| f() as f32).collect()
+}
+
+/// Orthonormal vectors times `gain`: normal draws, each freed of its share along those before, twice for accuracy.
+fn orthogonal(source: &mut Source, shape: &[usize], gain: f64) -> Vec<f32> {
+    let n = numel(shape);
+    let rows = if shape.len() < 2 { 1 } else { shape[0] };
+    let columns = n / rows.max(1);
+    let (count, length) = (rows.min(columns), rows.max(columns));
+    let mut vectors: Vec<Vec<f64>> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut v: Vec<f64> = (0..length).map(|_| source.normal()).collect();
+        for _ in 0..2 {
+            for u in &vectors {
+                let along: f64 = u.iter().zip(&v).map(|(a, b)| a * b).sum();
+                v.iter_mut().zip(u).for_each(|(a, b)| *a -= along * b);
+            }
+        }
+        let norm = v.iter().map(|a| a * a).sum::<f64>().sqrt();
+        v.iter_mut().for_each(|a| *a /= norm);
+        vectors.push(v);
+    }
+    let at = |i: usize| {
+        let (row, column) = (i / columns, i % columns);
+        if rows <= columns { vectors[row][column] } else { vectors[column][row] }
+    };
+    (0..n).map(|i| (gain * at(i)) as f32).collect()
 }
 
 /// Inputs and outputs a weight `[out, in, ..]` connects, as PyTorch counts them.
@@ -103,6 +148,16 @@ impl Source {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (self.uniform() * std::f64::consts::TAU).cos()
     }
+
+    /// Standard normal, within two deviations.
+    fn truncated_normal(&mut self) -> f64 {
+        loop {
+            let v = self.normal();
+            if v.abs() <= 2.0 {
+                return v;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -131,12 +186,39 @@ mod tests {
         );
         let (_, std, _) = moments(&Init::KaimingNormal { gain: 2f64.sqrt() }.draw(&shape, 1, "w"));
         assert!((std / (2.0 / fan_in).sqrt() - 1.0).abs() < 0.01);
+        let (_, std, _) = moments(&Init::KaimingNormalFanOut { gain: 2f64.sqrt() }.draw(&shape, 1, "w"));
+        assert!((std / (2.0 / fan_out).sqrt() - 1.0).abs() < 0.01);
         let (_, std, _) = moments(&Init::XavierNormal.draw(&shape, 1, "w"));
         assert!((std / (2.0 / (fan_in + fan_out)).sqrt() - 1.0).abs() < 0.01);
         let (_, _, top) = moments(&Init::XavierUniform.draw(&shape, 1, "w"));
         assert!((top / (6.0 / (fan_in + fan_out)).sqrt() - 1.0).abs() < 0.01);
         let (mean, std, _) = moments(&Init::Normal { mean: 2.0, std: 0.5 }.draw(&shape, 1, "w"));
         assert!((mean - 2.0).abs() < 0.01 && (std - 0.5).abs() < 0.01);
+    }
+
+    #[test]
+    fn truncated_draws_stay_within_two_deviations() {
+        let (mean, std, top) = moments(&Init::TruncatedNormal { std: 0.5 }.draw(&[128, 512], 1, "w"));
+        // The deviation of a standard normal cut at two is 0.8796.
+        assert!(mean.abs() < 0.01 && (std / (0.5 * 0.8796) - 1.0).abs() < 0.01 && top <= 1.0 && top > 0.99);
+    }
+
+    #[test]
+    fn orthogonal_rows_or_columns_are_orthonormal() {
+        for shape in [&[5, 9][..], &[9, 5], &[4, 2, 3], &[6]] {
+            let t = Init::Orthogonal { gain: 2.0 }.draw(shape, 1, "w").to_array().data;
+            let rows = if shape.len() < 2 { 1 } else { shape[0] };
+            let columns = t.len() / rows;
+            let wide = rows <= columns;
+            let at = |i: usize, k: usize| if wide { t[i * columns + k] } else { t[k * columns + i] };
+            for i in 0..rows.min(columns) {
+                for j in 0..rows.min(columns) {
+                    let product: f64 = (0..rows.max(columns)).map(|k| at(i, k) * at(j, k)).sum();
+                    let want = if i == j { 4.0 } else { 0.0 };
+                    assert!((product - want).abs() < 1e-5, "{shape:?}: {i} by {j} is {product}");
+                }
+            }
+        }
     }
 
     #[test]

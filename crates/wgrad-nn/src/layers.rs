@@ -15,12 +15,15 @@ pub struct Conv {
     pub spec: ConvSpec,
     /// Whether a bias is added.
     pub bias: bool,
+    /// How the weight starts.
+    pub init: Init,
 }
 
 impl Conv {
     /// A square kernel with stride and padding, bias on.
     pub fn new(out: usize, kernel: usize, stride: usize, padding: usize) -> Self {
-        Self { out, kernel: [kernel; 2], spec: ConvSpec::new(stride, padding), bias: true }
+        let init = Init::pytorch_default();
+        Self { out, kernel: [kernel; 2], spec: ConvSpec::new(stride, padding), bias: true, init }
     }
 
     /// The same without bias.
@@ -58,13 +61,24 @@ impl Net {
         })
     }
 
+    /// `torch.nn.Linear(bias=False)`: parameter `name.weight` `[out, in]`. A name used before with the same shape is the
+    /// same weight: an embedding's name ties the output to it.
+    #[track_caller]
+    pub fn linear_no_bias(&self, name: &str, x: &Tensor, out: usize) -> Tensor {
+        let fan_in = *x.shape().last().unwrap_or(&1);
+        self.builder().scoped(name, || {
+            let weight = self.weight(&format!("{name}.weight"), &[out, fan_in], Init::pytorch_default());
+            x.linear(&weight, None)
+        })
+    }
+
     /// `torch.nn.Conv2d`: `[N, C, H, W] -> [N, out, H', W']`; parameters `name.weight`, `name.bias`.
     #[track_caller]
     pub fn conv2d(&self, name: &str, x: &Tensor, conv: Conv) -> Tensor {
         let channels = x.shape().get(1).copied().unwrap_or(1) / conv.spec.groups.max(1);
         let shape = [conv.out, channels, conv.kernel[0], conv.kernel[1]];
         self.builder().scoped(name, || {
-            let weight = self.weight(&format!("{name}.weight"), &shape, Init::pytorch_default());
+            let weight = self.weight(&format!("{name}.weight"), &shape, conv.init);
             let bound = 1.0 / ((shape[1] * shape[2] * shape[3]) as f64).sqrt();
             let bias =
                 conv.bias.then(|| self.weight(&format!("{name}.bias"), &[conv.out], Init::Uniform { bound }));
@@ -101,6 +115,25 @@ impl Net {
             let weight = self.weight(&format!("{name}.weight"), &last, Init::Ones);
             let bias = self.weight(&format!("{name}.bias"), &last, Init::Zeros);
             x.layer_norm(&weight, Some(&bias), 1e-5)
+        })
+    }
+
+    /// `torch.nn.RMSNorm` over the last axis: parameter `name.weight`.
+    #[track_caller]
+    pub fn rms_norm(&self, name: &str, x: &Tensor, eps: f64) -> Tensor {
+        let last = [*x.shape().last().unwrap_or(&1)];
+        self.builder()
+            .scoped(name, || x.rms_norm(&self.weight(&format!("{name}.weight"), &last, Init::Ones), eps))
+    }
+
+    /// `torch.nn.GroupNorm` of `[N, C, ..]`: parameters `name.weight`, `name.bias`.
+    #[track_caller]
+    pub fn group_norm(&self, name: &str, x: &Tensor, groups: usize) -> Tensor {
+        let channels = [x.shape().get(1).copied().unwrap_or(1)];
+        self.builder().scoped(name, || {
+            let weight = self.weight(&format!("{name}.weight"), &channels, Init::Ones);
+            let bias = self.weight(&format!("{name}.bias"), &channels, Init::Zeros);
+            x.group_norm(groups, &weight, &bias, 1e-5)
         })
     }
 

@@ -1,6 +1,6 @@
 //! A model under construction: its graph, its parameters with their initial values, training or evaluation.
 
-use crate::Init;
+use crate::{Init, average_name};
 use std::cell::RefCell;
 use wgrad_graph::{Builder, Role, Tensor};
 use wgrad_types::{HostTensor, Type};
@@ -31,13 +31,20 @@ pub struct Parameter {
 pub struct Net {
     builder: Builder,
     mode: Mode,
+    averaged: bool,
     parameters: RefCell<Vec<Parameter>>,
 }
 
 impl Net {
     /// An empty model.
     pub fn new(mode: Mode) -> Self {
-        Self { builder: Builder::new(), mode, parameters: RefCell::new(Vec::new()) }
+        Self { builder: Builder::new(), mode, averaged: false, parameters: RefCell::new(Vec::new()) }
+    }
+
+    /// A model for evaluation that reads the moving averages of the weights, which `Optimizer::ema` keeps, instead of
+    /// the weights.
+    pub fn averaged() -> Self {
+        Self { averaged: true, ..Self::new(Mode::Eval) }
     }
 
     /// The graph's builder.
@@ -69,7 +76,10 @@ impl Net {
 
     #[track_caller]
     fn parameter(&self, name: &str, shape: &[usize], role: Role, init: Init) -> Tensor {
-        let tensor = self.builder.param(name, shape, role);
+        let tensor = match role {
+            Role::Weight if self.averaged => self.builder.param(&average_name(name), shape, Role::State),
+            _ => self.builder.param(name, shape, role),
+        };
         let mut parameters = self.parameters.borrow_mut();
         match parameters.iter().find(|p| p.name == name) {
             Some(p) => assert_eq!(

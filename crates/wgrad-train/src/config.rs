@@ -2,8 +2,9 @@
 
 use crate::TrainError;
 use serde::{Deserialize, Serialize};
-use wgrad_models::ModelKind;
-use wgrad_nn::{Optimizer, OptimizerKind, Schedule};
+use wgrad_data::EMBEDDED_TEXT;
+use wgrad_models::{ModelError, ModelKind, TEXT_ZOO, TextKind, TextModel, ZOO};
+use wgrad_nn::{Clip, DecayOn, OPTIMIZERS, Optimizer, OptimizerKind, Schedule};
 
 /// Images of a step that still make sense; sizes computed from them stay far from overflow.
 const MAX_BATCH: usize = 1 << 20;
@@ -24,7 +25,7 @@ pub struct Config {
     pub steps: Option<u64>,
     /// Images a step.
     pub batch_size: usize,
-    /// `sgd`, `momentum`, `nesterov`, `adam`, `adamw` or `rmsprop`.
+    /// A name of [`OPTIMIZERS`].
     pub optimizer: String,
     /// Base learning rate.
     pub lr: f64,
@@ -32,8 +33,16 @@ pub struct Config {
     pub momentum: f64,
     /// `constant`, `step`, `cosine`, `one-cycle` or `linear-warmup`.
     pub schedule: String,
-    /// L2 penalty, decoupled in AdamW.
+    /// L2 penalty, decoupled in AdamW, LAMB, Lion and Muon.
     pub weight_decay: f64,
+    /// Leave biases and norms out of weight decay.
+    pub decay_matrices_only: bool,
+    /// Largest norm of all gradients together.
+    pub clip_norm: Option<f64>,
+    /// Largest magnitude of a gradient's element.
+    pub clip_value: Option<f64>,
+    /// Decay of a moving average of the weights, which is then what evaluation uses.
+    pub ema: Option<f64>,
     /// Share of the target spread over all classes.
     pub label_smoothing: f64,
     /// Augmentation: `none`, or a list as `flip,crop:4`.
@@ -48,6 +57,22 @@ pub struct Config {
     pub strict: bool,
     /// Wait for every step, and say where the first value that is no finite number comes from.
     pub detect_anomaly: bool,
+    /// A language model's tokens: `char` or `byte`.
+    pub tokenizer: String,
+    /// Tokens of a language model's training sequence.
+    pub context: Option<usize>,
+    /// A language model's layers.
+    pub layers: Option<usize>,
+    /// Width of its hidden state or residual stream.
+    pub hidden: Option<usize>,
+    /// Heads of a GPT's attention.
+    pub heads: Option<usize>,
+    /// Heads of its keys and values; as many as `heads` where not set.
+    pub key_heads: Option<usize>,
+    /// Rotary positions in a GPT instead of learned ones.
+    pub rotary: bool,
+    /// A language model's dropout.
+    pub dropout: f64,
     /// `auto`, `gpu`, `gpu:N`, `software` or `cpu`.
     pub device: String,
     /// Seed of initial values, order, augmentation, dropout.
@@ -70,6 +95,10 @@ impl Default for Config {
             momentum: 0.9,
             schedule: "one-cycle".into(),
             weight_decay: 0.0,
+            decay_matrices_only: false,
+            clip_norm: None,
+            clip_value: None,
+            ema: None,
             label_smoothing: 0.0,
             augment: "none".into(),
             image_size: None,
@@ -77,6 +106,14 @@ impl Default for Config {
             patience: None,
             strict: false,
             detect_anomaly: false,
+            tokenizer: "char".into(),
+            context: None,
+            layers: None,
+            hidden: None,
+            heads: None,
+            key_heads: None,
+            rotary: false,
+            dropout: 0.0,
             device: "auto".into(),
             seed: 0,
             workers: 2,
@@ -85,6 +122,25 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What a model's training starts from where nothing is set: the defaults for images, or those for text.
+    pub fn for_model(model: &str) -> Self {
+        if TextKind::named(model).is_none() {
+            return Self { model: model.into(), ..Self::default() };
+        }
+        Self {
+            model: model.into(),
+            data: EMBEDDED_TEXT.into(),
+            steps: Some(2000),
+            batch_size: 12,
+            optimizer: "adamw".into(),
+            weight_decay: 0.1,
+            decay_matrices_only: true,
+            clip_norm: Some(1.0),
+            schedule: "linear-warmup".into(),
+            ..Self::default()
+        }
+    }
+
     /// Settings from TOML text; `name` is the file's, for messages.
     ///
     /// # Errors
@@ -109,6 +165,17 @@ impl Config {
         }
         if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
             return fail("--weight-decay", format!("{} must be 0 or more", self.weight_decay));
+        }
+        for (option, most) in [("--clip-norm", self.clip_norm), ("--clip-value", self.clip_value)] {
+            if let Some(most) = most.filter(|v| !(v.is_finite() && *v > 0.0)) {
+                return fail(option, format!("{most} must be a positive number"));
+            }
+        }
+        if self.clip_norm.is_some() && self.clip_value.is_some() {
+            return fail("--clip-value", "cannot be combined with --clip-norm: choose one".into());
+        }
+        if let Some(decay) = self.ema.filter(|v| !(*v > 0.0 && *v < 1.0)) {
+            return fail("--ema", format!("{decay} must be above 0 and below 1, as 0.999"));
         }
         if !(0.0..1.0).contains(&self.momentum) {
             return fail("--momentum", format!("{} must be in [0, 1)", self.momentum));
@@ -147,7 +214,7 @@ impl Config {
         if self.patience == Some(0) {
             return fail("--patience", "must be at least 1".into());
         }
-        self.model_kind()?;
+        self.check_kind()?;
         self.optimizer()?;
         self.schedule()?;
         wgrad_data::parse_augment(&self.augment)?;
@@ -155,12 +222,63 @@ impl Config {
         Ok(())
     }
 
-    /// The model.
+    /// That the model is known and reads what the data is.
+    fn check_kind(&self) -> Result<(), TrainError> {
+        let text = wgrad_data::is_text(&self.data);
+        match self.text_kind() {
+            Some(kind) => {
+                if !text {
+                    let why =
+                        format!("{} reads text: give {EMBEDDED_TEXT}, text:FILE or text:DIR", self.model);
+                    return Err(TrainError::config("--data", why));
+                }
+                self.tokenizer.parse::<wgrad_data::TokenizerChoice>()?;
+                // The tokens are not known yet: any number of them does.
+                Ok(self.text_model(kind, 256).check()?)
+            }
+            None => {
+                self.model_kind()?;
+                if text {
+                    let names: Vec<&str> = TEXT_ZOO.iter().map(|m| m.0).collect();
+                    let why = format!("{} does not read text: use one of {}", self.model, names.join(", "));
+                    return Err(TrainError::config("--model", why));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The image classifier.
     ///
     /// # Errors
-    /// Where no model has the name.
+    /// Where no image classifier has the name.
     pub fn model_kind(&self) -> Result<ModelKind, TrainError> {
-        Ok(self.model.parse()?)
+        self.model.parse().map_err(|_| {
+            let names = ZOO.iter().map(|m| m.0).chain(TEXT_ZOO.iter().map(|m| m.0));
+            let known = names.collect::<Vec<_>>().join(", ");
+            ModelError::Unknown { name: self.model.clone(), known }.into()
+        })
+    }
+
+    /// The language model, where the model is one.
+    pub fn text_kind(&self) -> Option<TextKind> {
+        TextKind::named(&self.model)
+    }
+
+    /// A language model as set, over so many tokens.
+    pub fn text_model(&self, kind: TextKind, vocab: usize) -> TextModel {
+        let usual = TextModel::new(kind, vocab);
+        let heads = self.heads.unwrap_or(usual.heads);
+        TextModel {
+            context: self.context.unwrap_or(usual.context),
+            layers: self.layers.unwrap_or(usual.layers),
+            hidden: self.hidden.unwrap_or(usual.hidden),
+            heads,
+            key_heads: self.key_heads.unwrap_or(heads),
+            dropout: self.dropout,
+            rotary: self.rotary,
+            ..usual
+        }
     }
 
     /// The optimizer.
@@ -168,20 +286,28 @@ impl Config {
     /// # Errors
     /// Where no optimizer has the name.
     pub fn optimizer(&self) -> Result<Optimizer, TrainError> {
-        let (betas, eps) = ((0.9, 0.999), 1e-8);
-        let kind = match self.optimizer.as_str() {
-            "sgd" => OptimizerKind::Sgd { momentum: 0.0, nesterov: false },
-            "momentum" => OptimizerKind::Sgd { momentum: self.momentum, nesterov: false },
-            "nesterov" => OptimizerKind::Sgd { momentum: self.momentum, nesterov: true },
-            "adam" => OptimizerKind::Adam { betas, eps },
-            "adamw" => OptimizerKind::AdamW { betas, eps },
-            "rmsprop" => OptimizerKind::RmsProp { alpha: 0.99, eps, momentum: 0.0, centered: false },
-            other => {
-                let why = format!("unknown {other:?}: use sgd, momentum, nesterov, adam, adamw or rmsprop");
-                return Err(TrainError::config("--optimizer", why));
+        let kind = OptimizerKind::named(&self.optimizer).ok_or_else(|| {
+            let names: Vec<&str> = OPTIMIZERS.iter().map(|o| o.0).collect();
+            let why = format!("unknown {:?}: use one of {}", self.optimizer, names.join(", "));
+            TrainError::config("--optimizer", why)
+        })?;
+        let kind = match kind {
+            OptimizerKind::Sgd { momentum, nesterov } if momentum > 0.0 => {
+                OptimizerKind::Sgd { momentum: self.momentum, nesterov }
             }
+            other => other,
         };
-        Ok(Optimizer { kind, weight_decay: self.weight_decay })
+        Ok(Optimizer {
+            kind,
+            weight_decay: self.weight_decay,
+            decay_on: if self.decay_matrices_only { DecayOn::Matrices } else { DecayOn::All },
+            clip: match (self.clip_norm, self.clip_value) {
+                (Some(most), _) => Clip::Norm(most),
+                (None, Some(most)) => Clip::Value(most),
+                (None, None) => Clip::Off,
+            },
+            ema: self.ema,
+        })
     }
 
     /// The schedule.

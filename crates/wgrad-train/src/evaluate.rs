@@ -1,13 +1,14 @@
-//! Evaluation: loss, accuracy and the confusion matrix over a split.
+//! Evaluation: loss and accuracy over a split, a classifier's confusion matrix, a language model's perplexity.
 
 use crate::config::Config;
 use crate::data::{eval_loader, padded, pipeline};
 use crate::graphs::eval_graph;
-use crate::state::{CHECKPOINT, ModelCard, checkpoint_dir, load_card, load_config, restore};
-use crate::{Observer, TrainError};
+use crate::state::{CHECKPOINT, Card, ModelCard, TextCard, checkpoint_dir, load_card, load_config, restore};
+use crate::{Observer, TrainError, text};
 use std::path::Path;
-use wgrad_data::{Loader, SourceOptions, Split, open};
+use wgrad_data::{Loader, SourceOptions, Split, TEXT_VAL_SPLIT, TokenizerChoice, open, open_text};
 use wgrad_device::Device;
+use wgrad_graph::Graph;
 use wgrad_nn::ConfusionMatrix;
 use wgrad_session::{Runner, Session};
 
@@ -17,14 +18,54 @@ pub(crate) const BATCH: usize = 64;
 /// What an evaluation found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// Mean cross-entropy.
+    /// Mean cross-entropy, in nats.
     pub loss: f64,
-    /// Labels against predictions.
-    pub confusion: ConfusionMatrix,
-    /// Class names.
-    pub classes: Vec<String>,
     /// What was evaluated.
     pub split: String,
+    /// What was right.
+    pub scores: Scores,
+}
+
+/// What an evaluation counted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scores {
+    /// A classifier's.
+    Classes {
+        /// Class names.
+        names: Vec<String>,
+        /// Labels against predictions.
+        confusion: ConfusionMatrix,
+    },
+    /// A language model's.
+    Tokens {
+        /// Tokens told.
+        count: u64,
+        /// Told right.
+        correct: u64,
+    },
+}
+
+impl Evaluation {
+    /// Share of what was told right; 0 of nothing.
+    pub fn accuracy(&self) -> f64 {
+        match &self.scores {
+            Scores::Classes { confusion, .. } => confusion.accuracy(),
+            Scores::Tokens { count, correct } => *correct as f64 / (*count).max(1) as f64,
+        }
+    }
+
+    /// Samples evaluated.
+    pub fn count(&self) -> u64 {
+        match &self.scores {
+            Scores::Classes { confusion, .. } => confusion.total(),
+            Scores::Tokens { count, .. } => *count,
+        }
+    }
+
+    /// A language model's perplexity: e to the loss.
+    pub fn perplexity(&self) -> Option<f64> {
+        matches!(self.scores, Scores::Tokens { .. }).then(|| self.loss.exp())
+    }
 }
 
 /// Runs a split through an evaluation plan.
@@ -61,28 +102,26 @@ pub(crate) fn evaluate(
     Ok((loss / images.max(1) as f64, confusion))
 }
 
-/// A checkpoint's model on a device, ready to evaluate batches of [`BATCH`].
+/// A checkpoint's classifier on a device, ready to evaluate batches of [`BATCH`].
 pub(crate) fn load(path: &Path, device: &Device) -> Result<(ModelCard, Session, Runner), TrainError> {
     let dir = checkpoint_dir(path);
-    let card = load_card(&dir)?;
-    let graph = eval_graph(&card.image_model()?, BATCH)?;
-    let (mut session, runner) = Session::new(device, &graph, &Vec::new(), 0)?;
-    restore(&dir, &mut session, false)?;
+    let Card::Image(card) = load_card(&dir)? else {
+        let why = format!("{} is a language model: use `wgrad generate`", path.display());
+        return Err(TrainError::config("--checkpoint", why));
+    };
+    let (session, runner) = restored(&dir, &eval_graph(&card.image_model()?, BATCH)?, device)?;
     Ok((card, session, runner))
 }
 
-/// Evaluates a checkpoint on a split of a source: the run's own where `data` is not given.
-///
-/// # Errors
-/// Where the checkpoint, the data or the device fail, or the classes are not the model's.
-pub fn evaluate_checkpoint(
-    path: &Path,
-    data: Option<&str>,
-    split: Split,
-    device: &Device,
-    observer: &mut dyn Observer,
-) -> Result<Evaluation, TrainError> {
-    let (card, mut session, mut runner) = load(path, device)?;
+/// A session of a graph with a checkpoint's weights, averaged ones where it has such.
+pub(crate) fn restored(dir: &Path, graph: &Graph, device: &Device) -> Result<(Session, Runner), TrainError> {
+    let (mut session, runner) = Session::new(device, graph, &Vec::new(), 0)?;
+    restore(dir, &mut session, false)?;
+    Ok((session, runner))
+}
+
+/// The settings a checkpoint was trained with, and the source to evaluate on: the run's own where `data` is not given.
+fn source(path: &Path, data: Option<&str>) -> Result<(Config, String), TrainError> {
     // The checkpoint's own folder may be given, too.
     let run = if path.ends_with(CHECKPOINT) { path.parent().unwrap_or(path) } else { path };
     let config = load_config(run).unwrap_or_else(|_| Config { data: String::new(), ..Config::default() });
@@ -93,6 +132,60 @@ pub fn evaluate_checkpoint(
             "this checkpoint does not say what it was trained on: give a source",
         ));
     }
+    Ok((config, spec))
+}
+
+/// Evaluates a checkpoint on a split of a source: the run's own where `data` is not given.
+///
+/// # Errors
+/// Where the checkpoint, the data or the device fail, or the classes or characters are not the model's.
+pub fn evaluate_checkpoint(
+    path: &Path,
+    data: Option<&str>,
+    split: Split,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<Evaluation, TrainError> {
+    match load_card(&checkpoint_dir(path))? {
+        Card::Image(_) => evaluate_images(path, data, split, device, observer),
+        Card::Text(card) => evaluate_text(path, data, split, device, &card),
+    }
+}
+
+/// A language model on the end of a text that training holds out, or on what is before it. A text has no test split:
+/// asked for one, this takes the validation split.
+fn evaluate_text(
+    path: &Path,
+    data: Option<&str>,
+    split: Split,
+    device: &Device,
+    card: &TextCard,
+) -> Result<Evaluation, TrainError> {
+    let (config, spec) = source(path, data)?;
+    let model = card.text_model()?;
+    let kept = TokenizerChoice::Kept(card.tokenizer());
+    let text = open_text(&spec, &kept, config.val_split.unwrap_or(TEXT_VAL_SPLIT))?;
+    let (tokens, name) = match split {
+        Split::Train => (&text.train, "training"),
+        Split::Validation | Split::Test => (&text.validation, "validation"),
+    };
+    if tokens.len() < 2 {
+        return Err(TrainError::config("--split", format!("{spec} has too little {name} text")));
+    }
+    let (mut session, mut runner) = restored(&checkpoint_dir(path), &text::eval_graph(&model)?, device)?;
+    let (loss, scores) = text::score(&mut session, &mut runner, model.context, tokens)?;
+    Ok(Evaluation { loss, split: name.into(), scores })
+}
+
+fn evaluate_images(
+    path: &Path,
+    data: Option<&str>,
+    split: Split,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<Evaluation, TrainError> {
+    let (card, mut session, mut runner) = load(path, device)?;
+    let (config, spec) = source(path, data)?;
     let options = SourceOptions {
         val_split: config.val_split,
         seed: config.seed,
@@ -113,5 +206,6 @@ pub fn evaluate_checkpoint(
     let loader = eval_loader(subset, &pipeline(&card, "none")?, BATCH, config.workers)?;
     let (loss, confusion) = evaluate(&mut session, &mut runner, &card, &loader)?;
     loader.take_warnings().iter().for_each(|w| observer.note(w));
-    Ok(Evaluation { loss, confusion, classes: card.classes, split: subset.description().to_owned() })
+    let scores = Scores::Classes { names: card.classes, confusion };
+    Ok(Evaluation { loss, split: subset.description().to_owned(), scores })
 }

@@ -39,7 +39,8 @@ pub fn step_graph(
     Ok(training(model, batch, optimizer, label_smoothing)?.builder().graph())
 }
 
-fn training(
+/// The model behind [`train_graph`].
+pub(crate) fn training(
     model: &ImageModel,
     batch: usize,
     optimizer: &Optimizer,
@@ -61,9 +62,18 @@ fn training(
 /// # Errors
 /// Where the model cannot be built.
 pub fn eval_graph(model: &ImageModel, batch: usize) -> Result<Graph, TrainError> {
-    let net = Net::new(Mode::Eval);
+    evaluation(&Net::new(Mode::Eval), model, batch)
+}
+
+/// The graph of [`eval_graph`] over a training session's tensors: the averaged weights where it keeps such.
+pub(crate) fn watch_graph(model: &ImageModel, batch: usize, averaged: bool) -> Result<Graph, TrainError> {
+    let net = if averaged { Net::averaged() } else { Net::new(Mode::Eval) };
+    evaluation(&net, model, batch)
+}
+
+fn evaluation(net: &Net, model: &ImageModel, batch: usize) -> Result<Graph, TrainError> {
     let (x, y) = (net.input("x", model.input(batch)), net.input("y", Type::i32(&[batch])));
-    let logits = model.build(&net, &x)?;
+    let logits = model.build(net, &x)?;
     let options = CrossEntropy { ignore_index: PADDING, ..CrossEntropy::default() };
     net.builder().output("logits", &logits);
     net.builder().output("loss", &logits.cross_entropy(&y, options));

@@ -1,4 +1,4 @@
-//! Training, evaluation and prediction: what the command line does, as a library.
+//! Training, evaluation, prediction and generation: what the command line does, as a library.
 //!
 //! [`train`] runs epochs over a data source, evaluates, stops early, checkpoints, resumes bit for bit. Progress goes to
 //! an [`Observer`]; nothing here prints.
@@ -9,15 +9,21 @@ mod curves;
 mod data;
 mod error;
 mod evaluate;
+mod generate;
 mod graphs;
+mod images;
 mod predict;
 mod run;
 mod state;
+mod task;
+mod text;
 
 pub use config::Config;
 pub use error::TrainError;
-pub use evaluate::{Evaluation, evaluate_checkpoint};
+pub use evaluate::{Evaluation, Scores, evaluate_checkpoint};
+pub use generate::{Generator, Sampling};
 pub use graphs::{eval_graph, step_graph, train_graph};
 pub use predict::{Guess, Predictor};
 pub use run::{EvalReport, Observer, StartReport, StepReport, Summary, train};
-pub use state::{ModelCard, load_config};
+pub use state::{Card, ModelCard, TextCard, load_config};
+pub use task::Sizes;

@@ -7,15 +7,15 @@ use crate::TrainError;
 use crate::anomaly::Watch;
 use crate::config::Config;
 use crate::curves;
-use crate::data::{Prepared, eval_loader, prepare, tensors, train_loader, watched};
-use crate::evaluate::{BATCH, Evaluation, evaluate};
-use crate::graphs::{eval_graph, step_graph, train_graph};
-use crate::state::{self, CHECKPOINT, CONFIG, METRICS, Metrics, ModelCard, Progress};
+use crate::evaluate::{Evaluation, Scores};
+use crate::images::Images;
+use crate::state::{self, CHECKPOINT, CONFIG, Card, METRICS, Metrics, Progress};
+use crate::task::{Feed, Sizes, Task};
+use crate::text::TextTask;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use wgrad_data::{Loader, Split};
 use wgrad_device::Device;
 use wgrad_nn::{Optimizer, Schedule};
 use wgrad_session::{Outputs, Runner, Session, checkpoint};
@@ -25,16 +25,12 @@ use wgrad_session::{Outputs, Runner, Session, checkpoint};
 pub struct StartReport {
     /// The device's name.
     pub device: String,
-    /// Training images.
-    pub train: usize,
-    /// Validation images.
-    pub validation: usize,
-    /// Test images.
-    pub test: usize,
+    /// Images or tokens there are.
+    pub sizes: Sizes,
     /// The split evaluated after every epoch: `validation`, `test` or `training`.
     pub watched: &'static str,
     /// The model, what it sees and what it tells apart.
-    pub card: ModelCard,
+    pub card: Card,
     /// Trainable numbers.
     pub parameters: usize,
     /// Totals of the training step's plan.
@@ -54,10 +50,10 @@ pub struct StepReport {
     pub step: (u64, u64),
     /// Mean loss of the epoch so far.
     pub loss: f64,
-    /// Accuracy of the epoch so far, on training images as seen.
+    /// Accuracy of the epoch so far, on training samples as seen.
     pub accuracy: f64,
-    /// Training images a second, over this epoch.
-    pub images_per_second: f64,
+    /// Training samples (images or tokens) a second, over this epoch.
+    pub per_second: f64,
 }
 
 /// Progress after an evaluation.
@@ -69,14 +65,16 @@ pub struct EvalReport {
     pub step: u64,
     /// Mean training loss of the epoch.
     pub train_loss: f64,
-    /// Accuracy of the epoch, on training images as seen.
+    /// Accuracy of the epoch, on training samples as seen.
     pub train_accuracy: f64,
     /// Loss on the split watched.
     pub val_loss: f64,
     /// Accuracy on it.
     pub val_accuracy: f64,
-    /// Training images a second.
-    pub images_per_second: f64,
+    /// A language model's perplexity on it.
+    pub perplexity: Option<f64>,
+    /// Training samples (images or tokens) a second.
+    pub per_second: f64,
 }
 
 /// Who watches a run.
@@ -106,13 +104,13 @@ pub struct Summary {
     pub evaluation: Option<Evaluation>,
     /// Seconds spent in training steps, this call; evaluation and saving apart.
     pub train_seconds: f64,
-    /// Images trained on, this call.
-    pub images: u64,
+    /// Samples (images or tokens) trained on, this call.
+    pub samples: u64,
     /// Trainable numbers.
     pub parameters: usize,
 }
 
-/// Trains a model and writes the run's folder `out`: `config.toml`, `labels.txt`, `metrics.jsonl`, `curves.png`,
+/// Trains a model on images or text and writes the run's folder `out`: `config.toml`, `labels.txt`, `metrics.jsonl`, `curves.png`,
 /// `checkpoint/`. With `resume` it continues what stands there. `stop` ends it after the step under way.
 ///
 /// # Errors
@@ -135,10 +133,11 @@ pub fn train(
     if !resume && (checkpoint::newest(&dir).exists() || out.join(CONFIG).exists()) {
         return Err(TrainError::Exists { out: out.into() });
     }
-    let prepared = prepare(&config, observer)?;
-    // What evaluation finds later is what was held out here.
-    let config = Config { val_split: prepared.val_split, ..config };
-    let mut run = Run::new(&config, out, device, prepared)?;
+    let task: Box<dyn Task> = match config.text_kind() {
+        Some(kind) => Box::new(TextTask::new(&config, kind, observer)?),
+        None => Box::new(Images::new(&config, observer)?),
+    };
+    let mut run = Run::new(&config, out, device, &*task)?;
     if resume && !checkpoint::newest(&dir).exists() && !out.join(METRICS).exists() {
         observer.note("no checkpoint yet: the run starts from the beginning");
     } else if resume {
@@ -157,7 +156,7 @@ pub fn train(
         interrupted,
         evaluation,
         train_seconds: run.spent.0.as_secs_f64(),
-        images: run.spent.1,
+        samples: run.spent.1,
         parameters: run.parameters(),
     })
 }
@@ -165,10 +164,7 @@ pub fn train(
 struct Run<'a> {
     config: &'a Config,
     out: &'a Path,
-    prepared: Prepared,
-    loader: Loader,
-    watched: Loader,
-    watched_name: &'static str,
+    task: &'a dyn Task,
     session: Session,
     full: Runner,
     tail: Option<Runner>,
@@ -178,7 +174,7 @@ struct Run<'a> {
     progress: Progress,
     total: u64,
     device: String,
-    /// Time in training steps and images trained on, this call.
+    /// Time in training steps and samples trained on, this call.
     spent: (Duration, u64),
     /// Looks at every step, where asked to.
     watch: Option<Watch>,
@@ -189,41 +185,32 @@ impl<'a> Run<'a> {
         config: &'a Config,
         out: &'a Path,
         device: &Device,
-        prepared: Prepared,
+        task: &'a dyn Task,
     ) -> Result<Self, TrainError> {
         let (optimizer, schedule) = (config.optimizer()?, config.schedule()?);
-        let model = prepared.card.image_model()?;
-        let images = prepared.dataset.train.len();
-        let batch = config.batch_size.min(images);
-        let (train, initial) = train_graph(&model, batch, &optimizer, config.label_smoothing, config.seed)?;
-        let (session, full) = Session::new(device, &train, &initial, config.seed as u32)?;
-        let tail = match images % batch {
-            0 => None,
-            rest => Some(session.runner(&step_graph(&model, rest, &optimizer, config.label_smoothing)?)?),
+        let (rows, rest) = task.rows();
+        let net = task.training(rows, &optimizer)?;
+        let seed = config.seed;
+        let (session, full) = Session::new(device, &net.builder().graph(), &net.initial(seed), seed as u32)?;
+        let tail = match rest {
+            None => None,
+            Some(rest) => Some(session.runner(&task.training(rest, &optimizer)?.builder().graph())?),
         };
-        let eval = session.runner(&eval_graph(&model, BATCH)?)?;
-        let loader = train_loader(config, &prepared)?;
-        let (split, watched_name) = watched(&prepared.dataset);
-        let watched = eval_loader(prepared.dataset.subset(split), &prepared.pipeline, BATCH, config.workers)?;
-        let total = config.steps.unwrap_or(config.epochs.saturating_mul(loader.batches_per_epoch() as u64));
-        let device = device.name();
-        let progress = Progress::default();
+        let eval = session.runner(&task.evaluation(optimizer.ema.is_some())?)?;
+        let total = config.steps.unwrap_or(config.epochs.saturating_mul(task.batches_per_epoch() as u64));
         Ok(Self {
             config,
             out,
-            prepared,
-            loader,
-            watched,
-            watched_name,
+            task,
             session,
             full,
             tail,
             eval,
             optimizer,
             schedule,
-            progress,
+            progress: Progress::default(),
             total,
-            device,
+            device: device.name(),
             spent: (Duration::ZERO, 0),
             watch: config.detect_anomaly.then(Watch::default),
         })
@@ -233,9 +220,13 @@ impl<'a> Run<'a> {
     fn begin(&self) -> Result<(), TrainError> {
         let io = |source| wgrad_session::SessionError::Io { path: self.out.into(), source };
         std::fs::create_dir_all(self.out).map_err(io)?;
-        checkpoint::write_file(&self.out.join(CONFIG), self.config.to_toml().as_bytes())?;
-        let labels = self.prepared.card.classes.join("\n") + "\n";
-        checkpoint::write_file(&self.out.join("labels.txt"), labels.as_bytes())?;
+        // What evaluation finds later is what was held out here.
+        let config = Config { val_split: self.task.val_split(), ..self.config.clone() };
+        checkpoint::write_file(&self.out.join(CONFIG), config.to_toml().as_bytes())?;
+        if let Card::Image(card) = self.task.card() {
+            let labels = card.classes.join("\n") + "\n";
+            checkpoint::write_file(&self.out.join("labels.txt"), labels.as_bytes())?;
+        }
         Ok(())
     }
 
@@ -245,18 +236,15 @@ impl<'a> Run<'a> {
     }
 
     fn epochs(&self) -> u64 {
-        self.total.div_ceil(self.loader.batches_per_epoch().max(1) as u64)
+        self.total.div_ceil(self.task.batches_per_epoch().max(1) as u64)
     }
 
     fn start(&self) -> StartReport {
-        let dataset = &self.prepared.dataset;
         StartReport {
             device: self.device.clone(),
-            train: dataset.train.len(),
-            validation: dataset.validation.len(),
-            test: dataset.test.len(),
-            watched: self.watched_name,
-            card: self.prepared.card.clone(),
+            sizes: self.task.sizes(),
+            watched: self.task.watched(),
+            card: self.task.card(),
             parameters: self.parameters(),
             plan: wgrad_plan::Summary::of(self.full.plan()),
             step: (self.progress.step, self.total),
@@ -265,14 +253,16 @@ impl<'a> Run<'a> {
     }
 
     fn load(&mut self, dir: &Path) -> Result<(), TrainError> {
-        let card = state::load_card(dir)?;
-        if card.classes != self.prepared.card.classes {
+        let (card, own) = (state::load_card(dir)?, self.task.card());
+        if let (Card::Image(card), Card::Image(own)) = (&card, &own)
+            && card.classes != own.classes
+        {
             return Err(TrainError::config("--data", "the classes are no longer those the run began with"));
         }
-        if card != self.prepared.card {
+        if card != own {
             return Err(TrainError::NoCheckpoint {
                 path: dir.into(),
-                why: "it is of another model, or the training images have changed since".into(),
+                why: "it is of another model, or the training data has changed since".into(),
             });
         }
         self.progress = state::load_progress(dir)?;
@@ -280,7 +270,7 @@ impl<'a> Run<'a> {
     }
 
     fn save(&self) -> Result<(), TrainError> {
-        state::save(self.out, &self.prepared.card, &self.progress, &self.session.snapshot()?)
+        state::save(self.out, &self.task.card(), &self.progress, &self.session.snapshot()?)
     }
 
     /// Runs to the end, or until stopped; says whether it was stopped.
@@ -289,13 +279,13 @@ impl<'a> Run<'a> {
             let begun = Instant::now();
             let before = self.progress.images;
             let stopped = self.epoch(observer, stop, begun)?;
-            let (time, images) = (begun.elapsed(), self.progress.images - before);
-            self.spent = (self.spent.0 + time, self.spent.1 + images);
+            let (time, samples) = (begun.elapsed(), self.progress.images - before);
+            self.spent = (self.spent.0 + time, self.spent.1 + samples);
             if stopped {
                 self.save()?;
                 return Ok(true);
             }
-            let speed = images as f64 / time.as_secs_f64().max(1e-9);
+            let speed = samples as f64 / time.as_secs_f64().max(1e-9);
             self.evaluate(observer, speed)?;
         }
         Ok(false)
@@ -309,19 +299,20 @@ impl<'a> Run<'a> {
         begun: Instant,
     ) -> Result<bool, TrainError> {
         let before = self.progress.images;
+        let full_rows = self.task.rows().0;
         let mut pending: VecDeque<usize> = VecDeque::new();
-        for batch in self.loader.epoch(self.progress.epoch, self.progress.batch) {
-            let batch = batch?;
-            let (x, y) = tensors(&self.prepared.card, &batch);
+        let task = self.task;
+        for feed in task.epoch(self.progress.epoch, self.progress.batch) {
+            let Feed { x, y, rows, samples } = feed?;
             let rate = self.schedule.rate(self.config.lr, self.progress.step, self.total);
             let scalars = self.optimizer.scalars(self.progress.step + 1, rate);
-            let short = batch.len < self.config.batch_size && self.tail.is_some();
+            let short = rows < full_rows && self.tail.is_some();
             if short {
                 self.collect(&mut pending, true)?;
             }
             let runner = if short { self.tail.as_mut().unwrap_or(&mut self.full) } else { &mut self.full };
             let (step, inputs) = (self.progress.step, [("x", &x), ("y", &y)]);
-            pending.push_back(batch.len);
+            pending.push_back(samples);
             if let Some(watch) = &mut self.watch {
                 let outputs = watch.step(&mut self.session, runner, step, &inputs, &scalars)?;
                 self.count(&mut pending, &outputs)?;
@@ -341,7 +332,7 @@ impl<'a> Run<'a> {
                 step: (p.step, self.total),
                 loss: p.loss_sum / seen,
                 accuracy: p.correct / seen,
-                images_per_second: (p.images - before) as f64 / begun.elapsed().as_secs_f64().max(1e-9),
+                per_second: (p.images - before) as f64 / begun.elapsed().as_secs_f64().max(1e-9),
             });
             if p.step >= self.total {
                 break;
@@ -352,7 +343,7 @@ impl<'a> Run<'a> {
             }
         }
         self.collect(&mut pending, true)?;
-        self.loader.take_warnings().iter().for_each(|w| observer.note(w));
+        self.task.take_warnings().iter().for_each(|w| observer.note(w));
         Ok(false)
     }
 
@@ -377,27 +368,29 @@ impl<'a> Run<'a> {
     }
 
     /// Ends an epoch: evaluates, writes the run's files, decides whether to go on.
-    fn evaluate(&mut self, observer: &mut dyn Observer, images_per_second: f64) -> Result<(), TrainError> {
-        let (val_loss, confusion) =
-            evaluate(&mut self.session, &mut self.eval, &self.prepared.card, &self.watched)?;
+    fn evaluate(&mut self, observer: &mut dyn Observer, per_second: f64) -> Result<(), TrainError> {
+        let found = self.task.judge(&mut self.session, &mut self.eval, false)?;
         let epochs = self.epochs();
         let p = &mut self.progress;
-        let images = p.images.max(1) as f64;
+        let samples = p.images.max(1) as f64;
         p.epoch += 1;
         p.batch = 0;
+        let images = matches!(found.scores, Scores::Classes { .. });
         let metrics = Metrics {
             epoch: p.epoch,
             step: p.step,
-            train_loss: p.loss_sum / images,
-            train_accuracy: p.correct / images,
-            val_loss,
-            val_accuracy: confusion.accuracy(),
-            images_per_second,
+            train_loss: p.loss_sum / samples,
+            train_accuracy: p.correct / samples,
+            val_loss: found.loss,
+            val_accuracy: found.accuracy(),
+            perplexity: found.perplexity(),
+            images_per_second: images.then_some(per_second),
+            tokens_per_second: (!images).then_some(per_second),
             device: self.device.clone(),
         };
         (p.loss_sum, p.correct, p.images) = (0.0, 0.0, 0);
-        if p.best.is_none_or(|b| val_loss < b) {
-            (p.best, p.stale) = (Some(val_loss), 0);
+        if p.best.is_none_or(|b| found.loss < b) {
+            (p.best, p.stale) = (Some(found.loss), 0);
         } else {
             p.stale += 1;
         }
@@ -408,14 +401,16 @@ impl<'a> Run<'a> {
             step: p.step,
             train_loss: metrics.train_loss,
             train_accuracy: metrics.train_accuracy,
-            val_loss,
+            val_loss: metrics.val_loss,
             val_accuracy: metrics.val_accuracy,
-            images_per_second,
+            perplexity: metrics.perplexity,
+            per_second,
         });
         if tired {
             observer.note(&format!(
                 "stopped early: {} evaluations without a lower {} loss",
-                p.stale, self.watched_name
+                p.stale,
+                self.task.watched()
             ));
         }
         p.history.push(metrics);
@@ -427,23 +422,13 @@ impl<'a> Run<'a> {
         let line = |m: &Metrics| serde_json::to_string(m).expect("plain values serialise") + "\n";
         let lines: String = self.progress.history.iter().map(line).collect();
         checkpoint::write_file(&self.out.join(METRICS), lines.as_bytes())?;
-        let png = curves::draw(&self.progress.history, self.watched_name)?;
+        let png = curves::draw(&self.progress.history, self.task.watched())?;
         checkpoint::write_file(&self.out.join("curves.png"), &png)?;
         Ok(())
     }
 
-    /// The final evaluation: on test images where there are any.
+    /// The final evaluation: on test samples where there are any.
     fn last_word(&mut self) -> Result<Evaluation, TrainError> {
-        let dataset = &self.prepared.dataset;
-        let split = if dataset.test.is_empty() { watched(dataset).0 } else { Split::Test };
-        let subset = dataset.subset(split);
-        let loader = eval_loader(subset, &self.prepared.pipeline, BATCH, self.config.workers)?;
-        let (loss, confusion) = evaluate(&mut self.session, &mut self.eval, &self.prepared.card, &loader)?;
-        Ok(Evaluation {
-            loss,
-            confusion,
-            classes: self.prepared.card.classes.clone(),
-            split: if dataset.test.is_empty() { watched(dataset).1.into() } else { "test".into() },
-        })
+        self.task.judge(&mut self.session, &mut self.eval, true)
     }
 }

@@ -4,8 +4,10 @@ use crate::TrainError;
 use crate::config::Config;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::Path;
+use wgrad_data::Tokenizer;
 use wgrad_graph::Role;
-use wgrad_models::ImageModel;
+use wgrad_models::{ImageModel, TextKind, TextModel};
+use wgrad_nn::average_name;
 use wgrad_session::{Session, SessionError, Tensors, checkpoint};
 
 /// A trained model's description: enough to build it again and to prepare its images.
@@ -25,6 +27,81 @@ pub struct ModelCard {
     pub mean: Vec<f32>,
     /// Standard deviation a channel.
     pub std: Vec<f32>,
+}
+
+/// A trained language model's description.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TextCard {
+    /// Model of the zoo.
+    pub model: String,
+    /// Tokens of a training sequence.
+    pub context: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Width of the hidden state or residual stream.
+    pub hidden: usize,
+    /// Heads of attention.
+    pub heads: usize,
+    /// Heads of keys and values.
+    pub key_heads: usize,
+    /// Whether queries and keys are turned by their position.
+    pub rotary: bool,
+    /// The characters that are tokens, ascending; `None` where bytes are.
+    pub characters: Option<String>,
+}
+
+impl TextCard {
+    pub(crate) fn new(model: &TextModel, tokenizer: &Tokenizer) -> Self {
+        Self {
+            model: model.kind.name().into(),
+            context: model.context,
+            layers: model.layers,
+            hidden: model.hidden,
+            heads: model.heads,
+            key_heads: model.key_heads,
+            rotary: model.rotary,
+            characters: match tokenizer {
+                Tokenizer::Bytes => None,
+                Tokenizer::Chars(all) => Some(all.iter().collect()),
+            },
+        }
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> Tokenizer {
+        self.characters.as_deref().map_or(Tokenizer::Bytes, Tokenizer::chars_of)
+    }
+
+    /// The model, for evaluation.
+    ///
+    /// # Errors
+    /// Where no language model has the name.
+    pub fn text_model(&self) -> Result<TextModel, TrainError> {
+        let kind = TextKind::named(&self.model).ok_or_else(|| {
+            TrainError::config("--checkpoint", format!("unknown language model {:?}", self.model))
+        })?;
+        let model = TextModel {
+            context: self.context,
+            layers: self.layers,
+            hidden: self.hidden,
+            heads: self.heads,
+            key_heads: self.key_heads,
+            rotary: self.rotary,
+            ..TextModel::new(kind, self.tokenizer().vocabulary())
+        };
+        model.check()?;
+        Ok(model)
+    }
+}
+
+/// What a checkpoint's `model.json` describes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Card {
+    /// An image classifier.
+    Image(ModelCard),
+    /// A language model.
+    Text(TextCard),
 }
 
 impl ModelCard {
@@ -52,7 +129,12 @@ pub(crate) struct Metrics {
     pub train_accuracy: f64,
     pub val_loss: f64,
     pub val_accuracy: f64,
-    pub images_per_second: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perplexity: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images_per_second: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_second: Option<f64>,
     pub device: String,
 }
 
@@ -65,7 +147,7 @@ pub(crate) struct Progress {
     pub batch: usize,
     /// Steps done in all.
     pub step: u64,
-    /// Sums over the epoch under way.
+    /// Sums over the epoch under way; `images` counts samples of any kind.
     pub loss_sum: f64,
     pub correct: f64,
     pub images: u64,
@@ -97,7 +179,7 @@ fn parse<T: DeserializeOwned>(dir: &Path, name: &str) -> Result<T, TrainError> {
 /// Writes a run's checkpoint.
 pub(crate) fn save(
     out: &Path,
-    card: &ModelCard,
+    card: &Card,
     progress: &Progress,
     tensors: &Tensors,
 ) -> Result<(), TrainError> {
@@ -112,7 +194,7 @@ pub(crate) fn checkpoint_dir(path: &Path) -> std::path::PathBuf {
 }
 
 /// A checkpoint's description.
-pub(crate) fn load_card(dir: &Path) -> Result<ModelCard, TrainError> {
+pub(crate) fn load_card(dir: &Path) -> Result<Card, TrainError> {
     parse(dir, CARD)
 }
 
@@ -133,19 +215,35 @@ pub fn load_config(out: &Path) -> Result<Config, TrainError> {
 }
 
 /// Fills a session with a checkpoint's tensors, which must be the model's, all of them; `state` says whether the
-/// optimizer's count.
+/// optimizer's count. Where they do not, moving averages stand in for the weights they are of.
 pub(crate) fn restore(dir: &Path, session: &mut Session, state: bool) -> Result<(), TrainError> {
     let wrong = |why: String| TrainError::NoCheckpoint { path: dir.into(), why };
     let mut tensors = load_tensors(dir, session.params())?;
-    tensors.retain(|t| state || t.0 != Role::State);
+    if !state {
+        take_averages(&mut tensors);
+    }
     let there = |p: &wgrad_plan::ParamPlace| tensors.iter().any(|t| t.0 == p.role && t.1 == p.name);
-    if let Some(p) = session.params().iter().find(|p| !there(p)) {
+    let needed = |p: &&wgrad_plan::ParamPlace| state || p.role != Role::State;
+    if let Some(p) = session.params().iter().filter(needed).find(|p| !there(p)) {
         return Err(wrong(format!("it is of another model: {} is missing", p.name)));
     }
     session.restore(&tensors).map_err(|e| match e {
         SessionError::Tensor { .. } => wrong(format!("it is of another model: {e}")),
         other => other.into(),
     })
+}
+
+/// Replaces weights by their moving averages where there are such, and drops the optimizer's state.
+fn take_averages(tensors: &mut Tensors) {
+    let (states, mut model): (Tensors, Tensors) =
+        std::mem::take(tensors).into_iter().partition(|t| t.0 == Role::State);
+    for (_, name, weight) in &mut model {
+        let average = average_name(name);
+        if let Some(found) = states.iter().find(|s| s.1 == average) {
+            weight.clone_from(&found.2);
+        }
+    }
+    *tensors = model;
 }
 
 /// A checkpoint's tensors, with the roles the model gives their names.

@@ -60,7 +60,7 @@ pub mod prelude {
     pub use wgrad_device::{Device, Request};
     pub use wgrad_graph::ops::{ConvSpec, Window};
     pub use wgrad_graph::{Builder, Graph, Role, Tensor, differentiate};
-    pub use wgrad_nn::{Conv, Init, Loss, Mode, Net, Optimizer, OptimizerKind, Schedule};
+    pub use wgrad_nn::{Clip, Conv, Init, Loss, Mode, Net, Optimizer, OptimizerKind, Schedule};
     pub use wgrad_plan::{PlanOptions, plan};
     pub use wgrad_session::{Outputs, Runner, Session};
     pub use wgrad_types::{Array, DType, HostTensor, Type};

@@ -2,7 +2,9 @@
 //! another folder of the same layout.
 
 mod ops;
+mod optimizers;
 mod runs;
+mod sequences;
 
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;

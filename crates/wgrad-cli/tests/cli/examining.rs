@@ -45,3 +45,45 @@ fn wrong_calls_are_told() {
     refused(&["cpu", "--only", "relu", "--break", "wrong-lane"], 1, &["touches no kernel"]);
     refused(&["toaster"], 2, &["unknown device"]);
 }
+
+#[test]
+fn the_first_value_that_is_no_number_is_named() {
+    let place = Place::new();
+    let data = place.photos();
+    let overflow = ["--optimizer", "sgd", "--schedule", "constant", "--lr", "3e38"];
+    for device in ["cpu", "software"] {
+        let call = [
+            &[
+                "train",
+                "--model",
+                "mlp",
+                "--steps",
+                "4",
+                "--batch-size",
+                "8",
+                "--data",
+                &data,
+                "--device",
+                device,
+            ][..],
+            &["--detect-anomaly", "--out", device],
+            &overflow,
+        ];
+        let said = place.refused(&call.concat(), 1, &["step ", "it reads", "from the same"]);
+        assert!(said.contains("the mathematics is at fault"), "{said}");
+    }
+    // Sound runs are none the worse for being watched.
+    let sound = [
+        "train",
+        "--model",
+        "linear",
+        "--steps",
+        "3",
+        "--device",
+        "cpu",
+        "--detect-anomaly",
+        "--data",
+        &data,
+    ];
+    place.ok(&sound);
+}

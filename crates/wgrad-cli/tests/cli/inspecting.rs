@@ -5,7 +5,9 @@ use crate::fixture::{Place, said_no};
 #[test]
 fn every_help_has_an_example() {
     let place = Place::new();
-    for command in [&[][..], &["devices"], &["doctor"], &["train"], &["eval"], &["predict"], &["plan"]] {
+    for command in
+        [&[][..], &["devices"], &["doctor"], &["train"], &["eval"], &["predict"], &["generate"], &["plan"]]
+    {
         let help = place.ok(&[command, &["--help"]].concat());
         assert!(help.contains("Example:\n  wgrad"), "{command:?}: {help}");
     }
@@ -69,6 +71,7 @@ fn calls_that_clap_refuses_are_one_line() {
     place.refused(&["tarin"], 2, &["tarin", "train"]);
     place.refused(&["plan", "--model", "lenet", "--classes", "1"], 2, &["--classes"]);
     place.refused(&["plan", "--model", "lent"], 2, &["lent", "lenet"]);
+    place.refused(&["plan", "--model", "gpt"], 2, &["--model", "language model"]);
     place.refused(&["plan", "--model", "alexnet", "--image-size", "8"], 2, &["63x63", "--image-size"]);
     place.refused(&["plan", "--model", "lenet", "--batch-size", "0"], 2, &["--batch-size"]);
     let huge = u64::MAX.to_string();

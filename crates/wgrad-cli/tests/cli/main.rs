@@ -6,3 +6,4 @@ mod inspecting;
 mod interrupting;
 mod refusing;
 mod training;
+mod writing;

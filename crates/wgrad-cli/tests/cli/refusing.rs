@@ -24,7 +24,10 @@ fn settings_that_make_no_sense() {
         ("--patience", "0", &["--patience"]),
         ("--image-size", "100000", &["--image-size"]),
         ("--model", "resnet9000", &["resnet9000", "lenet"]),
-        ("--optimizer", "adma", &["--optimizer", "adma", "adamw"]),
+        ("--clip-norm", "0", &["--clip-norm", "positive"]),
+        ("--clip-value", "nan", &["--clip-value"]),
+        ("--ema", "1", &["--ema", "0.999"]),
+        ("--optimizer", "adma", &["--optimizer", "adma", "adamw", "muon"]),
         ("--schedule", "linear", &["--schedule", "cosine"]),
         ("--augment", "flop", &["flop", "flip"]),
         ("--device", "toaster", &["toaster", "software"]),
@@ -34,6 +37,8 @@ fn settings_that_make_no_sense() {
     ] {
         place.refused(&["train", flag, value], 2, words);
     }
+    let both = ["train", "--clip-norm", "1", "--clip-value", "1"];
+    place.refused(&both, 2, &["--clip-norm", "--clip-value"]);
     place.refused(&["train", "--device", "gpu:99"], 1, &["gpu:99"]);
     place.refused(
         &["train", "--model", "alexnet", "--image-size", "32", "--device", "cpu"],

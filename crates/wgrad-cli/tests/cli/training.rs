@@ -71,6 +71,45 @@ fn the_same_seed_gives_the_same_bits() {
 }
 
 #[test]
+fn every_optimizer_trains() {
+    let place = Place::new();
+    let data = place.photos();
+    let help = place.ok(&["train", "--help"]);
+    for (name, _) in wgrad_nn::OPTIMIZERS {
+        assert!(help.contains(name), "{name} is not in the help");
+        let args = [&SHORT[..], &[&data, "--out", name, "--optimizer", name, "--clip-norm", "1"]].concat();
+        let end = events(&place.ok(&[&args[..], &["--json"]].concat())).pop().expect("an end");
+        assert!(end["evaluation"]["loss"].as_f64().is_some_and(f64::is_finite), "{name}: {end}");
+    }
+}
+
+#[test]
+fn averaged_weights_are_what_is_evaluated() {
+    let place = Place::new();
+    let data = place.photos();
+    let args =
+        [&SHORT[..], &[&data, "--optimizer", "sgd", "--lr", "0.01", "--schedule", "constant", "--json"]]
+            .concat();
+    let loss = |out: &str, more: &[&str]| {
+        let end = events(&place.ok(&[&args[..], &["--out", out], more].concat())).pop().expect("an end");
+        end["evaluation"]["loss"].as_f64().expect("a loss")
+    };
+    let (plain, averaged) = (loss("plain", &[]), loss("averaged", &["--ema", "0.999"]));
+    assert_ne!(plain, averaged, "three large steps and their average differ");
+    let evaluated = |run: &str| {
+        let found = place.json(&["eval", "--checkpoint", run, "--device", "cpu", "--json"]);
+        found["loss"].as_f64().expect("a loss")
+    };
+    assert!((evaluated("averaged") - averaged).abs() < 1e-9, "eval reads the average, too");
+    assert!((evaluated("plain") - plain).abs() < 1e-9);
+    let states = fs::read(place.path("averaged/checkpoint/optimizer.safetensors")).expect("states");
+    assert!(names(&states).contains(&"fc.weight.ema".to_owned()));
+    let last =
+        events(&place.ok(&["train", "--resume", "--out", "averaged", "--json"])).pop().expect("an end");
+    assert_eq!(last["evaluation"]["loss"].as_f64(), Some(averaged), "a finished run says the same again");
+}
+
+#[test]
 fn flags_beat_the_file_and_the_file_beats_defaults() {
     let place = Place::new();
     let data = place.photos();

@@ -4,6 +4,7 @@ mod folders;
 mod idx_and_cifar;
 mod loading;
 mod pipeline;
+mod texts;
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,6 @@
 //! A row an operation (or a shape of it that has its own path). Shapes are ugly on purpose.
 
+pub mod attention;
 pub mod conv;
 pub mod elementwise;
 pub mod fused;
@@ -9,6 +10,7 @@ pub mod loss;
 pub mod matmul;
 pub mod movement;
 pub mod pool;
+pub mod recurrent;
 pub mod reduce;
 
 /// Declares rows: each becomes an entry of the module's `ROWS` and a test of its own. Options after the arguments:
@@ -50,6 +52,7 @@ pub(crate) use {or, rows};
 
 /// The families of rows, by name.
 pub const FAMILIES: &[(&str, &[crate::Row])] = &[
+    ("attention", attention::ROWS),
     ("conv", conv::ROWS),
     ("elementwise", elementwise::ROWS),
     ("fused", fused::ROWS),
@@ -59,6 +62,7 @@ pub const FAMILIES: &[(&str, &[crate::Row])] = &[
     ("matmul", matmul::ROWS),
     ("movement", movement::ROWS),
     ("pool", pool::ROWS),
+    ("recurrent", recurrent::ROWS),
     ("reduce", reduce::ROWS),
 ];
 

@@ -18,6 +18,14 @@ rows! {
     pad_then_permute [real(&[3, 4])] |x| x[0].cos().pad(&[(1, 0), (0, 2)]).t().sum(&[1]);
     concat [real(&[2, 3]), real(&[2, 1]), real(&[2, 4])] |x| Tensor::concat(&[&x[0], &x[1].exp(), &x[2]], 1);
     concat_rows [real(&[2, 3]), real(&[4, 3])] |x| Tensor::concat(&[&x[0], &x[1]], 0).t();
+    concat_many [real(&[2, 23])] |x| {
+        let parts: Vec<Tensor> = (0..11).map(|i| x[0].narrow(1, 2 * i, 1 + i % 3) * (1.0 + i as f64)).collect();
+        Tensor::concat(&parts.iter().collect::<Vec<_>>(), 1)
+    };
+    unbind_and_stack [real(&[3, 19, 2])] |x| {
+        let steps: Vec<Tensor> = x[0].unbind(1).iter().rev().map(Tensor::tanh).collect();
+        Tensor::stack(&steps.iter().collect::<Vec<_>>(), 0)
+    };
     narrow [real(&[6, 5])] |x| x[0].narrow(0, 2, 3);
     output_is_input [real(&[6, 5])] |x| x[0].clone();
     output_is_view [real(&[6, 5])] |x| x[0].t();

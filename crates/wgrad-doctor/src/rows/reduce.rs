@@ -27,6 +27,9 @@ rows! {
     argmax_first_axis [real(&[9, 13])] no gradient |x| x[0].argmax(0);
     argmax_ties [ties(&[9, 13], 3)] no gradient |x| x[0].argmax(1);
     var [within(&[5, 33], 99.0, 103.0)] tolerance 2e-4 |x| x[0].var(&[1], 1);
+    cumsum [real(&[3, 17])] |x| x[0].cumsum(1);
+    cumsum_first_axis [real(&[9, 4, 2])] |x| x[0].cumsum(0);
+    cumsum_of_one [real(&[4, 1])] |x| x[0].cumsum(-1) * 2.0;
     logsumexp [within(&[5, 33], -60.0, 60.0)] |x| x[0].logsumexp(-1);
     softmax [within(&[5, 37], -8.0, 8.0)] |x| x[0].softmax(-1);
     softmax_first_axis [real(&[6, 5, 3])] |x| x[0].softmax(0);

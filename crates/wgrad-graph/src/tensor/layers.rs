@@ -212,6 +212,33 @@ impl Tensor {
         bias.map_or_else(|| y.clone(), |b| &y + b)
     }
 
+    /// Division by the root mean square over the last axes, as many as `weight` has (`torch.nn.functional.rms_norm`).
+    #[track_caller]
+    #[must_use]
+    pub fn rms_norm(&self, weight: &Self, eps: f64) -> Self {
+        let (s, w) = (self.shape(), weight.shape());
+        assert!(s.ends_with(&w), "rms_norm: weight {w:?} for {}", self.ty());
+        let axes: Vec<usize> = (s.len() - w.len()..s.len()).collect();
+        self * &(self.square().mean_keep(&axes) + eps).rsqrt() * weight
+    }
+
+    /// Normalisation of `[N, C, ..]` over each of `groups` groups of channels, scaled by `weight` `[C]`, shifted by
+    /// `bias` `[C]` (`torch.nn.functional.group_norm`).
+    #[track_caller]
+    #[must_use]
+    pub fn group_norm(&self, groups: usize, weight: &Self, bias: &Self, eps: f64) -> Self {
+        let s = self.shape();
+        assert!(
+            s.len() >= 2 && groups > 0 && s[1].is_multiple_of(groups),
+            "group_norm: {groups} groups of the channels of {}",
+            self.ty()
+        );
+        let x = self.reshape(&[s[0], groups, numel(&s[1..]) / groups]);
+        let centred = &x - &x.mean_keep(&[2]);
+        let y = &centred * &(centred.square().mean_keep(&[2]) + eps).rsqrt();
+        y.reshape(&s) * &weight.per_channel(s.len()) + bias.per_channel(s.len())
+    }
+
     /// Elements along `axis` by index (`torch.gather`).
     #[track_caller]
     #[must_use]

@@ -88,6 +88,87 @@ impl Tensor {
         (self.softplus() - self * target).mean_all()
     }
 
+    /// Mean of `-x[label]` over log-probabilities `[N, C]` and labels `[N]` (i32); 0 where every label is ignored
+    /// (`torch.nn.functional.nll_loss`).
+    #[track_caller]
+    #[must_use]
+    pub fn nll_loss(&self, labels: &Self, ignore_index: i32) -> Self {
+        let (s, l) = (self.shape(), labels.ty());
+        assert!(
+            s.len() == 2 && l.shape == [s[0]] && l.dtype == DType::I32,
+            "nll_loss: log-probabilities {} with labels {l}",
+            self.ty()
+        );
+        let at = labels.reshape(&[s[0], 1]);
+        let picked = self.gather(1, &at);
+        let counted = at.ne(&at.full_like(f64::from(ignore_index)));
+        let total = counted.select(&-&picked, &picked.zeros_like()).sum_all();
+        total / &counted.to_f32().sum_all().maximum(&self.builder().full(&[], 1.0))
+    }
+
+    /// Kullback-Leibler divergence of log-probabilities from probabilities `target`, summed over all but the first axis,
+    /// averaged over that (`torch.nn.functional.kl_div(reduction="batchmean")`). A target of 0 adds 0.
+    #[track_caller]
+    #[must_use]
+    pub fn kl_div(&self, target: &Self) -> Self {
+        self.same_as("kl_div", target);
+        let batch = self.shape().first().copied().unwrap_or(1).max(1);
+        let log = target.maximum(&target.full_like(1e-38)).log();
+        (target * &(log - self)).sum_all() * (1.0 / batch as f64)
+    }
+
+    /// Mean of `max(0, 1 - y x)` for targets -1 and 1: a support vector machine's.
+    #[track_caller]
+    #[must_use]
+    pub fn hinge_loss(&self, target: &Self) -> Self {
+        self.same_as("hinge_loss", target);
+        (1.0 - self * target).relu().mean_all()
+    }
+
+    /// Mean over rows of `sum over other classes of max(0, 1 - x[label] + x[class]) / C`: scores `[N, C]`, labels `[N]`
+    /// (`torch.nn.functional.multi_margin_loss`).
+    #[track_caller]
+    #[must_use]
+    pub fn multi_margin_loss(&self, labels: &Self) -> Self {
+        let (s, l) = (self.shape(), labels.ty());
+        assert!(
+            s.len() == 2 && l.shape == [s[0]] && l.dtype == DType::I32,
+            "multi_margin_loss: scores {} with labels {l}",
+            self.ty()
+        );
+        let picked = self.gather(1, &labels.reshape(&[s[0], 1]));
+        // The label's own term is always 1, with gradient 0.
+        let margins = (self - &picked + 1.0).relu().sum(&[1]) - 1.0;
+        margins.mean_all() * (1.0 / s[1] as f64)
+    }
+
+    /// Mean focal loss of logits against targets in [0, 1] (Lin et al., 2017; `torchvision.ops.sigmoid_focal_loss`):
+    /// `alpha_t (1 - p_t)^gamma` times binary cross-entropy, `p_t` the probability of what is true.
+    #[track_caller]
+    #[must_use]
+    pub fn sigmoid_focal_loss(&self, target: &Self, alpha: f64, gamma: f64) -> Self {
+        self.same_as("sigmoid_focal_loss", target);
+        let p = self.sigmoid();
+        let entropy = self.softplus() - self * target;
+        // 1 - p_t, kept above 0 for the power's gradient.
+        let missed = &p * &(1.0 - target) + (1.0 - &p) * target;
+        let missed = missed.maximum(&missed.full_like(1e-12));
+        let weight = target * alpha + (1.0 - target) * (1.0 - alpha);
+        (entropy * &missed.powf(gamma) * &weight).mean_all()
+    }
+
+    /// 1 less the Dice coefficient of probabilities and targets, per sample over all axes but the first, averaged
+    /// (Milletari et al., 2016, with `smooth` added above and below).
+    #[track_caller]
+    #[must_use]
+    pub fn dice_loss(&self, target: &Self, smooth: f64) -> Self {
+        self.same_as("dice_loss", target);
+        let axes: Vec<usize> = (1..self.shape().len()).collect();
+        let shared = (self * target).sum(&axes) * 2.0 + smooth;
+        let both = (self + target).sum(&axes) + smooth;
+        1.0 - (shared / &both).mean_all()
+    }
+
     /// How many rows of logits `[N, C]` have their first maximum at the label `[N]`; f32 scalar.
     #[track_caller]
     #[must_use]

@@ -5,13 +5,17 @@
 
 mod activation;
 mod arithmetic;
+mod attention;
 mod layers;
 mod loss;
+mod recurrent;
 mod reduce;
+mod resample;
 mod shape;
 
 pub use layers::BatchNorm;
 pub use loss::CrossEntropy;
+pub use resample::Interpolation;
 
 use crate::graph::{Graph, Role, Update, Value};
 use crate::ops::{Leaf, Op};
@@ -69,6 +73,11 @@ impl Builder {
     /// One f32 value everywhere.
     pub fn full(&self, shape: &[usize], value: f64) -> Tensor {
         self.leaf(Leaf::Const { ty: Type::f32(shape), value })
+    }
+
+    /// 0, 1, .., `n - 1`; i32.
+    pub fn iota(&self, n: usize) -> Tensor {
+        self.leaf(Leaf::Iota { shape: vec![n], axis: 0 })
     }
 
     /// A table of f32 values.

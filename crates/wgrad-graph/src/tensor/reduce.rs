@@ -101,6 +101,24 @@ impl Tensor {
         self.apply(ArgMax { axis }, &[]).drop_axes(&[axis])
     }
 
+    /// Sums of each element and all before it along `dim` (`torch.cumsum`): doubling shifts, so the error grows with the
+    /// logarithm of the length.
+    #[track_caller]
+    #[must_use]
+    pub fn cumsum(&self, dim: isize) -> Self {
+        let axis = self.axis("cumsum", dim);
+        let shape = self.shape();
+        let (mut sum, mut shift) = (self.clone(), 1);
+        while shift < shape[axis] {
+            let mut pads = vec![(0, 0); shape.len()];
+            pads[axis] = (shift, 0);
+            let before = sum.narrow(axis, 0, shape[axis] - shift).pad(&pads);
+            sum = sum + before;
+            shift *= 2;
+        }
+        sum
+    }
+
     /// Sums a stretched gradient back to `shape`.
     #[track_caller]
     #[must_use]

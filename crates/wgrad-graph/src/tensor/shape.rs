@@ -4,6 +4,9 @@ use super::Tensor;
 use crate::ops::{Broadcast, Detach, Pad, Permute, Reshape, Slice};
 use wgrad_types::numel;
 
+/// Slices read by one fused kernel.
+const QUARTERS: usize = 4;
+
 impl Tensor {
     /// This tensor as a constant: no gradient flows through.
     #[must_use]
@@ -111,11 +114,43 @@ impl Tensor {
         if none { self.clone() } else { self.apply(Pad(pads.to_vec()), &[]) }
     }
 
-    /// Tensors one after another along an axis (`torch.cat`): a sum of padded operands, which fuses.
+    /// The slices of an axis, which goes (`torch.unbind`). Long axes are cut in quarters again and again, so that adding
+    /// up the slices' gradients reads each element a logarithmic number of times.
+    #[track_caller]
+    #[must_use]
+    pub fn unbind(&self, axis: usize) -> Vec<Self> {
+        let shape = self.shape();
+        assert!(axis < shape.len(), "unbind: axis {axis} of {}", self.ty());
+        match shape[axis] {
+            0 => Vec::new(),
+            1 => vec![self.squeeze(axis)],
+            n => {
+                let size = n.div_ceil(QUARTERS);
+                let starts = (0..n).step_by(size);
+                starts.flat_map(|at| self.narrow(axis, at, size.min(n - at)).unbind(axis)).collect()
+            }
+        }
+    }
+
+    /// Tensors of one shape side by side along a new axis (`torch.stack`).
+    #[track_caller]
+    #[must_use]
+    pub fn stack(parts: &[&Self], axis: usize) -> Self {
+        let parts: Vec<Self> = parts.iter().map(|p| p.unsqueeze(axis)).collect();
+        Self::concat(&parts.iter().collect::<Vec<_>>(), axis)
+    }
+
+    /// Tensors one after another along an axis (`torch.cat`): a sum of padded operands, which fuses. Many are joined in
+    /// quarters, so that each element is read a logarithmic number of times.
     #[track_caller]
     #[must_use]
     pub fn concat(parts: &[&Self], axis: usize) -> Self {
         assert!(!parts.is_empty(), "concat: needs a tensor");
+        if parts.len() > QUARTERS {
+            let joined: Vec<Self> =
+                parts.chunks(parts.len().div_ceil(QUARTERS)).map(|chunk| Self::concat(chunk, axis)).collect();
+            return Self::concat(&joined.iter().collect::<Vec<_>>(), axis);
+        }
         let total: usize = parts.iter().map(|p| p.shape().get(axis).copied().unwrap_or(0)).sum();
         let mut at = 0;
         let mut sum: Option<Self> = None;

@@ -1,0 +1,72 @@
+//! `wgrad generate`: text from a language model, as it is written.
+
+use crate::output;
+use anyhow::Result;
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use wgrad_device::Request;
+use wgrad_train::{Generator, Sampling, TrainError};
+
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  wgrad train --model gpt --out runs/gpt\n  \
+                        wgrad generate --checkpoint runs/gpt --prompt 'First Citizen:' --temperature 0.8")]
+pub(crate) struct Args {
+    /// Folder that `wgrad train --out` wrote
+    #[arg(long, value_name = "DIR")]
+    checkpoint: PathBuf,
+    /// Text to go on from
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    prompt: String,
+    /// Tokens to write
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    tokens: u32,
+    /// Below 1 likelier, above 1 bolder, 0 always the likeliest token
+    #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
+    temperature: f64,
+    /// Draw among the K likeliest tokens only
+    #[arg(long, value_name = "K")]
+    top_k: Option<usize>,
+    /// Draw among the likeliest tokens that make up this share only
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    top_p: Option<f64>,
+    /// Seed of the draws
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// auto, gpu, gpu:N, software or cpu
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Print JSON, at the end
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let sampling =
+        Sampling { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p, seed: args.seed };
+    sampling.check()?;
+    let request: Request = args.device.parse().map_err(TrainError::from)?;
+    let (device, choice) = wgrad_device::Device::open(&request)?;
+    let mut generator = Generator::open(&args.checkpoint, &device)?;
+    generator.prompt(&args.prompt)?;
+    let mut written = String::new();
+    if !args.json {
+        output::piece(&args.prompt)?;
+    }
+    for _ in 0..args.tokens {
+        let text = generator.next(&sampling)?;
+        if args.json {
+            written.push_str(&text);
+        } else {
+            output::piece(&text)?;
+        }
+    }
+    let rest = generator.finish();
+    if args.json {
+        written.push_str(&rest);
+        output::json(&json!({ "device": choice.device, "prompt": args.prompt, "text": written }))?;
+    } else {
+        output::line(&rest)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

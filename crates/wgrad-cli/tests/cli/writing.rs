@@ -1,0 +1,136 @@
+//! Language models: train, evaluate, generate; what they refuse.
+
+use crate::fixture::Place;
+use serde_json::Value;
+use std::fs;
+
+/// A run of a few seconds on [`text`].
+const SHORT: [&str; 20] = [
+    "train",
+    "--steps",
+    "250",
+    "--context",
+    "16",
+    "--layers",
+    "1",
+    "--hidden",
+    "32",
+    "--heads",
+    "2",
+    "--batch-size",
+    "8",
+    "--lr",
+    "0.01",
+    "--device",
+    "cpu",
+    "--val-split",
+    "0.1",
+    "--data",
+];
+
+/// A text that is easy to learn.
+fn text(place: &Place) -> String {
+    fs::write(place.path("song.txt"), "row, row, row your boat\ngently down the stream\n".repeat(60))
+        .expect("written");
+    "text:song.txt".into()
+}
+
+fn train(place: &Place, model: &str, out: &str, more: &[&str]) -> Vec<Value> {
+    let data = text(place);
+    let mut short: Vec<&str> = match model {
+        "gpt" => SHORT.to_vec(),
+        _ => SHORT.iter().copied().filter(|w| *w != "--heads" && *w != "2").collect(),
+    };
+    if more.contains(&"--steps") {
+        short.drain(1..3);
+    }
+    let printed = place.ok(&[&short[..], &[&data, "--model", model, "--out", out, "--json"], more].concat());
+    printed.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
+
+#[test]
+fn every_language_model_learns_and_writes() {
+    let place = Place::new();
+    for model in ["gpt", "char-rnn", "char-lstm", "char-gru"] {
+        let events = train(&place, model, model, &[]);
+        let (start, end) = (&events[0], events.last().expect("an end"));
+        assert!(start["train_tokens"].as_u64().is_some_and(|n| n > 2000), "{start}");
+        assert_eq!(start["vocabulary"], 19);
+        let evaluation = &end["evaluation"];
+        let (loss, perplexity) = (evaluation["loss"].as_f64(), evaluation["perplexity"].as_f64());
+        assert!(loss.is_some_and(|l| l < 0.7), "{model} has not learnt: {end}");
+        assert!((loss.expect("a loss").exp() - perplexity.expect("a number")).abs() < 1e-9);
+        let eval = place.json(&["eval", "--checkpoint", model, "--device", "cpu", "--json"]);
+        assert_eq!(eval["loss"], evaluation["loss"], "{model}");
+        let generate = ["generate", "--checkpoint", model, "--device", "cpu", "--prompt", "gently"];
+        // More than the context holds.
+        let text = place.ok(&[&generate[..], &["--tokens", "40", "--temperature", "0"]].concat());
+        assert!(text.starts_with("gently down the stream\nrow, row"), "{model} writes {text:?}");
+    }
+}
+
+#[test]
+fn options_of_a_gpt_reach_it() {
+    let place = Place::new();
+    let more = ["--rotary", "--key-heads", "1", "--tokenizer", "byte", "--dropout", "0.1", "--ema", "0.9"];
+    let events = train(&place, "gpt", "run", &more);
+    assert_eq!(events[0]["vocabulary"], 256);
+    let text = place.ok(&["eval", "--checkpoint", "run", "--device", "cpu"]);
+    assert!(text.contains("validation perplexity") && text.contains("tokens"), "{text}");
+    let generate = ["generate", "--checkpoint", "run", "--device", "cpu", "--tokens", "30", "--json"];
+    let draw = |more: &[&str]| place.json(&[&generate[..], more].concat())["text"].clone();
+    assert_eq!(draw(&["--seed", "4"]), draw(&["--seed", "4"]));
+    assert_ne!(draw(&["--seed", "4", "--temperature", "2"]), draw(&["--seed", "5", "--temperature", "2"]));
+    assert_eq!(draw(&["--top-k", "1"]), draw(&["--temperature", "0"]));
+    let metrics = fs::read_to_string(place.path("run/metrics.jsonl")).expect("metrics");
+    assert!(metrics.contains("\"perplexity\"") && metrics.contains("\"tokens_per_second\""), "{metrics}");
+}
+
+#[test]
+fn a_run_of_text_goes_on() {
+    let place = Place::new();
+    train(&place, "gpt", "whole", &[]);
+    let config = fs::read_to_string(place.path("whole/config.toml")).expect("settings");
+    assert!(config.contains("tokenizer = \"char\"") && config.contains("optimizer = \"adamw\""), "{config}");
+    place.ok(&["train", "--config", "whole/config.toml", "--out", "again"]);
+    let model = |run: &str| fs::read(place.path(run).join("checkpoint/model.safetensors")).expect("a model");
+    assert!(model("whole") == model("again"), "one seed, two models");
+    let resumed = place.ok(&["train", "--resume", "--out", "whole", "--json"]);
+    assert!(resumed.contains("\"interrupted\":false"), "{resumed}");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let place = Place::new();
+    let data = text(&place);
+    for (args, words) in [
+        (&["--model", "gpt", "--data", "fashion-mini"][..], &["--data", "text:FILE"][..]),
+        (&["--model", "lenet", "--data", &data], &["--model", "gpt", "char-lstm"]),
+        (&["--model", "gpt", "--heads", "3"], &["--hidden 128", "--heads 3"]),
+        (&["--model", "gpt", "--tokenizer", "bpe"], &["tokenizer", "char or byte"]),
+        (&["--model", "gpt", "--dropout", "1"], &["--dropout"]),
+        (&["--model", "gpt", "--context", "0"], &["--context"]),
+        (&["--model", "gpt", "--augment", "flip"], &["--augment", "gpt"]),
+        (&["--model", "lenet", "--layers", "2"], &["--layers", "lenet"]),
+    ] {
+        place.refused(&[&["train"], args].concat(), 2, words);
+    }
+    let gpt = ["train", "--model", "gpt", "--device", "cpu", "--data"];
+    place.refused(&[&gpt[..], &["text:none.txt"]].concat(), 1, &["none.txt does not exist"]);
+    place.refused(&[&gpt[..], &[&data, "--context", "4000"]].concat(), 1, &["--batch-size", "--context"]);
+    place.trained("photos-run");
+    place.refused(&["generate", "--checkpoint", "photos-run", "--device", "cpu"], 2, &["wgrad predict"]);
+    place.refused(&["generate", "--checkpoint", "nothing", "--device", "cpu"], 1, &["nothing"]);
+    crate::fixture::picture(&place.path("a.png"), 9);
+    train(&place, "char-rnn", "run", &["--steps", "1"]);
+    place.refused(&["predict", "--checkpoint", "run", "a.png", "--device", "cpu"], 2, &["wgrad generate"]);
+    let generate = ["generate", "--checkpoint", "run", "--device", "cpu"];
+    for (more, words) in [
+        (["--temperature", "-1"], &["--temperature"][..]),
+        (["--top-k", "0"], &["--top-k"]),
+        (["--top-p", "1.5"], &["--top-p"]),
+    ] {
+        place.refused(&[&generate[..], &more].concat(), 2, words);
+    }
+    place.refused(&[&generate[..], &["--prompt", "zebra"]].concat(), 1, &["'z'"]);
+}

@@ -1,0 +1,138 @@
+//! A spec such as `text:novel.txt` to tokens for training and validation.
+//!
+//! The end of the text is held out: a model is judged on what comes after all it has read. Nothing is downloaded.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use crate::error::DataError;
+use crate::tokenizer::Tokenizer;
+
+/// The name of the embedded text.
+pub const EMBEDDED_TEXT: &str = "shakespeare-mini";
+
+/// The share of a text held out for validation where nothing else is asked for.
+pub const TEXT_VAL_SPLIT: f64 = 0.1;
+
+/// Whether a spec names a text rather than images.
+pub fn is_text(spec: &str) -> bool {
+    spec == EMBEDDED_TEXT || spec.starts_with("text:")
+}
+
+/// An opened text.
+#[derive(Debug, Clone)]
+pub struct Text {
+    /// How its tokens came about.
+    pub tokenizer: Tokenizer,
+    /// What a model learns from.
+    pub train: Vec<i32>,
+    /// What it is judged on: the text's end.
+    pub validation: Vec<i32>,
+    /// What was passed over, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// Opens `shakespeare-mini`, `text:FILE`, or `text:DIR` (all its .txt files, by name, joined). `tokenizer` is `char`,
+/// `byte`, or one that a checkpoint kept.
+///
+/// # Errors
+/// One line of [`DataError`] saying what to mend.
+pub fn open_text(spec: &str, tokenizer: &TokenizerChoice, val_split: f64) -> Result<Text, DataError> {
+    if !(val_split > 0.0 && val_split < 1.0) {
+        return Err(DataError::invalid("val_split", val_split, "between 0 and 1, as in 0.1"));
+    }
+    let mut warnings = Vec::new();
+    let bytes = match spec.strip_prefix("text:") {
+        None if spec == EMBEDDED_TEXT => embedded()?,
+        Some(path) if !path.is_empty() => read(Path::new(path), &mut warnings)?,
+        _ => return Err(DataError::UnknownSource { spec: spec.to_owned() }),
+    };
+    let (tokenizer, tokens) = match tokenizer {
+        TokenizerChoice::Byte | TokenizerChoice::Kept(Tokenizer::Bytes) => {
+            (Tokenizer::Bytes, bytes.iter().map(|&b| i32::from(b)).collect())
+        }
+        TokenizerChoice::Char => {
+            let text = utf8(spec, &bytes)?;
+            let tokenizer = Tokenizer::chars_of(text);
+            let tokens = tokenizer.encode(text)?;
+            (tokenizer, tokens)
+        }
+        TokenizerChoice::Kept(kept) => (kept.clone(), kept.encode(utf8(spec, &bytes)?)?),
+    };
+    let held_out = (tokens.len() as f64 * val_split).round() as usize;
+    let (train, validation) = tokens.split_at(tokens.len() - held_out);
+    Ok(Text { tokenizer, train: train.to_vec(), validation: validation.to_vec(), warnings })
+}
+
+/// Which tokenizer to open a text with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenizerChoice {
+    /// The text's own characters.
+    Char,
+    /// Bytes.
+    Byte,
+    /// One there is already.
+    Kept(Tokenizer),
+}
+
+impl std::str::FromStr for TokenizerChoice {
+    type Err = DataError;
+
+    fn from_str(name: &str) -> Result<Self, DataError> {
+        match name {
+            "char" => Ok(Self::Char),
+            "byte" => Ok(Self::Byte),
+            other => Err(DataError::invalid("tokenizer", other, "char or byte")),
+        }
+    }
+}
+
+fn utf8<'a>(spec: &str, bytes: &'a [u8]) -> Result<&'a str, DataError> {
+    str::from_utf8(bytes).map_err(|e| DataError::NoText { spec: spec.to_owned(), at: e.valid_up_to() })
+}
+
+fn embedded() -> Result<Vec<u8>, DataError> {
+    let mut text = Vec::new();
+    flate2::read::GzDecoder::new(&include_bytes!("../data/shakespeare.txt.gz")[..])
+        .read_to_end(&mut text)
+        .map_err(|e| DataError::io(Path::new(EMBEDDED_TEXT), e))?;
+    Ok(text)
+}
+
+fn read(path: &Path, warnings: &mut Vec<String>) -> Result<Vec<u8>, DataError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |e| DataError::io(&path, e)
+    };
+    if !path.exists() {
+        let hint = "give the path of a text file, or of a folder with .txt files, after the colon";
+        return Err(DataError::Missing { path: path.to_owned(), hint });
+    }
+    if !path.is_dir() {
+        return std::fs::read(path).map_err(io(path));
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(io(path))? {
+        let file = entry.map_err(io(path))?.path();
+        if file.is_file() && file.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt")) {
+            files.push(file);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        let hint = "put .txt files into the folder, or name one file";
+        return Err(DataError::Missing { path: path.join("*.txt"), hint });
+    }
+    let mut text = Vec::new();
+    for file in files {
+        let bytes = std::fs::read(&file).map_err(io(&file))?;
+        if bytes.is_empty() {
+            warnings.push(format!("{} is empty", file.display()));
+        }
+        text.extend(bytes);
+        if text.last().is_some_and(|&b| b != b'\n') {
+            text.push(b'\n');
+        }
+    }
+    Ok(text)
+}

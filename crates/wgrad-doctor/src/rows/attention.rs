@@ -1,0 +1,26 @@
+//! Attention and positions: causal, masked, crossed, shared heads, a row that sees nothing.
+
+use super::rows;
+use crate::{ints, real};
+
+rows! {
+    attention [real(&[2, 3, 19, 8]), real(&[2, 3, 19, 8]), real(&[2, 3, 19, 8])] |x| x[0].scaled_dot_product_attention(&x[1], &x[2], false);
+    attention_causal [real(&[2, 3, 19, 8]), real(&[2, 3, 19, 8]), real(&[2, 3, 19, 8])] |x| x[0].scaled_dot_product_attention(&x[1], &x[2], true);
+    attention_cross [real(&[2, 2, 7, 16]), real(&[2, 2, 21, 16]), real(&[2, 2, 21, 16])] |x| x[0].scaled_dot_product_attention(&x[1], &x[2], false);
+    attention_causal_longer_keys [real(&[1, 2, 5, 4]), real(&[1, 2, 9, 4]), real(&[1, 2, 9, 3])] |x| x[0].scaled_dot_product_attention(&x[1], &x[2], true);
+    attention_one_step [real(&[1, 2, 1, 4]), real(&[1, 2, 13, 4]), real(&[1, 2, 13, 4])] |x| x[0].scaled_dot_product_attention(&x[1], &x[2], false);
+    // Masks by batch and key: the first row of keys is hidden from all, the last query sees nothing.
+    attention_masked [real(&[2, 2, 4, 6]), real(&[2, 2, 5, 6]), real(&[2, 2, 5, 6]), ints(&[2, 1, 4, 5], 0, 2)] |x| {
+        let seen = x[3].ne(&x[3].full_like(0.0));
+        x[0].masked_dot_product_attention(&x[1], &x[2], &seen)
+    };
+    attention_sees_nothing [real(&[1, 1, 3, 4]), real(&[1, 1, 5, 4]), real(&[1, 1, 5, 4]), ints(&[1, 1, 3, 5], 0, 1)] |x| {
+        x[0].masked_dot_product_attention(&x[1], &x[2], &x[3].ne(&x[3].full_like(0.0)))
+    };
+    attention_shared_heads [real(&[2, 6, 5, 4]), real(&[2, 2, 5, 4]), real(&[2, 2, 5, 4])] |x| {
+        x[0].scaled_dot_product_attention(&x[1].repeat_heads(3), &x[2].repeat_heads(3), true)
+    };
+    rotary [real(&[2, 3, 5, 8])] |x| x[0].rotary(&x[0].builder().iota(5), 5, 1e4);
+    rotary_at [real(&[1, 2, 3, 6]), ints(&[3], 0, 900)] |x| x[0].rotary(&x[1], 900, 1e4);
+    sinusoidal_positions [real(&[7, 6]), ints(&[7], 0, 300)] |x| x[1].sinusoidal_positions(300, 6) * &x[0];
+}

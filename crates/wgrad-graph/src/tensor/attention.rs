@@ -1,0 +1,100 @@
+//! Attention, and positions for it.
+
+use super::Tensor;
+use wgrad_types::{Array, DType};
+
+/// What scores of hidden positions are set to: below any other, and finite, since WGSL may assume no infinities.
+const HIDDEN: f64 = -1e30;
+
+impl Tensor {
+    /// `softmax(q k^T / sqrt(D)) v` (`torch.nn.functional.scaled_dot_product_attention`): `self` is q `[B, H, L, D]`,
+    /// k and v `[B, H, S, D]`. `causal` hides from position `i` every key after `i`.
+    #[track_caller]
+    #[must_use]
+    pub fn scaled_dot_product_attention(&self, k: &Self, v: &Self, causal: bool) -> Self {
+        let scores = self.attention_scores(k, v);
+        if !causal {
+            return scores.softmax(-1).matmul(v);
+        }
+        let visible = scores.iota_like(3).le(&scores.iota_like(2));
+        scores.seen_where(&visible).matmul(v)
+    }
+
+    /// As [`Tensor::scaled_dot_product_attention`], with `mask` (truth values that broadcast to `[B, H, L, S]`) saying
+    /// which keys a position sees. A row that sees none gets the mean of all values.
+    #[track_caller]
+    #[must_use]
+    pub fn masked_dot_product_attention(&self, k: &Self, v: &Self, mask: &Self) -> Self {
+        assert!(mask.dtype() == DType::Bool, "masked_dot_product_attention: mask is {}", mask.ty());
+        self.attention_scores(k, v).seen_where(mask).matmul(v)
+    }
+
+    #[track_caller]
+    fn attention_scores(&self, k: &Self, v: &Self) -> Self {
+        let (q, key, value) = (self.shape(), k.shape(), v.shape());
+        assert!(
+            q.len() == 4 && key.len() == 4 && value.len() == 4 && q[3] == key[3] && key[..3] == value[..3],
+            "scaled_dot_product_attention: q {}, k {}, v {}",
+            self.ty(),
+            k.ty(),
+            v.ty()
+        );
+        self.matmul(&k.t()) * (1.0 / (q[3] as f64).sqrt())
+    }
+
+    #[track_caller]
+    fn seen_where(&self, mask: &Self) -> Self {
+        mask.select(self, &self.full_like(HIDDEN)).softmax(-1)
+    }
+
+    /// `[B, G, S, D]` with every head repeated `times` times in a row: `[B, G * times, S, D]`, as grouped-query
+    /// attention shares keys and values (`torch.repeat_interleave(x, times, 1)`).
+    #[track_caller]
+    #[must_use]
+    pub fn repeat_heads(&self, times: usize) -> Self {
+        let s = self.shape();
+        assert!(s.len() == 4 && times > 0, "repeat_heads: {times} times {}", self.ty());
+        self.reshape(&[s[0], s[1], 1, s[2], s[3]]).broadcast_to(&[s[0], s[1], times, s[2], s[3]]).reshape(&[
+            s[0],
+            s[1] * times,
+            s[2],
+            s[3],
+        ])
+    }
+
+    /// Rotary positions (Su et al., 2021) on `[B, H, S, D]`, D even, halves paired as in LLaMA: the pair
+    /// `(x[i], x[i + D/2])` of position `p` turns by `p * base^(-2i / D)`. `positions` `[S]` are i32 in `[0, limit)`.
+    #[track_caller]
+    #[must_use]
+    pub fn rotary(&self, positions: &Self, limit: usize, base: f64) -> Self {
+        let s = self.shape();
+        assert!(
+            s.len() == 4 && s[3].is_multiple_of(2) && positions.shape() == [s[2]],
+            "rotary: {} at positions {}",
+            self.ty(),
+            positions.ty()
+        );
+        let half = s[3] / 2;
+        // Tables, not the device's sine: its error grows with the angle.
+        let table = |f: fn(f64) -> f64| {
+            let angle = |i: usize| (i / half) as f64 * base.powf(-((i % half) as f64) / half as f64);
+            self.builder().literal(&Array::from_fn(&[limit, half], |i| f(angle(i)))).embedding(positions)
+        };
+        let (cos, sin) = (table(f64::cos), table(f64::sin));
+        let (a, b) = (self.narrow(3, 0, half), self.narrow(3, half, half));
+        Self::concat(&[&(&a * &cos - &b * &sin), &(&b * &cos + &a * &sin)], 3)
+    }
+
+    /// Sinusoidal positions (Vaswani et al., 2017) of `positions` (i32 in `[0, limit)`, any shape): `[..] -> [.., width]`,
+    /// sines of even columns, cosines of odd ones.
+    #[track_caller]
+    #[must_use]
+    pub fn sinusoidal_positions(&self, limit: usize, width: usize) -> Self {
+        let value = |i: usize| {
+            let (position, column) = ((i / width) as f64, i % width);
+            let angle = position * 1e4f64.powf(-((column / 2 * 2) as f64) / width as f64);
+            if column.is_multiple_of(2) { angle.sin() } else { angle.cos() }
+        };
+        self.builder().literal(&Array::from_fn(&[limit, width], value)).embedding(self)
+    }
+}

@@ -1,0 +1,147 @@
+//! Language models by name, for the command line: what they are made of by default, and building one.
+
+use crate::{CharRnn, Gpt, ModelError, Positions};
+use wgrad_graph::Tensor;
+use wgrad_nn::{Net, Recurrent, RecurrentKind};
+
+/// A language model of the zoo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextKind {
+    /// A decoder-only Transformer.
+    Gpt,
+    /// A recurrent network of this cell.
+    Recurrent(RecurrentKind),
+}
+
+/// Every language model with its name and a line on it.
+pub const TEXT_ZOO: &[(&str, TextKind, &str)] = &[
+    ("gpt", TextKind::Gpt, "decoder-only Transformer, 4 layers of 128"),
+    ("char-rnn", TextKind::Recurrent(RecurrentKind::RnnTanh), "recurrent network, 2 layers of 256"),
+    ("char-lstm", TextKind::Recurrent(RecurrentKind::Lstm), "LSTM, 2 layers of 256"),
+    ("char-gru", TextKind::Recurrent(RecurrentKind::Gru), "GRU, 2 layers of 256"),
+];
+
+impl TextKind {
+    /// The language model of a name; `None` where there is no such.
+    pub fn named(name: &str) -> Option<Self> {
+        TEXT_ZOO.iter().find(|m| m.0 == name).map(|m| m.1)
+    }
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        TEXT_ZOO.iter().find(|m| m.1 == self).map_or("", |m| m.0)
+    }
+}
+
+/// A language model: what it is made of and how many tokens it knows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TextModel {
+    /// Which model.
+    pub kind: TextKind,
+    /// Tokens there are.
+    pub vocab: usize,
+    /// Tokens of a training sequence; the most that a GPT sees.
+    pub context: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Width of the hidden state or residual stream.
+    pub hidden: usize,
+    /// Heads of a GPT's attention.
+    pub heads: usize,
+    /// Heads of its keys and values.
+    pub key_heads: usize,
+    /// Dropout.
+    pub dropout: f64,
+    /// Whether a GPT turns queries and keys by their position instead of adding a learned vector.
+    pub rotary: bool,
+}
+
+impl TextModel {
+    /// The model's usual shape.
+    pub fn new(kind: TextKind, vocab: usize) -> Self {
+        let (layers, hidden) = if kind == TextKind::Gpt { (4, 128) } else { (2, 256) };
+        Self { kind, vocab, context: 64, layers, hidden, heads: 4, key_heads: 4, dropout: 0.0, rotary: false }
+    }
+
+    /// Whether the model can be built, before it is.
+    ///
+    /// # Errors
+    /// Where a number makes no model.
+    pub fn check(&self) -> Result<(), ModelError> {
+        let fail = |what: String| Err(ModelError::Invalid { what });
+        if self.vocab < 2 {
+            return fail(format!("a language model needs at least 2 different tokens, got {}", self.vocab));
+        }
+        for (option, value, most) in [
+            ("--context", self.context, 1 << 16),
+            ("--layers", self.layers, 256),
+            ("--hidden", self.hidden, 1 << 16),
+            ("--heads", self.heads, 1 << 10),
+            ("--key-heads", self.key_heads, 1 << 10),
+        ] {
+            if !(1..=most).contains(&value) {
+                return fail(format!("{option} {value} must be from 1 to {most}"));
+            }
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return fail(format!("--dropout {} must be in [0, 1)", self.dropout));
+        }
+        if self.kind != TextKind::Gpt {
+            return Ok(());
+        }
+        if !self.hidden.is_multiple_of(self.heads) || !self.heads.is_multiple_of(self.key_heads) {
+            return fail(format!(
+                "--hidden {} must be a multiple of --heads {}, and that one of --key-heads {}",
+                self.hidden, self.heads, self.key_heads
+            ));
+        }
+        if self.rotary && !(self.hidden / self.heads).is_multiple_of(2) {
+            return fail(format!("--rotary needs heads of even width, got {}", self.hidden / self.heads));
+        }
+        Ok(())
+    }
+
+    fn gpt(&self) -> Gpt {
+        Gpt {
+            key_heads: self.key_heads,
+            dropout: self.dropout,
+            positions: if self.rotary { Positions::Rotary } else { Positions::Learned },
+            tied: true,
+            ..Gpt::new(self.vocab, self.context, self.hidden, self.layers, self.heads)
+        }
+    }
+
+    fn recurrent(&self, kind: RecurrentKind) -> CharRnn {
+        let recurrent = Recurrent { dropout: self.dropout, ..Recurrent::new(kind, self.hidden, self.layers) };
+        CharRnn { vocab: self.vocab, embedding: self.hidden.div_ceil(2), recurrent }
+    }
+
+    /// Tokens `[B, T]` i32 to logits `[B, T, vocab]`: at each place for the token that follows.
+    ///
+    /// # Errors
+    /// As [`TextModel::check`].
+    pub fn build(&self, net: &Net, tokens: &Tensor) -> Result<Tensor, ModelError> {
+        self.check()?;
+        Ok(match self.kind {
+            TextKind::Gpt => self.gpt().build(net, tokens),
+            TextKind::Recurrent(kind) => self.recurrent(kind).build(net, tokens),
+        })
+    }
+
+    /// One token `[1]` i32 at `position` `[1]` i32 to logits `[vocab]`, over what the tokens before have left in states.
+    ///
+    /// # Errors
+    /// As [`TextModel::check`].
+    pub fn step(&self, net: &Net, token: &Tensor, position: &Tensor) -> Result<Tensor, ModelError> {
+        self.check()?;
+        Ok(match self.kind {
+            TextKind::Gpt => self.gpt().step(net, token, position),
+            TextKind::Recurrent(kind) => self.recurrent(kind).step(net, token),
+        })
+    }
+
+    /// The most tokens that the states hold; `None` where there is no end to them.
+    pub fn most_tokens(&self) -> Option<usize> {
+        (self.kind == TextKind::Gpt).then_some(self.context)
+    }
+}

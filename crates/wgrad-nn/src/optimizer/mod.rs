@@ -1,0 +1,233 @@
+//! Optimizers as updates of the training graph, with PyTorch's formulas and order of operations.
+//!
+//! The graph reads the learning rate and bias corrections as scalars; [`Optimizer::scalars`] gives their values for each
+//! step. Planning merges the updates of all parameters into a few kernels. The formulas are in `rules` and `muon`, the
+//! scalars in `scalars`, the names of the command line in `names`.
+
+mod muon;
+mod names;
+mod rules;
+mod scalars;
+
+pub use names::OPTIMIZERS;
+
+use rules::Rule;
+use wgrad_graph::{Role, Tensor, differentiate};
+use wgrad_types::ShapeError;
+
+/// Which rule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OptimizerKind {
+    /// `torch.optim.SGD`.
+    Sgd {
+        /// Momentum factor; 0 keeps no state.
+        momentum: f64,
+        /// Nesterov's form.
+        nesterov: bool,
+    },
+    /// `torch.optim.RMSprop`.
+    RmsProp {
+        /// Decay of the mean square.
+        alpha: f64,
+        /// Added to the denominator.
+        eps: f64,
+        /// Momentum factor; 0 keeps no buffer.
+        momentum: f64,
+        /// Whether the mean is taken from the mean square.
+        centered: bool,
+    },
+    /// `torch.optim.Adagrad`.
+    Adagrad {
+        /// Decay of the learning rate with the step's number.
+        lr_decay: f64,
+        /// Added to the denominator.
+        eps: f64,
+    },
+    /// `torch.optim.Adadelta`.
+    Adadelta {
+        /// Decay of both mean squares.
+        rho: f64,
+        /// Added under both roots.
+        eps: f64,
+    },
+    /// `torch.optim.Adam`: weight decay is added to the gradient.
+    Adam {
+        /// Decay of the first and second moments.
+        betas: (f64, f64),
+        /// Added to the denominator.
+        eps: f64,
+        /// Divide by the largest second moment so far (Reddi et al., 2018).
+        amsgrad: bool,
+    },
+    /// `torch.optim.AdamW`: weight decay shrinks the parameter.
+    AdamW {
+        /// Decay of the first and second moments.
+        betas: (f64, f64),
+        /// Added to the denominator.
+        eps: f64,
+    },
+    /// `torch.optim.Adamax`.
+    Adamax {
+        /// Decay of the first moment and of the largest gradient.
+        betas: (f64, f64),
+        /// Added to the gradient's magnitude.
+        eps: f64,
+    },
+    /// `torch.optim.NAdam`.
+    NAdam {
+        /// Decay of the first and second moments.
+        betas: (f64, f64),
+        /// Added to the denominator.
+        eps: f64,
+        /// How fast the momentum reaches its full value.
+        momentum_decay: f64,
+    },
+    /// `torch.optim.RAdam`.
+    RAdam {
+        /// Decay of the first and second moments.
+        betas: (f64, f64),
+        /// Added to the denominator.
+        eps: f64,
+    },
+    /// LAMB (You et al., 2020): Adam's step scaled by the ratio of the parameter's norm to its own; 1 where either is 0.
+    Lamb {
+        /// Decay of the first and second moments.
+        betas: (f64, f64),
+        /// Added to the denominator.
+        eps: f64,
+    },
+    /// Lion (Chen et al., 2023): the sign of an interpolated momentum; weight decay shrinks the parameter.
+    Lion {
+        /// Share of the momentum in the step, and its decay.
+        betas: (f64, f64),
+    },
+    /// Muon (Jordan, 2024), as `torch.optim.Muon` with `adjust_lr_fn="match_rms_adamw"`, for tensors of two or more
+    /// axes (later axes flattened); AdamW at the same rate for the others. Weight decay shrinks the parameter.
+    Muon {
+        /// Momentum factor, in Nesterov's form.
+        momentum: f64,
+        /// AdamW's moments.
+        betas: (f64, f64),
+        /// AdamW's denominator.
+        eps: f64,
+    },
+}
+
+/// What holds a gradient back before the rule sees it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Clip {
+    /// Nothing.
+    Off,
+    /// All gradients are scaled so that their common norm is at most this (`torch.nn.utils.clip_grad_norm_`).
+    Norm(f64),
+    /// Each element is held within plus and minus this (`torch.nn.utils.clip_grad_value_`).
+    Value(f64),
+}
+
+/// Which parameters weight decay is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecayOn {
+    /// Every parameter, as PyTorch's optimizers do.
+    All,
+    /// Those of two or more axes: matrices and kernels, not biases and norms.
+    Matrices,
+}
+
+/// A rule and what goes with it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Optimizer {
+    /// The rule.
+    pub kind: OptimizerKind,
+    /// L2 penalty; AdamW, LAMB, Lion and Muon shrink the parameter instead.
+    pub weight_decay: f64,
+    /// Which parameters that is for.
+    pub decay_on: DecayOn,
+    /// What holds gradients back.
+    pub clip: Clip,
+    /// Decay of an exponential moving average of the weights, kept as state `NAME.ema`; `None` keeps none.
+    pub ema: Option<f64>,
+}
+
+/// Parameters with settings of their own (PyTorch's parameter groups).
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Names and nodes.
+    pub weights: Vec<(String, Tensor)>,
+    /// Their weight decay.
+    pub weight_decay: f64,
+    /// Factor on the learning rate.
+    pub lr_factor: f64,
+}
+
+/// The name under which a weight's moving average is kept.
+pub fn average_name(weight: &str) -> String {
+    format!("{weight}.ema")
+}
+
+impl Optimizer {
+    /// A rule without weight decay, clipping or average.
+    pub fn new(kind: OptimizerKind) -> Self {
+        Self { kind, weight_decay: 0.0, decay_on: DecayOn::All, clip: Clip::Off, ema: None }
+    }
+
+    /// Adam with PyTorch's defaults.
+    pub fn adam() -> Self {
+        Self::new(OptimizerKind::Adam { betas: (0.9, 0.999), eps: 1e-8, amsgrad: false })
+    }
+
+    /// Differentiates `loss` with respect to `weights` and adds the updates that end a step. Gives back the gradients,
+    /// as they are before clipping.
+    ///
+    /// # Errors
+    /// Where an operation between the loss and a weight has no gradient.
+    pub fn minimise(&self, loss: &Tensor, weights: &[(String, Tensor)]) -> Result<Vec<Tensor>, ShapeError> {
+        let group = |weight: &(String, Tensor)| {
+            let decays = self.decay_on == DecayOn::All || weight.1.shape().len() >= 2;
+            let weight_decay = if decays { self.weight_decay } else { 0.0 };
+            Group { weights: vec![weight.clone()], weight_decay, lr_factor: 1.0 }
+        };
+        self.minimise_groups(loss, &weights.iter().map(group).collect::<Vec<_>>())
+    }
+
+    /// As [`Optimizer::minimise`], with weight decay and a factor on the learning rate for each group; the optimizer's
+    /// own weight decay is not used. The gradients come in the groups' order.
+    ///
+    /// # Errors
+    /// As [`Optimizer::minimise`].
+    pub fn minimise_groups(&self, loss: &Tensor, groups: &[Group]) -> Result<Vec<Tensor>, ShapeError> {
+        let builder = loss.builder();
+        let members: Vec<(&Group, &(String, Tensor))> =
+            groups.iter().flat_map(|g| g.weights.iter().map(move |w| (g, w))).collect();
+        let wrt: Vec<Tensor> = members.iter().map(|(_, w)| w.1.clone()).collect();
+        let gradients = differentiate(loss, &wrt)?;
+        gradients.iter().for_each(|g| builder.keep(g));
+        let clipped = self.clipped(&gradients);
+        for ((group, (name, p)), g) in members.into_iter().zip(clipped) {
+            let rule = Rule { name, p, g, decay: group.weight_decay, lr_factor: group.lr_factor };
+            let (next, mut pairs) = rule.step(self.kind);
+            if self.ema.is_some() {
+                let average = builder.param(&average_name(name), &p.shape(), Role::State);
+                let moved = &average + (&next - &average) * &builder.scalar("ema_rate");
+                pairs.push((average, moved));
+            }
+            pairs.insert(0, (p.clone(), next));
+            builder.update(&pairs.iter().map(|(t, v)| (t, v)).collect::<Vec<_>>());
+        }
+        Ok(gradients)
+    }
+
+    fn clipped(&self, gradients: &[Tensor]) -> Vec<Tensor> {
+        match self.clip {
+            Clip::Off => gradients.to_vec(),
+            Clip::Value(most) => gradients.iter().map(|g| g.clamp(-most, most)).collect(),
+            Clip::Norm(most) => {
+                let squares = gradients.iter().map(|g| g.square().sum_all());
+                let Some(sum) = squares.reduce(|a, b| a + b) else { return Vec::new() };
+                // PyTorch's: the norm is never divided by zero, and small gradients stay as they are.
+                let factor = (sum.sqrt() + 1e-6).reciprocal() * most;
+                let factor = factor.minimum(&factor.full_like(1.0));
+                gradients.iter().map(|g| g * &factor).collect()
+            }
+        }
+    }
+}

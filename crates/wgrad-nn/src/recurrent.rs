@@ -1,0 +1,165 @@
+//! Recurrent layers: `torch.nn.RNN`, `LSTM` and `GRU` with `batch_first=True`, unrolled over the steps of the input.
+
+use crate::{Init, Net};
+use wgrad_graph::Tensor;
+
+/// Which cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecurrentKind {
+    /// `torch.nn.RNN` with tanh.
+    RnnTanh,
+    /// `torch.nn.RNN` with ReLU.
+    RnnRelu,
+    /// `torch.nn.LSTM`.
+    Lstm,
+    /// `torch.nn.GRU`.
+    Gru,
+}
+
+impl RecurrentKind {
+    /// Gates a cell has: how many times the hidden width its weights have rows.
+    pub fn gates(self) -> usize {
+        match self {
+            Self::RnnTanh | Self::RnnRelu => 1,
+            Self::Lstm => 4,
+            Self::Gru => 3,
+        }
+    }
+}
+
+/// A recurrent layer's free choices.
+#[derive(Clone, Copy, Debug)]
+pub struct Recurrent {
+    /// The cell.
+    pub kind: RecurrentKind,
+    /// Width of the hidden state.
+    pub hidden: usize,
+    /// Layers, each reading the one before.
+    pub layers: usize,
+    /// Whether a second cell a layer reads the steps from the last to the first.
+    pub bidirectional: bool,
+    /// Dropout between layers.
+    pub dropout: f64,
+}
+
+impl Recurrent {
+    /// One direction, no dropout.
+    pub fn new(kind: RecurrentKind, hidden: usize, layers: usize) -> Self {
+        Self { kind, hidden, layers, bidirectional: false, dropout: 0.0 }
+    }
+}
+
+/// The state of one cell: of one layer in one direction.
+#[derive(Clone, Debug)]
+pub struct CellState {
+    /// Hidden state `[N, hidden]`.
+    pub hidden: Tensor,
+    /// Cell state `[N, hidden]`, an LSTM's alone.
+    pub cell: Option<Tensor>,
+}
+
+/// What a recurrent layer gives.
+pub struct Sequence {
+    /// The last layer's hidden states `[N, T, hidden]`, or `[N, T, 2 * hidden]` with both directions side by side.
+    pub y: Tensor,
+    /// The states after the last step, by layer, forward before backward.
+    pub last: Vec<CellState>,
+}
+
+/// One cell's weights, as tensors of the graph.
+struct Cell {
+    kind: RecurrentKind,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias_ih: Tensor,
+    bias_hh: Tensor,
+}
+
+impl Cell {
+    fn step(&self, gates: &Tensor, state: Option<&CellState>) -> CellState {
+        let hidden = state.map(|s| &s.hidden);
+        let (w, b) = (&self.weight_hh, &self.bias_hh);
+        let only = |hidden| CellState { hidden, cell: None };
+        match self.kind {
+            RecurrentKind::RnnTanh => only(gates.rnn_cell(hidden, w, b, false)),
+            RecurrentKind::RnnRelu => only(gates.rnn_cell(hidden, w, b, true)),
+            RecurrentKind::Gru => only(gates.gru_cell(hidden, w, b)),
+            RecurrentKind::Lstm => {
+                let before = state.and_then(|s| s.cell.as_ref().map(|c| (&s.hidden, c)));
+                let (hidden, cell) = gates.lstm_cell(before, w, b);
+                CellState { hidden, cell: Some(cell) }
+            }
+        }
+    }
+
+    /// The states over `x` `[N, T, D]`, in the order of its steps.
+    fn run(&self, x: &Tensor, start: Option<CellState>, backward: bool) -> (Vec<Tensor>, CellState) {
+        let mut gates = x.linear(&self.weight_ih, Some(&self.bias_ih)).unbind(1);
+        if backward {
+            gates.reverse();
+        }
+        let (mut state, mut all) = (start, Vec::with_capacity(gates.len()));
+        for step in &gates {
+            let next = self.step(step, state.as_ref());
+            all.push(next.hidden.clone());
+            state = Some(next);
+        }
+        if backward {
+            all.reverse();
+        }
+        (all, state.expect("a sequence has a step"))
+    }
+}
+
+impl Net {
+    fn cell(&self, name: &str, kind: RecurrentKind, suffix: &str, (input, hidden): (usize, usize)) -> Cell {
+        let (rows, bound) = (kind.gates() * hidden, 1.0 / (hidden as f64).sqrt());
+        let weight = |what: &str, shape: &[usize]| {
+            self.weight(&format!("{name}.{what}_{suffix}"), shape, Init::Uniform { bound })
+        };
+        Cell {
+            kind,
+            weight_ih: weight("weight_ih", &[rows, input]),
+            weight_hh: weight("weight_hh", &[rows, hidden]),
+            bias_ih: weight("bias_ih", &[rows]),
+            bias_hh: weight("bias_hh", &[rows]),
+        }
+    }
+
+    /// A recurrent layer over `[N, T, D]`, from states of zeros. Parameters `name.weight_ih_l0`, `.weight_hh_l0`,
+    /// `.bias_ih_l0`, `.bias_hh_l0`, with `_reverse` for the second direction.
+    #[track_caller]
+    pub fn recurrent(&self, name: &str, x: &Tensor, layer: Recurrent) -> Sequence {
+        self.recurrent_from(name, x, layer, &[])
+    }
+
+    /// As [`Net::recurrent`], from given states, in the order of [`Sequence::last`]; zeros where there are none.
+    #[track_caller]
+    pub fn recurrent_from(&self, name: &str, x: &Tensor, layer: Recurrent, start: &[CellState]) -> Sequence {
+        let shape = x.shape();
+        assert!(
+            shape.len() == 3 && shape[1] > 0 && layer.layers > 0,
+            "recurrent: needs [N, T, D] with a step, got {}",
+            x.ty()
+        );
+        self.builder().scoped(name, || {
+            let (mut y, mut last) = (x.clone(), Vec::new());
+            for l in 0..layer.layers {
+                if l > 0 {
+                    y = self.dropout(&y, layer.dropout);
+                }
+                let width = y.shape()[2];
+                let mut sides = Vec::new();
+                for backward in [false, true].into_iter().take(1 + usize::from(layer.bidirectional)) {
+                    let suffix = if backward { format!("l{l}_reverse") } else { format!("l{l}") };
+                    let cell = self.cell(name, layer.kind, &suffix, (width, layer.hidden));
+                    let (all, state) = cell.run(&y, start.get(last.len()).cloned(), backward);
+                    sides.push(Tensor::stack(&all.iter().collect::<Vec<_>>(), 1));
+                    last.push(state);
+                }
+                y = Tensor::concat(&sides.iter().collect::<Vec<_>>(), 2);
+            }
+            Sequence { y, last }
+        })
+    }
+}

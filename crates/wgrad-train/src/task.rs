@@ -1,0 +1,64 @@
+//! What a run trains on and how it is judged, as the training loop sees it: images or text.
+
+use crate::TrainError;
+use crate::evaluate::Evaluation;
+use crate::state::Card;
+use wgrad_graph::Graph;
+use wgrad_nn::{Net, Optimizer};
+use wgrad_session::{Runner, Session};
+use wgrad_types::HostTensor;
+
+/// One batch as a training plan takes it.
+pub(crate) struct Feed {
+    pub x: HostTensor,
+    pub y: HostTensor,
+    /// Rows: the full plan's, or the shorter one's.
+    pub rows: usize,
+    /// Samples the loss is a mean over: images, or tokens.
+    pub samples: usize,
+}
+
+/// The batches of an epoch.
+pub(crate) type Feeds<'a> = Box<dyn Iterator<Item = Result<Feed, TrainError>> + 'a>;
+
+/// How many samples a data set holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Samples trained on.
+    pub train: usize,
+    /// Samples held out for validation.
+    pub validation: usize,
+    /// Samples for the last word.
+    pub test: usize,
+}
+
+/// A model with its data.
+pub(crate) trait Task {
+    /// What the data holds.
+    fn sizes(&self) -> Sizes;
+    /// The share of the training data held out for validation.
+    fn val_split(&self) -> Option<f64>;
+    /// The model and how to feed it, as a checkpoint keeps it.
+    fn card(&self) -> Card;
+    /// Rows of a training batch, and of a shorter one at an epoch's end.
+    fn rows(&self) -> (usize, Option<usize>);
+    /// A training step on so many rows: inputs `x` and `y`, outputs `loss` (mean) and `correct` (count).
+    fn training(&self, rows: usize, optimizer: &Optimizer) -> Result<Net, TrainError>;
+    /// An evaluation batch, over averaged weights where the session keeps such.
+    fn evaluation(&self, averaged: bool) -> Result<Graph, TrainError>;
+    /// Batches of an epoch.
+    fn batches_per_epoch(&self) -> usize;
+    /// The batches of an epoch from one on.
+    fn epoch(&self, epoch: u64, from: usize) -> Feeds<'_>;
+    /// The split evaluated after every epoch: `validation`, `test` or `training`.
+    fn watched(&self) -> &'static str;
+    /// Evaluates the split watched or, as the run's last word, the test split where there is one.
+    fn judge(
+        &self,
+        session: &mut Session,
+        runner: &mut Runner,
+        last_word: bool,
+    ) -> Result<Evaluation, TrainError>;
+    /// What came up while batches were made, said once.
+    fn take_warnings(&self) -> Vec<String>;
+}

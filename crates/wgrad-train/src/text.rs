@@ -1,0 +1,175 @@
+//! Language modelling as a task: streams of tokens, graphs, judgement by loss and perplexity.
+
+use crate::config::Config;
+use crate::evaluate::{Evaluation, Scores};
+use crate::graphs::PADDING;
+use crate::state::{Card, TextCard};
+use crate::task::{Feed, Feeds, Sizes, Task};
+use crate::{Observer, TrainError};
+use std::collections::VecDeque;
+use wgrad_data::{Streams, TEXT_VAL_SPLIT, TokenBatch, TokenizerChoice, open_text, windows};
+use wgrad_graph::{CrossEntropy, Graph, Tensor};
+use wgrad_models::{TextKind, TextModel};
+use wgrad_nn::{Loss, Mode, Net, Optimizer};
+use wgrad_session::{Runner, Session};
+use wgrad_types::{HostTensor, Type};
+
+/// Windows of an evaluation batch.
+const ROWS: usize = 32;
+
+/// A language model with its text.
+pub(crate) struct TextTask {
+    card: TextCard,
+    model: TextModel,
+    streams: Streams,
+    validation: Vec<i32>,
+    sizes: Sizes,
+    val_split: f64,
+    rows: usize,
+    label_smoothing: f64,
+}
+
+impl TextTask {
+    pub(crate) fn new(
+        config: &Config,
+        kind: TextKind,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, TrainError> {
+        let choice: TokenizerChoice = config.tokenizer.parse()?;
+        let val_split = config.val_split.unwrap_or(TEXT_VAL_SPLIT);
+        let text = open_text(&config.data, &choice, val_split)?;
+        text.warnings.iter().for_each(|w| observer.note(w));
+        let model = config.text_model(kind, text.tokenizer.vocabulary());
+        model.check()?;
+        if text.validation.len() < 2 {
+            let why = format!("{} holds too little to hold any of it out", config.data);
+            return Err(TrainError::config("--val-split", why));
+        }
+        let (train, validation) = (text.train.len(), text.validation.len());
+        let streams = Streams::new(text.train, config.batch_size, model.context, config.seed)?;
+        Ok(Self {
+            card: TextCard::new(&model, &text.tokenizer),
+            model,
+            streams,
+            validation: text.validation,
+            sizes: Sizes { train, validation, test: 0 },
+            val_split,
+            rows: config.batch_size,
+            label_smoothing: config.label_smoothing,
+        })
+    }
+}
+
+/// Tokens and labels of a batch as tensors.
+fn tensors(batch: &TokenBatch, rows: usize, context: usize) -> (HostTensor, HostTensor) {
+    (HostTensor::i32(&[rows, context], &batch.x), HostTensor::i32(&[rows, context], &batch.y))
+}
+
+/// A model's inputs and logits, one row a token.
+fn logits(net: &Net, model: &TextModel, rows: usize) -> Result<(Tensor, Tensor), TrainError> {
+    let ty = Type::i32(&[rows, model.context]);
+    let (x, y) = (net.input("x", ty.clone()), net.input("y", ty));
+    let tokens = rows * model.context;
+    Ok((model.build(net, &x)?.reshape(&[tokens, model.vocab]), y.reshape(&[tokens])))
+}
+
+/// One evaluation batch: outputs `loss` (mean over labels that are not padding) and `correct` (count).
+fn evaluation(net: &Net, model: &TextModel) -> Result<Graph, TrainError> {
+    let (logits, labels) = logits(net, model, ROWS)?;
+    let options = CrossEntropy { ignore_index: PADDING, ..CrossEntropy::default() };
+    net.builder().output("loss", &logits.cross_entropy(&labels, options));
+    net.builder().output("correct", &logits.correct(&labels));
+    Ok(net.builder().graph())
+}
+
+/// The evaluation graph of a checkpoint's model.
+pub(crate) fn eval_graph(model: &TextModel) -> Result<Graph, TrainError> {
+    evaluation(&Net::new(Mode::Eval), model)
+}
+
+/// Loss and hits over a text, window by window: a token is told by those before it in its window.
+pub(crate) fn score(
+    session: &mut Session,
+    runner: &mut Runner,
+    context: usize,
+    tokens: &[i32],
+) -> Result<(f64, Scores), TrainError> {
+    let (mut loss, mut correct, mut count) = (0.0, 0.0, 0usize);
+    let mut waiting: VecDeque<usize> = VecDeque::new();
+    let mut collect = |outputs: wgrad_session::Outputs, labels: usize| {
+        loss += f64::from(outputs.scalar("loss")) * labels as f64;
+        correct += f64::from(outputs.scalar("correct"));
+        count += labels;
+    };
+    for (batch, labels) in windows(tokens, ROWS, context, PADDING) {
+        waiting.push_back(labels);
+        let (x, y) = tensors(&batch, ROWS, context);
+        runner.step(session, 0, &[("x", &x), ("y", &y)], &[])?;
+        while let Some(outputs) = runner.ready()? {
+            collect(outputs, waiting.pop_front().expect("a result belongs to a batch"));
+        }
+    }
+    while let Some(outputs) = runner.wait()? {
+        collect(outputs, waiting.pop_front().expect("a result belongs to a batch"));
+    }
+    let scores = Scores::Tokens { count: count as u64, correct: correct as u64 };
+    Ok((loss / count.max(1) as f64, scores))
+}
+
+impl Task for TextTask {
+    fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    fn val_split(&self) -> Option<f64> {
+        Some(self.val_split)
+    }
+
+    fn card(&self) -> Card {
+        Card::Text(self.card.clone())
+    }
+
+    fn rows(&self) -> (usize, Option<usize>) {
+        (self.rows, None)
+    }
+
+    fn training(&self, rows: usize, optimizer: &Optimizer) -> Result<Net, TrainError> {
+        let net = Net::new(Mode::Train);
+        let (logits, labels) = logits(&net, &self.model, rows)?;
+        let loss = Loss::CrossEntropy { label_smoothing: self.label_smoothing }.of(&logits, &labels);
+        net.builder().output("loss", &loss);
+        net.builder().output("correct", &logits.correct(&labels));
+        let weights: Vec<_> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
+        optimizer.minimise(&loss, &weights)?;
+        Ok(net)
+    }
+
+    fn evaluation(&self, averaged: bool) -> Result<Graph, TrainError> {
+        let net = if averaged { Net::averaged() } else { Net::new(Mode::Eval) };
+        evaluation(&net, &self.model)
+    }
+
+    fn batches_per_epoch(&self) -> usize {
+        self.streams.batches_per_epoch()
+    }
+
+    fn epoch(&self, epoch: u64, from: usize) -> Feeds<'_> {
+        Box::new((from..self.streams.batches_per_epoch()).map(move |i| {
+            let (x, y) = tensors(&self.streams.batch(epoch, i), self.rows, self.model.context);
+            Ok(Feed { x, y, rows: self.rows, samples: self.rows * self.model.context })
+        }))
+    }
+
+    fn watched(&self) -> &'static str {
+        "validation"
+    }
+
+    fn judge(&self, session: &mut Session, runner: &mut Runner, _: bool) -> Result<Evaluation, TrainError> {
+        let (loss, scores) = score(session, runner, self.model.context, &self.validation)?;
+        Ok(Evaluation { loss, split: "validation".into(), scores })
+    }
+
+    fn take_warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
