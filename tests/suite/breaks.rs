@@ -17,7 +17,7 @@ fn targets() -> Vec<Target> {
     ]
 }
 
-/// The first row that sees the mistake, the checks that did, and how many rows it touched without being seen.
+/// The first row that shows the mistake, the checks that saw it, and how many rows it touched before without showing.
 struct Catch {
     row: &'static str,
     checks: BTreeSet<&'static str>,
@@ -29,15 +29,18 @@ fn caught(broken: &'static Break, targets: &[Target]) -> Result<Catch, String> {
     let mut unseen = 0;
     for row in rows::all() {
         let report = examine("", row, targets, &options);
-        if !report.is_sound() {
-            let checks = report.failures.iter().map(|f| f.check).collect();
+        let checks: BTreeSet<_> = report.failures.iter().map(|f| f.check).collect();
+        // A missing barrier must show in results too, not only in the text: not every row has lanes far enough apart.
+        let shown =
+            !broken.name.starts_with("barrier-") || checks.contains("value") || checks.contains("repeat");
+        if !report.is_sound() && shown {
             return Ok(Catch { row: row.name, checks, unseen });
         }
         unseen += usize::from(report.damaged > 0);
     }
     match unseen {
         0 => Err(format!("{}: it touches no row", broken.name)),
-        n => Err(format!("{}: it touches {n} rows, and none sees it", broken.name)),
+        n => Err(format!("{}: it touches {n} rows, and none shows it", broken.name)),
     }
 }
 
@@ -51,10 +54,6 @@ fn each_is_caught(kind: fn(&Damage) -> bool, share: usize, of: usize) {
                 let checks: Vec<_> = checks.into_iter().collect();
                 let (name, what) = (broken.name, broken.what);
                 let _ = writeln!(table, "{name:<26} {what:<62} {row:<24} {} ({unseen})", checks.join(", "));
-                // A missing barrier must show in the results too, not only in the text.
-                if name.starts_with("barrier-") && !checks.contains(&"value") && !checks.contains(&"repeat") {
-                    missed.push(format!("{name}: this adapter does not show it"));
-                }
             }
             Err(why) => missed.push(why),
         }

@@ -1,13 +1,15 @@
 //! The test suite, one binary.
 //!
-//! *pure*: `plan`, `properties`, `complete`, `shaders`. *device*: `steps`. *PyTorch*: `golden`. A row's test stands with
-//! the row, in `wgrad-doctor`; the command line has its tests in its own crate.
+//! *pure*: `plan`, `properties`, `complete`, `shaders`. *device*: `steps`, `breaks`, `order`, `sizes`, `anomaly`.
+//! *PyTorch*: `golden`. A row's test stands with the row, in `wgrad-doctor`; the command line has its tests in its own
+//! crate.
 
 mod anomaly;
 mod breaks;
 mod complete;
 mod golden;
 mod optimizers;
+mod order;
 mod plan;
 mod properties;
 mod sequences;

@@ -1,0 +1,39 @@
+//! Workgroups in other orders: every kernel gives the same bits, with its own adapter's forms and a discrete GPU's. And
+//! one that reads what another workgroup writes does not.
+
+use wgrad_doctor::breaks::{Break, Damage};
+use wgrad_doctor::{Options, Order, Target, examine, examine_all};
+use wgrad_tests::{gpu, rows};
+use wgrad_types::AdapterClass;
+
+#[test]
+fn workgroups_in_any_order_give_the_same_bits() {
+    let targets = [Target::own("gpu", gpu()), Target::posing(gpu(), AdapterClass::Discrete)];
+    // The other order is `wgrad doctor --full`'s: every order compiles every kernel anew.
+    let options = Options { runs: 1, orders: &[Order::Scattered], ..Options::quick() };
+    let report = examine_all(&targets, &options, &mut |_| {});
+    let wrong: Vec<String> = report.rows.iter().flat_map(|r| r.complaints()).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let forms: usize = report.rows.iter().map(|r| r.forms.len()).sum();
+    assert!(forms > 100, "only {forms} forms");
+}
+
+/// Every element takes half of the first one, which another workgroup writes.
+static RACE: Break = Break {
+    name: "race",
+    what: "a workgroup reads what another writes",
+    damage: Damage::Text(|l| {
+        let map = l.source.contains("y0[i] = ");
+        map.then(|| l.source.replace("y0[i] = ", "y0[i] = y0[0] * 0.5f + "))
+    }),
+};
+
+#[test]
+fn a_race_between_workgroups_is_seen() {
+    let row =
+        rows::elementwise::ROWS.iter().find(|r| r.name == "large_map").expect("a row of many workgroups");
+    let options = Options { orders: &Order::ALL, broken: Some(&RACE), ..Options::each() };
+    let report = examine("", row, &[Target::own("gpu", gpu())], &options);
+    let order = report.failures.iter().find(|f| f.check == "order").expect("the order shows");
+    assert!(order.why.contains("give other bits"), "{}", order.why);
+}
