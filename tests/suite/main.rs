@@ -12,3 +12,4 @@ mod rows;
 mod sequences;
 mod shaders;
 mod steps;
+mod zoo;

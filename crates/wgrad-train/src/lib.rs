@@ -16,6 +16,7 @@ mod run;
 mod state;
 mod task;
 mod text;
+mod transfer;
 
 pub use config::Config;
 pub use error::TrainError;

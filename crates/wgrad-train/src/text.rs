@@ -5,6 +5,7 @@ use crate::evaluate::{Evaluation, Scores};
 use crate::graphs::PADDING;
 use crate::state::{Card, TextCard};
 use crate::task::{Feed, Feeds, Sizes, Task};
+use crate::transfer::trainable;
 use crate::{Observer, TrainError};
 use std::collections::VecDeque;
 use wgrad_data::{Streams, TEXT_VAL_SPLIT, TokenBatch, TokenizerChoice, open_text, windows};
@@ -27,6 +28,7 @@ pub(crate) struct TextTask {
     val_split: f64,
     rows: usize,
     label_smoothing: f64,
+    freeze: Option<String>,
 }
 
 impl TextTask {
@@ -56,6 +58,7 @@ impl TextTask {
             val_split,
             rows: config.batch_size,
             label_smoothing: config.label_smoothing,
+            freeze: config.freeze.clone(),
         })
     }
 }
@@ -139,8 +142,7 @@ impl Task for TextTask {
         let loss = Loss::CrossEntropy { label_smoothing: self.label_smoothing }.of(&logits, &labels);
         net.builder().output("loss", &loss);
         net.builder().output("correct", &logits.correct(&labels));
-        let weights: Vec<_> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
-        optimizer.minimise(&loss, &weights)?;
+        optimizer.minimise(&loss, &trainable(&net, self.freeze.as_deref())?)?;
         Ok(net)
     }
 
