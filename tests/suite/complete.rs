@@ -1,16 +1,15 @@
 //! Nothing lacks a row: every operation, every shader file, and every kernel form is reached by some row.
 
-use crate::rows;
 use std::collections::BTreeSet;
 use wgrad_graph::Op;
 use wgrad_plan::{PlanOptions, plan};
-use wgrad_tests::{MOST_CANDIDATES, build, gpu, gpu_baseline};
+use wgrad_tests::{MOST_CANDIDATES, build, rows, targets};
 
 #[test]
 fn every_operation_has_a_row() {
     let mut seen = BTreeSet::new();
     for row in rows::all() {
-        let graph = build(row).graph;
+        let graph = build(row, 0).graph;
         let live = graph.live();
         seen.extend(graph.nodes.iter().zip(live).filter(|(_, live)| *live).map(|(n, _)| n.op.variant()));
     }
@@ -22,7 +21,7 @@ fn every_operation_has_a_row() {
 fn every_function_of_the_tables_has_a_row() {
     let mut seen = BTreeSet::new();
     for row in rows::all() {
-        for node in build(row).graph.nodes {
+        for node in build(row, 0).graph.nodes {
             match node.op {
                 Op::Unary(u) => seen.insert(u.0.name()),
                 Op::Binary(b) => seen.insert(b.0.name()),
@@ -49,12 +48,12 @@ fn row_names_are_unique() {
 /// The harness tries candidates by rank up to `MOST_CANDIDATES`; no step may have more.
 #[test]
 fn every_launch_candidate_is_tried() {
-    for device in [gpu(), gpu_baseline()] {
+    for target in targets() {
         for row in rows::all() {
-            let plan = plan(&build(row).graph, device.caps(), &PlanOptions::default())
+            let plan = plan(&build(row, 0).graph, &target.caps, &PlanOptions::default())
                 .expect("rows fit every device");
             for s in &plan.steps {
-                let n = wgrad_kernels::candidates(&s.step, device.caps()).expect("a planned step").len();
+                let n = wgrad_kernels::candidates(&s.step, &target.caps).expect("a planned step").len();
                 assert!(n <= MOST_CANDIDATES, "{} has {n} candidates", s.label());
             }
         }

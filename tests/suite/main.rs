@@ -1,15 +1,16 @@
 //! The test suite, one binary.
 //!
-//! *pure*: `plan`, `properties`, `complete`, `shaders`. *device*: `rows`, `steps`. *PyTorch*: `golden`. The command
-//! line has its tests in its own crate.
+//! *pure*: `plan`, `properties`, `complete`, `shaders`. *device*: `steps`. *PyTorch*: `golden`. A row's test stands with
+//! the row, in `wgrad-doctor`; the command line has its tests in its own crate.
 
+mod breaks;
 mod complete;
 mod golden;
 mod optimizers;
 mod plan;
 mod properties;
-mod rows;
 mod sequences;
 mod shaders;
+mod sizes;
 mod steps;
 mod zoo;

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
 
 mod golden;
+mod portability;
 mod process;
 mod setup;
 mod test;
@@ -18,8 +19,9 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [--skip-setup] [-- ARGS]  everything CI runs; ARGS go to `cargo test`
-  setup [--backports]            install a software Vulkan adapter where there is none
+  setup [--backports]            install a software Vulkan adapter where there is none, spirv-val and Tint
                                  (--backports: Mesa from bookworm-backports, in any case)
+  portability                    every kernel through spirv-val and Tint
   tidy                           sizes, headers, leftovers, crate edges, required files
   golden DIR                     write the PyTorch references into DIR (python3 and pip needed)
 ";
@@ -29,6 +31,7 @@ usage: cargo xtask COMMAND
 enum Command {
     Test { skip_setup: bool, cargo_args: Vec<String> },
     Setup { backports: bool },
+    Portability,
     Tidy,
     Golden { dir: PathBuf },
     Help,
@@ -42,7 +45,10 @@ fn main() -> ExitCode {
     };
     let done = match command {
         Command::Test { skip_setup, cargo_args } => test::run(root(), skip_setup, &cargo_args),
-        Command::Setup { backports } => setup::run(backports),
+        Command::Setup { backports } => {
+            setup::run(backports).and_then(|()| portability::install(&test::target(root())))
+        }
+        Command::Portability => test::portability(root()),
         Command::Tidy => tidy::run(root()),
         Command::Golden { dir } => golden::run(root(), &dir),
         Command::Help => {
@@ -77,6 +83,7 @@ fn parse(args: &[String]) -> Option<Command> {
         }
         ["setup"] => Some(Command::Setup { backports: false }),
         ["setup", "--backports"] => Some(Command::Setup { backports: true }),
+        ["portability"] => Some(Command::Portability),
         ["tidy"] => Some(Command::Tidy),
         ["golden", dir] if !dir.starts_with('-') => Some(Command::Golden { dir: PathBuf::from(dir) }),
         ["help" | "--help" | "-h"] => Some(Command::Help),

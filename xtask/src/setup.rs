@@ -1,4 +1,5 @@
-//! Gives the machine a Vulkan adapter where it has none: Mesa's lavapipe, which computes on the CPU.
+//! Gives the machine a Vulkan adapter where it has none: Mesa's lavapipe, which computes on the CPU. And programs that
+//! checks need.
 //!
 //! Linux only; macOS and Windows bring Metal and Direct3D 12. A machine that has an adapter is left as it is.
 
@@ -35,12 +36,22 @@ pub(crate) fn run(backports: bool) -> Result<()> {
         println!("setup: {found}");
         return Ok(());
     }
-    let apt = Apt::find()?;
+    let apt = Apt::find("no Vulkan adapter", &PACKAGES)?;
     if backports {
         apt.add_backports()?;
     }
-    apt.install(backports.then_some(BACKPORTS))?;
+    apt.install(&PACKAGES, backports.then_some(BACKPORTS))?;
     println!("setup: {}", adapter().context("the packages are installed, and still")?);
+    Ok(())
+}
+
+/// Sees to it that each program is there, installing its package where it is not.
+pub(crate) fn programs(wanted: &[(&str, &str)]) -> Result<()> {
+    for (program, package) in wanted {
+        if !on_path(program) {
+            Apt::find(&format!("no {program}"), &[package])?.install(&[package], None)?;
+        }
+    }
     Ok(())
 }
 
@@ -101,20 +112,19 @@ struct Apt {
 }
 
 impl Apt {
-    /// Finds out how to install here, or says what the person has to do.
-    fn find() -> Result<Self> {
-        let wanted = PACKAGES.join(" ");
+    /// Finds out how to install what is `missing`, or says what the person has to do.
+    fn find(missing: &str, packages: &[&str]) -> Result<Self> {
+        let wanted = packages.join(" ");
         if !on_path("apt-get") {
             bail!(
-                "no Vulkan adapter, and no apt-get to install one: install Mesa's Vulkan drivers (lavapipe) and the \
-                 Vulkan loader, here called {wanted} by Debian (Fedora: mesa-vulkan-drivers vulkan-loader; \
-                 Arch: vulkan-swrast vulkan-icd-loader)"
+                "{missing}, and no apt-get to install what it takes: Debian calls it {wanted} (for an adapter, \
+                 Fedora: mesa-vulkan-drivers vulkan-loader; Arch: vulkan-swrast vulkan-icd-loader)"
             );
         }
         let is_root =
             Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
         if !is_root && !on_path("sudo") {
-            bail!("no Vulkan adapter; not root and no sudo: as root, run `apt-get install {wanted}`");
+            bail!("{missing}; not root and no sudo: as root, run `apt-get install {wanted}`");
         }
         Ok(Self { sudo: !is_root })
     }
@@ -137,7 +147,7 @@ impl Apt {
     }
 
     /// Installs the packages, from `suite` where one is named.
-    fn install(&self, suite: Option<&str>) -> Result<()> {
+    fn install(&self, packages: &[&str], suite: Option<&str>) -> Result<()> {
         // A third-party source that cannot be reached fails the update, yet Debian's own lists may be fresh:
         // the install below decides.
         if let Err(error) = run_command(self.get().args(["-q", "update"])) {
@@ -148,7 +158,7 @@ impl Apt {
         if let Some(suite) = suite {
             install.args(["-t", suite]);
         }
-        run_command(install.args(PACKAGES))
+        run_command(install.args(packages))
     }
 
     /// Adds the backports source where no source names it yet.

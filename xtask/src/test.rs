@@ -3,7 +3,7 @@
 //! Never skips: a machine without an adapter, a step that runs no test, an example that fails are failures.
 
 use crate::process::{Counts, cargo, run as run_command, run_tests};
-use crate::{setup, tidy};
+use crate::{portability, setup, tidy};
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -71,6 +71,10 @@ fn run_steps(steps: &mut Steps, root: &Path, skip_setup: bool, cargo_args: &[Str
     steps.step("tests", || {
         some_tests(all, run_tests(in_root(root).args(["test", "--workspace"]).args(cargo_args)))
     })?;
+    if all {
+        // The tests have just left the modules there.
+        steps.step("portability", || quiet(portability::check(root, &target(root))))?;
+    }
     steps.step("tests, WebGPU baseline limits", || {
         // Rows run under these limits in every pass; this one is for whole training runs and sessions. The whole
         // workspace is named so that features, and with them the builds of dependencies, are those of the step before.
@@ -80,7 +84,7 @@ fn run_steps(steps: &mut Steps, root: &Path, skip_setup: bool, cargo_args: &[Str
     steps.step("examples", || {
         quiet(run_command(in_root(root).args(["build", "--workspace", "--examples"])))
     })?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target = target(root);
     for name in example_names(&root.join("examples"))? {
         steps.step(&format!("example {name}"), || {
             let program = target.join("debug/examples").join(&name);
@@ -88,6 +92,18 @@ fn run_steps(steps: &mut Steps, root: &Path, skip_setup: bool, cargo_args: &[Str
         })?;
     }
     Ok(())
+}
+
+/// Where cargo builds.
+pub(crate) fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir))
+}
+
+/// Writes every kernel and takes them through the tools that are not naga.
+pub(crate) fn portability(root: &Path) -> Result<()> {
+    let write = ["test", "--workspace", "--test", "suite", "every_form_of_every_row_is_portable"];
+    some_tests(true, run_tests(in_root(root).args(write)))?;
+    portability::check(root, &target(root))
 }
 
 /// Cargo in the repository root, where code under test must find an adapter or fail.

@@ -4,6 +4,7 @@
 //! wrong call, 1 for a failure and 130 for an interrupted run; a panic never does.
 
 mod devices;
+mod doctor;
 mod eval;
 mod generate;
 mod output;
@@ -37,6 +38,8 @@ struct Cli {
 enum Command {
     /// Show the devices of this machine and which `auto` takes
     Devices(devices::Args),
+    /// Prove every kernel on a device against an exact reference
+    Doctor(doctor::Args),
     /// Train a model on images or text
     Train(Box<train::Args>),
     /// Evaluate a checkpoint: loss, accuracy, confusion matrix or perplexity
@@ -73,6 +76,7 @@ fn call() -> ExitCode {
         Err(error) => return refuse(&error),
         Ok(cli) => match cli.command {
             Command::Devices(args) => devices::run(&args),
+            Command::Doctor(args) => doctor::run(&args),
             Command::Train(args) => train::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Predict(args) => predict::run(&args),
@@ -118,4 +122,4 @@ fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-const COMMANDS: [&str; 6] = ["devices", "train", "eval", "predict", "generate", "plan"];
+const COMMANDS: [&str; 7] = ["devices", "doctor", "train", "eval", "predict", "generate", "plan"];

@@ -202,14 +202,9 @@ const TEXT_FLAGS: [&str; 8] =
     ["--tokenizer", "--context", "--layers", "--hidden", "--heads", "--key-heads", "--rotary", "--dropout"];
 
 /// The models' names.
-fn models() -> String {
-    let text: Vec<&str> = wgrad_models::TEXT_ZOO.iter().map(|m| m.0).collect();
-    format!("{}, {}", image_models(), text.join(", "))
-}
-
-/// The image classifiers' names.
-pub(crate) fn image_models() -> String {
-    wgrad_models::ZOO.iter().map(|m| m.0).collect::<Vec<_>>().join(", ")
+pub(crate) fn models() -> String {
+    let images = wgrad_models::ZOO.iter().map(|m| m.0);
+    images.chain(wgrad_models::TEXT_ZOO.iter().map(|m| m.0)).collect::<Vec<_>>().join(", ")
 }
 
 /// The optimizers' names.

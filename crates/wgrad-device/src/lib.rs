@@ -70,6 +70,14 @@ impl Device {
         }
     }
 
+    /// What is known of the adapter; `None` for the CPU.
+    pub fn adapter(&self) -> Option<&AdapterReport> {
+        match self {
+            Self::Gpu(gpu) => Some(gpu.report()),
+            Self::Cpu(_) => None,
+        }
+    }
+
     /// Zeroed memory for persistent tensors.
     ///
     /// # Errors

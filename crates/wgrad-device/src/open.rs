@@ -13,6 +13,9 @@ pub struct Request {
     /// Opens an adapter with WebGPU's default limits and no optional features, whatever it offers
     /// (`WGRAD_LIMITS=webgpu-baseline` does so from outside). The native CPU has no limits.
     pub baseline_limits: bool,
+    /// Runs kernels with the shader compiler's run-time checks (`WGRAD_SHADER_CHECKS=1` does so from outside): slower,
+    /// and safe whatever a kernel does.
+    pub shader_checks: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +51,7 @@ impl FromStr for Request {
                 Wanted::Nth(number.and_then(|n| n.parse().ok()).ok_or_else(unknown)?)
             }
         };
-        Ok(Self { wanted, baseline_limits: false })
+        Ok(Self { wanted, baseline_limits: false, shader_checks: false })
     }
 }
 
@@ -95,7 +98,7 @@ impl Device {
         let mut refusals = Vec::new();
         for at in ranked.adapters {
             let Some(found) = found[at].take() else { continue };
-            match Gpu::open(found, request.baseline_limits) {
+            match Gpu::open(found, request.baseline_limits, request.shader_checks) {
                 Ok(gpu) => {
                     let device = Self::Gpu(gpu);
                     let (title, mut why) = (device.name(), ranked.why.clone());

@@ -27,3 +27,4 @@ pub use predict::{Guess, Predictor};
 pub use run::{EvalReport, Observer, StartReport, StepReport, Summary, train};
 pub use state::{Card, ModelCard, TextCard, load_config};
 pub use task::Sizes;
+pub use text::text_graph;

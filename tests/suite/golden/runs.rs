@@ -150,8 +150,8 @@ fn whole_run(run: &Run, reference: &Reference, label: &str, device: &Device) {
         let errors: Vec<f64> = held.map(|(_, e)| e / scale).collect();
         let rms = (errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64).sqrt();
         let worst = errors.iter().fold(0.0f64, |m, e| m.max(*e));
-        // Adam's few stray elements, where a gradient is nearly zero, carry the mean with them (1.4e-5 in fc1.weight of
-        // cifar_cnn_adam on the CPU).
+        // Adam's few stray elements, where a gradient is nearly zero, carry the mean with them: in fc1.weight of
+        // cifar_cnn_adam PyTorch's own f32 run is 1.18e-5 (rms) and 3.0e-3 (worst) from its f64 run.
         let rms_limit = if run.worst > 1e-3 { 3e-5 } else { 1e-5 };
         assert!(
             rms <= rms_limit && worst <= run.worst,

@@ -10,6 +10,7 @@ const SHADERS: &str = "wgrad-shaders";
 const KERNELS: &str = "wgrad-kernels";
 const PLAN: &str = "wgrad-plan";
 const DEVICE: &str = "wgrad-device";
+const DOCTOR: &str = "wgrad-doctor";
 const SESSION: &str = "wgrad-session";
 const NN: &str = "wgrad-nn";
 const DATA: &str = "wgrad-data";
@@ -20,20 +21,21 @@ const CLI: &str = "wgrad-cli";
 const TESTS: &str = "wgrad-tests";
 
 /// The crates of ours that each crate's code may use. Tests may use more, through dev-dependencies.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 14] = [
     (TYPES, &[]),
     (GRAPH, &[TYPES]),
     (SHADERS, &[]),
     (KERNELS, &[TYPES, GRAPH, SHADERS]),
     (PLAN, &[TYPES, GRAPH, KERNELS]),
     (DEVICE, &[TYPES, KERNELS, PLAN]),
+    (DOCTOR, &[TYPES, GRAPH, KERNELS, PLAN, DEVICE]),
     (SESSION, &[TYPES, GRAPH, KERNELS, PLAN, DEVICE]),
     (NN, &[TYPES, GRAPH]),
     (DATA, &[TYPES]),
     (MODELS, &[TYPES, GRAPH, NN]),
     (TRAIN, &[TYPES, GRAPH, NN, DATA, MODELS, SESSION, PLAN, DEVICE]),
     (FACADE, &[TYPES, GRAPH, SHADERS, KERNELS, PLAN, DEVICE, SESSION, NN, DATA, MODELS, TRAIN]),
-    (CLI, &[TYPES, GRAPH, PLAN, DEVICE, SESSION, NN, DATA, MODELS, TRAIN, FACADE]),
+    (CLI, &[TYPES, GRAPH, PLAN, DEVICE, DOCTOR, SESSION, NN, DATA, MODELS, TRAIN, FACADE]),
 ];
 
 /// The crates at the end of the flow, which may use any.

@@ -37,7 +37,7 @@ struct Inner {
     instance: wgpu::Instance,
     device: wgpu::Device,
     queue: wgpu::Queue,
-    title: String,
+    report: AdapterReport,
     caps: Caps,
     health: Arc<Health>,
     pipelines: Pipelines,
@@ -45,8 +45,9 @@ struct Inner {
 }
 
 impl Gpu {
-    /// Opens an adapter: with everything it offers, or with exactly WebGPU's default limits and no optional feature.
-    pub(crate) fn open(found: Found, baseline: bool) -> Result<Self, DeviceError> {
+    /// Opens an adapter: with everything it offers, or with exactly WebGPU's default limits and no optional feature;
+    /// `checks` turns on the run-time checks that launches make needless.
+    pub(crate) fn open(found: Found, baseline: bool, checks: bool) -> Result<Self, DeviceError> {
         let Found { instance, adapter, report } = found;
         let offered = adapter.features();
         let wanted = wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE;
@@ -76,10 +77,9 @@ impl Gpu {
         let subgroup =
             (fixed && required_features.contains(wgpu::Features::SUBGROUP)).then_some(report.subgroup_min);
         let caps = Caps { class: report.class, limits, subgroup };
-        let pipelines = Pipelines::new(&device, &report);
-        let title = report.title();
+        let pipelines = Pipelines::new(&device, &report, checks);
         let allocations = AtomicU64::new(0);
-        let inner = Inner { instance, device, queue, title, caps, health, pipelines, allocations };
+        let inner = Inner { instance, device, queue, report, caps, health, pipelines, allocations };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -88,7 +88,11 @@ impl Gpu {
     }
 
     pub(crate) fn name(&self) -> String {
-        self.inner.title.clone()
+        self.inner.report.title()
+    }
+
+    pub(crate) fn report(&self) -> &AdapterReport {
+        &self.inner.report
     }
 
     pub(crate) fn memory(&self, layout: &ParamLayout) -> Result<Memory, DeviceError> {

@@ -41,9 +41,9 @@ pub(super) struct Pipelines {
 }
 
 impl Pipelines {
-    /// None yet. `WGRAD_SHADER_CHECKS=1` turns on the run-time checks that launches make needless.
-    pub(super) fn new(device: &wgpu::Device, adapter: &AdapterReport) -> Self {
-        let checks = std::env::var("WGRAD_SHADER_CHECKS").is_ok_and(|v| v == "1");
+    /// None yet. `checks`, or `WGRAD_SHADER_CHECKS=1`, turns on the run-time checks that launches make needless.
+    pub(super) fn new(device: &wgpu::Device, adapter: &AdapterReport, checks: bool) -> Self {
+        let checks = checks || std::env::var("WGRAD_SHADER_CHECKS").is_ok_and(|v| v == "1");
         Self { made: Mutex::default(), disk: DiskCache::open(device, adapter), checks }
     }
 

@@ -22,41 +22,67 @@ impl Mat<'_> {
     }
 }
 
-/// `out[i * row_stride + j] = (accumulate ? itself : 0) + sum_k a[i, k] b[k, j]`; `out` has unit column stride.
-pub(crate) fn product(out: &mut [f32], row_stride: usize, a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
+/// An output that tasks write in tiles of their own.
+#[derive(Clone, Copy)]
+struct Shared {
+    start: *mut u32,
+    len: usize,
+}
+
+#[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
+// SAFETY: `Shared` is only written through `product` and `Shared::row`, whose callers take disjoint tiles.
+unsafe impl Send for Shared {}
+#[expect(unsafe_code, reason = "see Send")]
+// SAFETY: see Send.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    fn new(out: &mut [u32]) -> Self {
+        Self { start: out.as_mut_ptr(), len: out.len() }
+    }
+
+    /// `n` elements from `at` on.
+    #[expect(unsafe_code, reason = "a part of a tile's row")]
+    fn row<'a>(self, at: usize, n: usize) -> &'a mut [u32] {
+        assert!(at + n <= self.len, "the row lies in the output");
+        // SAFETY: in range by the assertion; the caller's tile is its own, and the output outlives the tasks.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(at), n) }
+    }
+}
+
+/// `out[at + i * row_stride + j] = sum_k a[i, k] b[k, j]`. No other task touches this tile meanwhile.
+fn product(out: Shared, at: usize, row_stride: usize, a: Mat<'_>, b: Mat<'_>) {
     let (m, n, k) = (a.rows, b.cols, a.cols);
     assert_eq!(k, b.rows, "inner extents agree");
     if m == 0 || n == 0 {
         return;
     }
     if k == 0 {
-        if !accumulate {
-            (0..m).for_each(|i| out[i * row_stride..i * row_stride + n].fill(0.0));
-        }
+        (0..m).for_each(|i| out.row(at + i * row_stride, n).fill(0));
         return;
     }
     assert!(a.last() < a.data.len() && b.last() < b.data.len(), "operands lie in their slices");
-    assert!((m - 1) * row_stride + n <= out.len(), "the product lies in its slice");
-    let alpha = f32::from(u8::from(accumulate));
+    assert!(at + (m - 1) * row_stride + n <= out.len, "the product lies in its slice");
     #[expect(unsafe_code, reason = "the gemm crate's interface is raw pointers")]
     // SAFETY: the assertions above bound every element the product touches: the largest index of each operand and of
-    // the output lies inside its slice, strides are not negative, and `out` is borrowed mutably, so it overlaps neither.
+    // the output lies inside its slice, strides are not negative, and the output is borrowed mutably by the step, so it
+    // overlaps neither operand; the tile is this task's alone.
     unsafe {
         gemm_f32::gemm::f32::get_gemm_fn()(
             m,
             n,
             k,
-            out.as_mut_ptr(),
+            out.start.add(at).cast::<f32>(),
             1,
             row_stride as isize,
-            accumulate,
+            false,
             a.data.as_ptr().add(a.offset),
             a.col_stride as isize,
             a.row_stride as isize,
             b.data.as_ptr().add(b.offset),
             b.col_stride as isize,
             b.row_stride as isize,
-            alpha,
+            0.0,
             1.0,
             false,
             false,
@@ -66,37 +92,25 @@ pub(crate) fn product(out: &mut [f32], row_stride: usize, a: Mat<'_>, b: Mat<'_>
     }
 }
 
-/// How a product is cut.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Cut {
-    /// Blocks of so many output rows.
-    Rows(usize),
-    /// Blocks of so many output columns, through scratch.
-    Cols(usize),
-}
+/// Tiles a product is cut into at most, and multiply-adds a tile has at least.
+const TILES: usize = 16;
+const TILE_WORK: usize = 2 << 20;
+/// Rows and columns a tile is not cut below.
+const LEAST: usize = 64;
 
-/// Blocks a product is cut into at most.
-const BLOCKS: usize = 16;
-
-fn cut(m: usize, n: usize, k: usize) -> Cut {
-    if m * n * k <= 64 * 64 * 64 {
-        return Cut::Rows(m.max(1));
+/// Rows and columns of a tile: as square as may be, since a tile packs its own operands.
+fn cut(m: usize, n: usize, k: usize, batch: usize) -> (usize, usize) {
+    let wanted = (m * n * k / TILE_WORK).min(TILES / batch.max(1));
+    let (mut rows, mut cols, mut tiles) = (m, n, 1);
+    while tiles < wanted && (rows > LEAST || cols > LEAST) {
+        if cols >= rows {
+            cols = cols.div_ceil(2).next_multiple_of(16);
+        } else {
+            rows = rows.div_ceil(2).next_multiple_of(8);
+        }
+        tiles *= 2;
     }
-    if m >= 64 || n < 2 * m {
-        Cut::Rows(m.div_ceil(BLOCKS).next_multiple_of(8))
-    } else {
-        Cut::Cols(n.div_ceil(BLOCKS).next_multiple_of(16))
-    }
-}
-
-/// Words of scratch [`matmul`] needs.
-pub(crate) fn matmul_scratch(a: &View, b: &View) -> usize {
-    let (r, batch) = (a.shape.len(), numel(&a.shape[..a.shape.len() - 2]));
-    let (m, k, n) = (a.shape[r - 2], a.shape[r - 1], b.shape[r - 1]);
-    match cut(m, n, k) {
-        Cut::Cols(_) if batch == 1 => m * n,
-        _ => 0,
-    }
+    (rows.max(1), cols.max(1))
 }
 
 /// Matrix `z` of a batch seen through a view.
@@ -115,14 +129,7 @@ fn matrix<'a>(data: &'a [f32], view: &View, z: usize) -> Mat<'a> {
     }
 }
 
-pub(crate) fn matmul(
-    step: &Step,
-    av: &View,
-    bv: &View,
-    reads: Reads<'_>,
-    out: &mut [u32],
-    scratch: &mut [u32],
-) {
+pub(crate) fn matmul(step: &Step, av: &View, bv: &View, reads: Reads<'_>, out: &mut [u32]) {
     let (a, b, code) = (reads.f32(0), reads.f32(1), map::code(step));
     let r = av.shape.len();
     let (m, k, n) = (av.shape[r - 2], av.shape[r - 1], bv.shape[r - 1]);
@@ -130,44 +137,30 @@ pub(crate) fn matmul(
     if m * n == 0 {
         return;
     }
-    match cut(m, n, k) {
-        Cut::Cols(block) if batch == 1 => {
-            let (a, b) = (matrix(a, av, 0), matrix(b, bv, 0));
-            let parts: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch[..m * n]);
-            parts.par_chunks_mut(m * block).enumerate().for_each(|(t, part)| {
-                let cols = block.min(n - t * block);
-                let b = Mat { offset: b.offset + t * block * b.col_stride, cols, ..b };
-                product(part, cols, a, b, false);
-            });
-            let parts: &[f32] = parts;
-            out.par_chunks_mut(n).enumerate().for_each(|(i, row)| {
-                for (t, to) in row.chunks_mut(block).enumerate() {
-                    let from = t * m * block + i * to.len();
-                    to.copy_from_slice(bytemuck::cast_slice(&parts[from..from + to.len()]));
-                }
-                map::epilogue(step, &code, reads, i * n, row);
-            });
-        }
-        rule => {
-            let rows = match rule {
-                Cut::Rows(rows) => rows,
-                Cut::Cols(_) => m,
-            };
-            let blocks = m.div_ceil(rows);
-            let task = |(t, part): (usize, &mut [u32])| {
-                let (z, i) = (t / blocks, t % blocks * rows);
-                let a = matrix(a, av, z);
-                let a = Mat { offset: a.offset + i * a.row_stride, rows: rows.min(m - i), ..a };
-                product(bytemuck::cast_slice_mut(part), n, a, matrix(b, bv, z), false);
-                map::epilogue(step, &code, reads, (z * m + i) * n, part);
-            };
-            let mut parts: Vec<&mut [u32]> = Vec::with_capacity(batch * blocks);
-            out.chunks_mut(m * n).for_each(|matrix| parts.extend(matrix.chunks_mut(rows * n)));
-            if parts.len() == 1 {
-                parts.into_iter().enumerate().for_each(task);
-            } else {
-                parts.into_par_iter().enumerate().with_max_len(1).for_each(task);
+    let (rows, cols) = cut(m, n, k, batch);
+    let (down, across) = (m.div_ceil(rows), n.div_ceil(cols));
+    let out = Shared::new(out);
+    let task = |t: usize| {
+        let (z, i, j) = (t / (down * across), t / across % down * rows, t % across * cols);
+        let (a, b) = (matrix(a, av, z), matrix(b, bv, z));
+        let a = Mat { offset: a.offset + i * a.row_stride, rows: rows.min(m - i), ..a };
+        let b = Mat { offset: b.offset + j * b.col_stride, cols: cols.min(n - j), ..b };
+        let at = (z * m + i) * n + j;
+        product(out, at, n, a, b);
+        if b.cols == n {
+            map::epilogue(step, &code, reads, at, out.row(at, a.rows * n));
+        } else {
+            for i in 0..a.rows {
+                map::epilogue(step, &code, reads, at + i * n, out.row(at + i * n, b.cols));
             }
+        }
+    };
+    match batch * down * across {
+        1 => task(0),
+        // Small matrices of a batch go several to a task.
+        tasks => {
+            let together = (TILE_WORK / (rows * cols * k).max(1)).clamp(1, tasks.div_ceil(TILES));
+            (0..tasks).into_par_iter().with_min_len(together).for_each(task);
         }
     }
 }

@@ -50,7 +50,6 @@ pub fn scratch_words(step: &Step) -> usize {
         Core::Conv2d(spec) => conv::scratch(step, spec),
         Core::Conv2dInputGrad(spec) => conv::input_grad_scratch(step, spec),
         Core::Conv2dWeightGrad(spec) => conv::weight_grad_scratch(step, spec),
-        Core::MatMul { a, b } => gemm::matmul_scratch(a, b),
         Core::Reduce { axes, input_shape, .. } => reduce::scratch(axes, input_shape),
         _ => 0,
     }
@@ -69,7 +68,7 @@ pub fn run(step: &Step, buffers: CpuBuffers<'_>) {
         Core::Map => {}
         Core::Reduce { .. } => reduce::run(step, reads, out, scratch),
         Core::ArgMax { axis } => reduce::argmax(step, *axis, reads, out),
-        Core::MatMul { a, b } => gemm::matmul(step, a, b, reads, out, scratch),
+        Core::MatMul { a, b } => gemm::matmul(step, a, b, reads, out),
         Core::Conv2d(spec) => conv::forward(step, spec, reads, out, scratch),
         Core::Conv2dInputGrad(spec) => conv::input_grad(step, spec, reads, out, scratch),
         Core::Conv2dWeightGrad(spec) => conv::weight_grad(step, spec, reads, out, scratch),

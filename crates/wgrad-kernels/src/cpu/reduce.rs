@@ -6,7 +6,9 @@
 use super::Reads;
 use super::chunk::{CHUNK, Code, Here};
 use super::map;
+use super::tile::dispatch;
 use crate::{Core, Step};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use wgrad_graph::ops::ReduceKind;
 use wgrad_types::{numel, strides_of};
@@ -135,8 +137,11 @@ impl Walk<'_> {
                 let slot = &mut acc[o - base];
                 *slot = to_words(self.kind.combine(from_words(*slot), fold(self.kind, run)));
             } else {
-                for (slot, &v) in acc[o + at - base..o + at - base + take].iter_mut().zip(run) {
-                    *slot = to_words(self.kind.combine(from_words(*slot), f64::from(v)));
+                let slots = &mut acc[o + at - base..o + at - base + take];
+                match self.kind {
+                    ReduceKind::Sum => dispatch(Columns(slots, run, |a, b| a + b)),
+                    ReduceKind::Max => dispatch(Columns(slots, run, f64::max)),
+                    ReduceKind::Min => dispatch(Columns(slots, run, f64::min)),
                 }
             }
             done += take;
@@ -146,21 +151,69 @@ impl Walk<'_> {
     }
 }
 
-/// One run in eight lanes, combined in order.
-fn fold(kind: ReduceKind, run: &[f32]) -> f64 {
-    let mut lanes = [kind.start(); 8];
-    let (blocks, tail) = run.as_chunks::<8>();
-    for block in blocks {
-        for (lane, &v) in lanes.iter_mut().zip(block) {
-            *lane = match kind {
-                ReduceKind::Sum => *lane + f64::from(v),
-                ReduceKind::Max => lane.max(f64::from(v)),
-                ReduceKind::Min => lane.min(f64::from(v)),
-            };
+/// Combines a run into as many accumulators.
+struct Columns<'a, F>(&'a mut [[u32; 2]], &'a [f32], F);
+
+impl<F: Fn(f64, f64) -> f64> WithSimd for Columns<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (slot, &v) in self.0.iter_mut().zip(self.1) {
+            *slot = to_words((self.2)(from_words(*slot), f64::from(v)));
         }
     }
-    let tail = tail.iter().map(|&v| f64::from(v));
-    lanes.into_iter().chain(tail).fold(kind.start(), |a, b| kind.combine(a, b))
+}
+
+/// Sums a run in as many lanes as hide the additions' latency.
+struct Sum<'a>(&'a [f32]);
+
+const LANES: usize = 32;
+
+impl WithSimd for Sum<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        let mut lanes = [0f64; LANES];
+        let (blocks, tail) = self.0.as_chunks::<LANES>();
+        for block in blocks {
+            for (lane, &v) in lanes.iter_mut().zip(block) {
+                *lane += f64::from(v);
+            }
+        }
+        let tail: f64 = tail.iter().map(|&v| f64::from(v)).sum();
+        lanes.into_iter().sum::<f64>() + tail
+    }
+}
+
+/// The largest, or the smallest, of a run and a start.
+struct Extreme<'a, F>(&'a [f32], f32, F);
+
+impl<F: Fn(f32, f32) -> bool> WithSimd for Extreme<'_, F> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f32 {
+        let mut lanes = [self.1; 2 * LANES];
+        let (blocks, tail) = self.0.as_chunks::<{ 2 * LANES }>();
+        for block in blocks {
+            for (lane, &v) in lanes.iter_mut().zip(block) {
+                *lane = if (self.2)(v, *lane) { v } else { *lane };
+            }
+        }
+        let better = |a: f32, &b: &f32| if (self.2)(b, a) { b } else { a };
+        tail.iter().fold(lanes.iter().fold(self.1, better), better)
+    }
+}
+
+fn fold(kind: ReduceKind, run: &[f32]) -> f64 {
+    let start = kind.start() as f32;
+    match kind {
+        ReduceKind::Sum => dispatch(Sum(run)),
+        ReduceKind::Max => f64::from(dispatch(Extreme(run, start, |a, b| a > b))),
+        ReduceKind::Min => f64::from(dispatch(Extreme(run, start, |a, b| a < b))),
+    }
 }
 
 /// First largest along an axis.

@@ -1,8 +1,8 @@
 //! Pooling: overlapping, padded, dense, with ties, ragged at the edge.
 
 use super::rows;
+use crate::{real, ties};
 use wgrad_graph::ops::Window;
-use wgrad_tests::{real, ties};
 
 rows! {
     max_pool2d [real(&[2, 3, 9, 10])] |x| x[0].max_pool2d(Window::new(2, 2, 0));

@@ -1,8 +1,8 @@
 //! Losses.
 
 use super::rows;
+use crate::{ints, real, ties, within};
 use wgrad_graph::CrossEntropy;
-use wgrad_tests::{ints, real, ties, within};
 
 rows! {
     cross_entropy [real(&[6, 11]), ints(&[6], 0, 11)] |x| x[0].cross_entropy(&x[1], CrossEntropy::default());

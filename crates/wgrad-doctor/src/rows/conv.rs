@@ -1,8 +1,8 @@
 //! Convolutions and their gradients, in every shape that has a path of its own; second derivatives too.
 
 use super::rows;
+use crate::real;
 use wgrad_graph::ops::ConvSpec;
-use wgrad_tests::real;
 
 /// Stride, padding, dilation, groups.
 fn spec(stride: usize, padding: usize, dilation: usize, groups: usize) -> ConvSpec {
@@ -28,6 +28,8 @@ rows! {
     conv2d_residual [real(&[2, 4, 6, 6]), real(&[4, 4, 3, 3])] |x| (x[0].conv2d(&x[1], None, spec(1, 1, 1, 1)) + &x[0]).relu();
     conv2d_input_grad [real(&[2, 5, 7, 6]), real(&[5, 3, 3, 3])] |x| x[0].conv2d_input_grad(&x[1], spec(1, 0, 1, 1), [9, 8]);
     conv2d_input_grad_strided [real(&[2, 4, 4, 4]), real(&[4, 3, 3, 3])] |x| x[0].conv2d_input_grad(&x[1], spec(2, 1, 1, 1), [8, 7]);
+    // Large enough for a kernel a phase of the stride.
+    conv2d_input_grad_phases [real(&[2, 64, 16, 16]), real(&[64, 16, 3, 3])] no gradient |x| x[0].conv2d_input_grad(&x[1], spec(2, 1, 1, 1), [32, 31]);
     conv2d_weight_grad [real(&[2, 3, 9, 8]), real(&[2, 5, 7, 6])] |x| x[0].conv2d_weight_grad(&x[1], spec(1, 0, 1, 1), [3, 3]);
     conv2d_weight_grad_long [real(&[8, 3, 24, 24]), real(&[8, 6, 20, 20])] |x| x[0].conv2d_weight_grad(&x[1], spec(1, 0, 1, 1), [5, 5]);
     conv_transpose2d [real(&[2, 6, 5, 7]), real(&[6, 4, 3, 3]), real(&[4])] |x| x[0].conv_transpose2d(&x[1], Some(&x[2]), spec(2, 1, 1, 1), [1, 1]);

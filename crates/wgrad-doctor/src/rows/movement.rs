@@ -1,8 +1,8 @@
 //! Movements: read as views, through each other, through padding, and into kernels that need plain memory.
 
 use super::rows;
+use crate::real;
 use wgrad_graph::Tensor;
-use wgrad_tests::real;
 
 rows! {
     reshape [real(&[4, 6])] |x| (&x[0] * 2.0).reshape(&[3, 8]) + 1.0;

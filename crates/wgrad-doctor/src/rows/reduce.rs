@@ -1,7 +1,7 @@
 //! Reductions over rows, columns, mixtures, everything; short, long, with ties; softmax and its kin.
 
 use super::rows;
-use wgrad_tests::{large, real, ties, within};
+use crate::{large, real, ties, within};
 
 rows! {
     sum_rows [real(&[5, 37])] |x| x[0].sum(&[1]);
@@ -12,12 +12,14 @@ rows! {
     sum_middle [real(&[4, 33, 6])] |x| x[0].sum(&[1]);
     sum_outer_two [real(&[6, 4, 5, 3])] |x| x[0].sum(&[0, 2]);
     sum_everything [real(&[40, 501])] |x| x[0].sum_all();
+    sum_large [large(&[7, 301])] |x| x[0].sum(&[1]);
     sum_of_one [real(&[5, 1])] |x| x[0].sum(&[1]);
     sum_fused [real(&[5, 37]), real(&[37])] |x| (&x[0] * &x[1]).exp().sum(&[1]);
     sum_permuted [real(&[5, 6, 7])] |x| x[0].permute(&[2, 0, 1]).sum(&[1]);
     mean [real(&[5, 37])] |x| x[0].mean(&[1]);
     mean_everything [real(&[3, 4, 5])] |x| x[0].mean_all();
     amax [real(&[5, 37])] |x| x[0].amax(&[1]);
+    amax_negative [within(&[5, 37], -9.0, -3.0)] |x| x[0].amax(&[1]);
     amax_ties [ties(&[6, 17], 4)] |x| x[0].amax(&[1]);
     amax_columns [real(&[37, 5])] |x| x[0].amax(&[0]);
     amin [real(&[5, 37])] |x| x[0].amin(&[1]);

@@ -54,7 +54,7 @@ impl Arg {
     }
 
     /// Whether the function is smooth around these values.
-    pub fn smooth(&self) -> bool {
+    pub(crate) fn smooth(&self) -> bool {
         matches!(self.kind, Kind::Real(..))
     }
 
@@ -95,13 +95,14 @@ pub struct Built {
     pub gradients: Vec<(String, Value)>,
 }
 
-/// Builds `loss = sum(dy * f(x * 1.25 ..))` with random `dy`: the operation stands mid-graph, with a general cotangent.
+/// Builds `loss = sum(dy * f(x ..))` with random `dy`, so that the cotangent is a general one. Draws of another number
+/// are of other arguments.
 ///
 /// # Panics
 /// Where shapes do not fit.
-pub fn build(row: &Row) -> Built {
+pub fn build(row: &Row, draw: u64) -> Built {
     let hash = row.name.bytes().fold(17u64, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)));
-    let mut rng = ChaCha8Rng::seed_from_u64(hash);
+    let mut rng = ChaCha8Rng::seed_from_u64(hash ^ draw << 32);
     let b = Builder::new();
     let mut env = Env { seed: 7, step: 3, ..Env::default() };
     let mut tensors = Vec::new();

@@ -1,13 +1,14 @@
 //! Matrix products: ragged, tall, wide, deep, transposed both ways, batched, broadcast.
 
 use super::rows;
-use wgrad_tests::real;
+use crate::{large, real};
 
 rows! {
     matmul_small [real(&[5, 7]), real(&[7, 3])] |x| x[0].matmul(&x[1]);
     matmul_ragged [real(&[33, 17]), real(&[17, 41])] |x| x[0].matmul(&x[1]);
     matmul_tiles [real(&[64, 32]), real(&[32, 64])] |x| x[0].matmul(&x[1]);
     matmul_large [real(&[131, 67]), real(&[67, 150])] |x| x[0].matmul(&x[1]);
+    matmul_magnitudes [large(&[21, 50]), large(&[50, 18])] no gradient |x| x[0].matmul(&x[1]);
     matmul_nt [real(&[20, 36]), real(&[28, 36])] |x| x[0].matmul(&x[1].t());
     matmul_tn [real(&[36, 20]), real(&[36, 28])] |x| x[0].t().matmul(&x[1]);
     matmul_tt [real(&[36, 20]), real(&[28, 36])] |x| x[0].t().matmul(&x[1].t());

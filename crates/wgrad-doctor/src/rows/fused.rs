@@ -1,8 +1,8 @@
 //! Shapes of fusion: values read by several kernels, epilogues that read much, chains through broadcasts.
 
 use super::rows;
+use crate::{ints, real};
 use wgrad_graph::ops::{ConvSpec, Window};
-use wgrad_tests::{ints, real};
 
 rows! {
     shared_cheap [real(&[6, 7]), real(&[6, 7])] |x| {

@@ -1,7 +1,7 @@
 //! The element-wise tables, comparisons, selection, casts, and functions composed of them.
 
 use super::rows;
-use wgrad_tests::{ints, real, ties, within};
+use crate::{ints, real, ties, within};
 use wgrad_types::DType;
 
 rows! {

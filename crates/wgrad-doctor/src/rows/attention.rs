@@ -1,7 +1,7 @@
 //! Attention and positions: causal, masked, crossed, shared heads, a row that sees nothing.
 
 use super::rows;
-use wgrad_tests::{ints, real};
+use crate::{ints, real};
 
 rows! {
     attention [real(&[2, 3, 19, 8]), real(&[2, 3, 19, 8]), real(&[2, 3, 19, 8])] |x| x[0].scaled_dot_product_attention(&x[1], &x[2], false);

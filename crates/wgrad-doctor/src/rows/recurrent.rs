@@ -1,7 +1,7 @@
 //! Recurrent cells: alone, from nothing, and unrolled.
 
 use super::rows;
-use wgrad_tests::real;
+use crate::real;
 
 rows! {
     rnn_cell [real(&[5, 7]), real(&[5, 7]), real(&[7, 7]), real(&[7])] |x| x[0].rnn_cell(Some(&x[1]), &x[2], &x[3], false);

@@ -1,7 +1,7 @@
 //! Gather, embedding, and their gradients; indices repeat, and lie outside.
 
 use super::rows;
-use wgrad_tests::{ints, real};
+use crate::{ints, real};
 
 rows! {
     gather_columns [real(&[4, 9]), ints(&[4, 3], 0, 9)] |x| x[0].gather(1, &x[1]);

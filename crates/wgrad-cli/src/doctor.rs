@@ -1,0 +1,139 @@
+//! `wgrad doctor`: every kernel proved on this machine's own adapter, with a report to attach to a bug report.
+
+use crate::output::{self, bytes, seconds, table};
+use anyhow::{Context, Result, bail};
+use std::process::ExitCode;
+use wgrad_device::Request;
+use wgrad_doctor::breaks::{self, Break};
+use wgrad_doctor::{Machine, Options, Report, RowReport, examine_all, targets};
+use wgrad_train::TrainError;
+
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  wgrad doctor\n  wgrad doctor --device gpu:0 --full --json > report.json")]
+pub(crate) struct Args {
+    /// auto, gpu, gpu:N, software or cpu [default: auto]
+    #[arg(long)]
+    device: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Every size of every kernel, more arguments, more runs, workgroups in other orders, WebGPU's default limits,
+    /// another class's kernels
+    #[arg(long)]
+    full: bool,
+    /// Only operations whose name or family contains PART
+    #[arg(long, value_name = "PART")]
+    only: Option<String>,
+    /// Damage kernels first, to see that it is seen; `list` names the mistakes
+    #[arg(long = "break", value_name = "NAME", hide = true)]
+    broken: Option<String>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if args.broken.as_deref() == Some("list") {
+        let rows: Vec<Vec<String>> = breaks::all().map(|b| vec![b.name.into(), b.what.into()]).collect();
+        output::line(&table(&rows, &[1]))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let broken = args.broken.as_deref().map(mistake).transpose()?;
+    let mut request: Request = args.device.as_deref().unwrap_or("auto").parse().map_err(TrainError::from)?;
+    // What is damaged may index anything.
+    request.shader_checks = broken.is_some();
+    let (targets, choice) = targets(&request, args.full)?;
+    let options = match (args.full, &broken) {
+        (true, _) => Options::full(),
+        (false, Some(_)) => Options::each(),
+        (false, None) => Options::quick(),
+    };
+    let options = Options { only: args.only.clone(), broken, ..options };
+    if !args.json {
+        output::line(&format!("{}\n\n{}", heading(&choice.reason, &Machine::of(&targets[0].device)), HEADS))?;
+    }
+    let mut said = Ok(());
+    let report = examine_all(&targets, &options, &mut |row| {
+        if !args.json && said.is_ok() && !(row.forms.is_empty() && row.is_sound()) {
+            said = output::line(&line(row));
+        }
+    });
+    said?;
+    if report.rows.is_empty() {
+        bail!(
+            "no operation's name contains {:?}: `wgrad doctor` names them all",
+            args.only.as_deref().unwrap_or("")
+        );
+    }
+    if broken.is_some() && report.rows.iter().all(|r| r.damaged == 0) {
+        bail!("the mistake touches no kernel of this examination: try --full, or another device");
+    }
+    if args.json {
+        output::json(&serde_json::to_value(&report).context("the report is no JSON")?)?;
+    } else {
+        output::line(&format!("\n{}", verdict(&report)))?;
+    }
+    Ok(if report.sound { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn mistake(name: &str) -> Result<&'static Break> {
+    let unknown = || TrainError::Config {
+        option: "--break".into(),
+        why: format!("unknown {name:?}: `wgrad doctor --break list` names the mistakes"),
+    };
+    Ok(breaks::named(name).ok_or_else(unknown)?)
+}
+
+/// Device, driver and limits in force.
+fn heading(reason: &str, machine: &Machine) -> String {
+    let mut rows = vec![["device", reason].map(str::to_owned).to_vec()];
+    if let Some(limits) = &machine.limits {
+        let subgroup =
+            limits.subgroup.map_or("no fixed subgroup size".to_owned(), |n| format!("subgroups of {n}"));
+        let in_force = format!(
+            "{} a binding, {} a buffer, {} buffers a kernel, {} of workgroup memory, {} invocations, {subgroup}",
+            bytes(limits.binding_bytes),
+            bytes(limits.buffer_bytes),
+            limits.storage_buffers,
+            bytes(limits.workgroup_bytes),
+            limits.workgroup_size,
+        );
+        rows.push(vec![
+            "adapter".into(),
+            format!("{} ({:04x}:{:04x})", machine.name, machine.vendor, machine.device),
+        ]);
+        rows.push(vec!["driver".into(), machine.driver.clone()]);
+        rows.push(vec!["limits".into(), in_force]);
+    }
+    table(&rows, &[1])
+}
+
+const HEADS: &str =
+    "operation                        forms        ulps  relative   allowed      time  verdict";
+
+/// A row's figures, and what went wrong below them.
+fn line(row: &RowReport) -> String {
+    let verdict = if row.is_sound() { "ok" } else { "WRONG" };
+    let figures = format!(
+        "{:<32} {:>5} {:>11.1} {:>9.1e} {:>9.0e} {:>7.2} s  {verdict}",
+        row.name,
+        row.forms.len(),
+        row.ulps,
+        row.relative,
+        row.tolerance,
+        row.seconds
+    );
+    let complaints = row.complaints();
+    complaints.iter().fold(figures, |text, complaint| format!("{text}\n    {complaint}"))
+}
+
+fn verdict(report: &Report) -> String {
+    let forms: usize = report.rows.iter().map(|r| r.forms.len()).sum();
+    let wrong = report.rows.iter().filter(|r| !r.is_sound()).count();
+    let found = match wrong {
+        0 => "all sound".to_owned(),
+        n => format!("{n} WRONG; please report it with the output of --json"),
+    };
+    format!(
+        "{} operations, {forms} forms of kernels, {}: {found}",
+        report.rows.len(),
+        seconds(report.seconds)
+    )
+}

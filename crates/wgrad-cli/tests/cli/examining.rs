@@ -1,0 +1,47 @@
+//! `doctor`: sound kernels pass, damaged ones do not, and wrong calls are told.
+
+use crate::fixture::Place;
+
+#[test]
+fn sound_kernels_pass() {
+    let place = Place::new();
+    let report = place.json(&["doctor", "--device", "cpu", "--only", "matmul", "--json"]);
+    assert_eq!(report["sound"], true);
+    let rows = report["rows"].as_array().expect("rows");
+    assert!(rows.len() > 15, "{} rows", rows.len());
+    for row in rows {
+        let (relative, tolerance) = (row["relative"].as_f64(), row["tolerance"].as_f64());
+        assert!(relative.expect("a number") <= tolerance.expect("a number"), "{row}");
+        assert!(!row["forms"].as_array().expect("forms").is_empty(), "{row}");
+    }
+    let text = place.ok(&["doctor", "--device", "software", "--only", "softmax", "--full"]);
+    assert!(text.contains("llvmpipe") && text.contains("limits") && text.contains("all sound"), "{text}");
+}
+
+#[test]
+fn damaged_kernels_do_not() {
+    let place = Place::new();
+    let mistakes =
+        [("matmul_small", "barrier-after-load"), ("matmul_small", "wrong-lane"), ("linear", "operand-stuck")];
+    for (only, name) in mistakes {
+        let args = ["doctor", "--device", "software", "--only", only, "--break", name];
+        let output = place.wgrad(&args).output().expect("the program runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{name}: {text}");
+        assert!(text.contains("WRONG") && !text.contains("all sound"), "{name}: {text}");
+    }
+    let list = place.ok(&["doctor", "--break", "list"]);
+    assert!(list.contains("barrier-after-load") && list.contains("gradient-sign"), "{list}");
+}
+
+#[test]
+fn wrong_calls_are_told() {
+    let place = Place::new();
+    let refused = |args: &[&str], code, words: &[&str]| {
+        place.refused(&[&["doctor", "--device"], args].concat(), code, words)
+    };
+    refused(&["cpu", "--break", "everything"], 2, &["--break", "--break list"]);
+    refused(&["cpu", "--only", "no such row"], 1, &["no operation's name contains \"no such row\""]);
+    refused(&["cpu", "--only", "relu", "--break", "wrong-lane"], 1, &["touches no kernel"]);
+    refused(&["toaster"], 2, &["unknown device"]);
+}

@@ -1,0 +1,204 @@
+//! Mistakes in a launch's text: barriers, indices, edges, tie rules, loop bounds.
+
+use super::{Break, Damage};
+use wgrad_kernels::Launch;
+
+const BARRIER: &str = "workgroupBarrier();";
+
+pub(super) const BREAKS: &[Break] = &[
+    text("barrier-after-load", "a tile is read before all of it has been loaded", |l| {
+        tiled(l).and_then(|t| replaced_nth(t, BARRIER, "", Nth::First))
+    }),
+    text("barrier-before-load", "a tile is overwritten while others still read it", |l| {
+        tiled(l).and_then(|t| replaced_nth(t, BARRIER, "", Nth::Last))
+    }),
+    text("barrier-in-tree", "lanes are added before they have been stored", |l| {
+        let tree = l.source.contains("var<workgroup> lane_values");
+        tree.then(|| replaced_nth(&l.source, BARRIER, "", Nth::First)).flatten()
+    }),
+    text("wrong-depth-in-tile", "one depth of the left tile is used twice", |l| {
+        replaced(&l.source, "block_a[(kk + 1u)", "block_a[(kk + 0u)")
+    }),
+    text("wrong-column-in-tile", "an invocation reads its left neighbour's columns", |l| {
+        tiled(l).and_then(|t| replaced(t, " + tx + ", " + max(tx, 1u) - 1u + "))
+    }),
+    text("wrong-lane", "a value comes from the lane before", |l| {
+        replaced(&l.source, ", 1u) * b1;", ", 0u) * b1;")
+    }),
+    text("edge-store-row", "the last row of a ragged product is not stored", |l| guard(l, "if (m")),
+    text("edge-store-column", "the last column of a ragged product is not stored", |l| guard(l, "n0 < ")),
+    text("edge-load-row", "rows are clamped one before the last", |l| {
+        in_lines(&l.source, |line| starts(line, "let ar") && line.contains("min("), |line| less(line, "u);"))
+    }),
+    text("depth-tail", "what is left over of the depth is taken from its beginning", |l| {
+        let rest = |line: &str| starts(line, "let k0 = ") && !line.contains("k0 = 0u");
+        in_lines(&l.source, rest, |line| Some(format!("{}0u;", &line[..line.find('=')? + 2])))
+    }),
+    text("depth-loop", "the last block of the depth is left out", |l| {
+        let own = |line: &str| starts(line, "for (var k0 = 0u; k0 < ");
+        in_lines(&l.source, own, |line| {
+            let (_, step) = line.rsplit_once("+= ")?;
+            let step: usize = step.split('u').next()?.parse().ok()?;
+            less_by(line, "u; k0 +=", step)
+        })
+    }),
+    text("split-part", "the last part of a split reduction is not added", |l| {
+        let combines = l.name.contains("combine");
+        let own = |line: &str| combines && starts(line, "for (var r = ");
+        in_lines(&l.source, own, |line| less(line, "u; r +="))
+    }),
+    text("map-edge", "the last element (or four) of a map is left out", |l| {
+        let bound = |line: &str| starts(line, "if (i < ") || starts(line, "let end = min(");
+        let map = l.name.starts_with("map.");
+        in_lines(&l.source, |line| map && bound(line), |line| less(line, "u)"))
+    }),
+    text("quad-order", "of four results one is stored twice", |l| replaced(&l.source, "[1]);", "[0]);")),
+    text("reduce-start", "the first element of a reduction is left out", |l| {
+        in_lines(
+            &l.source,
+            |line| starts(line, "for (var r = "),
+            |line| Some(line.replacen("; r <", " + 1u; r <", 1)),
+        )
+    }),
+    text("reduce-identity", "a maximum begins at 0", |l| {
+        let own = |line: &str| starts(line, "var sum = ") && line.contains("-3.402");
+        in_lines(&l.source, own, |line| Some(format!("{}0.0f);", &line[..=line.find('(')?])))
+    }),
+    text("subgroup-operation", "lanes are compared, not added", |l| {
+        replaced(&l.source, "subgroupAdd(", "subgroupMax(")
+    }),
+    text("padding-value", "padding counts as 1", |l| replaced(&l.source, "select(0.0, x", "select(1.0, x")),
+    text("padding-edge", "the image ends a row or column early", |l| {
+        let tests = |line: &str| starts(line, "let ") && line.contains("in = ") && line.contains(" < ");
+        in_lines(&l.source, tests, |line| less(line, "u;"))
+    }),
+    text("pool-window", "the window is a row short", |l| {
+        let own = l.name == "max_pool2d" || l.name == "avg_pool2d";
+        in_lines(&l.source, |line| own && starts(line, "const KH: u32 = "), |line| less(line, "u;"))
+    }),
+    text("pool-tie", "the gradient goes to the last of equal maxima", |l| {
+        replaced(
+            &l.source,
+            "let before = oh < h || (oh == h && ow < w);",
+            "let before = oh > h || (oh == h && ow > w);",
+        )
+    }),
+    text("pool-cover", "an element's last window is forgotten", |l| {
+        let own = |line: &str| starts(line, "const COVER_X: u32 = ") && !line.contains(" = 1u");
+        in_lines(&l.source, own, |line| less(line, "u;"))
+    }),
+    text("pool-count", "the mean divides by one too many", |l| {
+        replaced(&l.source, "f32(KH * KW)", "f32(KH * KW + 1u)")
+    }),
+    text("argmax-tie", "the last of equal maxima is taken", |l| replaced(&l.source, "v > best", "v >= best")),
+    text("gather-outside", "an index outside takes the first element", |l| {
+        replaced(&l.source, "select(0.0, x0[at], inside)", "x0[at]")
+    }),
+    text("gather-repeat", "an index that repeats counts once", |l| {
+        replaced(&l.source, "acc += dy_at(at);", "acc = dy_at(at);")
+    }),
+    text("random-step", "every step draws the same numbers", |l| {
+        replaced(&l.source, "scalars[1u], ", "scalars[0u], ")
+    }),
+    text("function", "exp is exp2", |l| replaced(&l.source, "= exp(", "= exp2(")),
+    text("precision", "a function is a ten-thousandth off", |l| {
+        replaced(&l.source, "= tanh(", "= 1.0001f * tanh(")
+    }),
+];
+
+const fn text(name: &'static str, what: &'static str, damage: fn(&Launch) -> Option<String>) -> Break {
+    Break { name, what, damage: Damage::Text(damage) }
+}
+
+/// The text of a tiled product.
+fn tiled(launch: &Launch) -> Option<&str> {
+    launch.source.contains("var<workgroup> block_a").then_some(&launch.source)
+}
+
+/// All occurrences replaced; `None` where there is none.
+fn replaced(source: &str, from: &str, to: &str) -> Option<String> {
+    source.contains(from).then(|| source.replace(from, to))
+}
+
+enum Nth {
+    First,
+    Last,
+}
+
+fn replaced_nth(source: &str, from: &str, to: &str, nth: Nth) -> Option<String> {
+    let at = match nth {
+        Nth::First => source.find(from)?,
+        Nth::Last => source.rfind(from)?,
+    };
+    Some(format!("{}{to}{}", &source[..at], &source[at + from.len()..]))
+}
+
+fn starts(line: &str, with: &str) -> bool {
+    line.trim_start().starts_with(with)
+}
+
+/// Every line that `wanted` names, changed; `None` where no line was.
+fn in_lines(
+    source: &str,
+    wanted: impl Fn(&str) -> bool,
+    change: impl Fn(&str) -> Option<String>,
+) -> Option<String> {
+    let mut changed = false;
+    let mut line = |line: &str| match wanted(line).then(|| change(line)).flatten() {
+        Some(new) => {
+            changed = true;
+            new + "\n"
+        }
+        None => format!("{line}\n"),
+    };
+    let text: String = source.lines().map(&mut line).collect();
+    changed.then_some(text)
+}
+
+/// The line with the last number before `mark` one less.
+fn less(line: &str, mark: &str) -> Option<String> {
+    less_by(line, mark, 1)
+}
+
+fn less_by(line: &str, mark: &str, by: usize) -> Option<String> {
+    let end = line.rfind(mark)?;
+    let digits = line[..end].bytes().rev().take_while(u8::is_ascii_digit).count();
+    let n: usize = line[end - digits..end].parse().ok()?;
+    Some(format!("{}{}{}", &line[..end - digits], n.checked_sub(by)?, &line[end..]))
+}
+
+/// Every test against an extent that follows `what` in a line that stores, one less.
+fn guard(launch: &Launch, what: &str) -> Option<String> {
+    let own = |line: &str| starts(line, "if (") && line.contains(what) && line.contains(" < ");
+    in_lines(&launch.source, own, |line| {
+        let at = line.find(what)?;
+        let (head, tail) = line.split_at(at);
+        let bound = tail.find(" < ")? + 3;
+        let digits = tail[bound..].bytes().take_while(u8::is_ascii_digit).count();
+        let n: usize = tail[bound..bound + digits].parse().ok()?;
+        Some(format!("{head}{}{}{}", &tail[..bound], n.checked_sub(1)?, &tail[bound + digits..]))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_shrink_where_they_stand() {
+        assert_eq!(
+            less("let ar0 = min(row0 + 0u, 32u);", "u);").as_deref(),
+            Some("let ar0 = min(row0 + 0u, 31u);")
+        );
+        assert_eq!(less_by("k0 < 64u; k0 += 16u", "u; k0 +=", 16).as_deref(), Some("k0 < 48u; k0 += 16u"));
+        assert_eq!(less("no number u);", "u);"), None);
+        let launch = Launch {
+            name: "k".into(),
+            source: "    if (m1 < 33u && qn2 < 41u) { f(); }\n".into(),
+            bindings: Vec::new(),
+            groups: [1; 3],
+        };
+        let column = guard(&launch, "qn").expect("a guard");
+        assert_eq!(column, "    if (m1 < 33u && qn2 < 40u) { f(); }\n");
+    }
+}

@@ -1,0 +1,321 @@
+//! The examination of a row, and of all rows.
+
+use crate::barriers::check_barriers;
+use crate::breaks::{Break, Damage};
+use crate::compare::{allowed, distance};
+use crate::machine::{Machine, Target};
+use crate::order::Order;
+use crate::report::{Failure, Form, Report, RowReport};
+use crate::row::{Built, Row, build};
+use crate::run::{MOST_CANDIDATES, planned, run, texts};
+use crate::{coverage, gradient, rows};
+use std::cell::LazyCell;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use wgrad_graph::{Value, interpret};
+use wgrad_plan::Plan;
+use wgrad_types::{AdapterClass, Array, HostTensor};
+
+/// What to examine, and how thoroughly.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many draws of arguments.
+    pub draws: u64,
+    /// How often a form runs; from the second time on its memory holds what the run before has left.
+    pub runs: usize,
+    /// Orders of workgroups that must give the same bits as the usual one.
+    pub orders: &'static [Order],
+    /// Whether kernels that differ from others in their sizes only are left out.
+    pub sparse: bool,
+    /// Only rows whose name or family contains this.
+    pub only: Option<String>,
+    /// Damage done to kernels first; what it does not touch is left out.
+    pub broken: Option<&'static Break>,
+}
+
+impl Options {
+    /// Every kernel once, run twice.
+    pub fn quick() -> Self {
+        Self { sparse: true, ..Self::each() }
+    }
+
+    /// Every form of every row, run twice.
+    pub fn each() -> Self {
+        Self { draws: 1, runs: 2, orders: &[], sparse: false, only: None, broken: None }
+    }
+
+    /// More arguments, more runs, all orders of workgroups.
+    pub fn full() -> Self {
+        Self { draws: 3, runs: 8, orders: &Order::ALL, ..Self::each() }
+    }
+}
+
+/// Examines all rows, several at a time; `seen` gets each report as soon as those before it are there.
+pub fn examine_all(
+    targets: &[Target],
+    options: &Options,
+    seen: &mut (dyn FnMut(&RowReport) + Send),
+) -> Report {
+    let start = Instant::now();
+    let wanted = |family: &str, row: &Row| match &options.only {
+        Some(part) => family.contains(part.as_str()) || row.name.contains(part.as_str()),
+        None => true,
+    };
+    let chosen: Vec<(&'static str, &'static Row)> = rows::FAMILIES
+        .iter()
+        .flat_map(|(family, rows)| rows.iter().map(|row| (*family, row)))
+        .filter(|(family, row)| wanted(family, row))
+        .collect();
+    let sparse = options.sparse.then(|| {
+        let rows: Vec<&Row> = chosen.iter().map(|c| c.1).collect();
+        coverage::choose(&rows, targets)
+    });
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(InOrder { reports: chosen.iter().map(|_| None).collect(), told: 0, seen });
+    let work = || {
+        while let Some((i, (family, row))) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, *chosen.get(i)?)))
+        {
+            let wanted = |t, candidate| sparse.as_ref().is_none_or(|s| s.contains(&(i, t, candidate)));
+            let report = examine_some(family, row, targets, options, &wanted);
+            done.lock().unwrap_or_else(PoisonError::into_inner).put(i, report);
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(chosen.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let rows: Vec<RowReport> =
+        done.into_inner().unwrap_or_else(PoisonError::into_inner).reports.into_iter().flatten().collect();
+    Report {
+        version: env!("CARGO_PKG_VERSION"),
+        machine: Machine::of(&targets[0].device),
+        targets: targets.iter().map(|t| t.label.clone()).collect(),
+        broken: options.broken.map(|b| b.name),
+        sound: rows.iter().all(RowReport::is_sound),
+        seconds: start.elapsed().as_secs_f64(),
+        rows,
+    }
+}
+
+/// Reports as they come, told in order.
+struct InOrder<'a> {
+    reports: Vec<Option<RowReport>>,
+    told: usize,
+    seen: &'a mut (dyn FnMut(&RowReport) + Send),
+}
+
+impl InOrder<'_> {
+    fn put(&mut self, at: usize, report: RowReport) {
+        self.reports[at] = Some(report);
+        while let Some(Some(report)) = self.reports.get(self.told) {
+            (self.seen)(report);
+            self.told += 1;
+        }
+    }
+}
+
+/// Examines one row on all targets.
+///
+/// # Panics
+/// Where the row's shapes do not fit.
+pub fn examine(family: &'static str, row: &Row, targets: &[Target], options: &Options) -> RowReport {
+    examine_some(family, row, targets, options, &|_, _| true)
+}
+
+/// As [`examine`], of the forms `wanted` by numbers of target and candidate.
+fn examine_some(
+    family: &'static str,
+    row: &Row,
+    targets: &[Target],
+    options: &Options,
+    wanted: &dyn Fn(usize, usize) -> bool,
+) -> RowReport {
+    let start = Instant::now();
+    let mut report = RowReport {
+        name: row.name,
+        family,
+        ulps: 0.0,
+        relative: 0.0,
+        tolerance: row.tolerance,
+        seconds: 0.0,
+        forms: Vec::new(),
+        failures: Vec::new(),
+        damaged: 0,
+    };
+    for draw in 0..options.draws {
+        let mut built = build(row, draw);
+        if let Some(Break { damage: Damage::Gradient(damage), .. }) = options.broken {
+            report.damaged += usize::from(damage(&mut built.graph, built.loss));
+        }
+        let mathematics = options.broken.is_none() || report.damaged > 0;
+        if draw == 0
+            && mathematics
+            && let Err(why) = gradient::check(row, &built)
+        {
+            report.fail("gradient", "", Vec::new(), why);
+        }
+        if let Some(Break { damage: Damage::Gradient(_), .. }) = options.broken {
+            // Kernels do what the damaged graph says.
+            break;
+        }
+        let want = LazyCell::new(|| reference(&built));
+        for (t, target) in targets.iter().enumerate() {
+            let forms = Forms { row, built: &built, want: &want, target, options, draw };
+            forms.check(&|candidate| wanted(t, candidate), &mut report);
+        }
+    }
+    report.seconds = start.elapsed().as_secs_f64();
+    report
+}
+
+/// The graph's outputs in f64.
+fn reference(built: &Built) -> Vec<Array> {
+    let values = interpret(&built.graph, &built.env);
+    let output = |(_, v): &(String, Value)| values[v.index()].clone().expect("outputs are evaluated");
+    built.graph.outputs.iter().map(output).collect()
+}
+
+impl RowReport {
+    fn fail(&mut self, check: &'static str, target: &str, kernels: Vec<String>, why: String) {
+        let failure = Failure { check, target: target.to_owned(), kernels, why };
+        if !self.failures.contains(&failure) {
+            self.failures.push(failure);
+        }
+    }
+}
+
+/// The forms of one draw of a row on one target.
+struct Forms<'a> {
+    row: &'a Row,
+    built: &'a Built,
+    want: &'a dyn Deref<Target = Vec<Array>>,
+    target: &'a Target,
+    options: &'a Options,
+    draw: u64,
+}
+
+impl Forms<'_> {
+    /// Runs every candidate once; candidates that give the same kernels are the same.
+    fn check(&self, wanted: &dyn Fn(usize) -> bool, report: &mut RowReport) {
+        let mut known = Vec::new();
+        let ranks = if self.target.caps.class == AdapterClass::Cpu { 1 } else { MOST_CANDIDATES };
+        for candidate in 0..ranks {
+            let mut plan = match planned(&self.built.graph, self.target, candidate) {
+                Ok(plan) => plan,
+                Err(why) => return report.fail("refused", &self.target.label, Vec::new(), why),
+            };
+            let kernels = texts(&plan);
+            if candidate > 0 && known == kernels {
+                // No step has a candidate of this rank.
+                return;
+            }
+            known = kernels;
+            if !wanted(candidate) {
+                continue;
+            }
+            if let Some(broken) = self.options.broken {
+                let damaged = broken.apply(&mut plan, &self.target.caps);
+                report.damaged += damaged;
+                if damaged == 0 {
+                    continue;
+                }
+            }
+            self.form(plan, report);
+        }
+    }
+
+    /// Runs a plan several times, and with its workgroups in other orders.
+    fn form(&self, plan: Plan, report: &mut RowReport) {
+        let kernels: Vec<String> = plan.steps.iter().map(|s| s.label()).collect();
+        let label = &self.target.label;
+        for launch in plan.steps.iter().flat_map(|s| &s.candidate.launches) {
+            if let Err(why) = check_barriers(&launch.source) {
+                report.fail("barrier", label, vec![launch.name.clone()], why);
+            }
+        }
+        let plan = Arc::new(plan);
+        let times = self.options.runs;
+        let runs = match run(&self.target.device, &plan, &self.built.env, times) {
+            Ok(runs) => runs,
+            Err(e) => return report.fail("refused", label, kernels, e.to_string()),
+        };
+        let first = &runs.results[0];
+        for (n, again) in runs.results.iter().enumerate().skip(1) {
+            if let Some(what) = unlike(&plan, first, again) {
+                report.fail(
+                    "repeat",
+                    label,
+                    kernels.clone(),
+                    format!("run {} differs from run 1: {what}", n + 1),
+                );
+                break;
+            }
+        }
+        let (mut ulps, mut relative) = (0.0f64, 0.0f64);
+        for ((named, want), got) in
+            plan.outputs.iter().zip(self.want.iter()).zip(runs.results.last().unwrap_or(first))
+        {
+            let found = distance(want, got);
+            let tolerance = allowed(self.row.tolerance, named.ty.dtype);
+            if found.relative > tolerance {
+                let why = format!(
+                    "{}[{}] is {}, the reference {} (off by {:.1e} of the largest, {tolerance:.0e} allowed)",
+                    named.name,
+                    found.at,
+                    got.to_array().data.get(found.at).copied().unwrap_or(f64::NAN),
+                    want.data.get(found.at).copied().unwrap_or(f64::NAN),
+                    found.relative,
+                );
+                report.fail("value", label, kernels.clone(), why);
+            }
+            (ulps, relative) = (ulps.max(found.ulps), relative.max(found.relative));
+        }
+        if self.draw == 0
+            && let Err(why) = self.orders(&plan, first)
+        {
+            report.fail("order", label, kernels.clone(), why);
+        }
+        (report.ulps, report.relative) = (report.ulps.max(ulps), report.relative.max(relative));
+        if self.draw == 0 {
+            report.forms.push(Form { target: label.clone(), kernels, ulps, relative, seconds: runs.seconds });
+        }
+    }
+
+    /// The same bits whatever order workgroups come in.
+    fn orders(&self, plan: &Plan, first: &[HostTensor]) -> Result<(), String> {
+        if self.target.caps.class == AdapterClass::Cpu {
+            return Ok(());
+        }
+        for &order in self.options.orders {
+            let plan = Arc::new(reordered(plan, order)?);
+            let runs = run(&self.target.device, &plan, &self.built.env, 1).map_err(|e| e.to_string())?;
+            if let Some(what) = unlike(&plan, first, &runs.results[0]) {
+                return Err(format!("workgroups in order {order:?} give other bits: {what}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The plan with every launch's workgroups in another order.
+fn reordered(plan: &Plan, order: Order) -> Result<Plan, String> {
+    let mut plan = plan.clone();
+    for launch in plan.steps.iter_mut().flat_map(|s| &mut s.candidate.launches) {
+        *launch = order.apply(launch)?;
+    }
+    Ok(plan)
+}
+
+/// The first element whose bits differ, in words.
+fn unlike(plan: &Plan, a: &[HostTensor], b: &[HostTensor]) -> Option<String> {
+    plan.outputs.iter().zip(a.iter().zip(b)).find_map(|(named, (a, b))| {
+        let at = (0..a.words.len()).find(|&i| a.words[i] != b.words[i])?;
+        Some(format!("{}[{at}] is {:#010x} and {:#010x}", named.name, a.words[at], b.words[at]))
+    })
+}

@@ -1,0 +1,134 @@
+//! What is examined: the device, the capabilities it is planned for, and how both are told.
+
+use serde::Serialize;
+use wgrad_device::{Choice, Device, DeviceError, Request};
+use wgrad_types::{AdapterClass, Caps};
+
+/// A device and the capabilities its kernels are chosen by.
+#[derive(Clone)]
+pub struct Target {
+    /// What sets it apart from the other targets of an examination: "own limits", "webgpu-baseline", "as a discrete GPU".
+    pub label: String,
+    /// Where kernels run.
+    pub device: Device,
+    /// What they are chosen by: the device's own capabilities, or those of another class of adapter.
+    pub caps: Caps,
+}
+
+impl Target {
+    /// The device as it is.
+    pub fn own(label: &str, device: Device) -> Self {
+        let caps = device.caps().clone();
+        Self { label: label.to_owned(), device, caps }
+    }
+
+    /// The device with the kernels of another class of adapter: right everywhere, fast elsewhere.
+    pub fn posing(device: Device, class: AdapterClass) -> Self {
+        let caps = Caps { class, ..device.caps().clone() };
+        Self { label: format!("as a {class}"), device, caps }
+    }
+}
+
+/// Opens what was asked for. `full` adds WebGPU's default limits and the kernels of another class of adapter; the CPU
+/// has neither.
+///
+/// # Errors
+/// Where nothing fits the request, or the driver refuses.
+pub fn targets(request: &Request, full: bool) -> Result<(Vec<Target>, Choice), DeviceError> {
+    let (device, choice) = Device::open(request)?;
+    let class = device.caps().class;
+    let mut targets = vec![Target::own("own limits", device.clone())];
+    if full && class != AdapterClass::Cpu {
+        let (baseline, _) = Device::open(&request.clone().with_baseline_limits())?;
+        targets.push(Target::own("webgpu-baseline", baseline));
+        let other = match class {
+            AdapterClass::Discrete => AdapterClass::Integrated,
+            _ => AdapterClass::Discrete,
+        };
+        targets.push(Target::posing(device, other));
+    }
+    Ok((targets, choice))
+}
+
+/// A device in words and figures, for a bug report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Machine {
+    /// The device's own name.
+    pub name: String,
+    /// Kind of hardware.
+    pub class: String,
+    /// Graphics API; empty for the CPU, as what follows up to the limits.
+    pub backend: String,
+    /// Driver and its version.
+    pub driver: String,
+    /// The vendor's number.
+    pub vendor: u32,
+    /// The device's number.
+    pub device: u32,
+    /// Optional features that matter to kernels.
+    pub features: Vec<String>,
+    /// Smallest and largest subgroup, as the adapter tells.
+    pub subgroup: [u32; 2],
+    /// Limits in force; `None` for the CPU.
+    pub limits: Option<InForce>,
+}
+
+/// Limits in force.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct InForce {
+    /// Bytes in one binding.
+    pub binding_bytes: usize,
+    /// Bytes in one buffer.
+    pub buffer_bytes: usize,
+    /// Storage buffers a kernel may bind.
+    pub storage_buffers: usize,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: usize,
+    /// Invocations in a workgroup.
+    pub workgroup_size: usize,
+    /// Workgroups along one dimension of a dispatch.
+    pub groups: u32,
+    /// The subgroup size kernels may count on; `None` where it varies or subgroups are absent.
+    pub subgroup: Option<u32>,
+}
+
+impl Machine {
+    /// Describes a device.
+    pub fn of(device: &Device) -> Self {
+        let caps = device.caps();
+        let mut machine = Self {
+            name: device.name(),
+            class: caps.class.to_string(),
+            backend: String::new(),
+            driver: String::new(),
+            vendor: 0,
+            device: 0,
+            features: Vec::new(),
+            subgroup: [0; 2],
+            limits: None,
+        };
+        if let Some(adapter) = device.adapter() {
+            let limits = caps.limits;
+            machine = Self {
+                name: adapter.name.clone(),
+                backend: adapter.backend.clone(),
+                driver: adapter.driver.clone(),
+                vendor: adapter.vendor,
+                device: adapter.device,
+                features: adapter.features.clone(),
+                subgroup: [adapter.subgroup_min, adapter.subgroup_max],
+                limits: Some(InForce {
+                    binding_bytes: limits.binding_bytes,
+                    buffer_bytes: limits.buffer_bytes,
+                    storage_buffers: limits.storage_buffers,
+                    workgroup_bytes: limits.workgroup_bytes,
+                    workgroup_size: limits.workgroup_size,
+                    groups: limits.groups,
+                    subgroup: caps.subgroup,
+                }),
+                ..machine
+            };
+        }
+        machine
+    }
+}

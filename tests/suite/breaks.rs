@@ -1,0 +1,85 @@
+//! Kernels that are wrong on purpose: each mistake of the list is seen by some row. `cargo test every_mistake --
+//! --nocapture` shows which, and by which check; `wgrad doctor --break NAME` shows the same on one's own adapter.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use wgrad_doctor::breaks::{Break, Damage, all};
+use wgrad_doctor::{Options, Target, examine};
+use wgrad_tests::{checked_gpu, cpu, rows};
+use wgrad_types::AdapterClass;
+
+/// The adapter with its own kernels and with those of a discrete GPU; the CPU, for mistakes that are not in WGSL.
+fn targets() -> Vec<Target> {
+    vec![
+        Target::own("gpu", checked_gpu()),
+        Target::posing(checked_gpu(), AdapterClass::Discrete),
+        Target::own("cpu", cpu()),
+    ]
+}
+
+/// The first row that sees the mistake, the checks that did, and how many rows it touched without being seen.
+struct Catch {
+    row: &'static str,
+    checks: BTreeSet<&'static str>,
+    unseen: usize,
+}
+
+fn caught(broken: &'static Break, targets: &[Target]) -> Result<Catch, String> {
+    let options = Options { broken: Some(broken), ..Options::each() };
+    let mut unseen = 0;
+    for row in rows::all() {
+        let report = examine("", row, targets, &options);
+        if !report.is_sound() {
+            let checks = report.failures.iter().map(|f| f.check).collect();
+            return Ok(Catch { row: row.name, checks, unseen });
+        }
+        unseen += usize::from(report.damaged > 0);
+    }
+    match unseen {
+        0 => Err(format!("{}: it touches no row", broken.name)),
+        n => Err(format!("{}: it touches {n} rows, and none sees it", broken.name)),
+    }
+}
+
+/// Each mistake of a kind is caught on every target it touches; prints the list.
+fn each_is_caught(kind: fn(&Damage) -> bool, share: usize, of: usize) {
+    let mut table = String::new();
+    let mut missed = Vec::new();
+    for broken in all().filter(|b| kind(&b.damage)).skip(share).step_by(of) {
+        match caught(broken, &targets()) {
+            Ok(Catch { row, checks, unseen }) => {
+                let checks: Vec<_> = checks.into_iter().collect();
+                let (name, what) = (broken.name, broken.what);
+                let _ = writeln!(table, "{name:<26} {what:<62} {row:<24} {} ({unseen})", checks.join(", "));
+                // A missing barrier must show in the results too, not only in the text.
+                if name.starts_with("barrier-") && !checks.contains(&"value") && !checks.contains(&"repeat") {
+                    missed.push(format!("{name}: this adapter does not show it"));
+                }
+            }
+            Err(why) => missed.push(why),
+        }
+    }
+    use std::io::Write as _;
+    let _ = write!(std::io::stdout(), "{table}");
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn every_mistake_in_a_text_is_seen() {
+    each_is_caught(|d| matches!(d, Damage::Text(_)), 0, 2);
+}
+
+#[test]
+fn every_other_mistake_in_a_text_is_seen() {
+    each_is_caught(|d| matches!(d, Damage::Text(_)), 1, 2);
+}
+
+#[test]
+fn every_mistake_in_a_step_is_seen() {
+    each_is_caught(|d| matches!(d, Damage::Step(_)), 0, 1);
+}
+
+#[test]
+fn every_mistake_in_a_gradient_is_seen() {
+    each_is_caught(|d| matches!(d, Damage::Gradient(_)), 0, 1);
+}

@@ -1,0 +1,78 @@
+//! Kernels cut into other workgroups: where the order of additions does not depend on the size, the bits must not.
+//!
+//! The classes of adapters choose different workgroup sizes, tiles and elements an invocation for the same step. Sums
+//! over split or shared reductions are left out: their order is part of the form. Only on a software adapter, whose
+//! compiler never contracts a product and a sum; elsewhere different texts may round differently.
+
+use std::collections::BTreeMap;
+use wgrad_doctor::{Target, planned, run};
+use wgrad_kernels::Core;
+use wgrad_plan::Plan;
+use wgrad_tests::{MOST_CANDIDATES, build, gpu, rows};
+use wgrad_types::{AdapterClass, Caps, Limits};
+
+/// Whether every step adds in an order that its size does not decide.
+fn one_order(plan: &Plan) -> bool {
+    plan.steps.iter().all(|s| s.candidate.scratch.is_empty() && !matches!(s.step.core, Core::Reduce { .. }))
+}
+
+/// The adapter's kernels as other classes and smaller limits would choose them.
+fn sizes() -> Vec<Target> {
+    let device = gpu();
+    let small = Limits { workgroup_size: 128, ..device.caps().limits };
+    let posing = |class| Target::posing(device.clone(), class);
+    let own = device.caps().clone();
+    vec![
+        Target::own("own", device.clone()),
+        posing(AdapterClass::Discrete),
+        posing(AdapterClass::Integrated),
+        Target {
+            label: "small workgroups".into(),
+            caps: Caps { class: AdapterClass::Discrete, limits: small, ..own.clone() },
+            device: device.clone(),
+        },
+        Target { label: "no subgroups".into(), caps: Caps { subgroup: None, ..own }, device },
+    ]
+}
+
+fn alike(part: usize, of: usize) {
+    if gpu().caps().class != AdapterClass::Software {
+        return;
+    }
+    let mut compared = 0;
+    for row in rows::all().into_iter().skip(part).step_by(of) {
+        let built = build(row, 0);
+        let mut known: BTreeMap<Vec<String>, Vec<Vec<u32>>> = BTreeMap::new();
+        for target in sizes() {
+            for candidate in 0..MOST_CANDIDATES {
+                let plan = planned(&built.graph, &target, candidate).expect("rows fit every device");
+                let texts: Vec<String> = plan
+                    .steps
+                    .iter()
+                    .flat_map(|s| s.candidate.launches.iter().map(|l| l.source.to_string()))
+                    .collect();
+                if !one_order(&plan) || known.contains_key(&texts) {
+                    continue;
+                }
+                let runs = run(&target.device, &plan.into(), &built.env, 1).expect("a run");
+                let bits: Vec<Vec<u32>> = runs.results[0].iter().map(|t| t.words.clone()).collect();
+                if let Some((_, first)) = known.first_key_value() {
+                    assert_eq!(*first, bits, "{} as {} (candidate {candidate})", row.name, target.label);
+                    compared += 1;
+                }
+                known.insert(texts, bits);
+            }
+        }
+    }
+    assert!(compared > 60, "only {compared} forms were compared");
+}
+
+#[test]
+fn workgroup_sizes_do_not_change_bits() {
+    alike(0, 2);
+}
+
+#[test]
+fn workgroup_sizes_do_not_change_bits_either() {
+    alike(1, 2);
+}
