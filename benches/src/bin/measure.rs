@@ -1,7 +1,7 @@
 //! One workload's figures as tab-separated lines, as the programs in `peers/` print them:
 //! `peer workload device metric value`.
 //!
-//! `measure cifar_cnn_b32`, `measure alexnet_b16`, `measure kernels`, `measure ceilings`; `RAYON_NUM_THREADS` sets the
+//! `measure cifar_cnn_b32`, `measure alexnet_b16`, `measure kernels`, `measure matmul_512`, `measure ceilings`; `RAYON_NUM_THREADS` sets the
 //! threads, `WGRAD_BENCH_DEVICE` another device than `cpu`.
 
 #![expect(clippy::print_stdout, reason = "figures are what this program is for")]
@@ -63,9 +63,10 @@ fn main() -> Done {
         report.row(&workload, "GB_per_s", bandwidth() / 1e9);
         return Ok(());
     }
-    if workload == "kernels" {
+    let chosen = |k: &wgrad_benches::Kernel| workload == "kernels" || workload == k.name;
+    if kernels().iter().any(chosen) {
         let (device, _) = Device::open(&device.parse()?)?;
-        for kernel in kernels() {
+        for kernel in kernels().into_iter().filter(chosen) {
             let metric = if kernel.unit == Unit::Flop { "GFLOP_per_s" } else { "GB_per_s" };
             let mut ready = kernel.on(&device)?;
             report.times(kernel.name, metric, kernel.amount / 1e9, || ready.run())?;
