@@ -78,6 +78,11 @@ fn resnet18_agrees() {
 }
 
 #[test]
+fn vit_agrees() {
+    image_model("vit", 0.3, 12);
+}
+
+#[test]
 fn gpt_agrees() {
     text_model("gpt");
 }
