@@ -16,3 +16,4 @@ mod sequences;
 mod shaders;
 mod sizes;
 mod steps;
+mod zoo;

@@ -5,9 +5,10 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use wgrad_device::{Device, Request};
-use wgrad_models::{ImageModel, ModelKind};
+use wgrad_graph::Graph;
+use wgrad_models::{ImageModel, ModelKind, TextKind};
 use wgrad_plan::{Plan, PlanOptions, PlanStep, Summary, dump, plan};
-use wgrad_train::{Config, TrainError, eval_graph, step_graph};
+use wgrad_train::{Config, TrainError, eval_graph, step_graph, text_graph};
 use wgrad_types::{Caps, Limits};
 
 /// Largest binding counted on where neither `--device` nor `--limits` says: what common GPUs offer.
@@ -15,15 +16,16 @@ const COMMON_BINDING: usize = 2 << 30;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  wgrad plan --model alexnet --batch-size 64\n  \
-                        wgrad plan --model lenet --limits webgpu-baseline --steps")]
+                        wgrad plan --model lenet --limits webgpu-baseline --steps\n  \
+                        wgrad plan --model gpt --layers 6 --hidden 384 --heads 6 --context 256")]
 pub(crate) struct Args {
-    /// An image classifier of the zoo
-    #[arg(long, value_name = "NAME", help = crate::train::image_models())]
+    /// Model of the zoo
+    #[arg(long, value_name = "NAME", help = crate::train::models())]
     model: String,
     /// Factor on the model's widths
     #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
     width: f64,
-    /// Images a step
+    /// Images, or rows of text, a step
     #[arg(long, value_name = "N", default_value_t = 32)]
     batch_size: usize,
     /// Side of the images [default: the model's own, or 28]
@@ -35,6 +37,21 @@ pub(crate) struct Args {
     /// Image channels [default: 1 for linear, mlp and lenet, else 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     channels: Option<u32>,
+    /// Different tokens of a language model
+    #[arg(long, value_name = "N", default_value_t = 65, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    vocabulary: u32,
+    /// Tokens of its training sequences [default: 64]
+    #[arg(long, value_name = "N")]
+    context: Option<usize>,
+    /// Its layers [default: 4 for gpt, 2 for others]
+    #[arg(long, value_name = "N")]
+    layers: Option<usize>,
+    /// Width of its hidden state or residual stream [default: 128 for gpt, 256 for others]
+    #[arg(long, value_name = "N")]
+    hidden: Option<usize>,
+    /// Heads of gpt's attention [default: 4]
+    #[arg(long, value_name = "N")]
+    heads: Option<usize>,
     /// Update rule
     #[arg(long, value_name = "NAME", default_value = "adam", help = crate::train::optimizers())]
     optimizer: String,
@@ -88,8 +105,15 @@ fn caps(args: &Args) -> Result<(Caps, String), TrainError> {
     }
 }
 
-/// The model with what it sees.
-fn model(args: &Args, config: &Config) -> Result<ImageModel, TrainError> {
+/// What is planned: its graph, in words and as fields of JSON.
+struct Subject {
+    graph: Graph,
+    words: String,
+    fields: Vec<(&'static str, Value)>,
+}
+
+/// An image classifier's step or evaluation.
+fn of_images(args: &Args, config: &Config) -> Result<Subject, TrainError> {
     let kind = config.model_kind()?;
     let side = args.image_size.or(kind.image_size()).unwrap_or(28);
     let coloured = !matches!(kind, ModelKind::Linear | ModelKind::Mlp | ModelKind::LeNet);
@@ -97,7 +121,40 @@ fn model(args: &Args, config: &Config) -> Result<ImageModel, TrainError> {
     let classes = args.classes as usize;
     let model = ImageModel { kind, channels, size: (side, side), classes, width: args.width };
     model.check()?;
-    Ok(model)
+    let graph = if args.eval {
+        eval_graph(&model, args.batch_size)?
+    } else {
+        step_graph(&model, args.batch_size, &config.optimizer()?, config.label_smoothing)?
+    };
+    let known = count(classes as u64);
+    let words = format!("(width {}), {channels}x{side}x{side} images, {known} classes", args.width);
+    let fields = vec![
+        ("width_factor", json!(args.width)),
+        ("channels", json!(channels)),
+        ("height", json!(side)),
+        ("width", json!(side)),
+        ("classes", json!(classes)),
+    ];
+    Ok(Subject { graph, words, fields })
+}
+
+/// A language model's step or evaluation.
+fn of_text(args: &Args, config: &Config, kind: TextKind) -> Result<Subject, TrainError> {
+    let model = config.text_model(kind, args.vocabulary as usize);
+    model.check()?;
+    let optimizer = if args.eval { None } else { Some(config.optimizer()?) };
+    let graph = text_graph(&model, args.batch_size, optimizer.as_ref())?;
+    let known = count(u64::from(args.vocabulary));
+    let words =
+        format!("({} layers of {}), context {}, {known} tokens", model.layers, model.hidden, model.context);
+    let fields = vec![
+        ("layers", json!(model.layers)),
+        ("hidden", json!(model.hidden)),
+        ("heads", json!(model.heads)),
+        ("context", json!(model.context)),
+        ("vocabulary", json!(model.vocab)),
+    ];
+    Ok(Subject { graph, words, fields })
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -108,25 +165,24 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         optimizer: args.optimizer.clone(),
         image_size: args.image_size,
         device: args.device.clone().unwrap_or_else(|| "auto".into()),
+        context: args.context,
+        layers: args.layers,
+        hidden: args.hidden,
+        heads: args.heads,
+        data: Config::for_model(&args.model).data,
         ..Config::default()
     };
-    if config.text_kind().is_some() {
-        let why = format!("{} is a language model; only image classifiers can be planned ahead", args.model);
-        return Err(TrainError::Config { option: "--model".into(), why }.into());
-    }
     config.check()?;
-    let model = model(args, &config)?;
-    let (caps, target) = caps(args)?;
-    let graph = if args.eval {
-        eval_graph(&model, args.batch_size)?
-    } else {
-        step_graph(&model, args.batch_size, &config.optimizer()?, config.label_smoothing)?
+    let subject = match config.text_kind() {
+        Some(kind) => of_text(args, &config, kind)?,
+        None => of_images(args, &config)?,
     };
-    let plan = plan(&graph, &caps, &PlanOptions::default())?;
+    let (caps, target) = caps(args)?;
+    let plan = plan(&subject.graph, &caps, &PlanOptions::default())?;
     if args.json {
-        output::json(&as_json(args, &model, &target, &plan))?;
+        output::json(&as_json(args, &subject, &target, &plan))?;
     } else {
-        output::line(&as_text(args, &model, &target, &plan))?;
+        output::line(&as_text(args, &subject, &target, &plan))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -136,23 +192,13 @@ fn rest(s: &Summary) -> usize {
     s.peak_bytes - s.weight_bytes - s.state_bytes - s.gradient_bytes - s.activation_bytes
 }
 
-fn as_text(args: &Args, model: &ImageModel, target: &str, plan: &Plan) -> String {
+fn as_text(args: &Args, subject: &Subject, target: &str, plan: &Plan) -> String {
     let s = Summary::of(plan);
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let what = if args.eval { "evaluation".into() } else { format!("training with {}", args.optimizer) };
-    let (height, width) = model.size;
+    let batch = count(args.batch_size as u64);
     let head = [
-        row(
-            "model",
-            format!(
-                "{} (width {}), {}x{height}x{width} images, {} classes, batch {}, {what}",
-                args.model,
-                args.width,
-                model.channels,
-                count(model.classes as u64),
-                count(args.batch_size as u64),
-            ),
-        ),
+        row("model", format!("{} {}, batch {batch}, {what}", args.model, subject.words)),
         row("planned for", target.to_owned()),
         row("dispatches", count(s.dispatches as u64)),
         row("work", format!("{} a step", flops(s.flops))),
@@ -170,16 +216,11 @@ fn as_text(args: &Args, model: &ImageModel, target: &str, plan: &Plan) -> String
     format!("{}\n\n{}\n\n{}", table(&head, &[1]), table(&memory, &[]), kernels.trim_end())
 }
 
-fn as_json(args: &Args, model: &ImageModel, target: &str, plan: &Plan) -> Value {
+fn as_json(args: &Args, subject: &Subject, target: &str, plan: &Plan) -> Value {
     let s = Summary::of(plan);
     let mut value = json!({
         "model": args.model,
-        "width_factor": args.width,
         "batch_size": args.batch_size,
-        "channels": model.channels,
-        "height": model.size.0,
-        "width": model.size.1,
-        "classes": model.classes,
         "mode": if args.eval { "evaluation" } else { "training" },
         "planned_for": target,
         "dispatches": s.dispatches,
@@ -192,6 +233,7 @@ fn as_json(args: &Args, model: &ImageModel, target: &str, plan: &Plan) -> Value 
         "activation_bytes": s.activation_bytes,
         "other_bytes": rest(&s),
     });
+    subject.fields.iter().for_each(|(name, field)| value[*name] = field.clone());
     if !args.eval {
         value["optimizer"] = json!(args.optimizer);
     }

@@ -105,6 +105,15 @@ struct Settings {
     /// Stop after N evaluations without a lower loss
     #[arg(long, value_name = "N")]
     patience: Option<u64>,
+    /// Run whose weights this one starts from
+    #[arg(long, value_name = "DIR")]
+    init_from: Option<String>,
+    /// keep, or new to start the last layer afresh, as other classes need [default: keep]
+    #[arg(long)]
+    head: Option<String>,
+    /// Weights that stand still, by name, as 'features.*,*.bias'
+    #[arg(long, value_name = "PATTERNS")]
+    freeze: Option<String>,
     /// A language model's tokens: char or byte [default: char]
     #[arg(long, value_name = "NAME")]
     tokenizer: Option<String>,
@@ -171,6 +180,9 @@ impl Settings {
         set(&mut given, "--image-size", self.image_size, &mut config.image_size);
         set(&mut given, "--val-split", self.val_split, &mut config.val_split);
         set(&mut given, "--patience", self.patience, &mut config.patience);
+        set(&mut given, "--init-from", self.init_from, &mut config.init_from);
+        set(&mut given, "--head", self.head, &mut config.head);
+        set(&mut given, "--freeze", self.freeze, &mut config.freeze);
         set(&mut given, "--tokenizer", self.tokenizer, &mut config.tokenizer);
         set(&mut given, "--context", self.context, &mut config.context);
         set(&mut given, "--layers", self.layers, &mut config.layers);
@@ -195,14 +207,9 @@ const TEXT_FLAGS: [&str; 8] =
     ["--tokenizer", "--context", "--layers", "--hidden", "--heads", "--key-heads", "--rotary", "--dropout"];
 
 /// The models' names.
-fn models() -> String {
-    let text: Vec<&str> = wgrad_models::TEXT_ZOO.iter().map(|m| m.0).collect();
-    format!("{}, {}", image_models(), text.join(", "))
-}
-
-/// The image classifiers' names.
-pub(crate) fn image_models() -> String {
-    wgrad_models::ZOO.iter().map(|m| m.0).collect::<Vec<_>>().join(", ")
+pub(crate) fn models() -> String {
+    let images = wgrad_models::ZOO.iter().map(|m| m.0);
+    images.chain(wgrad_models::TEXT_ZOO.iter().map(|m| m.0)).collect::<Vec<_>>().join(", ")
 }
 
 /// The optimizers' names.

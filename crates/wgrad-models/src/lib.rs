@@ -9,6 +9,7 @@ mod plain;
 mod resnet;
 mod text;
 mod vgg;
+mod vit;
 mod zoo;
 
 pub use alexnet::AlexNet;
@@ -20,4 +21,5 @@ pub use plain::{Linear, Mlp};
 pub use resnet::ResNet;
 pub use text::{TEXT_ZOO, TextKind, TextModel};
 pub use vgg::Vgg11;
+pub use vit::ViT;
 pub use zoo::{ImageModel, ModelError, ModelKind, ZOO};

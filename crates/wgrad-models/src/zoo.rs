@@ -1,6 +1,6 @@
 //! Models by name, for the command line: which there are, the image size they want, and building one.
 
-use crate::{AlexNet, CifarCnn, LeNet, Linear, Mlp, MobileNetV2, ResNet, Vgg11};
+use crate::{AlexNet, CifarCnn, LeNet, Linear, Mlp, MobileNetV2, ResNet, Vgg11, ViT};
 use std::str::FromStr;
 use wgrad_graph::Tensor;
 use wgrad_nn::Net;
@@ -29,6 +29,8 @@ pub enum ModelKind {
     Vgg11,
     /// MobileNetV2.
     MobileNetV2,
+    /// A Vision Transformer.
+    ViT,
 }
 
 /// Sides below which residual networks and MobileNet take CIFAR's stem.
@@ -46,6 +48,7 @@ pub const ZOO: &[(&str, ModelKind, &str)] = &[
     ("resnet50", ModelKind::ResNet50, "ResNet-50 as in torchvision; CIFAR's stem below 64x64"),
     ("vgg11", ModelKind::Vgg11, "VGG-11 as in torchvision, 224x224 images or other sizes from 32 on"),
     ("mobilenet-v2", ModelKind::MobileNetV2, "MobileNetV2 as in torchvision; CIFAR's strides below 64x64"),
+    ("vit", ModelKind::ViT, "Vision Transformer, DeiT's tiny shape; patches of 4 below 64x64"),
 ];
 
 /// Why a model cannot be built.
@@ -100,7 +103,7 @@ impl ModelKind {
     pub fn image_size(self) -> Option<usize> {
         match self {
             Self::Linear | Self::Mlp => None,
-            Self::ResNet18 | Self::ResNet34 | Self::ResNet50 | Self::MobileNetV2 => None,
+            Self::ResNet18 | Self::ResNet34 | Self::ResNet50 | Self::MobileNetV2 | Self::ViT => None,
             Self::LeNet | Self::CifarCnn => Some(32),
             Self::AlexNet | Self::Vgg11 => Some(224),
         }
@@ -115,6 +118,7 @@ impl ModelKind {
             // Four values a channel and image at the end: enough for batch statistics of one image.
             Self::ResNet18 | Self::ResNet34 | Self::ResNet50 | Self::MobileNetV2 => 16,
             Self::Vgg11 => 32,
+            Self::ViT => 8,
         }
     }
 }
@@ -189,6 +193,7 @@ impl ImageModel {
             ModelKind::ResNet50 => ResNet::resnet50(classes, width).build(net, x),
             ModelKind::Vgg11 => Vgg11 { classes, width, dropout: 0.5 }.build(net, x),
             ModelKind::MobileNetV2 => MobileNetV2 { classes, width, dropout: 0.2 }.build(net, x),
+            ModelKind::ViT => ViT::tiny(classes, width, self.size.0.min(self.size.1)).build(net, x),
         })
     }
 }
@@ -225,6 +230,21 @@ mod tests {
         ] {
             let own: usize = weights(name, 224, 1000, 1.0).iter().map(|w| w.1).sum();
             assert_eq!(own, count, "{name}");
+        }
+    }
+
+    #[test]
+    fn vit_has_torchvisions_parameters() {
+        let net = Net::new(Mode::Train);
+        ViT::base(1000).build(&net, &net.input("x", Type::f32(&[1, 3, 224, 224])));
+        let weights = net.weights();
+        assert_eq!(weights.iter().map(|p| p.tensor.numel()).sum::<usize>(), 86_567_656);
+        for name in [
+            "class_token",
+            "encoder.layers.encoder_layer_11.self_attention.in_proj_weight",
+            "heads.head.bias",
+        ] {
+            assert!(weights.iter().any(|p| p.name == name), "no {name}");
         }
     }
 

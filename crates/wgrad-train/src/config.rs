@@ -57,6 +57,12 @@ pub struct Config {
     pub strict: bool,
     /// Wait for every step, and say where the first value that is no finite number comes from.
     pub detect_anomaly: bool,
+    /// Folder of a run whose weights this one starts from.
+    pub init_from: Option<String>,
+    /// `keep`, or `new` to start the last layer afresh.
+    pub head: String,
+    /// Names of weights that stand still, `*` for anything, separated by commas.
+    pub freeze: Option<String>,
     /// A language model's tokens: `char` or `byte`.
     pub tokenizer: String,
     /// Tokens of a language model's training sequence.
@@ -106,6 +112,9 @@ impl Default for Config {
             patience: None,
             strict: false,
             detect_anomaly: false,
+            init_from: None,
+            head: "keep".into(),
+            freeze: None,
             tokenizer: "char".into(),
             context: None,
             layers: None,
@@ -213,6 +222,15 @@ impl Config {
         }
         if self.patience == Some(0) {
             return fail("--patience", "must be at least 1".into());
+        }
+        if !["keep", "new"].contains(&self.head.as_str()) {
+            return fail("--head", format!("unknown {:?}: use keep or new", self.head));
+        }
+        if self.head == "new" && (self.init_from.is_none() || self.text_kind().is_some()) {
+            return fail("--head", "new is for image classifiers that start from --init-from".into());
+        }
+        if self.freeze.is_some() && self.ema.is_some() {
+            return fail("--ema", "cannot be combined with --freeze: leave one out".into());
         }
         self.check_kind()?;
         self.optimizer()?;

@@ -172,7 +172,8 @@ fn evaluate_text(
     if tokens.len() < 2 {
         return Err(TrainError::config("--split", format!("{spec} has too little {name} text")));
     }
-    let (mut session, mut runner) = restored(&checkpoint_dir(path), &text::eval_graph(&model)?, device)?;
+    let (mut session, mut runner) =
+        restored(&checkpoint_dir(path), &text::text_graph(&model, text::ROWS, None)?, device)?;
     let (loss, scores) = text::score(&mut session, &mut runner, model.context, tokens)?;
     Ok(Evaluation { loss, split: name.into(), scores })
 }

@@ -1,6 +1,7 @@
 //! The graphs of an image classifier: one training step, one evaluation batch.
 
 use crate::TrainError;
+use crate::transfer::trainable;
 use wgrad_graph::{CrossEntropy, Graph};
 use wgrad_models::ImageModel;
 use wgrad_nn::{Loss, Mode, Net, Optimizer};
@@ -22,7 +23,7 @@ pub fn train_graph(
     label_smoothing: f64,
     seed: u64,
 ) -> Result<(Graph, Tensors), TrainError> {
-    let net = training(model, batch, optimizer, label_smoothing)?;
+    let net = training(model, batch, optimizer, label_smoothing, None)?;
     Ok((net.builder().graph(), net.initial(seed)))
 }
 
@@ -36,15 +37,16 @@ pub fn step_graph(
     optimizer: &Optimizer,
     label_smoothing: f64,
 ) -> Result<Graph, TrainError> {
-    Ok(training(model, batch, optimizer, label_smoothing)?.builder().graph())
+    Ok(training(model, batch, optimizer, label_smoothing, None)?.builder().graph())
 }
 
-/// The model behind [`train_graph`].
+/// The model behind [`train_graph`]; weights that `freeze` fits stand still.
 pub(crate) fn training(
     model: &ImageModel,
     batch: usize,
     optimizer: &Optimizer,
     label_smoothing: f64,
+    freeze: Option<&str>,
 ) -> Result<Net, TrainError> {
     let net = Net::new(Mode::Train);
     let (x, y) = (net.input("x", model.input(batch)), net.input("y", Type::i32(&[batch])));
@@ -52,8 +54,7 @@ pub(crate) fn training(
     let loss = Loss::CrossEntropy { label_smoothing }.of(&logits, &y);
     net.builder().output("loss", &loss);
     net.builder().output("correct", &logits.correct(&y));
-    let weights: Vec<_> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
-    optimizer.minimise(&loss, &weights)?;
+    optimizer.minimise(&loss, &trainable(&net, freeze)?)?;
     Ok(net)
 }
 

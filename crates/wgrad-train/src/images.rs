@@ -55,7 +55,8 @@ impl Task for Images<'_> {
     }
 
     fn training(&self, rows: usize, optimizer: &Optimizer) -> Result<Net, TrainError> {
-        training(&self.model, rows, optimizer, self.config.label_smoothing)
+        let (smoothing, freeze) = (self.config.label_smoothing, self.config.freeze.as_deref());
+        training(&self.model, rows, optimizer, smoothing, freeze)
     }
 
     fn evaluation(&self, averaged: bool) -> Result<Graph, TrainError> {

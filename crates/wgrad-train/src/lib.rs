@@ -17,6 +17,7 @@ mod run;
 mod state;
 mod task;
 mod text;
+mod transfer;
 
 pub use config::Config;
 pub use error::TrainError;
@@ -27,3 +28,4 @@ pub use predict::{Guess, Predictor};
 pub use run::{EvalReport, Observer, StartReport, StepReport, Summary, train};
 pub use state::{Card, ModelCard, TextCard, load_config};
 pub use task::Sizes;
+pub use text::text_graph;

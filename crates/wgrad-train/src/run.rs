@@ -12,6 +12,7 @@ use crate::images::Images;
 use crate::state::{self, CHECKPOINT, CONFIG, Card, METRICS, Metrics, Progress};
 use crate::task::{Feed, Sizes, Task};
 use crate::text::TextTask;
+use crate::transfer;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -137,7 +138,11 @@ pub fn train(
         Some(kind) => Box::new(TextTask::new(&config, kind, observer)?),
         None => Box::new(Images::new(&config, observer)?),
     };
+    let fresh = !checkpoint::newest(&dir).exists();
     let mut run = Run::new(&config, out, device, &*task)?;
+    if fresh && let Some(said) = transfer::start_from(&config, &task.card(), &run.head, &mut run.session)? {
+        observer.note(&said);
+    }
     if resume && !checkpoint::newest(&dir).exists() && !out.join(METRICS).exists() {
         observer.note("no checkpoint yet: the run starts from the beginning");
     } else if resume {
@@ -174,6 +179,8 @@ struct Run<'a> {
     progress: Progress,
     total: u64,
     device: String,
+    /// The last layer's name.
+    head: String,
     /// Time in training steps and samples trained on, this call.
     spent: (Duration, u64),
     /// Looks at every step, where asked to.
@@ -211,6 +218,7 @@ impl<'a> Run<'a> {
             progress: Progress::default(),
             total,
             device: device.name(),
+            head: transfer::head(&net),
             spent: (Duration::ZERO, 0),
             watch: config.detect_anomaly.then(Watch::default),
         })

@@ -234,7 +234,7 @@ pub(crate) fn restore(dir: &Path, session: &mut Session, state: bool) -> Result<
 }
 
 /// Replaces weights by their moving averages where there are such, and drops the optimizer's state.
-fn take_averages(tensors: &mut Tensors) {
+pub(crate) fn take_averages(tensors: &mut Tensors) {
     let (states, mut model): (Tensors, Tensors) =
         std::mem::take(tensors).into_iter().partition(|t| t.0 == Role::State);
     for (_, name, weight) in &mut model {
@@ -247,7 +247,7 @@ fn take_averages(tensors: &mut Tensors) {
 }
 
 /// A checkpoint's tensors, with the roles the model gives their names.
-fn load_tensors(dir: &Path, params: &[wgrad_plan::ParamPlace]) -> Result<Tensors, TrainError> {
+pub(crate) fn load_tensors(dir: &Path, params: &[wgrad_plan::ParamPlace]) -> Result<Tensors, TrainError> {
     let role = |name: &str| {
         params.iter().find(|p| p.name == name && p.role != Role::State).map_or(Role::Weight, |p| p.role)
     };

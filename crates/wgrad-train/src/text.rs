@@ -5,6 +5,7 @@ use crate::evaluate::{Evaluation, Scores};
 use crate::graphs::PADDING;
 use crate::state::{Card, TextCard};
 use crate::task::{Feed, Feeds, Sizes, Task};
+use crate::transfer::trainable;
 use crate::{Observer, TrainError};
 use std::collections::VecDeque;
 use wgrad_data::{Streams, TEXT_VAL_SPLIT, TokenBatch, TokenizerChoice, open_text, windows};
@@ -15,7 +16,7 @@ use wgrad_session::{Runner, Session};
 use wgrad_types::{HostTensor, Type};
 
 /// Windows of an evaluation batch.
-const ROWS: usize = 32;
+pub(crate) const ROWS: usize = 32;
 
 /// A language model with its text.
 pub(crate) struct TextTask {
@@ -27,6 +28,7 @@ pub(crate) struct TextTask {
     val_split: f64,
     rows: usize,
     label_smoothing: f64,
+    freeze: Option<String>,
 }
 
 impl TextTask {
@@ -56,6 +58,7 @@ impl TextTask {
             val_split,
             rows: config.batch_size,
             label_smoothing: config.label_smoothing,
+            freeze: config.freeze.clone(),
         })
     }
 }
@@ -74,17 +77,44 @@ fn logits(net: &Net, model: &TextModel, rows: usize) -> Result<(Tensor, Tensor),
 }
 
 /// One evaluation batch: outputs `loss` (mean over labels that are not padding) and `correct` (count).
-fn evaluation(net: &Net, model: &TextModel) -> Result<Graph, TrainError> {
-    let (logits, labels) = logits(net, model, ROWS)?;
+fn evaluation(net: &Net, model: &TextModel, rows: usize) -> Result<Graph, TrainError> {
+    let (logits, labels) = logits(net, model, rows)?;
     let options = CrossEntropy { ignore_index: PADDING, ..CrossEntropy::default() };
     net.builder().output("loss", &logits.cross_entropy(&labels, options));
     net.builder().output("correct", &logits.correct(&labels));
     Ok(net.builder().graph())
 }
 
-/// The evaluation graph of a checkpoint's model.
-pub(crate) fn eval_graph(model: &TextModel) -> Result<Graph, TrainError> {
-    evaluation(&Net::new(Mode::Eval), model)
+/// A language model's training step, or its evaluation batch where there is no optimizer, on so many rows: inputs `x` and
+/// `y` `[rows, context]` i32, outputs `loss` (mean) and `correct` (count).
+///
+/// # Errors
+/// Where the model cannot be built.
+pub fn text_graph(
+    model: &TextModel,
+    rows: usize,
+    optimizer: Option<&Optimizer>,
+) -> Result<Graph, TrainError> {
+    match optimizer {
+        Some(optimizer) => Ok(training(model, rows, optimizer, 0.0, None)?.builder().graph()),
+        None => evaluation(&Net::new(Mode::Eval), model, rows),
+    }
+}
+
+fn training(
+    model: &TextModel,
+    rows: usize,
+    optimizer: &Optimizer,
+    label_smoothing: f64,
+    freeze: Option<&str>,
+) -> Result<Net, TrainError> {
+    let net = Net::new(Mode::Train);
+    let (logits, labels) = logits(&net, model, rows)?;
+    let loss = Loss::CrossEntropy { label_smoothing }.of(&logits, &labels);
+    net.builder().output("loss", &loss);
+    net.builder().output("correct", &logits.correct(&labels));
+    optimizer.minimise(&loss, &trainable(&net, freeze)?)?;
+    Ok(net)
 }
 
 /// Loss and hits over a text, window by window: a token is told by those before it in its window.
@@ -134,19 +164,12 @@ impl Task for TextTask {
     }
 
     fn training(&self, rows: usize, optimizer: &Optimizer) -> Result<Net, TrainError> {
-        let net = Net::new(Mode::Train);
-        let (logits, labels) = logits(&net, &self.model, rows)?;
-        let loss = Loss::CrossEntropy { label_smoothing: self.label_smoothing }.of(&logits, &labels);
-        net.builder().output("loss", &loss);
-        net.builder().output("correct", &logits.correct(&labels));
-        let weights: Vec<_> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
-        optimizer.minimise(&loss, &weights)?;
-        Ok(net)
+        training(&self.model, rows, optimizer, self.label_smoothing, self.freeze.as_deref())
     }
 
     fn evaluation(&self, averaged: bool) -> Result<Graph, TrainError> {
         let net = if averaged { Net::averaged() } else { Net::new(Mode::Eval) };
-        evaluation(&net, &self.model)
+        evaluation(&net, &self.model, ROWS)
     }
 
     fn batches_per_epoch(&self) -> usize {

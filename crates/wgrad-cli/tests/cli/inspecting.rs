@@ -42,6 +42,12 @@ fn a_plan_tells_its_work_and_memory() {
     let text = place.ok(&["plan", "--model", "lenet", "--batch-size", "64", "--steps"]);
     assert!(text.contains("conv2d") && text.contains("peak memory"), "{text}");
     assert!(!place.ok(&["plan", "--model", "lenet", "--eval"]).contains("conv2d"));
+    let gpt = place.json(&["plan", "--model", "gpt", "--context", "32", "--batch-size", "4", "--json"]);
+    // The blocks' matrices alone have 12 * 128^2 weights a layer.
+    assert!(gpt["weight_bytes"].as_u64().is_some_and(|n| n > 4 * 12 * 128 * 128 * 4), "{gpt}");
+    assert_eq!((&gpt["context"], &gpt["vocabulary"]), (&32.into(), &65.into()));
+    let text = place.ok(&["plan", "--model", "char-lstm", "--layers", "1", "--context", "4", "--eval"]);
+    assert!(text.contains("1 layers of 256") && text.contains("evaluation"), "{text}");
 }
 
 #[test]
@@ -71,7 +77,7 @@ fn calls_that_clap_refuses_are_one_line() {
     place.refused(&["tarin"], 2, &["tarin", "train"]);
     place.refused(&["plan", "--model", "lenet", "--classes", "1"], 2, &["--classes"]);
     place.refused(&["plan", "--model", "lent"], 2, &["lent", "lenet"]);
-    place.refused(&["plan", "--model", "gpt"], 2, &["--model", "language model"]);
+    place.refused(&["plan", "--model", "gpt", "--heads", "3"], 2, &["--heads 3"]);
     place.refused(&["plan", "--model", "alexnet", "--image-size", "8"], 2, &["63x63", "--image-size"]);
     place.refused(&["plan", "--model", "lenet", "--batch-size", "0"], 2, &["--batch-size"]);
     let huge = u64::MAX.to_string();

@@ -132,6 +132,51 @@ fn flags_beat_the_file_and_the_file_beats_defaults() {
     assert!(!config.contains("steps"), "{config}");
 }
 
+/// A tensor's bytes in a run's model.
+fn tensor(place: &Place, run: &str, name: &str) -> Vec<u8> {
+    let bytes = fs::read(place.path(run).join("checkpoint/model.safetensors")).expect("a model");
+    let len = u64::from_le_bytes(bytes[..8].try_into().expect("a length")) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + len]).expect("a header");
+    let at = |i: usize| header[name]["data_offsets"][i].as_u64().expect("a number") as usize + 8 + len;
+    bytes[at(0)..at(1)].to_vec()
+}
+
+#[test]
+fn a_run_starts_from_another_and_freezes() {
+    let place = Place::new();
+    let data = place.photos();
+    let mlp = ["train", "--model", "mlp", "--width", "0.1", "--steps", "3", "--device", "cpu", "--data"];
+    let train = |data: &str, out: &str, more: &[&str]| {
+        place.ok(&[&mlp[..], &[data, "--out", out], more].concat());
+    };
+    train(&data, "first", &[]);
+    train(&data, "second", &["--init-from", "first", "--freeze", "fc1.*", "--seed", "5"]);
+    assert!(tensor(&place, "first", "fc1.weight") == tensor(&place, "second", "fc1.weight"), "frozen");
+    assert!(tensor(&place, "first", "fc2.weight") != tensor(&place, "second", "fc2.weight"), "trained on");
+    // A third class: the last layer does not fit.
+    let dir = place.path("photos/train/grey");
+    fs::create_dir_all(&dir).expect("a folder");
+    fs::create_dir_all(place.path("photos/test/grey")).expect("a folder");
+    for i in 0..4 {
+        picture(&dir.join(format!("{i}.png")), 110 + i);
+        picture(&place.path(&format!("photos/test/grey/{i}.png")), 112 + i);
+    }
+    let more = ["--out", "x", "--init-from", "first"];
+    let refused = |more: &[&str], words: &[&str]| {
+        place.refused(&[&mlp[..], &["folder:photos"], more].concat(), 2, words);
+    };
+    refused(&more, &["--init-from", "fc3.weight", "--head new"]);
+    train("folder:photos", "third", &["--init-from", "first", "--head", "new", "--freeze", "fc1.*, fc2.*"]);
+    assert!(tensor(&place, "first", "fc2.weight") == tensor(&place, "third", "fc2.weight"), "kept");
+    assert_eq!(tensor(&place, "third", "fc3.bias").len(), 3 * 4);
+    refused(&["--freeze", "conv*"], &["--freeze", "conv*", "fc1.weight"]);
+    refused(&["--freeze", "*"], &["--freeze", "nothing to train"]);
+    refused(&["--head", "new"], &["--head", "--init-from"]);
+    refused(&["--head", "old"], &["--head", "keep or new"]);
+    refused(&["--freeze", "fc1.*", "--ema", "0.9"], &["--ema", "--freeze"]);
+    place.refused(&[&mlp[..], &["folder:photos", "--init-from", "none"]].concat(), 1, &["none"]);
+}
+
 #[test]
 fn a_run_without_out_takes_a_fresh_folder() {
     let place = Place::new();

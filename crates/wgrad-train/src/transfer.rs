@@ -1,0 +1,107 @@
+//! Fine-tuning: which weights stand still, and which start from another run's.
+
+use crate::TrainError;
+use crate::config::Config;
+use crate::state::{Card, checkpoint_dir, load_card, load_tensors, take_averages};
+use std::path::Path;
+use wgrad_graph::{Role, Tensor};
+use wgrad_nn::Net;
+use wgrad_session::{Session, Tensors};
+
+/// Whether a name fits a pattern, where `*` stands for anything.
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => name.strip_prefix(start).is_some_and(|tail| {
+            (0..=tail.len()).filter(|&i| tail.is_char_boundary(i)).any(|i| fits(rest, &tail[i..]))
+        }),
+    }
+}
+
+/// The weights that training moves: those that no pattern of `--freeze` fits.
+///
+/// # Errors
+/// Where a pattern fits no weight, or none is left.
+pub(crate) fn trainable(net: &Net, freeze: Option<&str>) -> Result<Vec<(String, Tensor)>, TrainError> {
+    let all: Vec<(String, Tensor)> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
+    let Some(freeze) = freeze else { return Ok(all) };
+    let patterns: Vec<&str> = freeze.split(',').map(str::trim).collect();
+    if let Some(pattern) = patterns.iter().find(|p| !all.iter().any(|w| fits(p, &w.0))) {
+        let some = all.first().map_or("", |w| w.0.as_str());
+        let why = format!("{pattern:?} fits no weight; they are called as {some}");
+        return Err(TrainError::config("--freeze", why));
+    }
+    let free: Vec<_> = all.into_iter().filter(|w| !patterns.iter().any(|p| fits(p, &w.0))).collect();
+    if free.is_empty() {
+        return Err(TrainError::config("--freeze", "leaves nothing to train"));
+    }
+    Ok(free)
+}
+
+/// The name of the layer declared last: its weights' names up to the last dot.
+pub(crate) fn head(net: &Net) -> String {
+    let last = net.weights().pop().map_or(String::new(), |p| p.name);
+    last.rsplit_once('.').map_or(String::new(), |(layer, _)| layer.to_owned())
+}
+
+/// Fills a fresh session with the tensors of the checkpoint that `--init-from` names; those of layer `head` start anew
+/// where `--head new` says so. Says how many were taken.
+///
+/// # Errors
+/// Where there is no such checkpoint, it is of another kind of model, or a tensor is missing or does not fit.
+pub(crate) fn start_from(
+    config: &Config,
+    own: &Card,
+    head: &str,
+    session: &mut Session,
+) -> Result<Option<String>, TrainError> {
+    let Some(from) = &config.init_from else { return Ok(None) };
+    let dir = checkpoint_dir(Path::new(from));
+    let same_kind =
+        matches!((load_card(&dir)?, own), (Card::Image(_), Card::Image(_)) | (Card::Text(_), Card::Text(_)));
+    let wrong = |why: String| Err(TrainError::config("--init-from", format!("{from}: {why}")));
+    if !same_kind {
+        return wrong("images or text, not what this run reads".into());
+    }
+    let mut there = load_tensors(&dir, session.params())?;
+    take_averages(&mut there);
+    let mut taken = Tensors::new();
+    for param in session.params().iter().filter(|p| p.role != Role::State) {
+        let in_head = param.name.strip_prefix(head).is_some_and(|rest| rest.starts_with('.'));
+        if config.head == "new" && in_head {
+            continue;
+        }
+        let advice = if in_head { ": give --head new to start it afresh" } else { "" };
+        match there.iter().find(|t| t.1 == param.name) {
+            None => return wrong(format!("{} is missing{advice}", param.name)),
+            Some((_, name, tensor)) if tensor.ty != param.ty => {
+                return wrong(format!("{name} is {}, the model's {}{advice}", tensor.ty, param.ty));
+            }
+            Some((_, name, tensor)) => taken.push((param.role, name.clone(), tensor.clone())),
+        }
+    }
+    session.restore(&taken)?;
+    Ok(Some(format!("{} tensors start from {from}", taken.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_fit_whole_names() {
+        for (pattern, name, want) in [
+            ("features.*", "features.0.weight", true),
+            ("features.*", "classifier.features.0", false),
+            ("*.bias", "fc1.bias", true),
+            ("*.bias", "fc1.bias2", false),
+            ("layer*.conv?", "layer1.conv1", false),
+            ("layer*.0.*", "layer2.0.conv1.weight", true),
+            ("fc", "fc", true),
+            ("fc", "fc.weight", false),
+            ("*", "anything", true),
+        ] {
+            assert_eq!(fits(pattern, name), want, "{pattern} on {name}");
+        }
+    }
+}
