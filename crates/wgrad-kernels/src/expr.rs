@@ -57,6 +57,14 @@ pub enum Instr {
 }
 
 impl Instr {
+    /// The operand it loads, and how.
+    pub fn load(&self) -> Option<(usize, &View)> {
+        match self {
+            Self::Load { operand, view } => Some((*operand, view)),
+            _ => None,
+        }
+    }
+
     /// The registers it reads.
     pub fn operands(&self) -> impl Iterator<Item = Reg> {
         let all = match *self {

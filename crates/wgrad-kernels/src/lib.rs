@@ -6,6 +6,7 @@
 pub mod cpu;
 mod expr;
 mod launch;
+pub mod rows;
 mod step;
 mod wgsl;
 

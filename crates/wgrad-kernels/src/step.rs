@@ -1,6 +1,7 @@
 //! A step: one kernel's work as data, with what fusion folded into it.
 
 use crate::expr::Expr;
+use crate::rows::Chain;
 use wgrad_graph::ops::{ConvSpec, ReduceKind, Window};
 use wgrad_types::{DType, Type, View, numel};
 
@@ -25,6 +26,9 @@ pub enum Core {
         /// The axis searched.
         axis: usize,
     },
+    /// Reductions and element-wise steps over the same rows, a block of rows at a time; no epilogue. On the CPU only: there
+    /// is no WGSL form.
+    Rows(Chain),
     /// Operands 0 and 1 through views `[batch.., M, K]` and `[batch.., K, N]`: equal batch extents (0 strides where
     /// broadcast), no masks. Output `[batch.., M, N]`.
     MatMul {
@@ -68,7 +72,8 @@ pub enum Core {
 /// One kernel's work: a core, what it reads, and the element-wise code at its end.
 ///
 /// Operands are contiguous buffers; views say how they are read. The core's own operands come first; those the
-/// expressions load follow (or repeat them). Outputs are contiguous, of `shape`.
+/// expressions load follow (or repeat them). Outputs are contiguous, of `shape` (those of
+/// `Core::Rows` of their own shapes).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// The operation.
@@ -98,6 +103,7 @@ impl Step {
             Core::Map => "map",
             Core::Reduce { kind, .. } => kind.name(),
             Core::ArgMax { .. } => "argmax",
+            Core::Rows(_) => "rows",
             Core::MatMul { .. } => "matmul",
             Core::Conv2d(_) => "conv2d",
             Core::Conv2dInputGrad(_) => "conv2d_input_grad",

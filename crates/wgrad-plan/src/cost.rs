@@ -20,11 +20,13 @@ pub fn cost(step: &Step) -> Cost {
         Core::MaxPool2d(w) | Core::AvgPool2d(w) => n * (w.kernel[0] * w.kernel[1]) as u64,
         Core::MaxPool2dGrad(w) => step.operands[1].numel() as u64 * (w.kernel[0] * w.kernel[1]) as u64,
         Core::AvgPool2dGrad(w) => step.operands[0].numel() as u64 * (w.kernel[0] * w.kernel[1]) as u64,
+        Core::Rows(chain) => chain.links.iter().map(|l| cost(&l.step).flops).sum(),
         Core::Gather { .. } | Core::GatherGrad { .. } => n,
     };
     let read: usize = step.operands.iter().map(Type::bytes).sum();
-    Cost {
-        flops: core + n * step.epilogue.flops() as u64,
-        bytes: (read + step.numel() * 4 * step.outputs.len()) as u64,
-    }
+    let written: usize = match &step.core {
+        Core::Rows(chain) => chain.values.iter().filter(|v| v.output.is_some()).map(|v| v.ty.bytes()).sum(),
+        _ => step.numel() * 4 * step.outputs.len(),
+    };
+    Cost { flops: core + n * step.epilogue.flops() as u64, bytes: (read + written) as u64 }
 }

@@ -10,6 +10,7 @@ mod fuse;
 mod memory;
 mod merge;
 mod plan;
+mod rows;
 mod verify;
 
 pub use cost::cost;

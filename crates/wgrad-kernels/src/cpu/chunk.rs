@@ -109,7 +109,10 @@ impl<'e> Code<'e> {
             Instr::Load { operand, .. } => {
                 let contiguous = self.views[r].as_ref().is_some_and(|v| v.contiguous);
                 let plain = contiguous && self.output_of(*operand).is_none();
-                plain.then(|| &reads.operands[*operand][here.start..here.start + len])
+                plain.then(|| {
+                    let start = here.start - reads.origin(*operand);
+                    &reads.operands[*operand][start..start + len]
+                })
             }
             _ => None,
         }
@@ -129,7 +132,7 @@ impl<'e> Code<'e> {
                 Some(o) => out.copy_from_slice(here.before[o]),
                 None => {
                     let runs = self.views[r].as_ref().expect("loads have views");
-                    runs.read(reads.operands[*operand], here.start, out);
+                    runs.read(reads.operands[*operand], reads.origin(*operand), here.start, out);
                 }
             },
             Instr::Const(value) => out.fill(constant(*value, dtype)),

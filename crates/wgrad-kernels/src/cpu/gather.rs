@@ -12,7 +12,7 @@ fn split(shape: &[usize], axis: usize) -> [usize; 3] {
 
 fn read(view: &View, data: &[u32]) -> Vec<u32> {
     let mut words = vec![0; view.numel()];
-    Runs::new(view).read(data, 0, &mut words);
+    Runs::new(view).read(data, 0, 0, &mut words);
     words
 }
 

@@ -20,24 +20,27 @@ pub(crate) fn run(step: &Step, reads: Reads<'_>, outputs: Vec<&mut [u32]>) {
             parts[t].push(part);
         }
     }
-    let task = |(t, mut outs): (usize, Vec<&mut [u32]>)| {
-        let total = outs[0].len();
-        for at in (0..total).step_by(CHUNK) {
-            let (len, start) = (CHUNK.min(total - at), t * TASK + at);
-            let before: Vec<&[u32]> = outs.iter().map(|o| &o[at..at + len]).collect();
-            // All outputs are computed before any is written.
-            code.eval(len, Here { start, acc: &[], before: &before }, reads);
-            for (i, out) in outs.iter_mut().enumerate() {
-                code.result(i, len, start, reads, |words| {
-                    out[at..at + len].copy_from_slice(words.expect("no core whose result could be kept"));
-                });
-            }
-        }
-    };
+    let task = |(t, mut outs): (usize, Vec<&mut [u32]>)| range(&code, reads, t * TASK, &mut outs);
     if parts.len() == 1 {
         parts.into_iter().enumerate().for_each(task);
     } else {
         parts.into_par_iter().enumerate().with_max_len(1).for_each(task);
+    }
+}
+
+/// Elements `first ..` of an element-wise step's outputs.
+pub(crate) fn range(code: &Code<'_>, reads: Reads<'_>, first: usize, outs: &mut [&mut [u32]]) {
+    let total = outs[0].len();
+    for at in (0..total).step_by(CHUNK) {
+        let (len, start) = (CHUNK.min(total - at), first + at);
+        let before: Vec<&[u32]> = outs.iter().map(|o| &o[at..at + len]).collect();
+        // All outputs are computed before any is written.
+        code.eval(len, Here { start, acc: &[], before: &before }, reads);
+        for (i, out) in outs.iter_mut().enumerate() {
+            code.result(i, len, start, reads, |words| {
+                out[at..at + len].copy_from_slice(words.expect("no core whose result could be kept"));
+            });
+        }
     }
 }
 

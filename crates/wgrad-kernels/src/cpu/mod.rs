@@ -13,6 +13,7 @@ mod maxpool;
 mod pool;
 mod real;
 mod reduce;
+mod rows;
 mod scratch;
 mod tile;
 mod view;
@@ -35,10 +36,16 @@ pub struct CpuBuffers<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Reads<'a> {
     pub operands: &'a [&'a [u32]],
+    /// Per operand the element its slice begins with; none means 0.
+    pub origins: &'a [usize],
     pub scalars: &'a [u32],
 }
 
 impl<'a> Reads<'a> {
+    fn origin(&self, operand: usize) -> usize {
+        self.origins.get(operand).copied().unwrap_or(0)
+    }
+
     fn f32(&self, operand: usize) -> &'a [f32] {
         bytemuck::cast_slice(self.operands[operand])
     }
@@ -58,14 +65,15 @@ pub fn scratch_words(step: &Step) -> usize {
 /// Runs a step.
 pub fn run(step: &Step, buffers: CpuBuffers<'_>) {
     let CpuBuffers { operands, mut outputs, scalars, scratch } = buffers;
-    let reads = Reads { operands: &operands, scalars };
-    if step.core == Core::Map {
-        map::run(step, reads, outputs);
-        return;
-    }
-    let out = outputs.pop().expect("every core but Map has one output");
+    let reads = Reads { operands: &operands, origins: &[], scalars };
     match &step.core {
-        Core::Map => {}
+        Core::Map => return map::run(step, reads, outputs),
+        Core::Rows(chain) => return rows::run(chain, reads, outputs),
+        _ => {}
+    }
+    let out = outputs.pop().expect("these cores have one output");
+    match &step.core {
+        Core::Map | Core::Rows(_) => {}
         Core::Reduce { .. } => reduce::run(step, reads, out, scratch),
         Core::ArgMax { axis } => reduce::argmax(step, *axis, reads, out),
         Core::MatMul { a, b } => gemm::matmul(step, a, b, reads, out),

@@ -74,18 +74,18 @@ impl Runs {
         }
     }
 
-    /// Copies elements of a buffer; padding is 0.
-    pub(crate) fn read(&self, data: &[u32], start: usize, out: &mut [u32]) {
+    /// Copies elements of a buffer, whose slice begins with element `origin`; padding is 0.
+    pub(crate) fn read(&self, data: &[u32], origin: usize, start: usize, out: &mut [u32]) {
         let len = out.len();
         self.walk(start, len, |at, from, stride, n| {
             let out = &mut out[at..at + n];
             match (from, stride) {
                 (-1, 0) => out.fill(0),
-                (from, 0) => out.fill(data[from as usize]),
-                (from, 1) => out.copy_from_slice(&data[from as usize..from as usize + n]),
+                (from, 0) => out.fill(data[from as usize - origin]),
+                (from, 1) => out.copy_from_slice(&data[from as usize - origin..][..n]),
                 (from, stride) => {
                     for (i, o) in out.iter_mut().enumerate() {
-                        *o = data[(from + i as isize * stride) as usize];
+                        *o = data[(from + i as isize * stride) as usize - origin];
                     }
                 }
             }
