@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wgrad_kernels::cpu::scratch_words;
 use wgrad_kernels::{CpuBuffers, Step, run_cpu};
 use wgrad_plan::{ParamLayout, Place, Plan, PlanStep};
-use wgrad_types::Caps;
+use wgrad_types::{Caps, numel};
 
 /// This machine's processor.
 #[derive(Clone)]
@@ -166,7 +166,8 @@ impl All<'_> {
 /// One kernel's results from these operands by its CPU twin, whatever device they come from.
 pub fn on_the_cpu(step: &Step, operands: &[Vec<u32>], scalars: &[u32]) -> Vec<Vec<u32>> {
     let taken_over = |o: usize| step.in_place.get(o).copied().flatten();
-    let fresh = |o| taken_over(o).map_or_else(|| vec![0; step.numel()], |j| operands[j].clone());
+    let fresh =
+        |o| taken_over(o).map_or_else(|| vec![0; numel(step.output_shape(o))], |j| operands[j].clone());
     let mut outputs: Vec<Vec<u32>> = (0..step.outputs.len()).map(fresh).collect();
     let given = |(j, words): (usize, &'_ Vec<u32>)| match step.in_place.contains(&Some(j)) {
         true => Vec::new(),

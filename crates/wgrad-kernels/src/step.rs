@@ -97,6 +97,16 @@ impl Step {
         numel(&self.shape)
     }
 
+    /// The shape of output `o`.
+    pub fn output_shape(&self, o: usize) -> &[usize] {
+        match &self.core {
+            Core::Rows(chain) => {
+                chain.values.iter().find(|v| v.output == Some(o)).map_or(&self.shape, |v| &v.ty.shape)
+            }
+            _ => &self.shape,
+        }
+    }
+
     /// The core's name, as shown in plans, profiles and messages.
     pub fn name(&self) -> &'static str {
         match &self.core {

@@ -76,9 +76,14 @@ const fn step(name: &'static str, what: &'static str, damage: fn(&mut Step) -> b
 }
 
 /// Changes the first instruction, of the prologue or the epilogue, that lets itself be changed.
-fn first(step: &mut Step, change: impl FnMut(&mut Instr) -> bool) -> bool {
+fn first(step: &mut Step, mut change: impl FnMut(&mut Instr) -> bool) -> bool {
+    walk(step, &mut change)
+}
+
+fn walk(step: &mut Step, change: &mut dyn FnMut(&mut Instr) -> bool) -> bool {
     let prologue = match &mut step.core {
         Core::Reduce { prologue, .. } => prologue.instrs.as_mut_slice(),
+        Core::Rows(chain) => return chain.links.iter_mut().any(|link| walk(&mut link.step, change)),
         _ => &mut [],
     };
     prologue.iter_mut().chain(&mut step.epilogue.instrs).any(change)

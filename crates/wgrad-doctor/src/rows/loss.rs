@@ -5,6 +5,7 @@ use crate::{ints, real, ties, within};
 use wgrad_graph::CrossEntropy;
 
 rows! {
+    cross_entropy_rows [real(&[70, 330]), ints(&[70], 0, 330)] |x| x[0].cross_entropy(&x[1], CrossEntropy::default());
     cross_entropy [real(&[6, 11]), ints(&[6], 0, 11)] |x| x[0].cross_entropy(&x[1], CrossEntropy::default());
     cross_entropy_smooth [real(&[6, 11]), ints(&[6], 0, 11)] |x| x[0].cross_entropy(&x[1], CrossEntropy { label_smoothing: 0.1, ..CrossEntropy::default() });
     cross_entropy_ignore [real(&[9, 4]), ints(&[9], -1, 4)] |x| x[0].cross_entropy(&x[1], CrossEntropy { ignore_index: -1, ..CrossEntropy::default() });

@@ -8,6 +8,9 @@ rows! {
     matmul_ragged [real(&[33, 17]), real(&[17, 41])] |x| x[0].matmul(&x[1]);
     matmul_tiles [real(&[64, 32]), real(&[32, 64])] |x| x[0].matmul(&x[1]);
     matmul_large [real(&[131, 67]), real(&[67, 150])] |x| x[0].matmul(&x[1]);
+    matmul_panels [real(&[53, 201]), real(&[201, 101])] |x| x[0].matmul(&x[1]);
+    matmul_panels_nt [real(&[53, 201]), real(&[101, 201])] |x| x[0].matmul(&x[1].t());
+    matmul_panels_tn [real(&[201, 53]), real(&[201, 101])] |x| x[0].t().matmul(&x[1]);
     matmul_magnitudes [large(&[21, 50]), large(&[50, 18])] no gradient |x| x[0].matmul(&x[1]);
     matmul_nt [real(&[20, 36]), real(&[28, 36])] |x| x[0].matmul(&x[1].t());
     matmul_tn [real(&[36, 20]), real(&[36, 28])] |x| x[0].t().matmul(&x[1]);

@@ -31,6 +31,7 @@ rows! {
     cumsum_first_axis [real(&[9, 4, 2])] |x| x[0].cumsum(0);
     cumsum_of_one [real(&[4, 1])] |x| x[0].cumsum(-1) * 2.0;
     logsumexp [within(&[5, 33], -60.0, 60.0)] |x| x[0].logsumexp(-1);
+    softmax_rows [within(&[37, 700], -8.0, 8.0)] |x| x[0].softmax(-1);
     softmax [within(&[5, 37], -8.0, 8.0)] |x| x[0].softmax(-1);
     softmax_first_axis [real(&[6, 5, 3])] |x| x[0].softmax(0);
     softmax_large [large(&[4, 19])] no gradient |x| x[0].softmax(-1);

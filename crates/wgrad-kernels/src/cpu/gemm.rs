@@ -1,6 +1,7 @@
-//! Matrix products over the `gemm` crate, single-threaded inside our own partition, which depends on shapes alone.
+//! Matrix products in tiles that depend on shapes alone: packed panels of our own, and the `gemm` crate for products of
+//! few rows or columns, where packing would not pay.
 
-use super::{Reads, map};
+use super::{Reads, map, panel};
 use crate::Step;
 use rayon::prelude::*;
 use wgrad_types::{View, coordinates, numel};
@@ -22,9 +23,10 @@ impl Mat<'_> {
     }
 }
 
-/// An output that tasks write in tiles of their own.
+/// An output that tasks write in tiles of their own. Whoever calls `row` or `product` sees to it that no two tasks take
+/// one element.
 #[derive(Clone, Copy)]
-struct Shared {
+pub(super) struct Shared {
     start: *mut u32,
     len: usize,
 }
@@ -43,7 +45,7 @@ impl Shared {
 
     /// `n` elements from `at` on.
     #[expect(unsafe_code, reason = "a part of a tile's row")]
-    fn row<'a>(self, at: usize, n: usize) -> &'a mut [u32] {
+    pub(super) fn row<'a>(self, at: usize, n: usize) -> &'a mut [u32] {
         assert!(at + n <= self.len, "the row lies in the output");
         // SAFETY: in range by the assertion; the caller's tile is its own, and the output outlives the tasks.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(at), n) }
@@ -64,24 +66,25 @@ fn product(out: Shared, at: usize, row_stride: usize, a: Mat<'_>, b: Mat<'_>) {
     assert!(a.last() < a.data.len() && b.last() < b.data.len(), "operands lie in their slices");
     assert!(at + (m - 1) * row_stride + n <= out.len, "the product lies in its slice");
     #[expect(unsafe_code, reason = "the gemm crate's interface is raw pointers")]
+    // The transposed product: its kernels store whole vectors down a column, which is our row.
     // SAFETY: the assertions above bound every element the product touches: the largest index of each operand and of
     // the output lies inside its slice, strides are not negative, and the output is borrowed mutably by the step, so it
     // overlaps neither operand; the tile is this task's alone.
     unsafe {
         gemm_f32::gemm::f32::get_gemm_fn()(
-            m,
             n,
+            m,
             k,
             out.start.add(at).cast::<f32>(),
-            1,
             row_stride as isize,
+            1,
             false,
-            a.data.as_ptr().add(a.offset),
-            a.col_stride as isize,
-            a.row_stride as isize,
             b.data.as_ptr().add(b.offset),
-            b.col_stride as isize,
             b.row_stride as isize,
+            b.col_stride as isize,
+            a.data.as_ptr().add(a.offset),
+            a.row_stride as isize,
+            a.col_stride as isize,
             0.0,
             1.0,
             false,
@@ -92,15 +95,19 @@ fn product(out: Shared, at: usize, row_stride: usize, a: Mat<'_>, b: Mat<'_>) {
     }
 }
 
-/// Tiles a product is cut into at most, and multiply-adds a tile has at least.
+/// Tiles a product is cut into at most, and multiply-adds a tile has at least: few tiles where a product is small, since
+/// each packs its own operands.
 const TILES: usize = 16;
+const FEW_TILES: usize = 4;
 const TILE_WORK: usize = 2 << 20;
+const LARGE_TILE_WORK: usize = 32 << 20;
 /// Rows and columns a tile is not cut below.
 const LEAST: usize = 64;
 
 /// Rows and columns of a tile: as square as may be, since a tile packs its own operands.
 fn cut(m: usize, n: usize, k: usize, batch: usize) -> (usize, usize) {
-    let wanted = (m * n * k / TILE_WORK).min(TILES / batch.max(1));
+    let work = m * n * k;
+    let wanted = (work / TILE_WORK).min(FEW_TILES).max(work / LARGE_TILE_WORK).min(TILES / batch.max(1));
     let (mut rows, mut cols, mut tiles) = (m, n, 1);
     while tiles < wanted && (rows > LEAST || cols > LEAST) {
         if cols >= rows {
@@ -134,7 +141,7 @@ pub(crate) fn matmul(step: &Step, av: &View, bv: &View, reads: Reads<'_>, out: &
     let r = av.shape.len();
     let (m, k, n) = (av.shape[r - 2], av.shape[r - 1], bv.shape[r - 1]);
     let batch = numel(&av.shape[..r - 2]);
-    if m * n == 0 {
+    if m * n * batch == 0 {
         return;
     }
     let (rows, cols) = cut(m, n, k, batch);
@@ -146,7 +153,11 @@ pub(crate) fn matmul(step: &Step, av: &View, bv: &View, reads: Reads<'_>, out: &
         let a = Mat { offset: a.offset + i * a.row_stride, rows: rows.min(m - i), ..a };
         let b = Mat { offset: b.offset + j * b.col_stride, cols: cols.min(n - j), ..b };
         let at = (z * m + i) * n + j;
-        product(out, at, n, a, b);
+        if panel::pays(a.rows, b.cols, k) {
+            panel::product(out, at, n, a, b);
+        } else {
+            product(out, at, n, a, b);
+        }
         if b.cols == n {
             map::epilogue(step, &code, reads, at, out.row(at, a.rows * n));
         } else {

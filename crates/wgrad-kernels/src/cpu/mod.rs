@@ -10,6 +10,7 @@ mod gemm;
 mod lanes;
 mod map;
 mod maxpool;
+mod panel;
 mod pool;
 mod real;
 mod reduce;

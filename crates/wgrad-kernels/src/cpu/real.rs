@@ -69,7 +69,7 @@ pub(super) fn tanh(x: f32) -> f32 {
     if a < 0.625 || x.is_nan() { near } else { far }
 }
 
-/// `1 / (1 + e^-x)` within 4 ulp.
+/// `1 / (1 + e^-x)` within 4 ulp; 0 where it would be below the normal numbers.
 #[inline(always)]
 pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))

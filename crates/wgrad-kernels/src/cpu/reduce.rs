@@ -53,7 +53,7 @@ fn parts(groups: &[Group], total: usize) -> usize {
 
 /// Two words (an f64) an output element and partial result.
 pub(crate) fn scratch(axes: &[usize], shape: &[usize]) -> usize {
-    let outputs = numel(shape) / axes.iter().map(|&a| shape[a]).product::<usize>().max(1);
+    let outputs: usize = (0..shape.len()).filter(|d| !axes.contains(d)).map(|d| shape[d]).product();
     parts(&groups(axes, shape), numel(shape)) * outputs.max(1) * 2
 }
 

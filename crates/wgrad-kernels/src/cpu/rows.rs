@@ -36,6 +36,7 @@ pub(crate) fn run(chain: &Chain, reads: Reads<'_>, outputs: Vec<&mut [u32]>) {
         (0..chain.rows.div_ceil(block)).map(|_| Vec::new()).collect();
     for (o, out) in outputs.into_iter().enumerate() {
         let value = chain.values.iter().position(|v| v.output == Some(o)).expect("every output is a value");
+        assert_eq!(out.len(), chain.rows * row(value), "an output holds all rows");
         out.chunks_mut(block * row(value)).zip(&mut tasks).for_each(|(part, task)| task.push(Some(part)));
     }
     let links: Vec<Ready<'_>> = chain.links.iter().map(Ready::new).collect();

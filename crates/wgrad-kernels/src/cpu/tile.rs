@@ -72,6 +72,9 @@ impl WithSimd for Correlate<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
+        if self.taps.is_empty() {
+            self.out.fill(0.0);
+        }
         let vectors = self.cols.div_ceil(S::F32_LANES);
         let together = (WINDOW / (self.spread + SLACK / 4)).max(64);
         for first in (0..self.taps.len()).step_by(together) {
@@ -151,7 +154,7 @@ fn tile<S: Simd, const ROWS: usize, const FROM: usize, const NV: usize>(
 }
 
 /// `out[i * pitch + j] += sum_n sum_q dy[n][i * dy_pitch + q] x[n][taps[j] + q]` for `q < cols` in whole vectors: what
-/// `dy` holds beyond `cols` must be zeros, what `x` holds there finite. `rows` rows of `dy`.
+/// `dy` holds beyond `cols` must be zeros. What is not finite in `x` spoils the taps that pass over it there too. `rows` rows of `dy`.
 pub(crate) struct Contract<'a> {
     pub dy: &'a [f32],
     pub rows: usize,

@@ -68,6 +68,10 @@ impl Planes {
         let ([sh, sw], [ph, pw]) = (g.spec.stride, g.spec.padding);
         let (all, slack) = to.split_at_mut(self.len());
         slack[..SLACK].fill(0.0);
+        if g.h * g.w == 0 {
+            all.fill(0.0);
+            return;
+        }
         let mut planes = all.chunks_exact_mut(self.rows * self.pitch);
         for channel in image.chunks_exact(g.h * g.w) {
             for &a in &self.phases[0] {
