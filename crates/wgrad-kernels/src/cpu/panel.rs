@@ -153,16 +153,17 @@ impl Block<'_> {
             }
         }
         let (i, j) = (p * PANEL + FROM, q * WIDE + part);
-        for (r, row) in acc.iter().enumerate().take(self.m.saturating_sub(i)) {
-            let count = width.min(self.n.saturating_sub(j));
-            if count == 0 {
-                return;
+        let count = width.min(self.n.saturating_sub(j));
+        // As many turns as there are rows, each on a copy: a loop of unknown length would keep the sums in memory.
+        for (r, &row) in acc.iter().enumerate() {
+            if count == 0 || i + r >= self.m {
+                continue;
             }
             let out: &mut [f32] =
                 bytemuck::cast_slice_mut(self.out.row(self.at + (i + r) * self.stride + j, count));
             if count == width {
                 let out = &mut S::as_mut_simd_f32s(out).0[..VECTORS];
-                for (o, sum) in out.iter_mut().zip(row) {
+                for (o, sum) in out.iter_mut().zip(&row) {
                     *o = if self.begin { *sum } else { simd.add_f32s(*o, *sum) };
                 }
             } else {
