@@ -103,10 +103,7 @@ pub fn kernels() -> Vec<Kernel> {
             amount: 4.0 * (4 * 8 * 256 * 256 * 64) as f64,
             unit: Unit::Flop,
             operands: vec![heads.clone(), heads.clone(), heads],
-            build: |t| {
-                let scores = t[0].matmul(&t[1].transpose(2, 3)) * 0.125;
-                scores.softmax(3).matmul(&t[2])
-            },
+            build: |t| t[0].scaled_dot_product_attention(&t[1], &t[2], true),
         },
     ]
 }

@@ -7,6 +7,7 @@
 mod anomaly;
 mod breaks;
 mod complete;
+mod edges;
 mod golden;
 mod optimizers;
 mod order;

@@ -1,12 +1,12 @@
 //! Plans as data: what fuses, what merges, what shares memory; the verifier itself.
 
 use expect_test::expect;
-use wgrad_graph::Graph;
+use wgrad_graph::{Builder, Graph};
 use wgrad_models::{ImageModel, ModelKind};
 use wgrad_nn::Optimizer;
 use wgrad_plan::{PlanOptions, SlotKind, Summary, dump, plan, verify};
 use wgrad_train::{eval_graph, train_graph};
-use wgrad_types::{Caps, Limits};
+use wgrad_types::{Caps, Limits, Type};
 
 fn model(kind: ModelKind, side: usize) -> ImageModel {
     ImageModel { kind, channels: if side > 32 { 3 } else { 1 }, size: (side, side), classes: 10, width: 1.0 }
@@ -19,6 +19,20 @@ fn training(kind: ModelKind, side: usize, batch: usize) -> Graph {
 /// A GPU that binds large buffers.
 fn roomy() -> Caps {
     Caps { limits: Limits { binding_bytes: 2 << 30, ..Limits::WEBGPU_BASELINE }, ..Caps::webgpu_baseline() }
+}
+
+#[test]
+fn softmax_on_the_cpu_is_one_step_over_rows() {
+    let b = Builder::new();
+    let x = b.input("x", Type::f32(&[64, 100]));
+    b.output("y", &x.softmax(1));
+    let cpu = plan(&b.graph(), &Caps::cpu(), &PlanOptions::default()).expect("a plan");
+    let names: Vec<_> = cpu.steps.iter().map(|s| s.step.name()).collect();
+    assert_eq!(names, ["rows"]);
+    // What only the chain reads needs no memory.
+    assert!(cpu.slots.iter().all(|s| s.kind != SlotKind::Activation), "{}", dump(&cpu));
+    let gpu = plan(&b.graph(), &roomy(), &PlanOptions::default()).expect("a plan");
+    assert!(gpu.steps.iter().all(|s| s.step.name() != "rows"), "rows have no WGSL form");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod predict;
 mod progress;
 mod report;
 mod runs;
+mod shape;
 mod train;
 
 use clap::error::ErrorKind;

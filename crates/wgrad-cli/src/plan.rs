@@ -1,6 +1,7 @@
 //! `wgrad plan`: what a step does and needs, before anything runs. Opens a device only where one is named.
 
 use crate::output::{self, bytes, count, flops, table};
+use crate::shape::Shape;
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -40,18 +41,8 @@ pub(crate) struct Args {
     /// Different tokens of a language model
     #[arg(long, value_name = "N", default_value_t = 65, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     vocabulary: u32,
-    /// Tokens of its training sequences [default: 64]
-    #[arg(long, value_name = "N")]
-    context: Option<usize>,
-    /// Its layers [default: 4 for gpt, 2 for others]
-    #[arg(long, value_name = "N")]
-    layers: Option<usize>,
-    /// Width of its hidden state or residual stream [default: 128 for gpt, 256 for others]
-    #[arg(long, value_name = "N")]
-    hidden: Option<usize>,
-    /// Heads of gpt's attention [default: 4]
-    #[arg(long, value_name = "N")]
-    heads: Option<usize>,
+    #[command(flatten)]
+    shape: Shape,
     /// Update rule
     #[arg(long, value_name = "NAME", default_value = "adam", help = crate::train::optimizers())]
     optimizer: String,
@@ -165,10 +156,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         optimizer: args.optimizer.clone(),
         image_size: args.image_size,
         device: args.device.clone().unwrap_or_else(|| "auto".into()),
-        context: args.context,
-        layers: args.layers,
-        hidden: args.hidden,
-        heads: args.heads,
+        context: args.shape.context,
+        layers: args.shape.layers,
+        hidden: args.shape.hidden,
+        heads: args.shape.heads,
         data: Config::for_model(&args.model).data,
         ..Config::default()
     };

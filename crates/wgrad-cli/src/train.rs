@@ -2,6 +2,7 @@
 
 use crate::output::{self, count, seconds, table};
 use crate::progress::Progress;
+use crate::shape::Shape;
 use crate::{report, runs};
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -117,18 +118,8 @@ struct Settings {
     /// A language model's tokens: char or byte [default: char]
     #[arg(long, value_name = "NAME")]
     tokenizer: Option<String>,
-    /// Tokens of its training sequences [default: 64]
-    #[arg(long, value_name = "N")]
-    context: Option<usize>,
-    /// Its layers [default: 4 for gpt, 2 for others]
-    #[arg(long, value_name = "N")]
-    layers: Option<usize>,
-    /// Width of its hidden state or residual stream [default: 128 for gpt, 256 for others]
-    #[arg(long, value_name = "N")]
-    hidden: Option<usize>,
-    /// Heads of gpt's attention [default: 4]
-    #[arg(long, value_name = "N")]
-    heads: Option<usize>,
+    #[command(flatten)]
+    shape: Shape,
     /// Heads of its keys and values, shared by groups of heads [default: as many]
     #[arg(long, value_name = "N")]
     key_heads: Option<usize>,
@@ -184,10 +175,10 @@ impl Settings {
         set(&mut given, "--head", self.head, &mut config.head);
         set(&mut given, "--freeze", self.freeze, &mut config.freeze);
         set(&mut given, "--tokenizer", self.tokenizer, &mut config.tokenizer);
-        set(&mut given, "--context", self.context, &mut config.context);
-        set(&mut given, "--layers", self.layers, &mut config.layers);
-        set(&mut given, "--hidden", self.hidden, &mut config.hidden);
-        set(&mut given, "--heads", self.heads, &mut config.heads);
+        set(&mut given, "--context", self.shape.context, &mut config.context);
+        set(&mut given, "--layers", self.shape.layers, &mut config.layers);
+        set(&mut given, "--hidden", self.shape.hidden, &mut config.hidden);
+        set(&mut given, "--heads", self.shape.heads, &mut config.heads);
         set(&mut given, "--key-heads", self.key_heads, &mut config.key_heads);
         set(&mut given, "--rotary", self.rotary.then_some(true), &mut config.rotary);
         set(&mut given, "--dropout", self.dropout, &mut config.dropout);

@@ -77,11 +77,7 @@ impl Program {
 
     pub(crate) fn step(&mut self, memory: &mut Memory, inputs: &[&[u32]], scalars: &[u32]) {
         let plan = self.plan.clone();
-        assert_eq!(inputs.len(), plan.inputs.len(), "step: number of inputs");
-        let mut all = All { shared: &mut memory.slots, own: &mut self.slots };
-        for (named, words) in plan.inputs.iter().zip(inputs) {
-            all.slot(named.place.slot)[words_of(named.place)].copy_from_slice(words);
-        }
+        let mut all = All::fed(&plan, memory, &mut self.slots, inputs);
         for s in &plan.steps {
             all.run(s, scalars);
         }
@@ -100,10 +96,7 @@ impl Program {
         visit: &mut dyn FnMut(&Traced<'_>) -> bool,
     ) {
         let plan = self.plan.clone();
-        let mut all = All { shared: &mut memory.slots, own: &mut self.slots };
-        for (named, words) in plan.inputs.iter().zip(inputs) {
-            all.slot(named.place.slot)[words_of(named.place)].copy_from_slice(words);
-        }
+        let mut all = All::fed(&plan, memory, &mut self.slots, inputs);
         for step in &plan.steps {
             let look = |all: &All<'_>, places: &[Place]| {
                 places.iter().map(|p| all.read(p.slot)[words_of(*p)].to_vec()).collect::<Vec<_>>()
@@ -132,7 +125,17 @@ struct All<'a> {
     own: &'a mut Slots,
 }
 
-impl All<'_> {
+impl<'a> All<'a> {
+    /// With a step's inputs in their places.
+    fn fed(plan: &Plan, memory: &'a mut Memory, own: &'a mut Slots, inputs: &[&[u32]]) -> Self {
+        assert_eq!(inputs.len(), plan.inputs.len(), "step: number of inputs");
+        let mut all = Self { shared: &mut memory.slots, own };
+        for (named, words) in plan.inputs.iter().zip(inputs) {
+            all.slot(named.place.slot)[words_of(named.place)].copy_from_slice(words);
+        }
+        all
+    }
+
     fn slot(&mut self, slot: usize) -> &mut Vec<u32> {
         let shared = self.shared.len();
         if slot < shared { &mut self.shared[slot] } else { &mut self.own[slot - shared] }

@@ -19,8 +19,8 @@ pub(crate) fn merge(buffers: &[Buffer], drafts: &mut Vec<Draft>, results: &[usiz
     }
     let mut i = 0;
     while i < drafts.len() {
-        if let Some(members) = chain_from(buffers, drafts, i) {
-            let merged = build(buffers, drafts, results, &members);
+        if let Some((rows, members)) = chain_from(buffers, drafts, i) {
+            let merged = build(buffers, drafts, results, rows, &members);
             for &m in members.iter().skip(1).rev() {
                 drafts.remove(m);
             }
@@ -39,8 +39,8 @@ fn fits(buffers: &[Buffer], draft: &Draft) -> Option<usize> {
     rows_of(&draft.step).filter(|_| own)
 }
 
-/// The steps, from `start` on, of the chain that begins there.
-fn chain_from(buffers: &[Buffer], drafts: &[Draft], start: usize) -> Option<Vec<usize>> {
+/// The chain that begins at a step: its rows and the steps.
+fn chain_from(buffers: &[Buffer], drafts: &[Draft], start: usize) -> Option<(usize, Vec<usize>)> {
     fits(buffers, &drafts[start])?;
     // An element-wise step takes its number of rows from the first reduction after it.
     let near = drafts[start..].iter().take(REACH).filter_map(|d| fits(buffers, d));
@@ -69,16 +69,11 @@ fn chain_from(buffers: &[Buffer], drafts: &[Draft], start: usize) -> Option<Vec<
         }
     }
     let reduces = members.iter().any(|&m| matches!(drafts[m].step.core, Core::Reduce { .. }));
-    (members.len() > 1 && reduces).then_some(members)
+    (members.len() > 1 && reduces).then_some((rows, members))
 }
 
 /// The members as one step.
-fn build(buffers: &[Buffer], drafts: &[Draft], results: &[usize], members: &[usize]) -> Draft {
-    let rows = members
-        .iter()
-        .filter_map(|&m| rows_of(&drafts[m].step))
-        .find(|&r| r > 0)
-        .expect("a chain has a reduction");
+fn build(buffers: &[Buffer], drafts: &[Draft], results: &[usize], rows: usize, members: &[usize]) -> Draft {
     let outside = |b: usize| {
         results.contains(&b)
             || buffers[b].kind != SlotKind::Activation

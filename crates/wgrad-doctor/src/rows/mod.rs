@@ -52,6 +52,7 @@ pub(crate) use {or, rows};
 
 /// The families of rows, by name.
 pub const FAMILIES: &[(&str, &[crate::Row])] = &[
+    ("attention", attention::ROWS),
     ("conv", conv::ROWS),
     ("elementwise", elementwise::ROWS),
     ("fused", fused::ROWS),
@@ -61,9 +62,8 @@ pub const FAMILIES: &[(&str, &[crate::Row])] = &[
     ("matmul", matmul::ROWS),
     ("movement", movement::ROWS),
     ("pool", pool::ROWS),
-    ("reduce", reduce::ROWS),
-    ("attention", attention::ROWS),
     ("recurrent", recurrent::ROWS),
+    ("reduce", reduce::ROWS),
 ];
 
 /// All rows.

@@ -23,8 +23,7 @@ impl Mat<'_> {
     }
 }
 
-/// An output that tasks write in tiles of their own. Whoever calls `row` or `product` sees to it that no two tasks take
-/// one element.
+/// An output that tasks write in tiles of their own.
 #[derive(Clone, Copy)]
 pub(super) struct Shared {
     start: *mut u32,
@@ -32,7 +31,7 @@ pub(super) struct Shared {
 }
 
 #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
-// SAFETY: `Shared` is only written through `product` and `Shared::row`, whose callers take disjoint tiles.
+// SAFETY: all that is written through it is written by unsafe functions, whose callers take disjoint tiles.
 unsafe impl Send for Shared {}
 #[expect(unsafe_code, reason = "see Send")]
 // SAFETY: see Send.
@@ -44,28 +43,35 @@ impl Shared {
     }
 
     /// `n` elements from `at` on.
+    ///
+    /// # Safety
+    /// The output outlives `'a`, and no other reference to these elements lives meanwhile.
     #[expect(unsafe_code, reason = "a part of a tile's row")]
-    pub(super) fn row<'a>(self, at: usize, n: usize) -> &'a mut [u32] {
+    pub(super) unsafe fn row<'a>(self, at: usize, n: usize) -> &'a mut [u32] {
         assert!(at + n <= self.len, "the row lies in the output");
-        // SAFETY: in range by the assertion; the caller's tile is its own, and the output outlives the tasks.
+        // SAFETY: in range by the assertion; the rest is the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(at), n) }
     }
 }
 
-/// `out[at + i * row_stride + j] = sum_k a[i, k] b[k, j]`. No other task touches this tile meanwhile.
-fn product(out: Shared, at: usize, row_stride: usize, a: Mat<'_>, b: Mat<'_>) {
+/// `out[at + i * row_stride + j] = sum_k a[i, k] b[k, j]`.
+///
+/// # Safety
+/// No other task touches this tile meanwhile.
+#[expect(unsafe_code, reason = "the gemm crate's interface is raw pointers")]
+unsafe fn product(out: Shared, at: usize, row_stride: usize, a: Mat<'_>, b: Mat<'_>) {
     let (m, n, k) = (a.rows, b.cols, a.cols);
     assert_eq!(k, b.rows, "inner extents agree");
     if m == 0 || n == 0 {
         return;
     }
     if k == 0 {
-        (0..m).for_each(|i| out.row(at + i * row_stride, n).fill(0));
+        // SAFETY: the caller's promise; rows do not overlap.
+        (0..m).for_each(|i| unsafe { out.row(at + i * row_stride, n) }.fill(0));
         return;
     }
     assert!(a.last() < a.data.len() && b.last() < b.data.len(), "operands lie in their slices");
     assert!(at + (m - 1) * row_stride + n <= out.len, "the product lies in its slice");
-    #[expect(unsafe_code, reason = "the gemm crate's interface is raw pointers")]
     // The transposed product: its kernels store whole vectors down a column, which is our row.
     // SAFETY: the assertions above bound every element the product touches: the largest index of each operand and of
     // the output lies inside its slice, strides are not negative, and the output is borrowed mutably by the step, so it
@@ -153,16 +159,15 @@ pub(crate) fn matmul(step: &Step, av: &View, bv: &View, reads: Reads<'_>, out: &
         let a = Mat { offset: a.offset + i * a.row_stride, rows: rows.min(m - i), ..a };
         let b = Mat { offset: b.offset + j * b.col_stride, cols: cols.min(n - j), ..b };
         let at = (z * m + i) * n + j;
-        if panel::pays(a.rows, b.cols, k) {
-            panel::product(out, at, n, a, b);
-        } else {
+        // Panels where they pay, and the epilogue on rows, whole where they are neighbours.
+        let product = if panel::pays(a.rows, b.cols, k) { panel::product } else { product };
+        let (runs, len) = if b.cols == n { (1, a.rows * n) } else { (a.rows, b.cols) };
+        #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
+        // SAFETY: tasks have disjoint tiles of the output, which is borrowed for all of this function.
+        unsafe {
             product(out, at, n, a, b);
-        }
-        if b.cols == n {
-            map::epilogue(step, &code, reads, at, out.row(at, a.rows * n));
-        } else {
-            for i in 0..a.rows {
-                map::epilogue(step, &code, reads, at + i * n, out.row(at + i * n, b.cols));
+            for run in 0..runs {
+                map::epilogue(step, &code, reads, at + run * n, out.row(at + run * n, len));
             }
         }
     };

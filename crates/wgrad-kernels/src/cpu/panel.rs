@@ -18,23 +18,50 @@ pub(super) fn pays(m: usize, n: usize, k: usize) -> bool {
     m >= 32 && n >= WIDE && k >= 8
 }
 
-/// `out[at + i * stride + j] = sum_k a[i, k] b[k, j]`. No other task touches this tile meanwhile.
-pub(super) fn product(out: Shared, at: usize, stride: usize, a: Mat<'_>, b: Mat<'_>) {
-    let (m, n, k) = (a.rows, b.cols, a.cols);
-    let (tall, wide) = (m.next_multiple_of(PANEL), n.next_multiple_of(WIDE));
-    let depth = DEPTH.min(k);
+/// `out[at + i * stride + j] = sum_k a[i, k] b[k, j]`.
+///
+/// # Safety
+/// No other task touches this tile meanwhile.
+#[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
+pub(super) unsafe fn product(out: Shared, at: usize, stride: usize, a: Mat<'_>, b: Mat<'_>) {
+    let depth = DEPTH.min(a.cols);
+    let (tall, wide) = (a.rows.next_multiple_of(PANEL), b.cols.next_multiple_of(WIDE));
     with_floats([tall * depth, wide * depth], |rows, columns| {
-        for first in (0..k).step_by(DEPTH) {
-            let depth = DEPTH.min(k - first);
-            let (rows, columns) = (&mut rows[..tall * depth], &mut columns[..wide * depth]);
-            pack_rows(Mat { offset: a.offset + first * a.col_stride, cols: depth, ..a }, rows);
-            pack_columns(Mat { offset: b.offset + first * b.row_stride, rows: depth, ..b }, columns);
-            dispatch(Block { rows, columns, depth, out, at, stride, m, n, begin: first == 0 });
-        }
+        dispatch(Product { a, b, rows, columns, out, at, stride });
     });
 }
 
+/// A product with room for a block's panels; packing is vector code, too.
+struct Product<'a> {
+    a: Mat<'a>,
+    b: Mat<'a>,
+    rows: &'a mut [f32],
+    columns: &'a mut [f32],
+    out: Shared,
+    at: usize,
+    stride: usize,
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { a, b, rows, columns, out, at, stride } = self;
+        let (m, n, k) = (a.rows, b.cols, a.cols);
+        for first in (0..k).step_by(DEPTH) {
+            let depth = DEPTH.min(k - first);
+            let rows = &mut rows[..m.next_multiple_of(PANEL) * depth];
+            let columns = &mut columns[..n.next_multiple_of(WIDE) * depth];
+            pack_rows(Mat { offset: a.offset + first * a.col_stride, cols: depth, ..a }, rows);
+            pack_columns(Mat { offset: b.offset + first * b.row_stride, rows: depth, ..b }, columns);
+            Block { rows, columns, depth, out, at, stride, m, n, begin: first == 0 }.multiply(simd);
+        }
+    }
+}
+
 /// `[panel][k][PANEL]`; missing rows are zeros.
+#[inline(always)]
 fn pack_rows(a: Mat<'_>, to: &mut [f32]) {
     for (p, panel) in to.chunks_exact_mut(PANEL * a.cols).enumerate() {
         let count = PANEL.min(a.rows - p * PANEL);
@@ -64,6 +91,7 @@ fn pack_rows(a: Mat<'_>, to: &mut [f32]) {
 }
 
 /// `[panel][k][WIDE]`; missing columns are zeros.
+#[inline(always)]
 fn pack_columns(b: Mat<'_>, to: &mut [f32]) {
     for (p, panel) in to.chunks_exact_mut(WIDE * b.rows).enumerate() {
         let count = WIDE.min(b.cols - p * WIDE);
@@ -111,11 +139,9 @@ struct Block<'a> {
     begin: bool,
 }
 
-impl WithSimd for Block<'_> {
-    type Output = ();
-
+impl Block<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn multiply<S: Simd>(&self, simd: S) {
         for (q, columns) in self.columns.chunks_exact(WIDE * self.depth).enumerate() {
             for (p, rows) in self.rows.chunks_exact(PANEL * self.depth).enumerate() {
                 for part in (0..WIDE).step_by(VECTORS * S::F32_LANES) {
@@ -129,9 +155,7 @@ impl WithSimd for Block<'_> {
             }
         }
     }
-}
 
-impl Block<'_> {
     /// `ROWS` rows from `FROM` on of row panel `p` times a part of column panel `q`.
     #[inline(always)]
     fn tile<S: Simd, const ROWS: usize, const FROM: usize>(
@@ -159,8 +183,10 @@ impl Block<'_> {
             if count == 0 || i + r >= self.m {
                 continue;
             }
-            let out: &mut [f32] =
-                bytemuck::cast_slice_mut(self.out.row(self.at + (i + r) * self.stride + j, count));
+            #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
+            // SAFETY: the row lies in the tile, which is this task's alone.
+            let out = unsafe { self.out.row(self.at + (i + r) * self.stride + j, count) };
+            let out: &mut [f32] = bytemuck::cast_slice_mut(out);
             if count == width {
                 let out = &mut S::as_mut_simd_f32s(out).0[..VECTORS];
                 for (o, sum) in out.iter_mut().zip(&row) {

@@ -5,12 +5,19 @@
 
 const MAGIC: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to a whole number
 
+/// `a` where `c`, else `b`, both computed: a branch would keep the loop around it from becoming vector code.
+#[inline(always)]
+fn either(c: bool, a: f32, b: f32) -> f32 {
+    let mask = u32::from(c).wrapping_neg();
+    f32::from_bits(a.to_bits() & mask | b.to_bits() & !mask)
+}
+
 /// `e^x` within 2 ulp.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     // Beyond these the result is infinite or zero anyway. A NaN stays one.
-    let x = if x > 89.0 { 89.0 } else { x };
-    let x = if x < -104.0 { -104.0 } else { x };
+    let x = either(x > 89.0, 89.0, x);
+    let x = either(x < -104.0, -104.0, x);
     let t = x * std::f32::consts::LOG2_E + MAGIC;
     let n = t - MAGIC;
     let r = x - n * 0.693_359_4 - n * -2.121_944_4e-4;
@@ -32,11 +39,11 @@ pub(super) fn exp(x: f32) -> f32 {
 #[inline(always)]
 pub(super) fn log(x: f32) -> f32 {
     let small = x < f32::MIN_POSITIVE;
-    let scaled = if small { x * 8_388_608.0 } else { x };
+    let scaled = either(small, x * 8_388_608.0, x);
     let bits = scaled.to_bits();
     // The mantissa in [sqrt(1/2), sqrt(2)) and the exponent that goes with it.
     let shifted = bits.wrapping_add(0x3f80_0000 - 0x3f35_04f3);
-    let e = ((shifted >> 23).cast_signed() - 127) as f32 - if small { 23.0 } else { 0.0 };
+    let e = ((shifted >> 23).cast_signed() - 127) as f32 - either(small, 23.0, 0.0);
     let m = f32::from_bits((shifted & 0x007f_ffff) + 0x3f35_04f3) - 1.0;
     let z = m * m;
     let p = 7.037_683_6e-2;
@@ -50,9 +57,9 @@ pub(super) fn log(x: f32) -> f32 {
     let p = p * m + 3.333_333_1e-1;
     let y = p * m * z + e * -2.121_944_4e-4 - 0.5 * z;
     let y = m + y + e * 0.693_359_4;
-    let y = if x == f32::INFINITY { x } else { y };
-    let y = if x == 0.0 { f32::NEG_INFINITY } else { y };
-    if x < 0.0 || x.is_nan() { f32::NAN } else { y }
+    let y = either(x == f32::INFINITY, x, y);
+    let y = either(x == 0.0, f32::NEG_INFINITY, y);
+    either(x >= 0.0, y, f32::NAN)
 }
 
 /// Hyperbolic tangent within 2 ulp.
@@ -66,7 +73,7 @@ pub(super) fn tanh(x: f32) -> f32 {
     let p = p * z + 1.333_144_2e-1;
     let p = p * z - 3.333_328_2e-1;
     let near = p * z * x + x;
-    if a < 0.625 || x.is_nan() { near } else { far }
+    either(a >= 0.625, far, near)
 }
 
 /// `1 / (1 + e^-x)` within 4 ulp; 0 where it would be below the normal numbers.
@@ -81,16 +88,16 @@ pub(super) fn softplus(x: f32) -> f32 {
     let t = exp(-x.abs());
     // log(1 + t), corrected for what 1 + t rounds away.
     let u = 1.0 + t;
-    let rest = if u == 1.0 { t } else { log(u) * (t / (u - 1.0)) };
-    (if x > 0.0 { x } else { 0.0 }) + rest
+    let rest = either(u == 1.0, t, log(u) * (t / (u - 1.0)));
+    either(x > 0.0, x, 0.0) + rest
 }
 
 /// Error function within 6 ulp.
 #[inline(always)]
 pub(super) fn erf(x: f32) -> f32 {
     const END: f32 = 3.743_921_2;
-    let v = if x > END { END } else { x };
-    let v = if v < -END { -END } else { v };
+    let v = either(x > END, END, x);
+    let v = either(v < -END, -END, v);
     let z = v * v;
     let p = 2.290_506_6e-4;
     let p = p * z + 3.408_291e-3;
@@ -104,7 +111,7 @@ pub(super) fn erf(x: f32) -> f32 {
     let q = q * z + 1.109_850_5e-1;
     let q = q * z + 4.974_692_5e-1;
     let q = q * z + 1.0;
-    if x.abs() > END { 1.0f32.copysign(x) } else { v * p / q }
+    either(x.abs() > END, 1.0f32.copysign(x), v * p / q)
 }
 
 #[cfg(test)]
