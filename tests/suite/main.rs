@@ -1,6 +1,6 @@
 //! The test suite, one binary.
 //!
-//! *pure*: `plan`, `properties`, `complete`, `shaders`. *device*: `steps`, `breaks`, `order`, `sizes`, `anomaly`.
+//! *pure*: `plan`, `properties`, `complete`, `shaders`. *device*: `steps`, `several`, `breaks`, `order`, `sizes`, `anomaly`.
 //! *PyTorch*: `golden`. A row's test stands with the row, in `wgrad-doctor`; the command line has its tests in its own
 //! crate.
 
@@ -14,6 +14,7 @@ mod order;
 mod plan;
 mod properties;
 mod sequences;
+mod several;
 mod shaders;
 mod sizes;
 mod steps;

@@ -19,6 +19,8 @@ pub use layers::{Conv, Norm};
 pub use loss::Loss;
 pub use metrics::ConfusionMatrix;
 pub use net::{Mode, Net, Parameter};
-pub use optimizer::{Clip, DecayOn, Group, OPTIMIZERS, Optimizer, OptimizerKind, average_name};
+pub use optimizer::{
+    Clip, DecayOn, Group, OPTIMIZERS, Optimizer, OptimizerKind, SHARE, accumulate, average_name,
+};
 pub use recurrent::{CellState, Recurrent, RecurrentKind, Sequence};
 pub use schedule::Schedule;

@@ -66,6 +66,15 @@ impl Context<'_> {
 
     /// An element-wise kernel with one result a pair: the value, and the root to read through where it is the kernel's own.
     pub(crate) fn map(&self, values: &[(Value, Option<Value>)]) -> Result<Emitted, Force> {
+        self.map_onto(values, &[])
+    }
+
+    /// As [`Context::map`], results overwriting `targets`: one that is read, too, is bound once.
+    pub(crate) fn map_onto(
+        &self,
+        values: &[(Value, Option<Value>)],
+        targets: &[Value],
+    ) -> Result<Emitted, Force> {
         let shape = self.iteration_shape(values[0].0);
         let mut writer =
             Writer { cx: self, operands: Vec::new(), absorbed: None, root: None, known: BTreeMap::new() };
@@ -78,7 +87,8 @@ impl Context<'_> {
         }
         // Every output and the scalars may be bound beside the operands.
         let roots: Vec<Value> = values.iter().map(|v| v.0).collect();
-        self.check_buffers(&writer.operands, values.len() + 1, &roots)?;
+        let shared = targets.iter().filter(|t| writer.operands.contains(t)).count();
+        self.check_buffers(&writer.operands, values.len() + 1 - shared, &roots)?;
         let outputs: Vec<DType> = values.iter().map(|(v, _)| self.ty(*v).dtype).collect();
         Ok(self.finish(Core::Map, writer.operands, &shape, expr, outputs))
     }

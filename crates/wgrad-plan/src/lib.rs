@@ -7,6 +7,7 @@ mod cost;
 mod dump;
 mod emit;
 mod fuse;
+mod layout;
 mod memory;
 mod merge;
 mod plan;
@@ -15,6 +16,7 @@ mod verify;
 
 pub use cost::cost;
 pub use dump::{Summary, dump};
+pub use layout::common_layout;
 pub use plan::{
     Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlanStep, Slot, SlotKind,
     StoredValue, plan,

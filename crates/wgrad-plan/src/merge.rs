@@ -1,7 +1,8 @@
 //! One kernel for all parameters: optimizer updates that do the same to differently sized tensors run once over flat
 //! pages. Each operand position (weights, gradients, each state) gets pages of its own, with equal offsets.
 
-use crate::plan::{Buffer, Draft, SlotKind};
+use crate::plan::{Buffer, Draft, ParamLayout, Place, SlotKind};
+use std::collections::BTreeMap;
 use wgrad_graph::Role;
 use wgrad_kernels::{Core, Expr, Instr};
 use wgrad_types::{AdapterClass, Caps, Type, View};
@@ -42,8 +43,13 @@ fn signature(draft: &Draft) -> Option<Expr> {
     Some(expr)
 }
 
-/// Merges update kernels of one signature.
-pub(crate) fn updates(buffers: &mut Vec<Buffer>, drafts: &mut Vec<Draft>, caps: &Caps) -> Pages {
+/// Merges update kernels of one signature, as far as the layout, where there is one already, has kept room for that.
+pub(crate) fn updates(
+    buffers: &mut Vec<Buffer>,
+    drafts: &mut Vec<Draft>,
+    caps: &Caps,
+    layout: Option<&ParamLayout>,
+) -> Pages {
     let mut pages = Pages { members: vec![None; buffers.len()], ..Pages::default() };
     let mut readers = vec![0usize; buffers.len()];
     for d in drafts.iter() {
@@ -72,7 +78,12 @@ pub(crate) fn updates(buffers: &mut Vec<Buffer>, drafts: &mut Vec<Draft>, caps: 
     let mut gone = vec![false; drafts.len()];
     let mut merged = Vec::new();
     for (_, _, members) in classes.iter().filter(|c| c.2.len() > 1) {
-        for chunk in chunks(drafts, members, page_limit(caps), caps.limits.offset_alignment) {
+        let alignment = caps.limits.offset_alignment;
+        let together = match layout {
+            Some(layout) => in_pages(drafts, buffers, members, layout, alignment),
+            None => chunks(drafts, members, page_limit(caps), alignment),
+        };
+        for chunk in together {
             merged.push(merge(buffers, drafts, &mut pages, &chunk, caps.limits.offset_alignment));
             chunk.iter().for_each(|&i| gone[i] = true);
         }
@@ -114,6 +125,40 @@ fn chunks(drafts: &[Draft], members: &[usize], limit: usize, alignment: usize) -
     }
     chunks.retain(|c| c.len() > 1);
     chunks
+}
+
+/// Members whose persistent tensors lie in the same pages of a layout, in the pages' order. Where they do not fill the
+/// pages from the front, as where another plan has merged others with them, they stay alone.
+fn in_pages(
+    drafts: &[Draft],
+    buffers: &[Buffer],
+    members: &[usize],
+    layout: &ParamLayout,
+    alignment: usize,
+) -> Vec<Vec<usize>> {
+    let place = |b: usize| -> Option<Place> {
+        let SlotKind::Param(role) = buffers[b].kind else { return None };
+        layout.params.iter().find(|p| p.role == role && p.name == buffers[b].name).map(|p| p.place)
+    };
+    let mut pages: BTreeMap<Vec<Option<usize>>, Vec<(usize, usize)>> = BTreeMap::new();
+    for &i in members {
+        let all: Vec<Option<Place>> =
+            drafts[i].operands.iter().chain(&drafts[i].outputs).map(|&b| place(b)).collect();
+        let mut offsets = all.iter().flatten().map(|p| p.offset);
+        let Some(offset) = offsets.next().filter(|&first| offsets.all(|o| o == first)) else { continue };
+        pages.entry(all.iter().map(|p| p.map(|p| p.slot)).collect()).or_default().push((offset, i));
+    }
+    let filled = |mut page: Vec<(usize, usize)>| {
+        page.sort_unstable();
+        let mut end = 0;
+        let fits = page.iter().all(|&(offset, i)| {
+            let here = offset == end;
+            end += aligned(drafts[i].step.numel() * 4, alignment);
+            here
+        });
+        (fits && page.len() > 1).then(|| page.into_iter().map(|m| m.1).collect())
+    };
+    pages.into_values().filter_map(filled).collect()
 }
 
 fn merge(

@@ -228,7 +228,7 @@ pub fn plan(graph: &Graph, caps: &Caps, options: &PlanOptions<'_>) -> Result<Pla
             Err(Force(v)) => assert!(forced.insert(v), "a forced value is read as it is"),
         }
     };
-    let pages = merge::updates(&mut buffers, &mut drafts, caps);
+    let pages = merge::updates(&mut buffers, &mut drafts, caps, options.layout);
     let results: Vec<usize> = outputs.iter().map(|o| o.1).collect();
     rows::merge(&buffers, &mut drafts, &results, caps);
     memory::place(&graph, caps, options, memory::Drafts { buffers, drafts, outputs, pages, scalars })
@@ -369,14 +369,15 @@ fn update_kernels(cx: &Context<'_>) -> Result<Vec<(Emitted, Vec<Value>)>, Force>
     let mut kernels = Vec::new();
     for (g, pairs) in groups.values().enumerate() {
         let values: Vec<(Value, Option<Value>)> = pairs.iter().map(|(_, v)| (*v, None)).collect();
-        let emitted = cx.map(&values)?;
+        let targets: Vec<Value> = pairs.iter().map(|p| p.0).collect();
+        let emitted = cx.map_onto(&values, &targets)?;
         if emitted.operands.iter().any(|v| owner.get(v).is_some_and(|&o| o != g)) {
             let unsaved = pairs.iter().map(|p| p.1).find(|v| !cx.fusion.stored[v.index()]);
             if let Some(v) = unsaved {
                 return Err(Force(v));
             }
         }
-        kernels.push((emitted, pairs.iter().map(|p| p.0).collect()));
+        kernels.push((emitted, targets));
     }
     Ok(kernels)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wgrad_device::{Counters, Device, Memory, Program, Traced};
 use wgrad_graph::{Graph, Role};
 use wgrad_kernels::{FIRST_SCALAR_WORD, SEED_WORD, STEP_WORD};
-use wgrad_plan::{ParamLayout, ParamPlace, Plan, PlanOptions, plan};
+use wgrad_plan::{ParamLayout, ParamPlace, Plan, PlanOptions, common_layout, plan};
 use wgrad_types::{HostTensor, Type};
 
 /// Named tensors with their roles: a snapshot, initial values.
@@ -67,6 +67,25 @@ impl Session {
         session.restore(initial)?;
         let program = session.device.program(Arc::new(plan), &session.memory)?;
         Ok((session, Runner { program }))
+    }
+
+    /// As [`Session::new`] over several graphs, none of which has all tensors: a game's players, say, each with an
+    /// optimizer of its own. Tensors of the same name and role are the same. Gives the graphs' plans in their order.
+    ///
+    /// # Errors
+    /// As [`Session::new`], and where graphs give a tensor different shapes.
+    pub fn over(
+        device: &Device,
+        graphs: &[&Graph],
+        initial: &Tensors,
+        seed: u32,
+    ) -> Result<(Self, Vec<Runner>), SessionError> {
+        let layout = common_layout(graphs, device.caps())?;
+        let memory = device.memory(&layout)?;
+        let mut session = Self { device: device.clone(), memory, layout, seed };
+        session.restore(initial)?;
+        let runners = graphs.iter().map(|graph| session.runner(graph)).collect::<Result<_, _>>()?;
+        Ok((session, runners))
     }
 
     /// A further plan over the same tensors: evaluation, or training with another batch size.

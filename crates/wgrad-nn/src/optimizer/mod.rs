@@ -4,15 +4,18 @@
 //! step. Planning merges the updates of all parameters into a few kernels. The formulas are in `rules` and `muon`, the
 //! scalars in `scalars`, the names of the command line in `names`.
 
+mod accumulate;
 mod muon;
 mod names;
 mod rules;
 mod scalars;
 
+pub use accumulate::{SHARE, accumulate};
 pub use names::OPTIMIZERS;
 
+use accumulate::sum_name;
 use rules::Rule;
-use wgrad_graph::{Role, Tensor, differentiate};
+use wgrad_graph::{Builder, Role, Tensor, differentiate};
 use wgrad_types::ShapeError;
 
 /// Which rule.
@@ -164,6 +167,11 @@ pub fn average_name(weight: &str) -> String {
     format!("{weight}.ema")
 }
 
+/// Every weight with its group.
+fn members(groups: &[Group]) -> impl Iterator<Item = (&Group, &(String, Tensor))> {
+    groups.iter().flat_map(|g| g.weights.iter().map(move |w| (g, w)))
+}
+
 impl Optimizer {
     /// A rule without weight decay, clipping or average.
     pub fn new(kind: OptimizerKind) -> Self {
@@ -181,12 +189,7 @@ impl Optimizer {
     /// # Errors
     /// Where an operation between the loss and a weight has no gradient.
     pub fn minimise(&self, loss: &Tensor, weights: &[(String, Tensor)]) -> Result<Vec<Tensor>, ShapeError> {
-        let group = |weight: &(String, Tensor)| {
-            let decays = self.decay_on == DecayOn::All || weight.1.shape().len() >= 2;
-            let weight_decay = if decays { self.weight_decay } else { 0.0 };
-            Group { weights: vec![weight.clone()], weight_decay, lr_factor: 1.0 }
-        };
-        self.minimise_groups(loss, &weights.iter().map(group).collect::<Vec<_>>())
+        self.minimise_groups(loss, &weights.iter().map(|w| self.group(w)).collect::<Vec<_>>())
     }
 
     /// As [`Optimizer::minimise`], with weight decay and a factor on the learning rate for each group; the optimizer's
@@ -195,14 +198,34 @@ impl Optimizer {
     /// # Errors
     /// As [`Optimizer::minimise`].
     pub fn minimise_groups(&self, loss: &Tensor, groups: &[Group]) -> Result<Vec<Tensor>, ShapeError> {
-        let builder = loss.builder();
-        let members: Vec<(&Group, &(String, Tensor))> =
-            groups.iter().flat_map(|g| g.weights.iter().map(move |w| (g, w))).collect();
-        let wrt: Vec<Tensor> = members.iter().map(|(_, w)| w.1.clone()).collect();
+        let wrt: Vec<Tensor> = members(groups).map(|(_, w)| w.1.clone()).collect();
         let gradients = differentiate(loss, &wrt)?;
-        gradients.iter().for_each(|g| builder.keep(g));
-        let clipped = self.clipped(&gradients);
-        for ((group, (name, p)), g) in members.into_iter().zip(clipped) {
+        gradients.iter().for_each(|g| loss.builder().keep(g));
+        self.update(groups, &gradients, &[]);
+        Ok(gradients)
+    }
+
+    /// The update that ends a step whose gradients [`accumulate`] has summed: the rule over the sums, which start from 0
+    /// again. Clipping and decay see the sums, as they would see one large batch's gradients.
+    pub fn apply(&self, builder: &Builder, weights: &[(String, Tensor)]) {
+        let groups: Vec<Group> = weights.iter().map(|w| self.group(w)).collect();
+        let sums: Vec<Tensor> =
+            weights.iter().map(|(name, p)| builder.param(&sum_name(name), &p.shape(), Role::State)).collect();
+        self.update(&groups, &sums, &sums);
+    }
+
+    /// A weight as a group of its own.
+    fn group(&self, weight: &(String, Tensor)) -> Group {
+        let decays = self.decay_on == DecayOn::All || weight.1.shape().len() >= 2;
+        let weight_decay = if decays { self.weight_decay } else { 0.0 };
+        Group { weights: vec![weight.clone()], weight_decay, lr_factor: 1.0 }
+    }
+
+    /// Adds the updates of all weights for their gradients; `cleared` become 0, each with the weight of its number.
+    fn update(&self, groups: &[Group], gradients: &[Tensor], cleared: &[Tensor]) {
+        let clipped = self.clipped(gradients);
+        for (i, ((group, (name, p)), g)) in members(groups).zip(clipped).enumerate() {
+            let builder = p.builder();
             let rule = Rule { name, p, g, decay: group.weight_decay, lr_factor: group.lr_factor };
             let (next, mut pairs) = rule.step(self.kind);
             if self.ema.is_some() {
@@ -211,9 +234,9 @@ impl Optimizer {
                 pairs.push((average, moved));
             }
             pairs.insert(0, (p.clone(), next));
+            pairs.extend(cleared.get(i).map(|sum| (sum.clone(), sum.zeros_like())));
             builder.update(&pairs.iter().map(|(t, v)| (t, v)).collect::<Vec<_>>());
         }
-        Ok(gradients)
     }
 
     fn clipped(&self, gradients: &[Tensor]) -> Vec<Tensor> {
