@@ -3,6 +3,8 @@
 mod alexnet;
 mod char_rnn;
 mod cnn;
+mod dcgan;
+mod googlenet;
 mod gpt;
 mod mobilenet;
 mod plain;
@@ -15,6 +17,8 @@ mod zoo;
 pub use alexnet::AlexNet;
 pub use char_rnn::CharRnn;
 pub use cnn::{CifarCnn, LeNet};
+pub use dcgan::DcGan;
+pub use googlenet::GoogLeNet;
 pub use gpt::{Gpt, Positions};
 pub use mobilenet::MobileNetV2;
 pub use plain::{Linear, Mlp};

@@ -1,6 +1,6 @@
 //! Models by name, for the command line: which there are, the image size they want, and building one.
 
-use crate::{AlexNet, CifarCnn, LeNet, Linear, Mlp, MobileNetV2, ResNet, Vgg11, ViT};
+use crate::{AlexNet, CifarCnn, GoogLeNet, LeNet, Linear, Mlp, MobileNetV2, ResNet, Vgg11, ViT};
 use std::str::FromStr;
 use wgrad_graph::Tensor;
 use wgrad_nn::Net;
@@ -27,6 +27,8 @@ pub enum ModelKind {
     ResNet50,
     /// VGG-11.
     Vgg11,
+    /// GoogLeNet, the first Inception network.
+    Inception,
     /// MobileNetV2.
     MobileNetV2,
     /// A Vision Transformer.
@@ -47,6 +49,7 @@ pub const ZOO: &[(&str, ModelKind, &str)] = &[
     ("resnet34", ModelKind::ResNet34, "ResNet-34 as in torchvision; CIFAR's stem below 64x64"),
     ("resnet50", ModelKind::ResNet50, "ResNet-50 as in torchvision; CIFAR's stem below 64x64"),
     ("vgg11", ModelKind::Vgg11, "VGG-11 as in torchvision, 224x224 images or other sizes from 32 on"),
+    ("inception", ModelKind::Inception, "GoogLeNet as in torchvision; a small first layer below 64x64"),
     ("mobilenet-v2", ModelKind::MobileNetV2, "MobileNetV2 as in torchvision; CIFAR's strides below 64x64"),
     ("vit", ModelKind::ViT, "Vision Transformer, DeiT's tiny shape; patches of 4 below 64x64"),
 ];
@@ -103,7 +106,8 @@ impl ModelKind {
     pub fn image_size(self) -> Option<usize> {
         match self {
             Self::Linear | Self::Mlp => None,
-            Self::ResNet18 | Self::ResNet34 | Self::ResNet50 | Self::MobileNetV2 | Self::ViT => None,
+            Self::ResNet18 | Self::ResNet34 | Self::ResNet50 => None,
+            Self::Inception | Self::MobileNetV2 | Self::ViT => None,
             Self::LeNet | Self::CifarCnn => Some(32),
             Self::AlexNet | Self::Vgg11 => Some(224),
         }
@@ -117,6 +121,7 @@ impl ModelKind {
             Self::AlexNet => 63,
             // Four values a channel and image at the end: enough for batch statistics of one image.
             Self::ResNet18 | Self::ResNet34 | Self::ResNet50 | Self::MobileNetV2 => 16,
+            Self::Inception => 32,
             Self::Vgg11 => 32,
             Self::ViT => 8,
         }
@@ -192,6 +197,7 @@ impl ImageModel {
             ModelKind::ResNet34 => ResNet::resnet34(classes, width).build(net, x),
             ModelKind::ResNet50 => ResNet::resnet50(classes, width).build(net, x),
             ModelKind::Vgg11 => Vgg11 { classes, width, dropout: 0.5 }.build(net, x),
+            ModelKind::Inception => GoogLeNet { classes, width, dropout: 0.2 }.build(net, x),
             ModelKind::MobileNetV2 => MobileNetV2 { classes, width, dropout: 0.2 }.build(net, x),
             ModelKind::ViT => ViT::tiny(classes, width, self.size.0.min(self.size.1)).build(net, x),
         })
@@ -226,6 +232,7 @@ mod tests {
             ("resnet34", 21_797_672),
             ("resnet50", 25_557_032),
             ("vgg11", 132_863_336),
+            ("inception", 6_624_904),
             ("mobilenet-v2", 3_504_872),
         ] {
             let own: usize = weights(name, 224, 1000, 1.0).iter().map(|w| w.1).sum();
@@ -260,6 +267,7 @@ mod tests {
             "resnet50",
             &["conv1.weight", "bn1.bias", "layer2.0.downsample.1.weight", "layer4.2.conv3.weight", "fc.bias"],
         );
+        has("inception", &["conv1.bn.bias", "inception4d.branch2.0.conv.weight", "fc.weight"]);
         has("vgg11", &["features.0.weight", "features.18.bias", "classifier.6.weight"]);
         has(
             "mobilenet-v2",

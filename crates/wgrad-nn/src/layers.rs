@@ -86,6 +86,22 @@ impl Net {
         })
     }
 
+    /// `torch.nn.ConvTranspose2d`: `[N, C, H, W] -> [N, out, H', W']`, each side `(H - 1) * stride - 2 * padding + kernel`;
+    /// parameters `name.weight` `[C, out / groups, KH, KW]`, `name.bias`.
+    #[track_caller]
+    pub fn conv_transpose2d(&self, name: &str, x: &Tensor, conv: Conv) -> Tensor {
+        let channels = x.shape().get(1).copied().unwrap_or(1);
+        let shape = [channels, conv.out / conv.spec.groups.max(1), conv.kernel[0], conv.kernel[1]];
+        self.builder().scoped(name, || {
+            let weight = self.weight(&format!("{name}.weight"), &shape, conv.init);
+            // As PyTorch does, from the weight's second axis.
+            let bound = 1.0 / ((shape[1] * shape[2] * shape[3]) as f64).sqrt();
+            let bias =
+                conv.bias.then(|| self.weight(&format!("{name}.bias"), &[conv.out], Init::Uniform { bound }));
+            x.conv_transpose2d(&weight, bias.as_ref(), conv.spec, [0, 0])
+        })
+    }
+
     /// `torch.nn.BatchNorm2d` (and 1d): parameters `name.weight`, `name.bias`, buffers `name.running_mean`,
     /// `name.running_var`. In training the batch's own statistics normalise and the running ones move towards them.
     #[track_caller]
@@ -100,8 +116,10 @@ impl Net {
                 return x.batch_norm_eval(&mean, &var, &weight, &bias, norm.eps);
             }
             let batch = x.batch_norm_train(&weight, &bias, norm.eps);
-            let moved =
-                |old: &Tensor, new: &Tensor| old * (1.0 - norm.momentum) + new.detach() * norm.momentum;
+            // A layer used twice in a step moves its statistics twice.
+            let moved = |old: &Tensor, new: &Tensor| {
+                self.builder().pending(old) * (1.0 - norm.momentum) + new.detach() * norm.momentum
+            };
             self.builder().update(&[(&mean, &moved(&mean, &batch.mean)), (&var, &moved(&var, &batch.var))]);
             batch.y
         })

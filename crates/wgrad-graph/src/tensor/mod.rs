@@ -103,7 +103,16 @@ impl Builder {
         self.graph.borrow_mut().kept.push(value.value);
     }
 
-    /// At the end of a step each target takes its value; all of them read the old values.
+    /// What a persistent tensor is to become at the end of the step, as far as [`Builder::update`] has been told: the value
+    /// of its update, or itself.
+    pub fn pending(&self, target: &Tensor) -> Tensor {
+        let graph = self.graph.borrow();
+        let update = graph.updates.iter().find(|u| u.target == target.value);
+        update.map_or_else(|| target.clone(), |u| target.at(u.value))
+    }
+
+    /// At the end of a step each target takes its value; all of them read the old values. A target given again takes the
+    /// later value.
     ///
     /// # Panics
     /// Where a target is no `param` or its value's type differs.
@@ -121,7 +130,10 @@ impl Builder {
                 graph.ty(value.value),
                 "update: target and value differ in type"
             );
-            graph.updates.push(Update { target: target.value, value: value.value, group });
+            match graph.updates.iter_mut().find(|u| u.target == target.value) {
+                Some(update) => update.value = value.value,
+                None => graph.updates.push(Update { target: target.value, value: value.value, group }),
+            }
         }
     }
 
