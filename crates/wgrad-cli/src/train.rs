@@ -64,6 +64,9 @@ struct Settings {
     /// Images, or rows of text, a step [default: 32, or 12]
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
+    /// Compute a step's batch in N equal parts, one after another: less memory, the same update [default: 1]
+    #[arg(long, value_name = "N")]
+    accumulate: Option<usize>,
     /// Update rule [default: adam]
     #[arg(long, value_name = "NAME", help = format!("{} [default: adam]", optimizers()))]
     optimizer: Option<String>,
@@ -156,6 +159,7 @@ impl Settings {
         set(&mut given, "--epochs", self.epochs, &mut config.epochs);
         set(&mut given, "--steps", self.steps, &mut config.steps);
         set(&mut given, "--batch-size", self.batch_size, &mut config.batch_size);
+        set(&mut given, "--accumulate", self.accumulate, &mut config.accumulate);
         set(&mut given, "--optimizer", self.optimizer, &mut config.optimizer);
         set(&mut given, "--lr", self.lr, &mut config.lr);
         set(&mut given, "--momentum", self.momentum, &mut config.momentum);

@@ -25,6 +25,8 @@ pub struct Config {
     pub steps: Option<u64>,
     /// Images a step.
     pub batch_size: usize,
+    /// Parts that a step's batch is computed in, one after another.
+    pub accumulate: usize,
     /// A name of [`OPTIMIZERS`].
     pub optimizer: String,
     /// Base learning rate.
@@ -96,6 +98,7 @@ impl Default for Config {
             epochs: 15,
             steps: None,
             batch_size: 32,
+            accumulate: 1,
             optimizer: "adam".into(),
             lr: 2e-3,
             momentum: 0.9,
@@ -194,6 +197,10 @@ impl Config {
         }
         if !(1..=MAX_BATCH).contains(&self.batch_size) {
             return fail("--batch-size", format!("{} must be from 1 to {MAX_BATCH}", self.batch_size));
+        }
+        if self.accumulate == 0 || !self.batch_size.is_multiple_of(self.accumulate) {
+            let why = format!("{} must divide --batch-size {}", self.accumulate, self.batch_size);
+            return fail("--accumulate", why);
         }
         if self.epochs == 0 || self.steps == Some(0) {
             return fail("--epochs", "there must be at least one epoch or step".into());

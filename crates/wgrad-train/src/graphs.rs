@@ -1,6 +1,7 @@
 //! The graphs of an image classifier: one training step, one evaluation batch.
 
 use crate::TrainError;
+use crate::task::Gradients;
 use crate::transfer::trainable;
 use wgrad_graph::{CrossEntropy, Graph};
 use wgrad_models::ImageModel;
@@ -23,7 +24,7 @@ pub fn train_graph(
     label_smoothing: f64,
     seed: u64,
 ) -> Result<(Graph, Tensors), TrainError> {
-    let net = training(model, batch, optimizer, label_smoothing, None)?;
+    let net = training(model, batch, Gradients::Update(optimizer), label_smoothing, None)?;
     Ok((net.builder().graph(), net.initial(seed)))
 }
 
@@ -37,14 +38,14 @@ pub fn step_graph(
     optimizer: &Optimizer,
     label_smoothing: f64,
 ) -> Result<Graph, TrainError> {
-    Ok(training(model, batch, optimizer, label_smoothing, None)?.builder().graph())
+    Ok(training(model, batch, Gradients::Update(optimizer), label_smoothing, None)?.builder().graph())
 }
 
 /// The model behind [`train_graph`]; weights that `freeze` fits stand still.
 pub(crate) fn training(
     model: &ImageModel,
     batch: usize,
-    optimizer: &Optimizer,
+    gradients: Gradients<'_>,
     label_smoothing: f64,
     freeze: Option<&str>,
 ) -> Result<Net, TrainError> {
@@ -54,7 +55,7 @@ pub(crate) fn training(
     let loss = Loss::CrossEntropy { label_smoothing }.of(&logits, &y);
     net.builder().output("loss", &loss);
     net.builder().output("correct", &logits.correct(&y));
-    optimizer.minimise(&loss, &trainable(&net, freeze)?)?;
+    gradients.of(&loss, &trainable(&net, freeze)?)?;
     Ok(net)
 }
 

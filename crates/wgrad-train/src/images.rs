@@ -5,12 +5,12 @@ use crate::data::{Prepared, eval_loader, prepare, tensors, train_loader, watched
 use crate::evaluate::{BATCH, Evaluation, Scores, evaluate};
 use crate::graphs::{training, watch_graph};
 use crate::state::Card;
-use crate::task::{Feed, Feeds, Sizes, Task};
+use crate::task::{Feed, Feeds, Gradients, Sizes, Task};
 use crate::{Observer, TrainError};
 use wgrad_data::{Loader, Split};
 use wgrad_graph::Graph;
 use wgrad_models::ImageModel;
-use wgrad_nn::{Net, Optimizer};
+use wgrad_nn::Net;
 use wgrad_session::{Runner, Session};
 
 /// A classifier with its images.
@@ -54,9 +54,9 @@ impl Task for Images<'_> {
         (full, Some(images % full).filter(|&rest| rest > 0))
     }
 
-    fn training(&self, rows: usize, optimizer: &Optimizer) -> Result<Net, TrainError> {
+    fn training(&self, rows: usize, gradients: Gradients<'_>) -> Result<Net, TrainError> {
         let (smoothing, freeze) = (self.config.label_smoothing, self.config.freeze.as_deref());
-        training(&self.model, rows, optimizer, smoothing, freeze)
+        training(&self.model, rows, gradients, smoothing, freeze)
     }
 
     fn evaluation(&self, averaged: bool) -> Result<Graph, TrainError> {
@@ -71,7 +71,7 @@ impl Task for Images<'_> {
         Box::new(self.loader.epoch(epoch, from).map(|batch| {
             let batch = batch?;
             let (x, y) = tensors(&self.prepared.card, &batch);
-            Ok(Feed { x, y, rows: batch.len, samples: batch.len })
+            Ok(Feed { x, y, rows: batch.len })
         }))
     }
 

@@ -12,6 +12,7 @@ mod evaluate;
 mod generate;
 mod graphs;
 mod images;
+mod plans;
 mod predict;
 mod run;
 mod state;

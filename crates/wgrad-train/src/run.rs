@@ -9,17 +9,17 @@ use crate::config::Config;
 use crate::curves;
 use crate::evaluate::{Evaluation, Scores};
 use crate::images::Images;
+use crate::plans::{Found, Now, Plans};
 use crate::state::{self, CHECKPOINT, CONFIG, Card, METRICS, Metrics, Progress};
-use crate::task::{Feed, Sizes, Task};
+use crate::task::{Sizes, Task};
 use crate::text::TextTask;
 use crate::transfer;
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use wgrad_device::Device;
 use wgrad_nn::{Optimizer, Schedule};
-use wgrad_session::{Outputs, Runner, Session, checkpoint};
+use wgrad_session::{Runner, Session, checkpoint};
 
 /// What is about to run, before the first step.
 #[derive(Clone, Debug)]
@@ -171,8 +171,7 @@ struct Run<'a> {
     out: &'a Path,
     task: &'a dyn Task,
     session: Session,
-    full: Runner,
-    tail: Option<Runner>,
+    plans: Plans,
     eval: Runner,
     optimizer: Optimizer,
     schedule: Schedule,
@@ -195,14 +194,8 @@ impl<'a> Run<'a> {
         task: &'a dyn Task,
     ) -> Result<Self, TrainError> {
         let (optimizer, schedule) = (config.optimizer()?, config.schedule()?);
-        let (rows, rest) = task.rows();
-        let net = task.training(rows, &optimizer)?;
-        let seed = config.seed;
-        let (session, full) = Session::new(device, &net.builder().graph(), &net.initial(seed), seed as u32)?;
-        let tail = match rest {
-            None => None,
-            Some(rest) => Some(session.runner(&task.training(rest, &optimizer)?.builder().graph())?),
-        };
+        let parts = (config.accumulate, config.freeze.as_deref());
+        let (plans, session, head) = Plans::new(task, &optimizer, parts, device, config.seed)?;
         let eval = session.runner(&task.evaluation(optimizer.ema.is_some())?)?;
         let total = config.steps.unwrap_or(config.epochs.saturating_mul(task.batches_per_epoch() as u64));
         Ok(Self {
@@ -210,15 +203,14 @@ impl<'a> Run<'a> {
             out,
             task,
             session,
-            full,
-            tail,
+            plans,
             eval,
             optimizer,
             schedule,
             progress: Progress::default(),
             total,
             device: device.name(),
-            head: transfer::head(&net),
+            head,
             spent: (Duration::ZERO, 0),
             watch: config.detect_anomaly.then(Watch::default),
         })
@@ -254,7 +246,7 @@ impl<'a> Run<'a> {
             watched: self.task.watched(),
             card: self.task.card(),
             parameters: self.parameters(),
-            plan: wgrad_plan::Summary::of(self.full.plan()),
+            plan: self.plans.summary(),
             step: (self.progress.step, self.total),
             epochs: self.epochs(),
         }
@@ -307,33 +299,16 @@ impl<'a> Run<'a> {
         begun: Instant,
     ) -> Result<bool, TrainError> {
         let before = self.progress.images;
-        let full_rows = self.task.rows().0;
-        let mut pending: VecDeque<usize> = VecDeque::new();
         let task = self.task;
         for feed in task.epoch(self.progress.epoch, self.progress.batch) {
-            let Feed { x, y, rows, samples } = feed?;
-            let rate = self.schedule.rate(self.config.lr, self.progress.step, self.total);
-            let scalars = self.optimizer.scalars(self.progress.step + 1, rate);
-            let short = rows < full_rows && self.tail.is_some();
-            if short {
-                self.collect(&mut pending, true)?;
-            }
-            let runner = if short { self.tail.as_mut().unwrap_or(&mut self.full) } else { &mut self.full };
-            let (step, inputs) = (self.progress.step, [("x", &x), ("y", &y)]);
-            pending.push_back(samples);
-            if let Some(watch) = &mut self.watch {
-                let outputs = watch.step(&mut self.session, runner, step, &inputs, &scalars)?;
-                self.count(&mut pending, &outputs)?;
-            } else {
-                runner.step(&mut self.session, step, &inputs, &scalars)?;
-                if short {
-                    let outputs = runner.wait()?.expect("a step is under way");
-                    self.count(&mut pending, &outputs)?;
-                }
-            }
+            let step = self.progress.step;
+            let rate = self.schedule.rate(self.config.lr, step, self.total);
+            let scalars = self.optimizer.scalars(step + 1, rate);
+            let now = Now { step, scalars: &scalars, watch: self.watch.as_mut() };
+            let found = self.plans.step(&mut self.session, feed?, now)?;
             self.progress.step += 1;
             self.progress.batch += 1;
-            self.collect(&mut pending, false)?;
+            self.count(&found)?;
             let (p, seen) = (&self.progress, self.progress.images.max(1) as f64);
             observer.step(&StepReport {
                 epoch: (p.epoch + 1, self.epochs()),
@@ -346,32 +321,28 @@ impl<'a> Run<'a> {
                 break;
             }
             if stop.load(Ordering::Relaxed) {
-                self.collect(&mut pending, true)?;
+                let found = self.plans.collect(true)?;
+                self.count(&found)?;
                 return Ok(true);
             }
         }
-        self.collect(&mut pending, true)?;
+        let found = self.plans.collect(true)?;
+        self.count(&found)?;
         self.task.take_warnings().iter().for_each(|w| observer.note(w));
         Ok(false)
     }
 
-    /// Takes in results of the full-size plan: those ready, or all.
-    fn collect(&mut self, pending: &mut VecDeque<usize>, all: bool) -> Result<(), TrainError> {
-        while let Some(outputs) = if all { self.full.wait()? } else { self.full.ready()? } {
-            self.count(pending, &outputs)?;
+    /// Takes in what steps have given.
+    fn count(&mut self, found: &[Found]) -> Result<(), TrainError> {
+        for (outputs, samples) in found {
+            let loss = outputs.scalar("loss");
+            if !loss.is_finite() {
+                return Err(TrainError::Diverged { loss, step: self.progress.step, out: self.out.into() });
+            }
+            self.progress.loss_sum += f64::from(loss) * *samples as f64;
+            self.progress.correct += f64::from(outputs.scalar("correct"));
+            self.progress.images += *samples as u64;
         }
-        Ok(())
-    }
-
-    fn count(&mut self, pending: &mut VecDeque<usize>, outputs: &Outputs) -> Result<(), TrainError> {
-        let len = pending.pop_front().expect("a result belongs to a batch");
-        let loss = outputs.scalar("loss");
-        if !loss.is_finite() {
-            return Err(TrainError::Diverged { loss, step: self.progress.step, out: self.out.into() });
-        }
-        self.progress.loss_sum += f64::from(loss) * len as f64;
-        self.progress.correct += f64::from(outputs.scalar("correct"));
-        self.progress.images += len as u64;
         Ok(())
     }
 

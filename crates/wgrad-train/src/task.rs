@@ -3,8 +3,8 @@
 use crate::TrainError;
 use crate::evaluate::Evaluation;
 use crate::state::Card;
-use wgrad_graph::Graph;
-use wgrad_nn::{Net, Optimizer};
+use wgrad_graph::{Graph, Tensor};
+use wgrad_nn::{Net, Optimizer, accumulate};
 use wgrad_session::{Runner, Session};
 use wgrad_types::HostTensor;
 
@@ -12,10 +12,28 @@ use wgrad_types::HostTensor;
 pub(crate) struct Feed {
     pub x: HostTensor,
     pub y: HostTensor,
-    /// Rows: the full plan's, or the shorter one's.
+    /// Rows: a full batch's, or those of the shorter one at an epoch's end.
     pub rows: usize,
-    /// Samples the loss is a mean over: images, or tokens.
-    pub samples: usize,
+}
+
+/// What a training step does with its gradients.
+#[derive(Clone, Copy)]
+pub(crate) enum Gradients<'a> {
+    /// Moves the weights by them.
+    Update(&'a Optimizer),
+    /// Adds them to sums for an update to come.
+    Sum,
+}
+
+impl Gradients<'_> {
+    /// Adds what is to be done for a loss and the weights that move.
+    pub(crate) fn of(self, loss: &Tensor, weights: &[(String, Tensor)]) -> Result<(), TrainError> {
+        match self {
+            Self::Update(optimizer) => optimizer.minimise(loss, weights).map(drop)?,
+            Self::Sum => accumulate(loss, weights)?,
+        }
+        Ok(())
+    }
 }
 
 /// The batches of an epoch.
@@ -42,8 +60,9 @@ pub(crate) trait Task {
     fn card(&self) -> Card;
     /// Rows of a training batch, and of a shorter one at an epoch's end.
     fn rows(&self) -> (usize, Option<usize>);
-    /// A training step on so many rows: inputs `x` and `y`, outputs `loss` (mean) and `correct` (count).
-    fn training(&self, rows: usize, optimizer: &Optimizer) -> Result<Net, TrainError>;
+    /// A training step on so many rows: inputs `x` and `y`, outputs `loss` (mean over labels that are not padding) and
+    /// `correct` (count).
+    fn training(&self, rows: usize, gradients: Gradients<'_>) -> Result<Net, TrainError>;
     /// An evaluation batch, over averaged weights where the session keeps such.
     fn evaluation(&self, averaged: bool) -> Result<Graph, TrainError>;
     /// Batches of an epoch.

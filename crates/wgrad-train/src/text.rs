@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::evaluate::{Evaluation, Scores};
 use crate::graphs::PADDING;
 use crate::state::{Card, TextCard};
-use crate::task::{Feed, Feeds, Sizes, Task};
+use crate::task::{Feed, Feeds, Gradients, Sizes, Task};
 use crate::transfer::trainable;
 use crate::{Observer, TrainError};
 use std::collections::VecDeque;
@@ -96,7 +96,10 @@ pub fn text_graph(
     optimizer: Option<&Optimizer>,
 ) -> Result<Graph, TrainError> {
     match optimizer {
-        Some(optimizer) => Ok(training(model, rows, optimizer, 0.0, None)?.builder().graph()),
+        Some(optimizer) => {
+            let net = training(model, rows, Gradients::Update(optimizer), 0.0, None)?;
+            Ok(net.builder().graph())
+        }
         None => evaluation(&Net::new(Mode::Eval), model, rows),
     }
 }
@@ -104,7 +107,7 @@ pub fn text_graph(
 fn training(
     model: &TextModel,
     rows: usize,
-    optimizer: &Optimizer,
+    gradients: Gradients<'_>,
     label_smoothing: f64,
     freeze: Option<&str>,
 ) -> Result<Net, TrainError> {
@@ -113,7 +116,7 @@ fn training(
     let loss = Loss::CrossEntropy { label_smoothing }.of(&logits, &labels);
     net.builder().output("loss", &loss);
     net.builder().output("correct", &logits.correct(&labels));
-    optimizer.minimise(&loss, &trainable(&net, freeze)?)?;
+    gradients.of(&loss, &trainable(&net, freeze)?)?;
     Ok(net)
 }
 
@@ -163,8 +166,8 @@ impl Task for TextTask {
         (self.rows, None)
     }
 
-    fn training(&self, rows: usize, optimizer: &Optimizer) -> Result<Net, TrainError> {
-        training(&self.model, rows, optimizer, self.label_smoothing, self.freeze.as_deref())
+    fn training(&self, rows: usize, gradients: Gradients<'_>) -> Result<Net, TrainError> {
+        training(&self.model, rows, gradients, self.label_smoothing, self.freeze.as_deref())
     }
 
     fn evaluation(&self, averaged: bool) -> Result<Graph, TrainError> {
@@ -179,7 +182,7 @@ impl Task for TextTask {
     fn epoch(&self, epoch: u64, from: usize) -> Feeds<'_> {
         Box::new((from..self.streams.batches_per_epoch()).map(move |i| {
             let (x, y) = tensors(&self.streams.batch(epoch, i), self.rows, self.model.context);
-            Ok(Feed { x, y, rows: self.rows, samples: self.rows * self.model.context })
+            Ok(Feed { x, y, rows: self.rows })
         }))
     }
 

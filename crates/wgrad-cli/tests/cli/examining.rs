@@ -86,4 +86,5 @@ fn the_first_value_that_is_no_number_is_named() {
         &data,
     ];
     place.ok(&sound);
+    place.ok(&[&sound[..], &["--accumulate", "2"]].concat());
 }

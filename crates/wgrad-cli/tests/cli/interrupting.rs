@@ -6,12 +6,14 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
-const RUN: [&str; 12] = [
+const RUN: [&str; 14] = [
     "train",
     "--model",
     "linear",
     "--batch-size",
     "8",
+    "--accumulate",
+    "2",
     "--epochs",
     "3",
     "--device",

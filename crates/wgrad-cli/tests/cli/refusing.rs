@@ -18,6 +18,8 @@ fn settings_that_make_no_sense() {
         ("--width", "0", &["--width"]),
         ("--width", "nan", &["--width"]),
         ("--batch-size", "0", &["--batch-size"]),
+        ("--accumulate", "0", &["--accumulate"]),
+        ("--accumulate", "3", &["--accumulate", "--batch-size 32"]),
         ("--epochs", "0", &["--epochs"]),
         ("--seed", &huge, &["--seed"]),
         ("--val-split", "1", &["--val-split"]),

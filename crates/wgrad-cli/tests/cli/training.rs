@@ -71,6 +71,28 @@ fn the_same_seed_gives_the_same_bits() {
 }
 
 #[test]
+fn a_batch_in_parts_is_the_same_batch() {
+    let place = Place::new();
+    let data = place.photos();
+    // 24 pictures: two steps of ten and one of four, whose last part has two or four.
+    let args = ["train", "--model", "mlp", "--width", "0.1", "--epochs", "2", "--batch-size", "10"];
+    let more = ["--device", "cpu", "--clip-norm", "1", "--weight-decay", "0.1", "--json"];
+    let losses = |out: &str, parts: &str| {
+        let args = [&args[..], &more, &["--data", &data, "--out", out, "--accumulate", parts]].concat();
+        let events = events(&place.ok(&args));
+        let loss = |e: &Value, name: &str| e[name].as_f64().unwrap_or_else(|| panic!("{name} in {e}"));
+        let evaluations = events.iter().filter(|e| e["event"] == "evaluation");
+        evaluations.flat_map(|e| [loss(e, "train_loss"), loss(e, "val_loss")]).collect::<Vec<f64>>()
+    };
+    let whole = losses("whole", "1");
+    for (out, parts) in [("halves", "2"), ("fifths", "5"), ("tenths", "10")] {
+        let found = losses(out, parts);
+        assert_eq!(found.len(), 4);
+        assert!(whole.iter().zip(&found).all(|(a, b)| (a - b).abs() < 1e-5), "{parts}: {found:?} for {whole:?}");
+    }
+}
+
+#[test]
 fn every_optimizer_trains() {
     let place = Place::new();
     let data = place.photos();

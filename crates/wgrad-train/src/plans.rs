@@ -1,0 +1,217 @@
+//! The plans that make a training step: of a whole batch, or of parts of it one after another with an update at the end,
+//! so that a batch may be larger than memory holds at once.
+//!
+//! A part adds its gradients, times its share of the batch's samples, to sums kept between plans; the update's plan moves
+//! the weights by them. But for batch statistics, which are each part's own, it is the step of the whole batch.
+
+use crate::TrainError;
+use crate::anomaly::Watch;
+use crate::graphs::PADDING;
+use crate::task::{Feed, Gradients, Task};
+use crate::transfer;
+use std::collections::VecDeque;
+use wgrad_device::Device;
+use wgrad_nn::{Init, Mode, Net, Optimizer, SHARE};
+use wgrad_plan::Summary;
+use wgrad_session::{Outputs, Runner, Session};
+use wgrad_types::HostTensor;
+
+/// A training step's plans, and what of them is under way.
+pub(crate) struct Plans {
+    part: Runner,
+    rows: usize,
+    /// For the rows that are left at the end of a batch.
+    rest: Option<Runner>,
+    /// Where parts only sum their gradients.
+    update: Option<Runner>,
+    /// Parts of a full batch.
+    parts: u64,
+    /// Samples of the parts under way.
+    pending: VecDeque<usize>,
+}
+
+/// What a part of a step gave, and how many samples its loss is a mean over.
+pub(crate) type Found = (Outputs, usize);
+
+/// A step's number and the optimizer's scalars.
+pub(crate) struct Now<'a> {
+    pub step: u64,
+    pub scalars: &'a [(&'a str, f32)],
+    pub watch: Option<&'a mut Watch>,
+}
+
+/// A part of a batch.
+struct Part {
+    x: HostTensor,
+    y: HostTensor,
+    rows: usize,
+    samples: usize,
+}
+
+/// Rows `from..to` of a tensor.
+fn rows(tensor: &HostTensor, from: usize, to: usize) -> HostTensor {
+    let mut ty = tensor.ty.clone();
+    let size = ty.numel() / ty.shape[0].max(1);
+    ty.shape[0] = to - from;
+    HostTensor { ty, words: tensor.words[from * size..to * size].to_vec() }
+}
+
+/// Labels that count.
+fn counted(y: &HostTensor) -> usize {
+    y.as_i32().iter().filter(|&&label| label != PADDING).count()
+}
+
+/// A batch in parts of so many rows and one of those left.
+fn cut(feed: Feed, size: usize) -> Vec<Part> {
+    let Feed { x, y, rows: all } = feed;
+    if all <= size {
+        let samples = counted(&y);
+        return vec![Part { x, y, rows: all, samples }];
+    }
+    let part = |from: usize| {
+        let to = (from + size).min(all);
+        let (x, y) = (rows(&x, from, to), rows(&y, from, to));
+        let samples = counted(&y);
+        Part { x, y, rows: to - from, samples }
+    };
+    (0..all).step_by(size).map(part).collect()
+}
+
+/// An anomaly told with the number of the step rather than its part's.
+fn in_step(error: TrainError, step: u64) -> TrainError {
+    match error {
+        TrainError::Anomaly { what, .. } => TrainError::Anomaly { step: step + 1, what },
+        other => other,
+    }
+}
+
+/// The update of all weights that training moves, from their sums.
+fn update(part: &Net, optimizer: &Optimizer, freeze: Option<&str>) -> Result<Net, TrainError> {
+    let net = Net::new(Mode::Train);
+    let moving = transfer::trainable(part, freeze)?.into_iter();
+    // How they start is the part's matter.
+    let own: Vec<_> =
+        moving.map(|(name, t)| (name.clone(), net.weight(&name, &t.shape(), Init::Zeros))).collect();
+    optimizer.apply(net.builder(), &own);
+    Ok(net)
+}
+
+impl Plans {
+    /// The plans of a task's step in so many parts, with the session they share and the name of the last layer.
+    pub(crate) fn new(
+        task: &dyn Task,
+        optimizer: &Optimizer,
+        (parts, freeze): (usize, Option<&str>),
+        device: &Device,
+        seed: u64,
+    ) -> Result<(Self, Session, String), TrainError> {
+        let (full, short) = task.rows();
+        let size = full.div_ceil(parts);
+        let gradients = if parts == 1 { Gradients::Update(optimizer) } else { Gradients::Sum };
+        let net = task.training(size, gradients)?;
+        let (graph, initial) = (net.builder().graph(), net.initial(seed));
+        let (session, part, update) = if parts == 1 {
+            let (session, part) = Session::new(device, &graph, &initial, seed as u32)?;
+            (session, part, None)
+        } else {
+            let update = update(&net, optimizer, freeze)?.builder().graph();
+            let (session, mut both) = Session::over(device, &[&update, &graph], &initial, seed as u32)?;
+            let part = both.pop().expect("a plan a graph");
+            (session, part, both.pop())
+        };
+        // A full batch of a small data set may leave a rest, too; then there is no shorter batch.
+        let left = short.unwrap_or(full) % size;
+        let rest = match left {
+            0 => None,
+            _ => Some(session.runner(&task.training(left, gradients)?.builder().graph())?),
+        };
+        let parts = parts as u64;
+        let plans = Self { part, rows: size, rest, update, parts, pending: VecDeque::new() };
+        Ok((plans, session, transfer::head(&net)))
+    }
+
+    /// Totals of a full batch's step.
+    pub(crate) fn summary(&self) -> Summary {
+        let mut all = Summary::of(self.part.plan());
+        if let Some(update) = &self.update {
+            let update = Summary::of(update.plan());
+            all.dispatches = all.dispatches * self.parts as usize + update.dispatches;
+            all.flops = all.flops * self.parts + update.flops;
+            all.bytes = all.bytes * self.parts + update.bytes;
+        }
+        all
+    }
+
+    /// Submits a step on a batch. Gives what is finished of it and of those before, in order.
+    pub(crate) fn step(
+        &mut self,
+        session: &mut Session,
+        feed: Feed,
+        mut now: Now<'_>,
+    ) -> Result<Vec<Found>, TrainError> {
+        let mut found = Vec::new();
+        let parts = cut(feed, self.rows);
+        let samples: usize = parts.iter().map(|p| p.samples).sum();
+        for (i, part) in parts.into_iter().enumerate() {
+            let share = [(SHARE, part.samples as f32 / samples.max(1) as f32)];
+            let scalars = if self.update.is_some() { &share } else { now.scalars };
+            // Every part has random draws of its own.
+            let step = now.step * self.parts + i as u64;
+            let inputs = [("x", &part.x), ("y", &part.y)];
+            let short = part.rows < self.rows;
+            if short {
+                found.extend(self.collect(true)?);
+            }
+            let runner = if short { self.rest.as_mut().unwrap_or(&mut self.part) } else { &mut self.part };
+            if let Some(watch) = &mut now.watch {
+                let outputs = watch.step(session, runner, step, &inputs, scalars);
+                found.push((outputs.map_err(|e| in_step(e, now.step))?, part.samples));
+                continue;
+            }
+            runner.step(session, step, &inputs, scalars)?;
+            if short {
+                found.push((runner.wait()?.expect("a step is under way"), part.samples));
+            } else {
+                self.pending.push_back(part.samples);
+            }
+        }
+        if let Some(update) = &mut self.update {
+            match now.watch {
+                Some(watch) => {
+                    let done = watch.step(session, update, now.step, &[], now.scalars);
+                    done.map_err(|e| in_step(e, now.step))?;
+                }
+                None => update.step(session, now.step, &[], now.scalars)?,
+            }
+            // It has no results; what says so is taken off the queue.
+            while update.ready()?.is_some() {}
+        }
+        found.extend(self.collect(false)?);
+        Ok(found)
+    }
+
+    /// Results of the parts under way: those ready, or all.
+    pub(crate) fn collect(&mut self, all: bool) -> Result<Vec<Found>, TrainError> {
+        let mut found = Vec::new();
+        while let Some(outputs) = if all { self.part.wait()? } else { self.part.ready()? } {
+            found.push((outputs, self.pending.pop_front().expect("a result belongs to a part")));
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_cut_into_parts_and_a_rest() {
+        let (x, y) =
+            (HostTensor::f32(&[5, 2], &[0., 1., 2., 3., 4., 5., 6., 7., 8., 9.]), [3, PADDING, 1, 0, 2]);
+        let parts = cut(Feed { x, y: HostTensor::i32(&[5], &y), rows: 5 }, 2);
+        let of = |f: fn(&Part) -> usize| parts.iter().map(f).collect::<Vec<_>>();
+        assert_eq!((of(|p| p.rows), of(|p| p.samples)), (vec![2, 2, 1], vec![1, 2, 1]));
+        assert_eq!(parts[1].x.as_f32(), [4., 5., 6., 7.]);
+        assert_eq!((parts[2].x.as_f32(), parts[2].y.as_i32()), (&[8., 9.][..], &[2][..]));
+    }
+}
