@@ -14,6 +14,7 @@ mod progress;
 mod report;
 mod runs;
 mod shape;
+mod tokenize;
 mod train;
 
 use clap::error::ErrorKind;
@@ -49,6 +50,8 @@ enum Command {
     Predict(predict::Args),
     /// Write text with a language model
     Generate(generate::Args),
+    /// Learn tokens from a text, for language models
+    Tokenize(tokenize::Args),
     /// Show what a training step will do and need, before anything runs
     Plan(plan::Args),
 }
@@ -93,6 +96,7 @@ fn call() -> ExitCode {
             Command::Eval(args) => eval::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Generate(args) => generate::run(&args),
+            Command::Tokenize(args) => tokenize::run(&args),
             Command::Plan(args) => plan::run(&args),
         },
     };
@@ -134,4 +138,4 @@ fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-const COMMANDS: [&str; 7] = ["devices", "doctor", "train", "eval", "predict", "generate", "plan"];
+const COMMANDS: [&str; 8] = ["devices", "doctor", "train", "eval", "predict", "generate", "tokenize", "plan"];

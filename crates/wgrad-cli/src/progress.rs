@@ -109,7 +109,7 @@ impl Observer for Progress {
                 }
                 Card::Text(card) => {
                     value["model"] = json!(card.model);
-                    value["vocabulary"] = json!(card.tokenizer().vocabulary());
+                    value["vocabulary"] = json!(r.vocabulary);
                     value["context"] = json!(card.context);
                 }
             }
@@ -191,8 +191,8 @@ fn samples(r: &StartReport) -> String {
             let classes = card.classes.len();
             format!("{classes} classes, {train} training, {validation} validation, {test} test images")
         }
-        Card::Text(card) => {
-            let known = card.tokenizer().vocabulary();
+        Card::Text(_) => {
+            let known = count(r.vocabulary.unwrap_or(0) as u64);
             format!("{train} training, {validation} validation tokens of {known} different ones")
         }
     }

@@ -118,7 +118,7 @@ struct Settings {
     /// Weights that stand still, by name, as 'features.*,*.bias'
     #[arg(long, value_name = "PATTERNS")]
     freeze: Option<String>,
-    /// A language model's tokens: char or byte [default: char]
+    /// A language model's tokens: char, byte, or bpe:FILE as `wgrad tokenize` writes it [default: char]
     #[arg(long, value_name = "NAME")]
     tokenizer: Option<String>,
     #[command(flatten)]

@@ -271,7 +271,8 @@ mod tests {
 
     #[test]
     fn every_text_survives_both_ways() {
-        let pairs = BytePairs::train(&"the cat sat on the mat, the naïve cat\n".repeat(3), 300).expect("in range");
+        let pairs =
+            BytePairs::train(&"the cat sat on the mat, the naïve cat\n".repeat(3), 300).expect("in range");
         assert!(pairs.vocabulary() > 270);
         for text in ["", "the cat", "雨 on\t\tthe  mat 123", "zzz\n"] {
             let tokens = pairs.encode(text);

@@ -8,6 +8,7 @@
 //! wrong with a file comes back as a [`DataError`] or as a warning to show.
 
 mod augment;
+mod bpe;
 mod cifar;
 mod color;
 mod decode;
@@ -28,6 +29,7 @@ mod text;
 mod tokenizer;
 
 pub use augment::{Augment, parse_augment};
+pub use bpe::{BytePairs, MOST_TOKENS};
 pub use decode::{Image, decode_image};
 pub use error::DataError;
 pub use loader::{Batch, Loader, LoaderOptions};
@@ -36,5 +38,5 @@ pub use prefetch::EpochIter;
 pub use source::{DEFAULT_VAL_SPLIT, Dataset, SourceOptions, Split, open};
 pub use streams::{Streams, TokenBatch, windows};
 pub use subset::{CACHE_BYTES, Subset};
-pub use text::{EMBEDDED_TEXT, TEXT_VAL_SPLIT, Text, TokenizerChoice, is_text, open_text};
+pub use text::{EMBEDDED_TEXT, TEXT_VAL_SPLIT, Text, TokenizerChoice, is_text, open_text, read_text};
 pub use tokenizer::{Decoder, Tokenizer};

@@ -3,8 +3,9 @@
 //! The end of the text is held out: a model is judged on what comes after all it has read. Nothing is downloaded.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::bpe::BytePairs;
 use crate::error::DataError;
 use crate::tokenizer::Tokenizer;
 
@@ -42,11 +43,7 @@ pub fn open_text(spec: &str, tokenizer: &TokenizerChoice, val_split: f64) -> Res
         return Err(DataError::invalid("val_split", val_split, "between 0 and 1, as in 0.1"));
     }
     let mut warnings = Vec::new();
-    let bytes = match spec.strip_prefix("text:") {
-        None if spec == EMBEDDED_TEXT => embedded()?,
-        Some(path) if !path.is_empty() => read(Path::new(path), &mut warnings)?,
-        _ => return Err(DataError::UnknownSource { spec: spec.to_owned() }),
-    };
+    let bytes = bytes(spec, &mut warnings)?;
     let (tokenizer, tokens) = match tokenizer {
         TokenizerChoice::Byte | TokenizerChoice::Kept(Tokenizer::Bytes) => {
             (Tokenizer::Bytes, bytes.iter().map(|&b| i32::from(b)).collect())
@@ -57,11 +54,34 @@ pub fn open_text(spec: &str, tokenizer: &TokenizerChoice, val_split: f64) -> Res
             let tokens = tokenizer.encode(text)?;
             (tokenizer, tokens)
         }
+        TokenizerChoice::Pairs(path) => {
+            let tokenizer = Tokenizer::Pairs(BytePairs::read(path)?);
+            let tokens = tokenizer.encode(utf8(spec, &bytes)?)?;
+            (tokenizer, tokens)
+        }
         TokenizerChoice::Kept(kept) => (kept.clone(), kept.encode(utf8(spec, &bytes)?)?),
     };
     let held_out = (tokens.len() as f64 * val_split).round() as usize;
     let (train, validation) = tokens.split_at(tokens.len() - held_out);
     Ok(Text { tokenizer, train: train.to_vec(), validation: validation.to_vec(), warnings })
+}
+
+/// The whole of a text by its spec, and what was passed over, one line each.
+///
+/// # Errors
+/// As [`open_text`].
+pub fn read_text(spec: &str) -> Result<(String, Vec<String>), DataError> {
+    let mut warnings = Vec::new();
+    let bytes = bytes(spec, &mut warnings)?;
+    utf8(spec, &bytes).map(|text| (text.to_owned(), warnings))
+}
+
+fn bytes(spec: &str, warnings: &mut Vec<String>) -> Result<Vec<u8>, DataError> {
+    match spec.strip_prefix("text:") {
+        None if spec == EMBEDDED_TEXT => embedded(),
+        Some(path) if !path.is_empty() => read(Path::new(path), warnings),
+        _ => Err(DataError::UnknownSource { spec: spec.to_owned() }),
+    }
 }
 
 /// Which tokenizer to open a text with.
@@ -71,6 +91,8 @@ pub enum TokenizerChoice {
     Char,
     /// Bytes.
     Byte,
+    /// Pairs of bytes, in a file that `wgrad tokenize` wrote.
+    Pairs(PathBuf),
     /// One there is already.
     Kept(Tokenizer),
 }
@@ -82,7 +104,10 @@ impl std::str::FromStr for TokenizerChoice {
         match name {
             "char" => Ok(Self::Char),
             "byte" => Ok(Self::Byte),
-            other => Err(DataError::invalid("tokenizer", other, "char or byte")),
+            other => match other.strip_prefix("bpe:") {
+                Some(path) if !path.is_empty() => Ok(Self::Pairs(path.into())),
+                _ => Err(DataError::invalid("tokenizer", other, "char, byte or bpe:FILE")),
+            },
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Text to token numbers and back: by character, by byte.
+//! Text to token numbers and back: by character, by byte, by pairs of bytes.
 //!
-//! A tokenizer is a pure value: a checkpoint keeps its characters and builds the same one again.
+//! A tokenizer is a pure value: a checkpoint keeps its characters or pairs and builds the same one again.
 
+use crate::bpe::BytePairs;
 use crate::error::DataError;
 
 /// How text becomes tokens.
@@ -11,6 +12,8 @@ pub enum Tokenizer {
     Bytes,
     /// Each of these characters, ascending, is a token.
     Chars(Vec<char>),
+    /// Bytes, and pairs of tokens learned from a text.
+    Pairs(BytePairs),
 }
 
 impl Tokenizer {
@@ -27,6 +30,7 @@ impl Tokenizer {
         match self {
             Self::Bytes => 256,
             Self::Chars(chars) => chars.len(),
+            Self::Pairs(pairs) => pairs.vocabulary(),
         }
     }
 
@@ -44,6 +48,7 @@ impl Tokenizer {
                 };
                 text.chars().map(number).collect()
             }
+            Self::Pairs(pairs) => Ok(pairs.encode(text)),
         }
     }
 
@@ -55,6 +60,7 @@ impl Tokenizer {
                 let found = usize::try_from(token).ok().and_then(|i| chars.get(i));
                 found.map_or_else(Vec::new, |c| c.to_string().into_bytes())
             }
+            Self::Pairs(pairs) => pairs.bytes(token).to_vec(),
         }
     }
 }
@@ -107,7 +113,8 @@ mod tests {
     #[test]
     fn text_survives_both_ways() {
         let text = "Was ist's? naïve — 雨\n";
-        for tokenizer in [Tokenizer::Bytes, Tokenizer::chars_of(text)] {
+        let pairs = BytePairs::train(&text.repeat(2), 270).expect("in range");
+        for tokenizer in [Tokenizer::Bytes, Tokenizer::chars_of(text), Tokenizer::Pairs(pairs)] {
             let tokens = tokenizer.encode(text).expect("its own characters");
             assert!(tokens.iter().all(|&t| (t as usize) < tokenizer.vocabulary()));
             let mut decoder = Decoder::new(tokenizer);

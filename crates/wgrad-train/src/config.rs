@@ -65,7 +65,7 @@ pub struct Config {
     pub head: String,
     /// Names of weights that stand still, `*` for anything, separated by commas.
     pub freeze: Option<String>,
-    /// A language model's tokens: `char` or `byte`.
+    /// A language model's tokens: `char`, `byte` or `bpe:FILE`.
     pub tokenizer: String,
     /// Tokens of a language model's training sequence.
     pub context: Option<usize>,

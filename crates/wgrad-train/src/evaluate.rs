@@ -163,7 +163,7 @@ fn evaluate_text(
 ) -> Result<Evaluation, TrainError> {
     let (config, spec) = source(path, data)?;
     let model = card.text_model()?;
-    let kept = TokenizerChoice::Kept(card.tokenizer());
+    let kept = TokenizerChoice::Kept(card.tokenizer()?);
     let text = open_text(&spec, &kept, config.val_split.unwrap_or(TEXT_VAL_SPLIT))?;
     let (tokens, name) = match split {
         Split::Train => (&text.train, "training"),

@@ -102,7 +102,7 @@ impl Generator {
             let why = format!("{} is an image classifier: use `wgrad predict`", path.display());
             return Err(TrainError::config("--checkpoint", why));
         };
-        let (model, tokenizer) = (card.text_model()?, card.tokenizer());
+        let (model, tokenizer) = (card.text_model()?, card.tokenizer()?);
         let net = Net::new(Mode::Eval);
         let (token, position) = (net.input("token", Type::i32(&[1])), net.input("position", Type::i32(&[1])));
         net.builder().output("logits", &model.step(&net, &token, &position)?);

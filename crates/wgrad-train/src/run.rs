@@ -32,6 +32,8 @@ pub struct StartReport {
     pub watched: &'static str,
     /// The model, what it sees and what it tells apart.
     pub card: Card,
+    /// Different tokens of a language model.
+    pub vocabulary: Option<usize>,
     /// Trainable numbers.
     pub parameters: usize,
     /// Totals of the training step's plan.
@@ -245,6 +247,7 @@ impl<'a> Run<'a> {
             sizes: self.task.sizes(),
             watched: self.task.watched(),
             card: self.task.card(),
+            vocabulary: self.task.vocabulary(),
             parameters: self.parameters(),
             plan: self.plans.summary(),
             step: (self.progress.step, self.total),

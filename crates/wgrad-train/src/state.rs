@@ -4,7 +4,7 @@ use crate::TrainError;
 use crate::config::Config;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::Path;
-use wgrad_data::Tokenizer;
+use wgrad_data::{BytePairs, Tokenizer};
 use wgrad_graph::Role;
 use wgrad_models::{ImageModel, TextKind, TextModel};
 use wgrad_nn::average_name;
@@ -48,6 +48,9 @@ pub struct TextCard {
     pub rotary: bool,
     /// The characters that are tokens, ascending; `None` where bytes are.
     pub characters: Option<String>,
+    /// The pairs of tokens that are tokens after the bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<Vec<(i32, i32)>>,
 }
 
 impl TextCard {
@@ -61,15 +64,26 @@ impl TextCard {
             key_heads: model.key_heads,
             rotary: model.rotary,
             characters: match tokenizer {
-                Tokenizer::Bytes => None,
+                Tokenizer::Bytes | Tokenizer::Pairs(_) => None,
                 Tokenizer::Chars(all) => Some(all.iter().collect()),
+            },
+            pairs: match tokenizer {
+                Tokenizer::Pairs(pairs) => Some(pairs.pairs().to_vec()),
+                _ => None,
             },
         }
     }
 
     /// The tokenizer.
-    pub fn tokenizer(&self) -> Tokenizer {
-        self.characters.as_deref().map_or(Tokenizer::Bytes, Tokenizer::chars_of)
+    ///
+    /// # Errors
+    /// Where the pairs are none.
+    pub fn tokenizer(&self) -> Result<Tokenizer, TrainError> {
+        Ok(match (&self.characters, &self.pairs) {
+            (Some(characters), _) => Tokenizer::chars_of(characters),
+            (None, Some(pairs)) => Tokenizer::Pairs(BytePairs::new(pairs.clone())?),
+            (None, None) => Tokenizer::Bytes,
+        })
     }
 
     /// The model, for evaluation.
@@ -87,7 +101,7 @@ impl TextCard {
             heads: self.heads,
             key_heads: self.key_heads,
             rotary: self.rotary,
-            ..TextModel::new(kind, self.tokenizer().vocabulary())
+            ..TextModel::new(kind, self.tokenizer()?.vocabulary())
         };
         model.check()?;
         Ok(model)

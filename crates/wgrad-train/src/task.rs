@@ -58,6 +58,10 @@ pub(crate) trait Task {
     fn val_split(&self) -> Option<f64>;
     /// The model and how to feed it, as a checkpoint keeps it.
     fn card(&self) -> Card;
+    /// Different tokens of a text.
+    fn vocabulary(&self) -> Option<usize> {
+        None
+    }
     /// Rows of a training batch, and of a shorter one at an epoch's end.
     fn rows(&self) -> (usize, Option<usize>);
     /// A training step on so many rows: inputs `x` and `y`, outputs `loss` (mean over labels that are not padding) and

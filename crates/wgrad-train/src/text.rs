@@ -162,6 +162,10 @@ impl Task for TextTask {
         Card::Text(self.card.clone())
     }
 
+    fn vocabulary(&self) -> Option<usize> {
+        Some(self.model.vocab)
+    }
+
     fn rows(&self) -> (usize, Option<usize>) {
         (self.rows, None)
     }

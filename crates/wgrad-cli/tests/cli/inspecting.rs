@@ -5,9 +5,8 @@ use crate::fixture::{Place, said_no};
 #[test]
 fn every_help_has_an_example() {
     let place = Place::new();
-    for command in
-        [&[][..], &["devices"], &["doctor"], &["train"], &["eval"], &["predict"], &["generate"], &["plan"]]
-    {
+    let commands = ["devices", "doctor", "train", "eval", "predict", "generate", "tokenize", "plan"];
+    for command in std::iter::once(&[][..]).chain(commands.iter().map(std::slice::from_ref)) {
         let help = place.ok(&[command, &["--help"]].concat());
         assert!(help.contains("Example:\n  wgrad"), "{command:?}: {help}");
     }

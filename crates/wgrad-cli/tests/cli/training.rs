@@ -88,7 +88,10 @@ fn a_batch_in_parts_is_the_same_batch() {
     for (out, parts) in [("halves", "2"), ("fifths", "5"), ("tenths", "10")] {
         let found = losses(out, parts);
         assert_eq!(found.len(), 4);
-        assert!(whole.iter().zip(&found).all(|(a, b)| (a - b).abs() < 1e-5), "{parts}: {found:?} for {whole:?}");
+        assert!(
+            whole.iter().zip(&found).all(|(a, b)| (a - b).abs() < 1e-5),
+            "{parts}: {found:?} for {whole:?}"
+        );
     }
 }
 

@@ -100,6 +100,40 @@ fn a_run_of_text_goes_on() {
 }
 
 #[test]
+fn pairs_of_bytes_are_learned_and_used() {
+    let place = Place::new();
+    let data = text(&place);
+    let tokenize = ["tokenize", "--data", &data, "--vocabulary", "270", "--out", "song.bpe", "--json"];
+    let found = place.json(&tokenize);
+    assert_eq!((&found["vocabulary"], &found["bytes"]), (&270.into(), &2820.into()));
+    let tokens = found["tokens"].as_u64().expect("a number");
+    assert!((100..2000).contains(&tokens), "{found}");
+    let events = train(&place, "gpt", "run", &["--tokenizer", "bpe:song.bpe"]);
+    assert_eq!(events[0]["vocabulary"], 270);
+    let sizes = ["train_tokens", "validation_tokens"].map(|name| events[0][name].as_u64().expect("a number"));
+    assert_eq!(sizes[0] + sizes[1], tokens);
+    // The checkpoint has the pairs: their file may go.
+    fs::remove_file(place.path("song.bpe")).expect("removed");
+    let told = place.json(&["eval", "--checkpoint", "run", "--device", "cpu", "--json"]);
+    assert!(told["perplexity"].as_f64().is_some_and(|p| p < 1.5), "{told}");
+    let generate = ["generate", "--checkpoint", "run", "--device", "cpu", "--tokens", "40"];
+    let written = place.ok(&[&generate[..], &["--temperature", "0", "--prompt", "row, row"]].concat());
+    assert!(written.contains("row, row, row your boat\ngently down the stream\n"), "{written}");
+
+    let all =
+        place.wgrad(&["tokenize", "--data", &data, "--vocabulary", "5000", "--out", "all.bpe"]).output();
+    let note = String::from_utf8(all.expect("runs").stderr).expect("text");
+    assert!(note.contains("no pair is left that occurs twice"), "{note}");
+    let out = ["--out", "x.bpe"];
+    place.refused(&[&["tokenize", "--vocabulary", "256"], &out[..]].concat(), 2, &["vocabulary", "257"]);
+    place.refused(&[&["tokenize", "--data", "fashion-mini"], &out[..]].concat(), 2, &["fashion-mini"]);
+    place.refused(&[&["tokenize", "--data", "text:none.txt"], &out[..]].concat(), 1, &["none.txt"]);
+    let gone = ["train", "--model", "gpt", "--device", "cpu", "--tokenizer", "bpe:song.bpe"];
+    place.refused(&gone, 1, &["song.bpe does not exist", "wgrad tokenize"]);
+    assert!(!place.path("x.bpe").exists());
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let place = Place::new();
     let data = text(&place);
@@ -107,7 +141,7 @@ fn what_makes_no_sense_is_refused() {
         (&["--model", "gpt", "--data", "fashion-mini"][..], &["--data", "text:FILE"][..]),
         (&["--model", "lenet", "--data", &data], &["--model", "gpt", "char-lstm"]),
         (&["--model", "gpt", "--heads", "3"], &["--hidden 128", "--heads 3"]),
-        (&["--model", "gpt", "--tokenizer", "bpe"], &["tokenizer", "char or byte"]),
+        (&["--model", "gpt", "--tokenizer", "bpe"], &["tokenizer", "char, byte or bpe:FILE"]),
         (&["--model", "gpt", "--dropout", "1"], &["--dropout"]),
         (&["--model", "gpt", "--context", "0"], &["--context"]),
         (&["--model", "gpt", "--augment", "flip"], &["--augment", "gpt"]),
