@@ -1,4 +1,17 @@
 //! The programs are in `examples/`; run one with `cargo run --release -p wgrad-examples --example xor`.
+//!
+//! Here is what several of them need beside the library: pictures to learn from, a classifier of them, random draws on
+//! the host, PNG files to look at.
+
+mod classifier;
+mod images;
+mod png;
+mod random;
+
+pub use classifier::{BATCH, Classifier};
+pub use images::Images;
+pub use png::{blended, picture_dir, sheet};
+pub use random::Random;
 
 /// Whether an example should do only enough to show that it works (`WGRAD_EXAMPLE_QUICK=1`, as CI sets).
 pub fn quick() -> bool {
