@@ -9,7 +9,7 @@ use wgrad_device::{Device, Request};
 use wgrad_graph::Graph;
 use wgrad_models::{ImageModel, ModelKind, TextKind};
 use wgrad_plan::{Plan, PlanOptions, PlanStep, Summary, dump, plan};
-use wgrad_train::{Config, TrainError, eval_graph, step_graph, text_graph};
+use wgrad_train::{Config, ModelCard, TrainError, eval_graph, pixel_graph, step_graph, text_graph};
 use wgrad_types::{Caps, Limits};
 
 /// Largest binding counted on where neither `--device` nor `--limits` says: what common GPUs offer.
@@ -129,6 +129,32 @@ fn of_images(args: &Args, config: &Config) -> Result<Subject, TrainError> {
     Ok(Subject { graph, words, fields })
 }
 
+/// A segmenter's step or evaluation.
+fn of_pixels(args: &Args, config: &Config) -> Result<Subject, TrainError> {
+    let (side, channels) = (args.image_size.unwrap_or(128), args.channels.map_or(3, |n| n as usize));
+    let card = ModelCard {
+        model: args.model.clone(),
+        width: args.width,
+        channels,
+        size: (side, side),
+        classes: (0..args.classes).map(|class| class.to_string()).collect(),
+        mean: vec![0.0; channels],
+        std: vec![1.0; channels],
+    };
+    let optimizer = if args.eval { None } else { Some(config.optimizer()?) };
+    let graph = pixel_graph(&card, args.batch_size, optimizer.as_ref())?;
+    let known = count(u64::from(args.classes));
+    let words = format!("(width {}), {channels}x{side}x{side} images, {known} classes of pixels", args.width);
+    let fields = vec![
+        ("width_factor", json!(args.width)),
+        ("channels", json!(channels)),
+        ("height", json!(side)),
+        ("width", json!(side)),
+        ("classes", json!(args.classes)),
+    ];
+    Ok(Subject { graph, words, fields })
+}
+
 /// A language model's step or evaluation.
 fn of_text(args: &Args, config: &Config, kind: TextKind) -> Result<Subject, TrainError> {
     let model = config.text_model(kind, args.vocabulary as usize);
@@ -166,6 +192,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     config.check()?;
     let subject = match config.text_kind() {
         Some(kind) => of_text(args, &config, kind)?,
+        None if config.is_segmenter() => of_pixels(args, &config)?,
         None => of_images(args, &config)?,
     };
     let (caps, target) = caps(args)?;

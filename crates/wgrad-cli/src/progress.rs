@@ -60,10 +60,7 @@ impl Observer for Progress {
 
     fn started(&mut self, r: &StartReport) {
         self.watched = r.watched;
-        self.unit = match r.card {
-            Card::Image(_) => "images",
-            Card::Text(_) => "tokens",
-        };
+        self.unit = r.unit;
         let text = || {
             let peak = bytes(r.plan.peak_bytes);
             [
@@ -97,7 +94,9 @@ impl Observer for Progress {
             for (name, size) in
                 [("train", r.sizes.train), ("validation", r.sizes.validation), ("test", r.sizes.test)]
             {
-                value[format!("{name}_{}", self.unit)] = json!(size);
+                // A picture is held out as a whole.
+                let unit = if r.unit == "tokens" { "tokens" } else { "images" };
+                value[format!("{name}_{unit}")] = json!(size);
             }
             match &r.card {
                 Card::Image(card) => {

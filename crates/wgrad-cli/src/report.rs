@@ -20,7 +20,7 @@ pub(crate) fn text(evaluation: &Evaluation) -> String {
     let total = |name: &str, value: String| vec![name.to_owned(), value];
     let right = |unit| format!("{} of {} {unit}", percent(evaluation.accuracy()), count(evaluation.count()));
     let loss = total(&format!("{split} loss"), format!("{:.4}", evaluation.loss));
-    let Scores::Classes { names, confusion: m } = &evaluation.scores else {
+    let Scores::Classes { names, confusion: m, pixels } = &evaluation.scores else {
         let perplexity = evaluation.perplexity().unwrap_or(f64::NAN);
         let totals = [
             loss,
@@ -30,13 +30,16 @@ pub(crate) fn text(evaluation: &Evaluation) -> String {
         return table(&totals, &[1]);
     };
     let [precision, recall, f1] = macros(m);
-    let totals = [
-        total(&format!("{split} accuracy"), right("images")),
+    let mut totals = vec![
+        total(&format!("{split} accuracy"), right(if *pixels { "pixels" } else { "images" })),
         loss,
         total("macro precision", format!("{precision:.4}")),
         total("macro recall", format!("{recall:.4}")),
         total("macro F1", format!("{f1:.4}")),
     ];
+    if *pixels {
+        totals.push(total("mean IoU", format!("{:.4}", m.mean_iou())));
+    }
     let mut classes = vec![["class", "precision", "recall", "F1", "support"].map(str::to_owned).to_vec()];
     for (c, name) in names.iter().enumerate() {
         let share = |v: f64| format!("{v:.4}");
@@ -48,7 +51,7 @@ pub(crate) fn text(evaluation: &Evaluation) -> String {
 
 /// The confusion matrix, a row a true class; `None` where there are no classes.
 pub(crate) fn matrix(evaluation: &Evaluation) -> Option<String> {
-    let Scores::Classes { names, confusion: m } = &evaluation.scores else { return None };
+    let Scores::Classes { names, confusion: m, .. } = &evaluation.scores else { return None };
     if m.classes() > MATRIX_CLASSES {
         let why = "are too many to show; --json has it";
         return Some(format!("confusion matrix: {} classes {why}", m.classes()));
@@ -65,7 +68,7 @@ pub(crate) fn matrix(evaluation: &Evaluation) -> Option<String> {
 
 /// Everything, for a program.
 pub(crate) fn json(evaluation: &Evaluation) -> Value {
-    let Scores::Classes { names, confusion: m } = &evaluation.scores else {
+    let Scores::Classes { names, confusion: m, pixels } = &evaluation.scores else {
         return json!({
             "split": evaluation.split,
             "tokens": evaluation.count(),
@@ -85,9 +88,8 @@ pub(crate) fn json(evaluation: &Evaluation) -> Value {
         })
     };
     let row = |label: usize| (0..m.classes()).map(|p| m.count(label, p)).collect::<Vec<u64>>();
-    json!({
+    let mut value = json!({
         "split": evaluation.split,
-        "images": m.total(),
         "loss": evaluation.loss,
         "accuracy": m.accuracy(),
         "macro_precision": precision,
@@ -95,5 +97,10 @@ pub(crate) fn json(evaluation: &Evaluation) -> Value {
         "macro_f1": f1,
         "classes": names.iter().enumerate().map(class).collect::<Vec<_>>(),
         "confusion": (0..m.classes()).map(row).collect::<Vec<_>>(),
-    })
+    });
+    value[if *pixels { "pixels" } else { "images" }] = json!(m.total());
+    if *pixels {
+        value["mean_iou"] = json!(m.mean_iou());
+    }
+    value
 }

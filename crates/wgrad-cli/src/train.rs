@@ -51,8 +51,8 @@ struct Settings {
     /// Factor on the model's widths [default: 1]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     width: Option<f64>,
-    /// fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR of images; shakespeare-mini, text:FILE or
-    /// text:DIR of text [default: fashion-mini, shakespeare-mini for language models]
+    /// fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR of images; masks:DIR of images and masks, for
+    /// unet; shakespeare-mini, text:FILE or text:DIR of text [default: fashion-mini, shakespeare-mini for language models]
     #[arg(long, value_name = "SPEC")]
     data: Option<String>,
     /// Passes over the training data [default: 15]
@@ -123,7 +123,7 @@ struct Settings {
     tokenizer: Option<String>,
     #[command(flatten)]
     shape: Shape,
-    /// Heads of its keys and values, shared by groups of heads [default: as many]
+    /// Heads of gpt's keys and values, shared by groups of heads [default: as many]
     #[arg(long, value_name = "N")]
     key_heads: Option<usize>,
     /// Rotary positions in gpt instead of learned ones
@@ -204,7 +204,11 @@ const TEXT_FLAGS: [&str; 8] =
 /// The models' names.
 pub(crate) fn models() -> String {
     let images = wgrad_models::ZOO.iter().map(|m| m.0);
-    images.chain(wgrad_models::TEXT_ZOO.iter().map(|m| m.0)).collect::<Vec<_>>().join(", ")
+    images
+        .chain([wgrad_train::SEGMENTER])
+        .chain(wgrad_models::TEXT_ZOO.iter().map(|m| m.0))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The optimizers' names.
@@ -302,7 +306,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             summary.steps
         ));
     }
-    let unit = if config.text_kind().is_some() { "tokens" } else { "images" };
+    let unit = match config.text_kind() {
+        Some(_) => "tokens",
+        None if config.is_segmenter() => "pixels",
+        None => "images",
+    };
     show(&summary, unit, args.json)?;
     Ok(if summary.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub enum DataError {
     /// The spec names no source.
     #[error(
-        "unknown data source `{spec}`; use fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR for images, shakespeare-mini, text:FILE or text:DIR for text"
+        "unknown data source `{spec}`; use fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR for images, masks:DIR for images with masks, shakespeare-mini, text:FILE or text:DIR for text"
     )]
     UnknownSource {
         /// The spec as given.

@@ -13,6 +13,7 @@ pub(crate) enum Purpose {
     HoldOut = 1,
     Order = 2,
     Augment = 3,
+    Mask = 4,
 }
 
 /// A reproducible stream of draws.

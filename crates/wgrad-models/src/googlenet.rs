@@ -17,8 +17,9 @@ pub struct GoogLeNet {
     pub dropout: f64,
 }
 
-/// Convolutions start as torchvision's: normal with this deviation, cut at two of them.
-const INIT: Init = Init::TruncatedNormal { std: 0.01 };
+/// How convolutions start: by their size, since torchvision's one deviation for all (0.01) leaves narrow layers with less
+/// variance than their norms' eps.
+const INIT: Init = Init::KaimingNormalFanOut { gain: std::f64::consts::SQRT_2 };
 
 /// Dropout of an auxiliary head.
 const AUXILIARY_DROPOUT: f64 = 0.7;

@@ -1,6 +1,8 @@
 //! The model zoo: a config struct and a build function each. Models never learn on what they run.
 
 mod alexnet;
+mod autoencoder;
+mod bert;
 mod char_rnn;
 mod cnn;
 mod dcgan;
@@ -10,11 +12,14 @@ mod mobilenet;
 mod plain;
 mod resnet;
 mod text;
+mod unet;
 mod vgg;
 mod vit;
 mod zoo;
 
 pub use alexnet::AlexNet;
+pub use autoencoder::Autoencoder;
+pub use bert::Bert;
 pub use char_rnn::CharRnn;
 pub use cnn::{CifarCnn, LeNet};
 pub use dcgan::DcGan;
@@ -24,6 +29,7 @@ pub use mobilenet::MobileNetV2;
 pub use plain::{Linear, Mlp};
 pub use resnet::ResNet;
 pub use text::{TEXT_ZOO, TextKind, TextModel};
+pub use unet::UNet;
 pub use vgg::Vgg11;
 pub use vit::ViT;
 pub use zoo::{ImageModel, ModelError, ModelKind, ZOO};

@@ -1,6 +1,6 @@
 //! Language models by name, for the command line: what they are made of by default, and building one.
 
-use crate::{CharRnn, Gpt, ModelError, Positions};
+use crate::{Bert, CharRnn, Gpt, ModelError, Positions};
 use wgrad_graph::Tensor;
 use wgrad_nn::{Net, Recurrent, RecurrentKind};
 
@@ -9,6 +9,8 @@ use wgrad_nn::{Net, Recurrent, RecurrentKind};
 pub enum TextKind {
     /// A decoder-only Transformer.
     Gpt,
+    /// An encoder that fills in masked tokens.
+    Bert,
     /// A recurrent network of this cell.
     Recurrent(RecurrentKind),
 }
@@ -16,6 +18,7 @@ pub enum TextKind {
 /// Every language model with its name and a line on it.
 pub const TEXT_ZOO: &[(&str, TextKind, &str)] = &[
     ("gpt", TextKind::Gpt, "decoder-only Transformer, 4 layers of 128"),
+    ("bert", TextKind::Bert, "encoder that fills in masked tokens, 4 layers of 128"),
     ("char-rnn", TextKind::Recurrent(RecurrentKind::RnnTanh), "recurrent network, 2 layers of 256"),
     ("char-lstm", TextKind::Recurrent(RecurrentKind::Lstm), "LSTM, 2 layers of 256"),
     ("char-gru", TextKind::Recurrent(RecurrentKind::Gru), "GRU, 2 layers of 256"),
@@ -46,7 +49,7 @@ pub struct TextModel {
     pub layers: usize,
     /// Width of the hidden state or residual stream.
     pub hidden: usize,
-    /// Heads of a GPT's attention.
+    /// Heads of attention, in a GPT and in BERT.
     pub heads: usize,
     /// Heads of its keys and values.
     pub key_heads: usize,
@@ -59,7 +62,10 @@ pub struct TextModel {
 impl TextModel {
     /// The model's usual shape.
     pub fn new(kind: TextKind, vocab: usize) -> Self {
-        let (layers, hidden) = if kind == TextKind::Gpt { (4, 128) } else { (2, 256) };
+        let (layers, hidden) = match kind {
+            TextKind::Gpt | TextKind::Bert => (4, 128),
+            TextKind::Recurrent(_) => (2, 256),
+        };
         Self { kind, vocab, context: 64, layers, hidden, heads: 4, key_heads: 4, dropout: 0.0, rotary: false }
     }
 
@@ -86,8 +92,12 @@ impl TextModel {
         if !(0.0..1.0).contains(&self.dropout) {
             return fail(format!("--dropout {} must be in [0, 1)", self.dropout));
         }
-        if self.kind != TextKind::Gpt {
-            return Ok(());
+        match self.kind {
+            TextKind::Recurrent(_) => return Ok(()),
+            TextKind::Bert if self.rotary || self.key_heads != self.heads => {
+                return fail("--rotary and --key-heads are for gpt: leave them out".into());
+            }
+            TextKind::Bert | TextKind::Gpt => {}
         }
         if !self.hidden.is_multiple_of(self.heads) || !self.heads.is_multiple_of(self.key_heads) {
             return fail(format!(
@@ -111,12 +121,29 @@ impl TextModel {
         }
     }
 
+    fn bert(&self) -> Bert {
+        Bert {
+            vocab: self.vocab + 1,
+            context: self.context,
+            width: self.hidden,
+            layers: self.layers,
+            heads: self.heads,
+            dropout: self.dropout,
+        }
+    }
+
+    /// The token that stands for a hidden one, which comes after all others; `None` where the model tells the token that
+    /// follows.
+    pub fn mask(&self) -> Option<i32> {
+        (self.kind == TextKind::Bert).then_some(self.vocab as i32)
+    }
+
     fn recurrent(&self, kind: RecurrentKind) -> CharRnn {
         let recurrent = Recurrent { dropout: self.dropout, ..Recurrent::new(kind, self.hidden, self.layers) };
         CharRnn { vocab: self.vocab, embedding: self.hidden.div_ceil(2), recurrent }
     }
 
-    /// Tokens `[B, T]` i32 to logits `[B, T, vocab]`: at each place for the token that follows.
+    /// Tokens `[B, T]` i32 to logits `[B, T, vocab]`: at each place for the token that follows, or that is hidden there.
     ///
     /// # Errors
     /// As [`TextModel::check`].
@@ -124,6 +151,8 @@ impl TextModel {
         self.check()?;
         Ok(match self.kind {
             TextKind::Gpt => self.gpt().build(net, tokens),
+            // The mask is never the answer.
+            TextKind::Bert => self.bert().fill_in(net, tokens).narrow(2, 0, self.vocab),
             TextKind::Recurrent(kind) => self.recurrent(kind).build(net, tokens),
         })
     }
@@ -131,11 +160,15 @@ impl TextModel {
     /// One token `[1]` i32 at `position` `[1]` i32 to logits `[vocab]`, over what the tokens before have left in states.
     ///
     /// # Errors
-    /// As [`TextModel::check`].
+    /// As [`TextModel::check`], and where the model reads whole sequences only.
     pub fn step(&self, net: &Net, token: &Tensor, position: &Tensor) -> Result<Tensor, ModelError> {
         self.check()?;
         Ok(match self.kind {
             TextKind::Gpt => self.gpt().step(net, token, position),
+            TextKind::Bert => {
+                let what = "bert fills in what is hidden and goes on from nothing: train gpt to write".into();
+                return Err(ModelError::Invalid { what });
+            }
             TextKind::Recurrent(kind) => self.recurrent(kind).step(net, token),
         })
     }

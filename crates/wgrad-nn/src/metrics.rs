@@ -68,6 +68,16 @@ impl ConfusionMatrix {
         ratio(2 * self.hits(class), self.support(class) + self.predicted(class))
     }
 
+    /// Of what is or was predicted as `class`, the share that is both ("intersection over union", Jaccard); 0 of nothing.
+    pub fn iou(&self, class: usize) -> f64 {
+        ratio(self.hits(class), self.support(class) + self.predicted(class) - self.hits(class))
+    }
+
+    /// Mean intersection over union over classes.
+    pub fn mean_iou(&self) -> f64 {
+        (0..self.classes).map(|c| self.iou(c)).sum::<f64>() / self.classes.max(1) as f64
+    }
+
     /// Mean F1 over classes ("macro").
     pub fn macro_f1(&self) -> f64 {
         (0..self.classes).map(|c| self.f1(c)).sum::<f64>() / self.classes.max(1) as f64
@@ -95,6 +105,8 @@ mod tests {
         assert!((m.precision(0) - 2.0 / 3.0).abs() < 1e-12 && (m.recall(0) - 2.0 / 3.0).abs() < 1e-12);
         assert!((m.precision(1) - 2.0 / 3.0).abs() < 1e-12 && (m.recall(1) - 1.0).abs() < 1e-12);
         assert!((m.f1(1) - 0.8).abs() < 1e-12 && (m.f1(2) - 6.0 / 7.0).abs() < 1e-12);
+        assert!((m.iou(0) - 2.0 / 4.0).abs() < 1e-12 && (m.iou(2) - 3.0 / 4.0).abs() < 1e-12);
+        assert!((m.mean_iou() - (2.0 / 4.0 + 2.0 / 3.0 + 3.0 / 4.0) / 3.0).abs() < 1e-12);
         assert!((m.macro_f1() - (2.0 / 3.0 + 0.8 + 6.0 / 7.0) / 3.0).abs() < 1e-12);
         assert_eq!(ConfusionMatrix::new(2).accuracy(), 0.0);
     }

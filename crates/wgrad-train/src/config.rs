@@ -1,6 +1,7 @@
 //! A run's settings: what `config.toml` holds and the command line sets.
 
 use crate::TrainError;
+use crate::segmentation::SEGMENTER;
 use serde::{Deserialize, Serialize};
 use wgrad_data::EMBEDDED_TEXT;
 use wgrad_models::{ModelError, ModelKind, TEXT_ZOO, TextKind, TextModel, ZOO};
@@ -134,12 +135,15 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What a model's training starts from where nothing is set: the defaults for images, or those for text.
+    /// What a model's training starts from where nothing is set: the defaults for images, masks or text.
     pub fn for_model(model: &str) -> Self {
-        if TextKind::named(model).is_none() {
-            return Self { model: model.into(), ..Self::default() };
+        if model == SEGMENTER {
+            return Self { model: model.into(), data: "masks:".into(), batch_size: 8, ..Self::default() };
         }
-        Self {
+        let Some(kind) = TextKind::named(model) else {
+            return Self { model: model.into(), ..Self::default() };
+        };
+        let usual = Self {
             model: model.into(),
             data: EMBEDDED_TEXT.into(),
             steps: Some(2000),
@@ -150,6 +154,11 @@ impl Config {
             clip_norm: Some(1.0),
             schedule: "linear-warmup".into(),
             ..Self::default()
+        };
+        match kind {
+            // Few tokens of a batch are to be told, and norms after the layers stand no large steps.
+            TextKind::Bert => Self { batch_size: 32, lr: 1e-3, ..usual },
+            TextKind::Gpt | TextKind::Recurrent(_) => usual,
         }
     }
 
@@ -250,6 +259,17 @@ impl Config {
     /// That the model is known and reads what the data is.
     fn check_kind(&self) -> Result<(), TrainError> {
         let text = wgrad_data::is_text(&self.data);
+        if self.is_segmenter() != wgrad_data::is_masks(&self.data) {
+            let why = if self.is_segmenter() {
+                format!("{SEGMENTER} reads pictures with masks: give masks:DIR")
+            } else {
+                format!("{} gives no class to pixels: use --model {SEGMENTER} for masks:DIR", self.model)
+            };
+            return Err(TrainError::config("--data", why));
+        }
+        if self.is_segmenter() {
+            return Ok(());
+        }
         match self.text_kind() {
             Some(kind) => {
                 if !text {
@@ -279,10 +299,15 @@ impl Config {
     /// Where no image classifier has the name.
     pub fn model_kind(&self) -> Result<ModelKind, TrainError> {
         self.model.parse().map_err(|_| {
-            let names = ZOO.iter().map(|m| m.0).chain(TEXT_ZOO.iter().map(|m| m.0));
+            let names = ZOO.iter().map(|m| m.0).chain([SEGMENTER]).chain(TEXT_ZOO.iter().map(|m| m.0));
             let known = names.collect::<Vec<_>>().join(", ");
             ModelError::Unknown { name: self.model.clone(), known }.into()
         })
+    }
+
+    /// Whether the model gives every pixel a class.
+    pub fn is_segmenter(&self) -> bool {
+        self.model == SEGMENTER
     }
 
     /// The language model, where the model is one.

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::data::{eval_loader, padded, pipeline};
 use crate::graphs::eval_graph;
+use crate::segmentation::{self, SEGMENTER};
 use crate::state::{CHECKPOINT, Card, ModelCard, TextCard, checkpoint_dir, load_card, load_config, restore};
 use crate::{Observer, TrainError, text};
 use std::path::Path;
@@ -35,6 +36,8 @@ pub enum Scores {
         names: Vec<String>,
         /// Labels against predictions.
         confusion: ConfusionMatrix,
+        /// Whether they count pixels, not images.
+        pixels: bool,
     },
     /// A language model's.
     Tokens {
@@ -109,6 +112,10 @@ pub(crate) fn load(path: &Path, device: &Device) -> Result<(ModelCard, Session, 
         let why = format!("{} is a language model: use `wgrad generate`", path.display());
         return Err(TrainError::config("--checkpoint", why));
     };
+    if card.model == SEGMENTER {
+        let why = format!("{} gives a class to every pixel: `wgrad eval` judges it", path.display());
+        return Err(TrainError::config("--checkpoint", why));
+    }
     let (session, runner) = restored(&dir, &eval_graph(&card.image_model()?, BATCH)?, device)?;
     Ok((card, session, runner))
 }
@@ -147,6 +154,9 @@ pub fn evaluate_checkpoint(
     observer: &mut dyn Observer,
 ) -> Result<Evaluation, TrainError> {
     match load_card(&checkpoint_dir(path))? {
+        Card::Image(card) if card.model == SEGMENTER => {
+            evaluate_pixels(path, data, split, device, observer, &card)
+        }
         Card::Image(_) => evaluate_images(path, data, split, device, observer),
         Card::Text(card) => evaluate_text(path, data, split, device, &card),
     }
@@ -174,7 +184,34 @@ fn evaluate_text(
     }
     let (mut session, mut runner) =
         restored(&checkpoint_dir(path), &text::text_graph(&model, text::ROWS, None)?, device)?;
-    let (loss, scores) = text::score(&mut session, &mut runner, model.context, tokens)?;
+    let (loss, scores) = text::score(&mut session, &mut runner, &model, tokens)?;
+    Ok(Evaluation { loss, split: name.into(), scores })
+}
+
+/// A segmenter on the pictures that training holds out, or on the others. There is no test split: asked for one, this
+/// takes the validation split.
+fn evaluate_pixels(
+    path: &Path,
+    data: Option<&str>,
+    split: Split,
+    device: &Device,
+    observer: &mut dyn Observer,
+    card: &ModelCard,
+) -> Result<Evaluation, TrainError> {
+    let (config, spec) = source(path, data)?;
+    let scenes = segmentation::open(&spec, &config, card.size, Some(card.channels))?;
+    scenes.warnings.iter().for_each(|w| observer.note(w));
+    if scenes.classes != card.classes {
+        let why = format!("{spec} has classes {:?}, the model knows {:?}", scenes.classes, card.classes);
+        return Err(TrainError::config("--data", why));
+    }
+    let (chosen, name) = match split {
+        Split::Train => (&scenes.train, "training"),
+        Split::Validation | Split::Test => (&scenes.validation, "validation"),
+    };
+    let graph = segmentation::pixel_graph(card, segmentation::ROWS, None)?;
+    let (mut session, mut runner) = restored(&checkpoint_dir(path), &graph, device)?;
+    let (loss, scores) = segmentation::score(&mut session, &mut runner, card, chosen)?;
     Ok(Evaluation { loss, split: name.into(), scores })
 }
 
@@ -207,6 +244,6 @@ fn evaluate_images(
     let loader = eval_loader(subset, &pipeline(&card, "none")?, BATCH, config.workers)?;
     let (loss, confusion) = evaluate(&mut session, &mut runner, &card, &loader)?;
     loader.take_warnings().iter().for_each(|w| observer.note(w));
-    let scores = Scores::Classes { names: card.classes, confusion };
+    let scores = Scores::Classes { names: card.classes, confusion, pixels: false };
     Ok(Evaluation { loss, split: subset.description().to_owned(), scores })
 }

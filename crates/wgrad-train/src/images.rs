@@ -48,6 +48,10 @@ impl Task for Images<'_> {
         Card::Image(self.prepared.card.clone())
     }
 
+    fn unit(&self) -> &'static str {
+        "images"
+    }
+
     fn rows(&self) -> (usize, Option<usize>) {
         let images = self.prepared.dataset.train.len();
         let full = self.config.batch_size.min(images);
@@ -95,7 +99,7 @@ impl Task for Images<'_> {
             evaluate(session, runner, card, &self.watched)?
         };
         let split = if tests { "test" } else { self.watched_name };
-        let scores = Scores::Classes { names: card.classes.clone(), confusion };
+        let scores = Scores::Classes { names: card.classes.clone(), confusion, pixels: false };
         Ok(Evaluation { loss, split: split.into(), scores })
     }
 

@@ -7,9 +7,10 @@ use crate::TrainError;
 use crate::anomaly::Watch;
 use crate::config::Config;
 use crate::curves;
-use crate::evaluate::{Evaluation, Scores};
+use crate::evaluate::Evaluation;
 use crate::images::Images;
 use crate::plans::{Found, Now, Plans};
+use crate::segmentation::Segmentation;
 use crate::state::{self, CHECKPOINT, CONFIG, Card, METRICS, Metrics, Progress};
 use crate::task::{Sizes, Task};
 use crate::text::TextTask;
@@ -32,6 +33,8 @@ pub struct StartReport {
     pub watched: &'static str,
     /// The model, what it sees and what it tells apart.
     pub card: Card,
+    /// What the loss and accuracy are over: `images`, `tokens` or `pixels`.
+    pub unit: &'static str,
     /// Different tokens of a language model.
     pub vocabulary: Option<usize>,
     /// Trainable numbers.
@@ -113,7 +116,7 @@ pub struct Summary {
     pub parameters: usize,
 }
 
-/// Trains a model on images or text and writes the run's folder `out`: `config.toml`, `labels.txt`, `metrics.jsonl`, `curves.png`,
+/// Trains a model on images, images with masks, or text, and writes the run's folder `out`: `config.toml`, `labels.txt`, `metrics.jsonl`, `curves.png`,
 /// `checkpoint/`. With `resume` it continues what stands there. `stop` ends it after the step under way.
 ///
 /// # Errors
@@ -138,6 +141,7 @@ pub fn train(
     }
     let task: Box<dyn Task> = match config.text_kind() {
         Some(kind) => Box::new(TextTask::new(&config, kind, observer)?),
+        None if config.is_segmenter() => Box::new(Segmentation::new(&config, observer)?),
         None => Box::new(Images::new(&config, observer)?),
     };
     let fresh = !checkpoint::newest(&dir).exists();
@@ -247,6 +251,7 @@ impl<'a> Run<'a> {
             sizes: self.task.sizes(),
             watched: self.task.watched(),
             card: self.task.card(),
+            unit: self.task.unit(),
             vocabulary: self.task.vocabulary(),
             parameters: self.parameters(),
             plan: self.plans.summary(),
@@ -357,7 +362,7 @@ impl<'a> Run<'a> {
         let samples = p.images.max(1) as f64;
         p.epoch += 1;
         p.batch = 0;
-        let images = matches!(found.scores, Scores::Classes { .. });
+        let unit = self.task.unit();
         let metrics = Metrics {
             epoch: p.epoch,
             step: p.step,
@@ -366,8 +371,9 @@ impl<'a> Run<'a> {
             val_loss: found.loss,
             val_accuracy: found.accuracy(),
             perplexity: found.perplexity(),
-            images_per_second: images.then_some(per_second),
-            tokens_per_second: (!images).then_some(per_second),
+            images_per_second: (unit == "images").then_some(per_second),
+            tokens_per_second: (unit == "tokens").then_some(per_second),
+            pixels_per_second: (unit == "pixels").then_some(per_second),
             device: self.device.clone(),
         };
         (p.loss_sum, p.correct, p.images) = (0.0, 0.0, 0);

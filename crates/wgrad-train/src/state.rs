@@ -149,6 +149,8 @@ pub(crate) struct Metrics {
     pub images_per_second: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_second: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixels_per_second: Option<f64>,
     pub device: String,
 }
 

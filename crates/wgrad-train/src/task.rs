@@ -58,6 +58,8 @@ pub(crate) trait Task {
     fn val_split(&self) -> Option<f64>;
     /// The model and how to feed it, as a checkpoint keeps it.
     fn card(&self) -> Card;
+    /// What the loss and accuracy are over: `images`, `tokens` or `pixels`.
+    fn unit(&self) -> &'static str;
     /// Different tokens of a text.
     fn vocabulary(&self) -> Option<usize> {
         None

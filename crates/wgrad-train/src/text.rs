@@ -8,7 +8,7 @@ use crate::task::{Feed, Feeds, Gradients, Sizes, Task};
 use crate::transfer::trainable;
 use crate::{Observer, TrainError};
 use std::collections::VecDeque;
-use wgrad_data::{Streams, TEXT_VAL_SPLIT, TokenBatch, TokenizerChoice, open_text, windows};
+use wgrad_data::{Masking, Streams, TEXT_VAL_SPLIT, TokenBatch, TokenizerChoice, open_text, windows};
 use wgrad_graph::{CrossEntropy, Graph, Tensor};
 use wgrad_models::{TextKind, TextModel};
 use wgrad_nn::{Loss, Mode, Net, Optimizer};
@@ -23,6 +23,7 @@ pub(crate) struct TextTask {
     card: TextCard,
     model: TextModel,
     streams: Streams,
+    masking: Option<Masking>,
     validation: Vec<i32>,
     sizes: Sizes,
     val_split: f64,
@@ -51,6 +52,7 @@ impl TextTask {
         let streams = Streams::new(text.train, config.batch_size, model.context, config.seed)?;
         Ok(Self {
             card: TextCard::new(&model, &text.tokenizer),
+            masking: masking(&model, config.seed),
             model,
             streams,
             validation: text.validation,
@@ -62,6 +64,14 @@ impl TextTask {
         })
     }
 }
+
+/// How tokens are hidden, where the model is to fill them in.
+fn masking(model: &TextModel, seed: u64) -> Option<Masking> {
+    model.mask().map(|mask| Masking { vocabulary: model.vocab, mask, padding: PADDING, seed })
+}
+
+/// The draws that hide tokens in evaluation: the same every time.
+const EVALUATION_SEED: u64 = 0;
 
 /// Tokens and labels of a batch as tensors.
 fn tensors(batch: &TokenBatch, rows: usize, context: usize) -> (HostTensor, HostTensor) {
@@ -120,13 +130,15 @@ fn training(
     Ok(net)
 }
 
-/// Loss and hits over a text, window by window: a token is told by those before it in its window.
+/// Loss and hits over a text, window by window: a token is told by those before it in its window, or a hidden one by all
+/// others.
 pub(crate) fn score(
     session: &mut Session,
     runner: &mut Runner,
-    context: usize,
+    model: &TextModel,
     tokens: &[i32],
 ) -> Result<(f64, Scores), TrainError> {
+    let (context, masking) = (model.context, masking(model, EVALUATION_SEED));
     let (mut loss, mut correct, mut count) = (0.0, 0.0, 0usize);
     let mut waiting: VecDeque<usize> = VecDeque::new();
     let mut collect = |outputs: wgrad_session::Outputs, labels: usize| {
@@ -134,7 +146,15 @@ pub(crate) fn score(
         correct += f64::from(outputs.scalar("correct"));
         count += labels;
     };
-    for (batch, labels) in windows(tokens, ROWS, context, PADDING) {
+    for (number, (batch, labels)) in windows(tokens, ROWS, context, PADDING).enumerate() {
+        let (batch, labels) = match &masking {
+            None => (batch, labels),
+            Some(masking) => {
+                let batch = masking.apply(&batch.x, labels, 0, number as u64);
+                let hidden = batch.y.iter().filter(|&&y| y != PADDING).count();
+                (batch, hidden)
+            }
+        };
         waiting.push_back(labels);
         let (x, y) = tensors(&batch, ROWS, context);
         runner.step(session, 0, &[("x", &x), ("y", &y)], &[])?;
@@ -162,6 +182,10 @@ impl Task for TextTask {
         Card::Text(self.card.clone())
     }
 
+    fn unit(&self) -> &'static str {
+        "tokens"
+    }
+
     fn vocabulary(&self) -> Option<usize> {
         Some(self.model.vocab)
     }
@@ -185,7 +209,12 @@ impl Task for TextTask {
 
     fn epoch(&self, epoch: u64, from: usize) -> Feeds<'_> {
         Box::new((from..self.streams.batches_per_epoch()).map(move |i| {
-            let (x, y) = tensors(&self.streams.batch(epoch, i), self.rows, self.model.context);
+            let batch = self.streams.batch(epoch, i);
+            let batch = match &self.masking {
+                None => batch,
+                Some(masking) => masking.apply(&batch.x, batch.x.len(), epoch, i as u64),
+            };
+            let (x, y) = tensors(&batch, self.rows, self.model.context);
             Ok(Feed { x, y, rows: self.rows })
         }))
     }
@@ -195,7 +224,7 @@ impl Task for TextTask {
     }
 
     fn judge(&self, session: &mut Session, runner: &mut Runner, _: bool) -> Result<Evaluation, TrainError> {
-        let (loss, scores) = score(session, runner, self.model.context, &self.validation)?;
+        let (loss, scores) = score(session, runner, &self.model, &self.validation)?;
         Ok(Evaluation { loss, split: "validation".into(), scores })
     }
 

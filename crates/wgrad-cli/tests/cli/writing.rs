@@ -70,6 +70,32 @@ fn every_language_model_learns_and_writes() {
 }
 
 #[test]
+fn bert_fills_in_what_is_hidden() {
+    let place = Place::new();
+    let data = text(&place);
+    let size = ["--context", "16", "--layers", "1", "--hidden", "64", "--heads", "2", "--batch-size", "32"];
+    let run = ["--lr", "0.002", "--steps", "300", "--accumulate", "2", "--device", "cpu", "--out", "run"];
+    let call = [&["train", "--model", "bert", "--data", &data, "--json"][..], &size, &run].concat();
+    let printed = place.ok(&call);
+    let events: Vec<Value> =
+        printed.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+    let loss = |e: &Value, name: &str| e[name].as_f64().unwrap_or_else(|| panic!("{name} in {e}"));
+    let evaluations: Vec<&Value> = events.iter().filter(|e| e["event"] == "evaluation").collect();
+    let (first, last) = (evaluations[0], evaluations[evaluations.len() - 1]);
+    assert!(loss(last, "val_loss") < 0.85 * loss(first, "val_loss"), "{first} to {last}");
+    // The commonest token alone would be right in one of five.
+    assert!(loss(last, "train_accuracy") > 0.3, "{last}");
+    let eval = ["eval", "--checkpoint", "run", "--device", "cpu", "--json"];
+    let told = place.json(&eval);
+    assert_eq!(told["loss"], events.last().expect("an end")["evaluation"]["loss"]);
+    // About 15 of a hundred tokens are hidden.
+    let hidden = told["tokens"].as_f64().expect("a number") / loss(&events[0], "validation_tokens");
+    assert!((0.08..0.22).contains(&hidden), "{hidden}");
+    place.refused(&["generate", "--checkpoint", "run", "--device", "cpu"], 2, &["bert", "gpt"]);
+    place.refused(&["train", "--model", "bert", "--rotary"], 2, &["--rotary", "gpt"]);
+}
+
+#[test]
 fn options_of_a_gpt_reach_it() {
     let place = Place::new();
     let more = ["--rotary", "--key-heads", "1", "--tokenizer", "byte", "--dropout", "0.1", "--ema", "0.9"];

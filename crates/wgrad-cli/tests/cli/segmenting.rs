@@ -1,0 +1,90 @@
+//! Pictures with masks: train, evaluate, plan; what is refused.
+
+use crate::fixture::Place;
+use serde_json::Value;
+use std::fs;
+
+/// Grey pictures of 20x20 with a bright square on noise, and masks that show where.
+fn scenes(place: &Place) -> String {
+    for name in ["images", "masks"] {
+        fs::create_dir_all(place.path("scenes").join(name)).expect("a folder");
+    }
+    for i in 0..15u32 {
+        let (left, top) = (i * 7 % 11, i * 5 % 9);
+        let inside = |x: u32, y: u32| (left..left + 9).contains(&x) && (top..top + 9).contains(&y);
+        let noise = |x: u32, y: u32| ((x * 31 + y * 17 + i * 13) % 60) as u8;
+        let picture = image::GrayImage::from_fn(20, 20, |x, y| {
+            image::Luma([noise(x, y) + if inside(x, y) { 150 } else { 0 }])
+        });
+        let mask =
+            image::GrayImage::from_fn(20, 20, |x, y| image::Luma([if inside(x, y) { 255 } else { 0 }]));
+        picture.save(place.path(&format!("scenes/images/{i}.png"))).expect("written");
+        mask.save(place.path(&format!("scenes/masks/{i}.png"))).expect("written");
+    }
+    "masks:scenes".into()
+}
+
+const SHORT: [&str; 14] = [
+    "train",
+    "--model",
+    "unet",
+    "--width",
+    "0.05",
+    "--image-size",
+    "32",
+    "--augment",
+    "flip",
+    "--batch-size",
+    "4",
+    "--device",
+    "cpu",
+    "--data",
+];
+
+#[test]
+fn a_segmenter_learns_and_is_judged_by_its_pixels() {
+    let place = Place::new();
+    let data = scenes(&place);
+    let args = [&SHORT[..], &[&data, "--epochs", "20", "--out", "run", "--json"]].concat();
+    let printed = place.ok(&args);
+    let events: Vec<Value> =
+        printed.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+    let (start, end) = (&events[0], events.last().expect("an end"));
+    assert_eq!((&start["train_images"], &start["validation_images"]), (&12.into(), &3.into()));
+    assert_eq!(start["classes"], serde_json::json!(["0", "255"]));
+    assert!(end["pixels_per_second"].as_f64().is_some_and(|v| v > 0.0), "{end}");
+    let found = &end["evaluation"];
+    // All background would be right on four fifths of the pixels, with a mean IoU of 0.4.
+    assert!(found["mean_iou"].as_f64().is_some_and(|v| v > 0.75), "{found}");
+    assert_eq!(found["pixels"], 3 * 32 * 32);
+    let eval = ["eval", "--checkpoint", "run", "--device", "cpu"];
+    let told = place.json(&[&eval[..], &["--json"]].concat());
+    assert_eq!((&told["mean_iou"], &told["confusion"]), (&found["mean_iou"], &found["confusion"]));
+    assert!(place.ok(&eval).contains("mean IoU"));
+    let again = place.ok(&["train", "--resume", "--out", "run", "--json"]);
+    assert!(again.contains("\"interrupted\":false"), "{again}");
+    let plan = place.json(&["plan", "--model", "unet", "--batch-size", "2", "--classes", "3", "--json"]);
+    assert!(plan["flops"].as_u64().is_some_and(|n| n > 1_000_000_000), "{plan}");
+    place.refused(&["predict", "--checkpoint", "run", "a.png", "--device", "cpu"], 2, &["every pixel"]);
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let place = Place::new();
+    let data = scenes(&place);
+    for (args, words) in [
+        (&["--model", "unet"][..], &["masks"][..]),
+        (&["--model", "unet", "--data", "fashion-mini"], &["--data", "masks:DIR"]),
+        (&["--model", "lenet", "--data", &data], &["--data", "unet"]),
+        (&["--model", "gpt", "--data", &data], &["--data", "unet"]),
+        (&["--model", "unet", "--data", &data, "--image-size", "40"], &["--image-size", "16"]),
+        (&["--model", "unet", "--data", &data, "--augment", "crop:4"], &["--augment", "flip"]),
+        (&["--model", "unet", "--data", &data, "--layers", "2"], &["--layers", "unet"]),
+    ] {
+        place.refused(&[&["train", "--device", "cpu"], args].concat(), 2, words);
+    }
+    place.refused(&[&SHORT[..], &["masks:nowhere"]].concat(), 1, &["nowhere", "DIR/images"]);
+    fs::write(place.path("scenes/masks/3.png"), b"no picture").expect("written");
+    place.refused(&[&SHORT[..], &[&data]].concat(), 1, &["3.png"]);
+    assert!(!place.path("runs").exists(), "nothing was begun");
+}

@@ -1,0 +1,229 @@
+//! Segmentation as a task: a class for every pixel of a picture, judged by the confusion matrix over pixels.
+
+use crate::config::Config;
+use crate::evaluate::{Evaluation, Scores};
+use crate::graphs::PADDING;
+use crate::state::{Card, ModelCard};
+use crate::task::{Feed, Feeds, Gradients, Sizes, Task};
+use crate::transfer::trainable;
+use crate::{Observer, TrainError};
+use wgrad_data::{
+    Augment, DEFAULT_VAL_SPLIT, Scene, SceneBatch, SceneOptions, SceneReader, Scenes, open_masks,
+    parse_augment, scene_moments,
+};
+use wgrad_graph::{CrossEntropy, Graph, Tensor};
+use wgrad_models::UNet;
+use wgrad_nn::{ConfusionMatrix, Loss, Mode, Net, Optimizer};
+use wgrad_session::{Runner, Session};
+use wgrad_types::{HostTensor, Type};
+
+/// The model's name on the command line.
+pub const SEGMENTER: &str = "unet";
+
+/// Side of the pictures where nothing is asked for.
+const SIDE: usize = 128;
+
+/// Pictures of an evaluation batch.
+pub(crate) const ROWS: usize = 8;
+
+/// U-Net with its pictures and masks.
+pub(crate) struct Segmentation {
+    card: ModelCard,
+    scenes: Scenes,
+    reader: SceneReader,
+    rows: usize,
+    val_split: f64,
+    label_smoothing: f64,
+    freeze: Option<String>,
+}
+
+/// Opens pictures with masks for a model's size.
+pub(crate) fn open(
+    spec: &str,
+    config: &Config,
+    size: (usize, usize),
+    channels: Option<usize>,
+) -> Result<Scenes, TrainError> {
+    let options = SceneOptions { size, val_split: config.val_split, seed: config.seed, channels };
+    Ok(open_masks(spec, &options)?)
+}
+
+impl Segmentation {
+    pub(crate) fn new(config: &Config, observer: &mut dyn Observer) -> Result<Self, TrainError> {
+        let side = config.image_size.unwrap_or(SIDE);
+        // Before anything is read; classes are not known yet.
+        UNet { classes: 2, width: config.width }.check((side, side))?;
+        let flip = match parse_augment(&config.augment)?[..] {
+            [] => false,
+            [Augment::HorizontalFlip { .. }] => true,
+            _ => return Err(TrainError::config("--augment", "unet's masks allow flip alone")),
+        };
+        let scenes = open(&config.data, config, (side, side), None)?;
+        scenes.warnings.iter().for_each(|w| observer.note(w));
+        let (mean, std) = scene_moments(&scenes.train, scenes.channels);
+        let card = ModelCard {
+            model: SEGMENTER.into(),
+            width: config.width,
+            channels: scenes.channels,
+            size: (side, side),
+            classes: scenes.classes.clone(),
+            mean: mean.clone(),
+            std: std.clone(),
+        };
+        Ok(Self {
+            card,
+            reader: SceneReader { mean, std, flip, seed: config.seed },
+            rows: config.batch_size.min(scenes.train.len()),
+            scenes,
+            val_split: config.val_split.unwrap_or(DEFAULT_VAL_SPLIT),
+            label_smoothing: config.label_smoothing,
+            freeze: config.freeze.clone(),
+        })
+    }
+}
+
+/// Inputs `x` and `y`, and the loss's operands: logits and labels, one row a pixel.
+fn pixels(net: &Net, card: &ModelCard, rows: usize) -> Result<(Tensor, Tensor), TrainError> {
+    let (classes, (height, width)) = (card.classes.len(), card.size);
+    let x = net.input("x", Type::f32(&[rows, card.channels, height, width]));
+    let y = net.input("y", Type::i32(&[rows, height, width]));
+    let logits = UNet { classes, width: card.width }.build(net, &x)?;
+    let count = rows * height * width;
+    Ok((logits.permute(&[0, 2, 3, 1]).reshape(&[count, classes]), y.reshape(&[count])))
+}
+
+fn training(
+    card: &ModelCard,
+    rows: usize,
+    gradients: Gradients<'_>,
+    label_smoothing: f64,
+    freeze: Option<&str>,
+) -> Result<Net, TrainError> {
+    let net = Net::new(Mode::Train);
+    let (logits, labels) = pixels(&net, card, rows)?;
+    let loss = Loss::CrossEntropy { label_smoothing }.of(&logits, &labels);
+    net.builder().output("loss", &loss);
+    net.builder().output("correct", &logits.correct(&labels));
+    gradients.of(&loss, &trainable(&net, freeze)?)?;
+    Ok(net)
+}
+
+/// One evaluation batch: outputs `loss` (mean over labels that are not padding) and `told`, a class a pixel.
+fn evaluation(net: &Net, card: &ModelCard, rows: usize) -> Result<Graph, TrainError> {
+    let (logits, labels) = pixels(net, card, rows)?;
+    let options = CrossEntropy { ignore_index: PADDING, ..CrossEntropy::default() };
+    net.builder().output("loss", &logits.cross_entropy(&labels, options));
+    net.builder().output("told", &logits.argmax(-1));
+    Ok(net.builder().graph())
+}
+
+/// The training step of a segmenter of so many classes, or its evaluation batch where there is no optimizer, on `rows`
+/// pictures: inputs `x` and `y` `[rows, height, width]` i32, output `loss` (mean over pixels).
+///
+/// # Errors
+/// Where the model cannot be built.
+pub fn pixel_graph(
+    card: &ModelCard,
+    rows: usize,
+    optimizer: Option<&Optimizer>,
+) -> Result<Graph, TrainError> {
+    match optimizer {
+        Some(optimizer) => {
+            Ok(training(card, rows, Gradients::Update(optimizer), 0.0, None)?.builder().graph())
+        }
+        None => evaluation(&Net::new(Mode::Eval), card, rows),
+    }
+}
+
+/// A batch as tensors of `rows` rows: those beyond it are zeros with labels that do not count.
+fn tensors(card: &ModelCard, mut batch: SceneBatch, rows: usize) -> (HostTensor, HostTensor) {
+    let (height, width) = card.size;
+    batch.pictures.resize(rows * card.channels * height * width, 0.0);
+    batch.classes.resize(rows * height * width, PADDING);
+    let x = HostTensor::f32(&[rows, card.channels, height, width], &batch.pictures);
+    (x, HostTensor::i32(&[rows, height, width], &batch.classes))
+}
+
+/// Loss and confusion over scenes, through an evaluation plan of [`ROWS`].
+pub(crate) fn score(
+    session: &mut Session,
+    runner: &mut Runner,
+    card: &ModelCard,
+    scenes: &[Scene],
+) -> Result<(f64, Scores), TrainError> {
+    let reader = SceneReader { mean: card.mean.clone(), std: card.std.clone(), flip: false, seed: 0 };
+    let mut confusion = ConfusionMatrix::new(card.classes.len());
+    let mut loss = 0.0;
+    let all: Vec<usize> = (0..scenes.len()).collect();
+    for picks in all.chunks(ROWS) {
+        let (x, y) = tensors(card, reader.batch(scenes, picks, None), ROWS);
+        runner.step(session, 0, &[("x", &x), ("y", &y)], &[])?;
+        let outputs = runner.wait()?.expect("a step is under way");
+        loss += f64::from(outputs.scalar("loss")) * picks.len() as f64;
+        for (&label, &told) in y.as_i32().iter().zip(outputs.get("told").as_i32()) {
+            if label != PADDING {
+                confusion.add(label as usize, told as usize);
+            }
+        }
+    }
+    let scores = Scores::Classes { names: card.classes.clone(), confusion, pixels: true };
+    Ok((loss / scenes.len().max(1) as f64, scores))
+}
+
+impl Task for Segmentation {
+    fn sizes(&self) -> Sizes {
+        Sizes { train: self.scenes.train.len(), validation: self.scenes.validation.len(), test: 0 }
+    }
+
+    fn val_split(&self) -> Option<f64> {
+        Some(self.val_split)
+    }
+
+    fn card(&self) -> Card {
+        Card::Image(self.card.clone())
+    }
+
+    fn unit(&self) -> &'static str {
+        "pixels"
+    }
+
+    fn rows(&self) -> (usize, Option<usize>) {
+        (self.rows, Some(self.scenes.train.len() % self.rows).filter(|&rest| rest > 0))
+    }
+
+    fn training(&self, rows: usize, gradients: Gradients<'_>) -> Result<Net, TrainError> {
+        training(&self.card, rows, gradients, self.label_smoothing, self.freeze.as_deref())
+    }
+
+    fn evaluation(&self, averaged: bool) -> Result<Graph, TrainError> {
+        let net = if averaged { Net::averaged() } else { Net::new(Mode::Eval) };
+        evaluation(&net, &self.card, ROWS)
+    }
+
+    fn batches_per_epoch(&self) -> usize {
+        self.scenes.train.len().div_ceil(self.rows)
+    }
+
+    fn epoch(&self, epoch: u64, from: usize) -> Feeds<'_> {
+        let order = self.reader.order(self.scenes.train.len(), epoch);
+        Box::new((from..self.batches_per_epoch()).map(move |i| {
+            let picks = &order[i * self.rows..((i + 1) * self.rows).min(order.len())];
+            let (x, y) =
+                tensors(&self.card, self.reader.batch(&self.scenes.train, picks, Some(epoch)), picks.len());
+            Ok(Feed { x, y, rows: picks.len() })
+        }))
+    }
+
+    fn watched(&self) -> &'static str {
+        "validation"
+    }
+
+    fn judge(&self, session: &mut Session, runner: &mut Runner, _: bool) -> Result<Evaluation, TrainError> {
+        let (loss, scores) = score(session, runner, &self.card, &self.scenes.validation)?;
+        Ok(Evaluation { loss, split: "validation".into(), scores })
+    }
+
+    fn take_warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
