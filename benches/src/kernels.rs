@@ -102,8 +102,20 @@ pub fn kernels() -> Vec<Kernel> {
             name: "attention_b4h8s256d64",
             amount: 4.0 * (4 * 8 * 256 * 256 * 64) as f64,
             unit: Unit::Flop,
-            operands: vec![heads.clone(), heads.clone(), heads],
+            operands: vec![heads.clone(), heads.clone(), heads.clone()],
             build: |t| t[0].scaled_dot_product_attention(&t[1], &t[2], true),
+        },
+        Kernel {
+            name: "attention_b4h8s256d64_train",
+            amount: 14.0 * (4 * 8 * 256 * 256 * 64) as f64,
+            unit: Unit::Flop,
+            operands: vec![heads.clone(), heads.clone(), heads.clone(), heads],
+            build: |t| {
+                let y = t[0].scaled_dot_product_attention(&t[1], &t[2], true);
+                let gradients = differentiate(&(&y * &t[3]).sum(&[0, 1, 2, 3]), &t[..3]);
+                let gradients = gradients.expect("attention has a gradient");
+                Tensor::concat(&gradients.iter().collect::<Vec<_>>(), 0)
+            },
         },
     ]
 }

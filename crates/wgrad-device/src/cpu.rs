@@ -170,7 +170,7 @@ impl<'a> All<'a> {
 pub fn on_the_cpu(step: &Step, operands: &[Vec<u32>], scalars: &[u32]) -> Vec<Vec<u32>> {
     let taken_over = |o: usize| step.in_place.get(o).copied().flatten();
     let fresh =
-        |o| taken_over(o).map_or_else(|| vec![0; numel(step.output_shape(o))], |j| operands[j].clone());
+        |o| taken_over(o).map_or_else(|| vec![0; numel(&step.output_shape(o))], |j| operands[j].clone());
     let mut outputs: Vec<Vec<u32>> = (0..step.outputs.len()).map(fresh).collect();
     let given = |(j, words): (usize, &'_ Vec<u32>)| match step.in_place.contains(&Some(j)) {
         true => Vec::new(),

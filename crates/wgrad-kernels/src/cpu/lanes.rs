@@ -1,6 +1,6 @@
 //! Element-wise functions over slices, compiled for the processor's vectors: one loop a function, no branches in it.
 
-use super::real::{erf, exp, log, sigmoid, softplus, tanh};
+use super::real::{Erf, Exp, Log, Sigmoid, Softplus, Tanh, map};
 use super::tile::dispatch;
 use pulp::{Simd, WithSimd};
 use wgrad_graph::ops::{BinaryKind, CompareKind, UnaryKind};
@@ -48,18 +48,18 @@ pub(super) fn unary(kind: UnaryKind, x: &[f32], out: &mut [f32]) {
             each(x, out, |x| f32::from(u8::from(x > 0.0)) - f32::from(u8::from(x < 0.0)));
         }
         UnaryKind::Floor => each(x, out, f32::floor),
-        UnaryKind::Exp => each(x, out, exp),
-        UnaryKind::Log => each(x, out, log),
+        UnaryKind::Exp => map::<Exp>(x, out),
+        UnaryKind::Log => map::<Log>(x, out),
         UnaryKind::Sqrt => each(x, out, f32::sqrt),
         UnaryKind::Rsqrt => each(x, out, |x| 1.0 / x.sqrt()),
         UnaryKind::Reciprocal => each(x, out, |x| 1.0 / x),
         UnaryKind::Square => each(x, out, |x| x * x),
         UnaryKind::Sin => each(x, out, f32::sin),
         UnaryKind::Cos => each(x, out, f32::cos),
-        UnaryKind::Tanh => each(x, out, tanh),
-        UnaryKind::Erf => each(x, out, erf),
-        UnaryKind::Sigmoid => each(x, out, sigmoid),
-        UnaryKind::Softplus => each(x, out, softplus),
+        UnaryKind::Tanh => map::<Tanh>(x, out),
+        UnaryKind::Erf => map::<Erf>(x, out),
+        UnaryKind::Sigmoid => map::<Sigmoid>(x, out),
+        UnaryKind::Softplus => map::<Softplus>(x, out),
         UnaryKind::Relu => each(x, out, |x| if x > 0.0 { x } else { 0.0 }),
     }
 }
