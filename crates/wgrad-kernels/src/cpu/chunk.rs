@@ -14,7 +14,7 @@ use wgrad_graph::philox;
 use wgrad_types::{DType, View};
 
 /// Elements a register holds.
-pub(crate) const CHUNK: usize = 512;
+pub(crate) const CHUNK: usize = 2048;
 /// Rows shorter than this are not worth chunks of their own.
 const SHORT_ROW: usize = 64;
 

@@ -1,12 +1,12 @@
 //! Element-wise steps, and the epilogue that other twins apply to what they have computed.
 
 use super::Reads;
-use super::chunk::{CHUNK, Code, Here};
+use super::chunk::{Code, Here};
 use crate::Step;
 use rayon::prelude::*;
 
 /// Elements a task takes: enough to hide the cost of handing it out.
-const TASK: usize = 16 * CHUNK;
+const TASK: usize = 16 << 10;
 
 /// Runs an element-wise step.
 pub(crate) fn run(step: &Step, reads: Reads<'_>, outputs: Vec<&mut [u32]>) {

@@ -4,7 +4,7 @@
 //! outermost group is reduced, a fixed number of partial results is made and added in order.
 
 use super::Reads;
-use super::chunk::{CHUNK, Code, Here};
+use super::chunk::{Code, Here};
 use super::map;
 use super::tile::dispatch;
 use crate::{Core, Step};
@@ -16,7 +16,7 @@ use wgrad_types::{numel, strides_of};
 /// Partial results where the outermost axes are reduced.
 const PARTS: usize = 16;
 /// Inputs smaller than this are not cut.
-const SMALL: usize = 16 * CHUNK;
+const SMALL: usize = 8 << 10;
 
 /// A group of neighbouring axes, all kept or all reduced.
 struct Group {
