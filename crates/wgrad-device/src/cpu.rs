@@ -1,8 +1,9 @@
 //! The CPU device: one slice a slot, steps run by their CPU twins, nothing read back because nothing is away.
 
-use crate::{Counters, Traced};
+use crate::{Clock, Counters, Profile, Traced};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 use wgrad_kernels::cpu::scratch_words;
 use wgrad_kernels::{CpuBuffers, Step, run_cpu};
 use wgrad_plan::{ParamLayout, Place, Plan, PlanStep};
@@ -84,6 +85,18 @@ impl Program {
         let results =
             plan.outputs.iter().map(|o| all.read(o.place.slot)[words_of(o.place)].to_vec()).collect();
         self.done.push_back(results);
+    }
+
+    /// As [`Program::step`], with a clock at every kernel.
+    pub(crate) fn profile(&mut self, memory: &mut Memory, inputs: &[&[u32]], scalars: &[u32]) -> Profile {
+        let plan = self.plan.clone();
+        let mut all = All::fed(&plan, memory, &mut self.slots, inputs);
+        let mut timed = |s: &PlanStep| {
+            let start = Instant::now();
+            all.run(s, scalars);
+            start.elapsed().as_secs_f64()
+        };
+        Profile { clock: Clock::Host, seconds: plan.steps.iter().map(&mut timed).collect() }
     }
 
     /// As [`Program::step`], with a look at every kernel's operands before and results after it; ends early where

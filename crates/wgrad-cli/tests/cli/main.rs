@@ -5,5 +5,6 @@ mod fixture;
 mod inspecting;
 mod interrupting;
 mod refusing;
+mod timing;
 mod training;
 mod writing;

@@ -301,10 +301,10 @@ impl<'e> Code<'e> {
                 let (a, b) = (a.spread(sa), b.spread(sb));
                 match self.expr.dtypes[*x] {
                     DType::F32 => {
-                        compare::<f32>(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out)
+                        compare::<f32>(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
                     }
                     DType::I32 => {
-                        compare::<i32>(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out)
+                        compare::<i32>(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
                     }
                     DType::Bool => compare(*kind, a, b, out),
                 }

@@ -19,7 +19,7 @@ pub(crate) struct Mat<'a> {
 
 impl Mat<'_> {
     /// The rows from `first` on.
-    pub(super) fn from_row(self, first: usize) -> Self {
+    pub(super) fn below(self, first: usize) -> Self {
         Self { offset: self.offset + first * self.row_stride, rows: self.rows - first, ..self }
     }
 

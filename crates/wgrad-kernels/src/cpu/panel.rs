@@ -55,7 +55,7 @@ impl WithSimd for Product<'_> {
             let rows = &mut rows[..(m - direct).next_multiple_of(PANEL) * depth];
             let columns = &mut columns[..n.next_multiple_of(WIDE) * depth];
             let a = Mat { offset: a.offset + first * a.col_stride, cols: depth, ..a };
-            pack_rows(a.from_row(direct), rows);
+            pack_rows(a.below(direct), rows);
             pack_columns(Mat { offset: b.offset + first * b.row_stride, rows: depth, ..b }, columns);
             Block { a, direct, rows, columns, depth, out, at, stride, n, begin: first == 0 }.multiply(simd);
         }
