@@ -4,7 +4,7 @@
 use crate::MadeUp;
 use wgrad_device::Device;
 use wgrad_graph::ops::ConvSpec;
-use wgrad_graph::{Builder, Role, Tensor, differentiate};
+use wgrad_graph::{Builder, Graph, Role, Tensor, differentiate};
 use wgrad_session::SessionError;
 
 /// What a kernel's amount counts.
@@ -127,11 +127,8 @@ pub fn kernels() -> Vec<Kernel> {
 const SAME: ConvSpec = ConvSpec { stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 1 };
 
 impl Kernel {
-    /// Plans it with operands filled.
-    ///
-    /// # Errors
-    /// Where it has no plan on the device, or the device fails.
-    pub fn on(&self, device: &Device) -> Result<MadeUp, SessionError> {
+    /// Its graph: operands are parameters `operand 0`, `operand 1`, and so on.
+    pub fn graph(&self) -> Graph {
         let b = Builder::new();
         let operands: Vec<Tensor> = self
             .operands
@@ -143,6 +140,14 @@ impl Kernel {
         b.keep(&result);
         let corner: Vec<(usize, usize)> = result.shape().iter().map(|_| (0, 1)).collect();
         b.output("corner", &result.slice(&corner));
-        MadeUp::new(device, &b.graph(), None, &[])
+        b.graph()
+    }
+
+    /// Plans it with operands filled.
+    ///
+    /// # Errors
+    /// Where it has no plan on the device, or the device fails.
+    pub fn on(&self, device: &Device) -> Result<MadeUp, SessionError> {
+        MadeUp::new(device, &self.graph(), None, &[])
     }
 }

@@ -1,6 +1,6 @@
 //! The CPU device: one slice a slot, steps run by their CPU twins, nothing read back because nothing is away.
 
-use crate::{Clock, Counters, Profile, Traced};
+use crate::{Clock, Counters, Profile, Traced, workers};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,7 +25,7 @@ impl Cpu {
     }
 
     pub(crate) fn name(&self) -> String {
-        let threads = rayon::current_num_threads();
+        let threads = workers::count();
         format!("native CPU ({threads} thread{})", if threads == 1 { "" } else { "s" })
     }
 }
@@ -79,9 +79,7 @@ impl Program {
     pub(crate) fn step(&mut self, memory: &mut Memory, inputs: &[&[u32]], scalars: &[u32]) {
         let plan = self.plan.clone();
         let mut all = All::fed(&plan, memory, &mut self.slots, inputs);
-        for s in &plan.steps {
-            all.run(s, scalars);
-        }
+        workers::run(|| plan.steps.iter().for_each(|s| all.run(s, scalars)));
         let results =
             plan.outputs.iter().map(|o| all.read(o.place.slot)[words_of(o.place)].to_vec()).collect();
         self.done.push_back(results);
@@ -96,7 +94,7 @@ impl Program {
             all.run(s, scalars);
             start.elapsed().as_secs_f64()
         };
-        Profile { clock: Clock::Host, seconds: plan.steps.iter().map(&mut timed).collect() }
+        Profile { clock: Clock::Host, seconds: workers::run(|| plan.steps.iter().map(&mut timed).collect()) }
     }
 
     /// As [`Program::step`], with a look at every kernel's operands before and results after it; ends early where
@@ -115,7 +113,7 @@ impl Program {
                 places.iter().map(|p| all.read(p.slot)[words_of(*p)].to_vec()).collect::<Vec<_>>()
             };
             let operands = look(&all, &step.operands);
-            all.run(step, scalars);
+            workers::run(|| all.run(step, scalars));
             let outputs = look(&all, &step.outputs);
             if !visit(&Traced { step, operands, outputs }) {
                 break;
@@ -191,14 +189,12 @@ pub fn on_the_cpu(step: &Step, operands: &[Vec<u32>], scalars: &[u32]) -> Vec<Ve
     };
     let operands: Vec<Vec<u32>> = operands.iter().enumerate().map(given).collect();
     let mut scratch = vec![0; scratch_words(step)];
-    run_cpu(
-        step,
-        CpuBuffers {
-            operands: operands.iter().map(Vec::as_slice).collect(),
-            outputs: outputs.iter_mut().map(Vec::as_mut_slice).collect(),
-            scalars,
-            scratch: &mut scratch,
-        },
-    );
+    let buffers = CpuBuffers {
+        operands: operands.iter().map(Vec::as_slice).collect(),
+        outputs: outputs.iter_mut().map(Vec::as_mut_slice).collect(),
+        scalars,
+        scratch: &mut scratch,
+    };
+    workers::run(|| run_cpu(step, buffers));
     outputs
 }

@@ -8,6 +8,7 @@ mod cpu;
 mod error;
 mod gpu;
 mod open;
+mod workers;
 
 pub use cpu::on_the_cpu;
 pub use error::DeviceError;

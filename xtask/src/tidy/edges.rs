@@ -41,7 +41,7 @@ const EDGES: [(&str, &[&str]); 15] = [
 ];
 
 /// The crates at the end of the flow, which may use any.
-const FREE: [&str; 4] = [TESTS, "wgrad-benches", "wgrad-examples", "xtask"];
+const FREE: [&str; 5] = [TESTS, "wgrad-audit", "wgrad-benches", "wgrad-examples", "xtask"];
 
 /// A dependency as a manifest states it.
 #[derive(Debug, PartialEq)]

@@ -49,7 +49,8 @@ fn launch(job: &Job<'_>, part: Part) -> Result<Launch, Unsupported> {
     text.add(format!("let block = select({}u - turn / 2u, turn / 2u, turn % 2u == 0u);", blocks - 1));
     text.add(format!("let head = id / {blocks}u % {heads}u;"));
     text.add(format!("let batch = id / {}u;", blocks * heads));
-    text.add(format!("let asked = block * {workgroup}u + li;"));
+    text.add(format!("let first_row = block * {workgroup}u;"));
+    text.add("let asked = first_row + li;".into());
     text.add(format!("let row = min(asked, {}u);", rows - 1));
     match part {
         Part::Y | Part::Lse => text.forward(),
@@ -58,10 +59,6 @@ fn launch(job: &Job<'_>, part: Part) -> Result<Launch, Unsupported> {
     }
     let Text { module, lines, .. } = text;
     module.launch(&label, workgroup, &indented(&lines, 1), &grid)
-}
-
-fn dot(a: &str, b: &str, quads: usize) -> String {
-    (0..quads).map(|c| format!("dot({a}{c}, {b}{c})")).collect::<Vec<_>>().join(" + ")
 }
 
 impl Text<'_, '_> {
@@ -88,21 +85,36 @@ impl Text<'_, '_> {
         (0..cols.div_ceil(4)).for_each(|c| self.add(format!("var {name}{c} = vec4<f32>(0.0);")));
     }
 
-    /// The loop over the keys this query sees; `names` are the operands read in it.
-    fn each_key(&mut self, names: &[(usize, &str)]) {
+    /// The loop over the keys this query sees; names `{name}_row`, each operand's row in it.
+    fn each_key(&mut self, matrices: &[(&Matrix, &str)]) {
         let (keys, share) = (self.job.e.keys, self.job.share());
         let group = if share == 1 { "head".to_owned() } else { format!("head / {share}u") };
         let end =
             if self.job.attention.causal { format!("min(row + 1u, {keys}u)") } else { format!("{keys}u") };
-        let matrices: Vec<_> = names.iter().map(|n| (self.job.matrix(&mut self.module, n.0), n.1)).collect();
-        for (matrix, name) in &matrices {
+        for (matrix, name) in matrices {
             self.add(format!("let {name}_base = {};", matrix.base("batch", &group)));
         }
         self.add(format!("let end = {end};"));
         self.add("for (var j = 0u; j < end; j += 1u) {".into());
-        for (matrix, name) in &matrices {
+        for (matrix, name) in matrices {
             self.add(format!("let {name}_row = {name}_base + j * {}u;", matrix.row()));
-            self.load(matrix, name, &format!("{name}_row"), None);
+        }
+    }
+
+    /// Names `to` the product of the row in registers `own` and a passing one. Quad by quad: a whole row at once would not
+    /// fit the scalar registers that AMD's compilers load it into.
+    fn dot(&mut self, to: &str, own: &str, (matrix, name): (&Matrix, &str)) {
+        for c in 0..matrix.view.shape[3].div_ceil(4) {
+            let begin = if c == 0 { format!("var {to} =") } else { format!("{to} +=") };
+            self.add(format!("{begin} dot({own}{c}, {});", matrix.quad(&format!("{name}_row"), 4 * c)));
+        }
+    }
+
+    /// `{to}{c} = {to}{c}{keep} + weight * quad c` of a passing row.
+    fn accumulate(&mut self, to: &str, keep: &str, weight: &str, (matrix, name): (&Matrix, &str)) {
+        for c in 0..matrix.view.shape[3].div_ceil(4) {
+            let quad = matrix.quad(&format!("{name}_row"), 4 * c);
+            self.add(format!("{to}{c} = {to}{c}{keep} + {weight} * {quad};"));
         }
     }
 
@@ -129,22 +141,25 @@ impl Text<'_, '_> {
 
     fn forward(&mut self) {
         let e = self.job.e;
-        let (depth, width) = (e.depth.div_ceil(4), e.width.div_ceil(4));
         let values = self.job.wants(Part::Y);
         self.own(Q, "q", "head", Some(&self.job.scale()));
+        let k = self.job.matrix(&mut self.module, K);
+        let v = values.then(|| self.job.matrix(&mut self.module, V));
         if values {
             self.zeros("o", e.width);
         }
         self.add(format!("var most = {LOWEST};"));
         self.add("var sum = 0.0;".into());
-        self.each_key(if values { &[(K, "k"), (V, "v")] } else { &[(K, "k")] });
-        self.add(format!("let s = {};", dot("q", "k", depth)));
+        let passing: Vec<(&Matrix, &str)> =
+            [(&k, "k")].into_iter().chain(v.as_ref().map(|v| (v, "v"))).collect();
+        self.each_key(&passing);
+        self.dot("s", "q", (&k, "k"));
         self.add("let next = max(most, s);".into());
         self.add("let keep = exp(most - next);".into());
         self.add("let p = exp(s - next);".into());
         self.add("sum = sum * keep + p;".into());
-        if values {
-            (0..width).for_each(|c| self.add(format!("o{c} = o{c} * keep + p * v{c};")));
+        if let Some(v) = &v {
+            self.accumulate("o", " * keep", "p", (v, "v"));
         }
         self.add("most = next;".into());
         self.add("}".into());
@@ -160,27 +175,26 @@ impl Text<'_, '_> {
     }
 
     fn queries(&mut self) {
-        let e = self.job.e;
-        let (depth, width) = (e.depth.div_ceil(4), e.width.div_ceil(4));
         let scale = self.job.scale();
         self.own(Q, "q", "head", Some(&scale));
         self.own(DY, "dy", "head", None);
+        let (k, v) = (self.job.matrix(&mut self.module, K), self.job.matrix(&mut self.module, V));
         let lse = self.job.scalar(&mut self.module, LSE)("batch", "head", "row");
         let delta = self.job.scalar(&mut self.module, DELTA)("batch", "head", "row");
         self.add(format!("let lse = {lse};"));
         self.add(format!("let delta = {delta};"));
-        self.zeros("dq", e.depth);
-        self.each_key(&[(K, "k"), (V, "v")]);
-        self.add(format!("let p = exp({} - lse);", dot("q", "k", depth)));
-        self.add(format!("let ds = p * ({} - delta);", dot("dy", "v", width)));
-        (0..depth).for_each(|c| self.add(format!("dq{c} += ds * k{c};")));
+        self.zeros("dq", self.job.e.depth);
+        self.each_key(&[(&k, "k"), (&v, "v")]);
+        self.dot("dp", "dy", (&v, "v"));
+        self.dot("s", "q", (&k, "k"));
+        self.add("let ds = exp(s - lse) * (dp - delta);".into());
+        self.accumulate("dq", "", "ds", (&k, "k"));
         self.add("}".into());
         self.store(Part::Dq, "dq", &scale);
     }
 
     fn keys(&mut self, part: Part) {
         let (e, share) = (self.job.e, self.job.share());
-        let (depth, width) = (e.depth.div_ceil(4), e.width.div_ceil(4));
         let scale = self.job.scale();
         let slopes = part == Part::Dk;
         self.own(K, "k", "head", Some(&scale));
@@ -190,28 +204,41 @@ impl Text<'_, '_> {
         self.zeros("sum", if slopes { e.depth } else { e.width });
         let (q, dy) = (self.job.matrix(&mut self.module, Q), self.job.matrix(&mut self.module, DY));
         let lse = self.job.scalar(&mut self.module, LSE)("batch", "own_head", "i");
-        self.add(format!(
-            "for (var own_head = head * {share}u; own_head < head * {share}u + {share}u; own_head += 1u) {{"
-        ));
+        if share == 1 {
+            self.add("let own_head = head;".into());
+        } else {
+            let last = format!("own_head < head * {share}u + {share}u");
+            self.add(format!("for (var own_head = head * {share}u; {last}; own_head += 1u) {{"));
+        }
         for (matrix, name) in [(&q, "q"), (&dy, "dy")] {
             self.add(format!("let {name}_base = {};", matrix.base("batch", "own_head")));
         }
-        let first = if self.job.attention.causal { "row" } else { "0u" };
+        // From the first row of all, so that every invocation reads the same query; those before its own weigh nothing.
+        let causal = self.job.attention.causal;
+        let first = if causal { "first_row" } else { "0u" };
         self.add(format!("for (var i = {first}; i < {}u; i += 1u) {{", e.queries));
         for (matrix, name) in [(&q, "q"), (&dy, "dy")] {
             self.add(format!("let {name}_row = {name}_base + i * {}u;", matrix.row()));
-            self.load(matrix, name, &format!("{name}_row"), None);
         }
-        self.add(format!("let p = exp({} - {lse});", dot("k", "q", depth)));
+        if slopes {
+            self.dot("dp", "v", (&dy, "dy"));
+        }
+        self.dot("s", "k", (&q, "q"));
+        self.add(match causal {
+            true => format!("let p = select(0.0, exp(s - {lse}), i >= row);"),
+            false => format!("let p = exp(s - {lse});"),
+        });
         if slopes {
             let delta = self.job.scalar(&mut self.module, DELTA)("batch", "own_head", "i");
-            self.add(format!("let ds = p * ({} - {delta});", dot("v", "dy", width)));
-            (0..depth).for_each(|c| self.add(format!("sum{c} += ds * q{c};")));
+            self.add(format!("let ds = p * (dp - {delta});"));
+            self.accumulate("sum", "", "ds", (&q, "q"));
         } else {
-            (0..width).for_each(|c| self.add(format!("sum{c} += p * dy{c};")));
+            self.accumulate("sum", "", "p", (&dy, "dy"));
         }
         self.add("}".into());
-        self.add("}".into());
+        if share > 1 {
+            self.add("}".into());
+        }
         self.store(part, "sum", if slopes { &scale } else { "1.0" });
     }
 }
