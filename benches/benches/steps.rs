@@ -2,7 +2,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use wgrad::models::ModelKind;
-use wgrad_benches::Training;
+use wgrad_benches::training;
 
 fn steps(c: &mut Criterion) {
     let device = std::env::var("WGRAD_BENCH_DEVICE").unwrap_or_else(|_| "cpu".into());
@@ -11,10 +11,10 @@ fn steps(c: &mut Criterion) {
     for (kind, side, batch) in
         [(ModelKind::LeNet, 32, 32), (ModelKind::CifarCnn, 32, 32), (ModelKind::CifarCnn, 32, 128)]
     {
-        let mut training = Training::new(&device, kind, side, batch).expect("a device to measure");
+        let mut model = training(&device, kind, side, batch).expect("a device to measure");
         group.throughput(Throughput::Elements(batch as u64));
         group.bench_function(format!("{} b{batch}", kind.name()), |b| {
-            b.iter(|| training.step().expect("a step"));
+            b.iter(|| model.step().expect("a step"));
         });
     }
     group.finish();

@@ -5,6 +5,7 @@
 //! never links wgrad itself: it must build, and say what is wrong, while the rest of the tree is broken.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
 
+mod audit;
 mod golden;
 mod portability;
 mod process;
@@ -22,6 +23,8 @@ usage: cargo xtask COMMAND
   setup [--backports]            install a software Vulkan adapter where there is none, spirv-val and Tint
                                  (--backports: Mesa from bookworm-backports, in any case)
   portability                    every kernel through spirv-val and Tint
+  audit [--update]               hot kernels through the compilers of AMD GPUs: no spills, nothing worse than
+                                 docs/audit.tsv (--update: write that table)
   tidy                           sizes, headers, leftovers, crate edges, required files
   golden DIR                     write the PyTorch references into DIR (python3 and pip needed)
 ";
@@ -32,6 +35,7 @@ enum Command {
     Test { skip_setup: bool, cargo_args: Vec<String> },
     Setup { backports: bool },
     Portability,
+    Audit { update: bool },
     Tidy,
     Golden { dir: PathBuf },
     Help,
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
             setup::run(backports).and_then(|()| portability::install(&test::target(root())))
         }
         Command::Portability => test::portability(root()),
+        Command::Audit { update } => audit::run(root(), &test::target(root()), update),
         Command::Tidy => tidy::run(root()),
         Command::Golden { dir } => golden::run(root(), &dir),
         Command::Help => {
@@ -85,6 +90,8 @@ fn parse(args: &[String]) -> Option<Command> {
         ["setup", "--backports"] => Some(Command::Setup { backports: true }),
         ["portability"] => Some(Command::Portability),
         ["tidy"] => Some(Command::Tidy),
+        ["audit"] => Some(Command::Audit { update: false }),
+        ["audit", "--update"] => Some(Command::Audit { update: true }),
         ["golden", dir] if !dir.starts_with('-') => Some(Command::Golden { dir: PathBuf::from(dir) }),
         ["help" | "--help" | "-h"] => Some(Command::Help),
         _ => None,

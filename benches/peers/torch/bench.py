@@ -100,6 +100,15 @@ def kernels():
     q, kk, v = (torch.randn(4, 8, 256, 64) for _ in range(3))
     k("attention_b4h8s256d64", "GFLOP_per_s", 4 * 4 * 8 * 256 * 256 * 64,
       lambda: F.scaled_dot_product_attention(q, kk, v, is_causal=True))
+    dy = torch.randn(4, 8, 256, 64)
+
+    def both_ways():
+        x = [t.clone().requires_grad_() for t in (q, kk, v)]
+        with torch.enable_grad():
+            F.scaled_dot_product_attention(*x, is_causal=True).backward(dy)
+        return torch.cat([t.grad for t in x])
+
+    k("attention_b4h8s256d64_train", "GFLOP_per_s", 14 * 4 * 8 * 256 * 256 * 64, both_ways)
 
 
 model, _, number = args.workload.rpartition("_b")

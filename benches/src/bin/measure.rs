@@ -10,7 +10,8 @@ use std::error::Error;
 use std::time::Instant;
 use wgrad::models::ModelKind;
 use wgrad::prelude::*;
-use wgrad_benches::{Training, Unit, bandwidth, kernels, multiply_adds};
+use wgrad_bench::{Ceilings, Kernel, Unit, kernels};
+use wgrad_benches::training;
 
 type Done = Result<(), Box<dyn Error>>;
 
@@ -59,17 +60,18 @@ fn main() -> Done {
     let label = if device == "cpu" { format!("cpu{threads}t") } else { device.clone() };
     let report = Report { device: label };
     if workload == "ceilings" {
-        report.row(&workload, "GFLOP_per_s", multiply_adds() / 1e9);
-        report.row(&workload, "GB_per_s", bandwidth() / 1e9);
+        let most = Ceilings::of(&Device::open(&device.parse()?)?.0)?;
+        report.row(&workload, "GFLOP_per_s", most.flops / 1e9);
+        report.row(&workload, "GB_per_s", most.bytes / 1e9);
         return Ok(());
     }
-    let chosen = |k: &wgrad_benches::Kernel| workload == "kernels" || workload == k.name;
+    let chosen = |k: &Kernel| workload == "kernels" || workload == k.name;
     if kernels().iter().any(chosen) {
         let (device, _) = Device::open(&device.parse()?)?;
         for kernel in kernels().into_iter().filter(chosen) {
             let metric = if kernel.unit == Unit::Flop { "GFLOP_per_s" } else { "GB_per_s" };
             let mut ready = kernel.on(&device)?;
-            report.times(kernel.name, metric, kernel.amount / 1e9, || ready.run())?;
+            report.times(kernel.name, metric, kernel.amount / 1e9, || Ok(ready.step()?))?;
         }
         return Ok(());
     }
@@ -81,10 +83,10 @@ fn main() -> Done {
         "lenet" => (ModelKind::LeNet, 32),
         _ => return Err("no such workload".into()),
     };
-    let mut training = Training::new(&device, kind, side, batch)?;
-    training.step()?;
+    let mut model = training(&device, kind, side, batch)?;
+    model.step()?;
     report.row(&workload, "start_to_first_step_s", begun.elapsed().as_secs_f64());
-    report.times(&workload, "examples_per_s", batch as f64, || training.step().map(|_| ()))?;
+    report.times(&workload, "examples_per_s", batch as f64, || Ok(model.step()?))?;
     report.row(&workload, "peak_rss_mb", peak_rss());
     Ok(())
 }

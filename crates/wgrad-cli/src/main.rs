@@ -3,6 +3,7 @@
 //! No logic of its own. Whatever goes wrong reaches the user as one line on standard error, with exit code 2 for a
 //! wrong call, 1 for a failure and 130 for an interrupted run; a panic never does.
 
+mod bench;
 mod devices;
 mod doctor;
 mod eval;
@@ -10,10 +11,12 @@ mod generate;
 mod output;
 mod plan;
 mod predict;
+mod profile;
 mod progress;
 mod report;
 mod runs;
 mod shape;
+mod subject;
 mod tokenize;
 mod train;
 
@@ -54,6 +57,10 @@ enum Command {
     Tokenize(tokenize::Args),
     /// Show what a training step will do and need, before anything runs
     Plan(plan::Args),
+    /// Time a training step kernel by kernel
+    Profile(profile::Args),
+    /// Measure kernels and training steps against what the device could do
+    Bench(bench::Args),
 }
 
 /// Where the last panic was; its message travels with the panic itself.
@@ -98,6 +105,8 @@ fn call() -> ExitCode {
             Command::Generate(args) => generate::run(&args),
             Command::Tokenize(args) => tokenize::run(&args),
             Command::Plan(args) => plan::run(&args),
+            Command::Profile(args) => profile::run(&args),
+            Command::Bench(args) => bench::run(&args),
         },
     };
     match done {
@@ -138,4 +147,5 @@ fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-const COMMANDS: [&str; 8] = ["devices", "doctor", "train", "eval", "predict", "generate", "tokenize", "plan"];
+const COMMANDS: [&str; 10] =
+    ["devices", "doctor", "train", "eval", "predict", "generate", "tokenize", "plan", "profile", "bench"];

@@ -1,8 +1,9 @@
 //! The CPU device: one slice a slot, steps run by their CPU twins, nothing read back because nothing is away.
 
-use crate::{Counters, Traced};
+use crate::{Clock, Counters, Profile, Traced, workers};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 use wgrad_kernels::cpu::scratch_words;
 use wgrad_kernels::{CpuBuffers, Step, run_cpu};
 use wgrad_plan::{ParamLayout, Place, Plan, PlanStep};
@@ -24,7 +25,7 @@ impl Cpu {
     }
 
     pub(crate) fn name(&self) -> String {
-        let threads = rayon::current_num_threads();
+        let threads = workers::count();
         format!("native CPU ({threads} thread{})", if threads == 1 { "" } else { "s" })
     }
 }
@@ -78,12 +79,22 @@ impl Program {
     pub(crate) fn step(&mut self, memory: &mut Memory, inputs: &[&[u32]], scalars: &[u32]) {
         let plan = self.plan.clone();
         let mut all = All::fed(&plan, memory, &mut self.slots, inputs);
-        for s in &plan.steps {
-            all.run(s, scalars);
-        }
+        workers::run(|| plan.steps.iter().for_each(|s| all.run(s, scalars)));
         let results =
             plan.outputs.iter().map(|o| all.read(o.place.slot)[words_of(o.place)].to_vec()).collect();
         self.done.push_back(results);
+    }
+
+    /// As [`Program::step`], with a clock at every kernel.
+    pub(crate) fn profile(&mut self, memory: &mut Memory, inputs: &[&[u32]], scalars: &[u32]) -> Profile {
+        let plan = self.plan.clone();
+        let mut all = All::fed(&plan, memory, &mut self.slots, inputs);
+        let mut timed = |s: &PlanStep| {
+            let start = Instant::now();
+            all.run(s, scalars);
+            start.elapsed().as_secs_f64()
+        };
+        Profile { clock: Clock::Host, seconds: workers::run(|| plan.steps.iter().map(&mut timed).collect()) }
     }
 
     /// As [`Program::step`], with a look at every kernel's operands before and results after it; ends early where
@@ -102,7 +113,7 @@ impl Program {
                 places.iter().map(|p| all.read(p.slot)[words_of(*p)].to_vec()).collect::<Vec<_>>()
             };
             let operands = look(&all, &step.operands);
-            all.run(step, scalars);
+            workers::run(|| all.run(step, scalars));
             let outputs = look(&all, &step.outputs);
             if !visit(&Traced { step, operands, outputs }) {
                 break;
@@ -170,7 +181,7 @@ impl<'a> All<'a> {
 pub fn on_the_cpu(step: &Step, operands: &[Vec<u32>], scalars: &[u32]) -> Vec<Vec<u32>> {
     let taken_over = |o: usize| step.in_place.get(o).copied().flatten();
     let fresh =
-        |o| taken_over(o).map_or_else(|| vec![0; numel(step.output_shape(o))], |j| operands[j].clone());
+        |o| taken_over(o).map_or_else(|| vec![0; numel(&step.output_shape(o))], |j| operands[j].clone());
     let mut outputs: Vec<Vec<u32>> = (0..step.outputs.len()).map(fresh).collect();
     let given = |(j, words): (usize, &'_ Vec<u32>)| match step.in_place.contains(&Some(j)) {
         true => Vec::new(),
@@ -178,14 +189,12 @@ pub fn on_the_cpu(step: &Step, operands: &[Vec<u32>], scalars: &[u32]) -> Vec<Ve
     };
     let operands: Vec<Vec<u32>> = operands.iter().enumerate().map(given).collect();
     let mut scratch = vec![0; scratch_words(step)];
-    run_cpu(
-        step,
-        CpuBuffers {
-            operands: operands.iter().map(Vec::as_slice).collect(),
-            outputs: outputs.iter_mut().map(Vec::as_mut_slice).collect(),
-            scalars,
-            scratch: &mut scratch,
-        },
-    );
+    let buffers = CpuBuffers {
+        operands: operands.iter().map(Vec::as_slice).collect(),
+        outputs: outputs.iter_mut().map(Vec::as_mut_slice).collect(),
+        scalars,
+        scratch: &mut scratch,
+    };
+    workers::run(|| run_cpu(step, buffers));
     outputs
 }

@@ -8,6 +8,7 @@ mod cpu;
 mod error;
 mod gpu;
 mod open;
+mod workers;
 
 pub use cpu::on_the_cpu;
 pub use error::DeviceError;
@@ -62,6 +63,24 @@ pub struct Traced<'a> {
     pub operands: Vec<Vec<u32>>,
     /// What it wrote.
     pub outputs: Vec<Vec<u32>>,
+}
+
+/// Which clock a [`Profile`] was taken with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// The adapter's timestamps: the kernels' own time.
+    Adapter,
+    /// This machine's clock around each kernel: on an adapter with the way there and back.
+    Host,
+}
+
+/// How long each kernel of a step took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// The clock.
+    pub clock: Clock,
+    /// Seconds of each of `Plan::steps`.
+    pub seconds: Vec<f64>,
 }
 
 impl Device {
@@ -192,6 +211,26 @@ impl Program {
                 Ok(())
             }
             _ => panic!("trace: the memory belongs to another device"),
+        }
+    }
+
+    /// Runs the plan once, kernel by kernel, with a clock at each. Leaves no results to wait for.
+    ///
+    /// # Errors
+    /// Where the device is lost or rejects the work.
+    ///
+    /// # Panics
+    /// As [`Program::step`].
+    pub fn profile(
+        &mut self,
+        memory: &mut Memory,
+        inputs: &[&[u32]],
+        scalars: &[u32],
+    ) -> Result<Profile, DeviceError> {
+        match (self, memory) {
+            (Self::Gpu(program), Memory::Gpu(memory)) => program.profile(memory, inputs, scalars),
+            (Self::Cpu(program), Memory::Cpu(memory)) => Ok(program.profile(memory, inputs, scalars)),
+            _ => panic!("profile: the memory belongs to another device"),
         }
     }
 

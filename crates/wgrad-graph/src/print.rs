@@ -1,6 +1,6 @@
 //! A stable text form of a graph, for people and for snapshot tests: one live node a line.
 
-use crate::ops::{Leaf, Op, OpDef};
+use crate::ops::{Attention, AttentionGrad, AttentionLse, Leaf, Op, OpDef};
 use crate::{Graph, Node};
 use std::fmt::Write;
 
@@ -53,6 +53,15 @@ fn attributes(node: &Node) -> String {
         Op::MaxPool2dGrad(p) => window(&p.0),
         Op::AvgPool2d(p) => window(&p.0),
         Op::AvgPool2dGrad(p) => window(&p.window),
+        Op::Attention(Attention { causal })
+        | Op::AttentionLse(AttentionLse { causal })
+        | Op::AttentionGrad(AttentionGrad { causal, .. }) => {
+            if *causal {
+                "causal".into()
+            } else {
+                String::new()
+            }
+        }
         Op::Cast(_) | Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select(_) | Op::Reshape(_) => {
             String::new()
         }

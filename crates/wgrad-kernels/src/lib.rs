@@ -3,6 +3,7 @@
 //! A [`Step`] is an operation with everything fusion folded into it. [`candidates`] gives its WGSL forms, best guess
 //! first and the first always valid; [`run_cpu`] runs it on the host. This crate knows no device and no memory plan.
 
+pub mod attention;
 pub mod cpu;
 mod expr;
 mod launch;

@@ -1,5 +1,6 @@
 //! A step: one kernel's work as data, with what fusion folded into it.
 
+use crate::attention::Attention;
 use crate::expr::Expr;
 use crate::rows::Chain;
 use wgrad_graph::ops::{ConvSpec, ReduceKind, Window};
@@ -67,13 +68,15 @@ pub enum Core {
         /// How the index is read.
         index: View,
     },
+    /// Attention or its gradients; no epilogue.
+    Attention(Attention),
 }
 
 /// One kernel's work: a core, what it reads, and the element-wise code at its end.
 ///
 /// Operands are contiguous buffers; views say how they are read. The core's own operands come first; those the
 /// expressions load follow (or repeat them). Outputs are contiguous, of `shape` (those of
-/// `Core::Rows` of their own shapes).
+/// `Core::Rows` and `Core::Attention` of their own shapes).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// The operation.
@@ -98,12 +101,14 @@ impl Step {
     }
 
     /// The shape of output `o`.
-    pub fn output_shape(&self, o: usize) -> &[usize] {
+    pub fn output_shape(&self, o: usize) -> Vec<usize> {
         match &self.core {
             Core::Rows(chain) => {
-                chain.values.iter().find(|v| v.output == Some(o)).map_or(&self.shape, |v| &v.ty.shape)
+                let value = chain.values.iter().find(|v| v.output == Some(o));
+                value.map_or(&self.shape, |v| &v.ty.shape).clone()
             }
-            _ => &self.shape,
+            Core::Attention(attention) => attention.shape(attention.parts[o]),
+            _ => self.shape.clone(),
         }
     }
 
@@ -124,6 +129,8 @@ impl Step {
             Core::AvgPool2dGrad(_) => "avg_pool2d_grad",
             Core::Gather { .. } => "gather",
             Core::GatherGrad { .. } => "gather_grad",
+            Core::Attention(a) if a.is_gradient() => "attention_grad",
+            Core::Attention(_) => "attention",
         }
     }
 }

@@ -64,7 +64,7 @@ impl Heads {
     #[track_caller]
     pub fn attend(&self, qkv: &Tensor) -> Tensor {
         let [q, k, v] = self.split(qkv, None);
-        join(&q.scaled_dot_product_attention(&self.shared(&k), &self.shared(&v), self.causal))
+        join(&q.scaled_dot_product_attention(&k, &v, self.causal))
     }
 }
 

@@ -22,10 +22,12 @@ pub fn cost(step: &Step) -> Cost {
         Core::AvgPool2dGrad(w) => step.operands[0].numel() as u64 * (w.kernel[0] * w.kernel[1]) as u64,
         Core::Rows(chain) => chain.links.iter().map(|l| cost(&l.step).flops).sum(),
         Core::Gather { .. } | Core::GatherGrad { .. } => n,
+        Core::Attention(attention) => attention.flops() as u64,
     };
     let read: usize = step.operands.iter().map(Type::bytes).sum();
     let written: usize = match &step.core {
         Core::Rows(chain) => chain.values.iter().filter(|v| v.output.is_some()).map(|v| v.ty.bytes()).sum(),
+        Core::Attention(a) => a.parts.iter().map(|p| numel(&a.shape(*p)) * 4).sum(),
         _ => step.numel() * 4 * step.outputs.len(),
     };
     Cost { flops: core + n * step.epilogue.flops() as u64, bytes: (read + written) as u64 }

@@ -2,8 +2,9 @@
 
 use crate::fuse::{Class, Fusion, class};
 use std::collections::BTreeMap;
-use wgrad_graph::ops::{Leaf, Op};
+use wgrad_graph::ops::{AttentionOperand, Leaf, Op};
 use wgrad_graph::{Graph, Value};
+use wgrad_kernels::attention::{Attention, Part};
 use wgrad_kernels::{Core, Expr, FIRST_SCALAR_WORD, Instr, Reg, Step};
 use wgrad_types::{DType, Type, View, strides_of};
 
@@ -125,7 +126,7 @@ impl Context<'_> {
                 let single = self.fusion.uses[x.index()] == 1 && !self.fusion.pinned.contains(&x);
                 match class(&self.graph.node(x).op) {
                     Class::Heavy => {
-                        let fits = !matches!(self.graph.node(x).op, Op::ArgMax(_));
+                        let fits = has_epilogue(&self.graph.node(x).op);
                         if single && fits && self.ty(x).numel() == self.ty(root).numel() {
                             best = best.max(Some(x));
                         }
@@ -235,6 +236,11 @@ impl Context<'_> {
                 operands = vec![dy, index];
                 Core::GatherGrad { axis: gather.axis, dy: dv, index: iv }
             }
+            op if let Some((causal, part)) = attention(op) => {
+                let (values, views) = self.all_strided(x)?;
+                operands = values;
+                Core::Attention(Attention { causal, views, parts: vec![part] })
+            }
             op => {
                 x.iter().try_for_each(&mut plain)?;
                 match op {
@@ -254,7 +260,8 @@ impl Context<'_> {
         let reg = epilogue.push(Instr::Acc, node.ty.dtype);
         epilogue.results.push(reg);
         let mut emitted = self.finish(core, operands, &node.ty.shape, epilogue, vec![node.ty.dtype]);
-        if !matches!(node.op, Op::MatMul(_) | Op::Gather(_) | Op::GatherGrad(_)) {
+        let viewed = matches!(node.op, Op::MatMul(_) | Op::Gather(_) | Op::GatherGrad(_));
+        if !viewed && attention(&node.op).is_none() {
             // Memory may belong to a reshaped value; the kernel sees the shape it works on.
             emitted.step.operands = x.iter().map(|&v| self.ty(v).clone()).collect();
         }
@@ -298,6 +305,10 @@ impl Context<'_> {
         Ok((at, view))
     }
 
+    fn all_strided(&self, x: &[Value]) -> Result<(Vec<Value>, Vec<View>), Force> {
+        x.iter().map(|&v| self.strided(v)).collect::<Result<Vec<_>, _>>().map(|all| all.into_iter().unzip())
+    }
+
     /// The stored value that holds `v`'s elements in order.
     fn contiguous(&self, v: Value) -> Result<Value, Force> {
         let (at, view) = self.strided(v)?;
@@ -325,6 +336,28 @@ impl Context<'_> {
         }
         Ok(view)
     }
+}
+
+/// Whether a heavy kernel applies element-wise code at its end.
+fn has_epilogue(op: &Op) -> bool {
+    !matches!(op, Op::ArgMax(_)) && attention(op).is_none()
+}
+
+/// An attention's mask and the part it is.
+fn attention(op: &Op) -> Option<(bool, Part)> {
+    Some(match op {
+        Op::Attention(a) => (a.causal, Part::Y),
+        Op::AttentionLse(a) => (a.causal, Part::Lse),
+        Op::AttentionGrad(a) => (
+            a.causal,
+            match a.of {
+                AttentionOperand::Q => Part::Dq,
+                AttentionOperand::K => Part::Dk,
+                AttentionOperand::V => Part::Dv,
+            },
+        ),
+        _ => return None,
+    })
 }
 
 impl Writer<'_> {

@@ -3,6 +3,7 @@
 //! [`plan`] is a pure function of (graph, capabilities, parameter layout). The result says before the first step what
 //! every dispatch is, what it costs, and the peak memory; [`verify`] proves that no two live values overlap.
 
+mod attention;
 mod cost;
 mod dump;
 mod emit;

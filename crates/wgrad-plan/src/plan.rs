@@ -2,7 +2,7 @@
 
 use crate::emit::{Context, Emitted, Force};
 use crate::fuse::{Class, class, fuse};
-use crate::{memory, merge, rows};
+use crate::{attention, memory, merge, rows};
 use std::collections::{BTreeMap, BTreeSet};
 use wgrad_graph::ops::{Leaf, Op};
 use wgrad_graph::{Graph, Role, Value, simplify};
@@ -228,6 +228,7 @@ pub fn plan(graph: &Graph, caps: &Caps, options: &PlanOptions<'_>) -> Result<Pla
             Err(Force(v)) => assert!(forced.insert(v), "a forced value is read as it is"),
         }
     };
+    attention::merge(&mut drafts);
     let pages = merge::updates(&mut buffers, &mut drafts, caps, options.layout);
     let results: Vec<usize> = outputs.iter().map(|o| o.1).collect();
     rows::merge(&buffers, &mut drafts, &results, caps);

@@ -120,7 +120,7 @@ impl Anomaly {
             Some(_) => Fault::Mathematics(there),
             None => Fault::Kernel(there),
         };
-        let (place, shape) = (traced.step.label(), step.output_shape(output).to_vec());
+        let (place, shape) = (traced.step.label(), step.output_shape(output));
         Some(Self { place, element, shape, operands: named(), fault })
     }
 }

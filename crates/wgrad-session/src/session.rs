@@ -2,7 +2,7 @@
 
 use crate::SessionError;
 use std::sync::Arc;
-use wgrad_device::{Counters, Device, Memory, Program, Traced};
+use wgrad_device::{Counters, Device, Memory, Profile, Program, Traced};
 use wgrad_graph::{Graph, Role};
 use wgrad_kernels::{FIRST_SCALAR_WORD, SEED_WORD, STEP_WORD};
 use wgrad_plan::{ParamLayout, ParamPlace, Plan, PlanOptions, common_layout, plan};
@@ -184,6 +184,22 @@ impl Runner {
         let plan = self.program.plan().clone();
         let (words, values) = arguments(&plan, session.seed, step, inputs, scalars)?;
         Ok(self.program.trace(&mut session.memory, &words, &values, &mut |t| visit(t, &values))?)
+    }
+
+    /// Runs one step kernel by kernel with a clock at each (see [`Program::profile`]).
+    ///
+    /// # Errors
+    /// As [`Runner::step`].
+    pub fn profile(
+        &mut self,
+        session: &mut Session,
+        step: u64,
+        inputs: &[(&str, &HostTensor)],
+        scalars: &[(&str, f32)],
+    ) -> Result<Profile, SessionError> {
+        let plan = self.program.plan().clone();
+        let (words, values) = arguments(&plan, session.seed, step, inputs, scalars)?;
+        Ok(self.program.profile(&mut session.memory, &words, &values)?)
     }
 
     fn outputs(&self, words: Vec<Vec<u32>>) -> Outputs {

@@ -12,6 +12,7 @@ const PLAN: &str = "wgrad-plan";
 const DEVICE: &str = "wgrad-device";
 const DOCTOR: &str = "wgrad-doctor";
 const SESSION: &str = "wgrad-session";
+const BENCH: &str = "wgrad-bench";
 const NN: &str = "wgrad-nn";
 const DATA: &str = "wgrad-data";
 const MODELS: &str = "wgrad-models";
@@ -21,7 +22,7 @@ const CLI: &str = "wgrad-cli";
 const TESTS: &str = "wgrad-tests";
 
 /// The crates of ours that each crate's code may use. Tests may use more, through dev-dependencies.
-const EDGES: [(&str, &[&str]); 14] = [
+const EDGES: [(&str, &[&str]); 15] = [
     (TYPES, &[]),
     (GRAPH, &[TYPES]),
     (SHADERS, &[]),
@@ -35,11 +36,12 @@ const EDGES: [(&str, &[&str]); 14] = [
     (MODELS, &[TYPES, GRAPH, NN]),
     (TRAIN, &[TYPES, GRAPH, NN, DATA, MODELS, SESSION, PLAN, DEVICE]),
     (FACADE, &[TYPES, GRAPH, SHADERS, KERNELS, PLAN, DEVICE, SESSION, NN, DATA, MODELS, TRAIN]),
-    (CLI, &[TYPES, GRAPH, PLAN, DEVICE, DOCTOR, SESSION, NN, DATA, MODELS, TRAIN, FACADE]),
+    (BENCH, &[TYPES, GRAPH, KERNELS, PLAN, DEVICE, SESSION]),
+    (CLI, &[TYPES, GRAPH, PLAN, DEVICE, DOCTOR, BENCH, SESSION, NN, DATA, MODELS, TRAIN, FACADE]),
 ];
 
 /// The crates at the end of the flow, which may use any.
-const FREE: [&str; 4] = [TESTS, "wgrad-benches", "wgrad-examples", "xtask"];
+const FREE: [&str; 5] = [TESTS, "wgrad-audit", "wgrad-benches", "wgrad-examples", "xtask"];
 
 /// A dependency as a manifest states it.
 #[derive(Debug, PartialEq)]

@@ -5,9 +5,13 @@ use crate::fixture::{Place, said_no};
 #[test]
 fn every_help_has_an_example() {
     let place = Place::new();
-    let commands = ["devices", "doctor", "train", "eval", "predict", "generate", "tokenize", "plan"];
-    for command in std::iter::once(&[][..]).chain(commands.iter().map(std::slice::from_ref)) {
-        let help = place.ok(&[command, &["--help"]].concat());
+    let commands = [
+        "", "devices", "doctor", "train", "eval", "predict", "generate", "tokenize", "plan", "profile",
+        "bench",
+    ];
+    for command in commands {
+        let call = [command, "--help"];
+        let help = place.ok(if command.is_empty() { &call[1..] } else { &call });
         assert!(help.contains("Example:\n  wgrad"), "{command:?}: {help}");
     }
     assert!(place.ok(&["--version"]).starts_with("wgrad "));

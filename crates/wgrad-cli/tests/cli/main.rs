@@ -6,5 +6,6 @@ mod inspecting;
 mod interrupting;
 mod refusing;
 mod segmenting;
+mod timing;
 mod training;
 mod writing;

@@ -9,6 +9,7 @@ mod disk;
 mod health;
 mod memory;
 mod pipelines;
+mod profile;
 mod program;
 mod rings;
 mod trace;
@@ -51,7 +52,8 @@ impl Gpu {
     pub(crate) fn open(found: Found, baseline: bool, checks: bool) -> Result<Self, DeviceError> {
         let Found { instance, adapter, report } = found;
         let offered = adapter.features();
-        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE;
+        let wanted =
+            wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
         let (required_features, required_limits) = match baseline {
             true => (wgpu::Features::empty(), wgpu::Limits::defaults()),
             false => (offered & wanted, adapter.limits()),

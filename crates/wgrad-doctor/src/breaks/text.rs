@@ -53,6 +53,29 @@ pub(super) const BREAKS: &[Break] = &[
         in_lines(&l.source, |line| map && bound(line), |line| less(line, "u)"))
     }),
     text("quad-order", "of four results one is stored twice", |l| replaced(&l.source, "[1]);", "[0]);")),
+    text("attention-sees-ahead", "a query sees the key after its own", |l| {
+        let own = |line: &str| l.name.starts_with("attention") && line.contains("row + 1u");
+        in_lines(&l.source, own, |line| Some(line.replace("row + 1u", "row + 2u")))
+    }),
+    text("attention-block-sees-ahead", "a query of a block sees the key after its own", |l| {
+        let own = |line: &str| line.contains("column < vec4<u32>(min(row0");
+        in_lines(&l.source, own, |line| Some(line.replace("u + 1u", "u + 2u")))
+    }),
+    text("attention-no-rescaling", "sums under an earlier maximum are not scaled to the new one", |l| {
+        let own = |line: &str| starts(line, "let keep");
+        in_lines(&l.source, own, |line| Some(format!("{}1.0;", &line[..line.find('=')? + 2])))
+    }),
+    text("attention-no-delta", "the gradient of the scores forgets that weights sum to one", |l| {
+        let own = |line: &str| l.name.starts_with("attention") && line.contains("- delta");
+        in_lines(&l.source, own, |line| Some(line.replace("- delta", "- 0.0 * delta")))
+    }),
+    text("attention-edge", "keys beyond the last one count as the last one", |l| {
+        let own = |line: &str| l.name.starts_with("attention.sub") && line.contains("select(vec4<f32>(");
+        in_lines(&l.source, own, |line| {
+            let (head, rest) = line.split_once("column < ")?;
+            Some(format!("{head}column < vec4<u32>(1000u) + {rest}"))
+        })
+    }),
     text("reduce-start", "the first element of a reduction is left out", |l| {
         in_lines(
             &l.source,

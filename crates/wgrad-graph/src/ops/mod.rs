@@ -3,6 +3,7 @@
 //! An operation is mathematics: a shape rule, a gradient built from other operations, and a slow, obvious f64
 //! reference. How it runs fast is another crate's matter. To add one, see CONTRIBUTING.md.
 
+mod attention;
 mod conv;
 mod elementwise;
 mod gather;
@@ -12,6 +13,7 @@ mod movement;
 mod pool;
 mod reduce;
 
+pub use attention::{Attention, AttentionGrad, AttentionLse, AttentionOperand};
 pub use conv::{Conv2d, Conv2dInputGrad, Conv2dWeightGrad, ConvSpec};
 pub use elementwise::{Binary, BinaryKind, Cast, Compare, CompareKind, Select, Unary, UnaryKind};
 pub use gather::{Gather, GatherGrad};
@@ -103,6 +105,9 @@ ops!(
     AvgPool2dGrad,
     Gather,
     GatherGrad,
+    Attention,
+    AttentionLse,
+    AttentionGrad,
 );
 
 impl OpDef for Op {

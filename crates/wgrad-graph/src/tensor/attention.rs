@@ -1,23 +1,50 @@
 //! Attention, and positions for it.
 
 use super::Tensor;
+use crate::ops::{Attention, AttentionGrad, AttentionLse};
 use wgrad_types::{Array, DType};
 
 /// What scores of hidden positions are set to: below any other, and finite, since WGSL may assume no infinities.
 const HIDDEN: f64 = -1e30;
 
 impl Tensor {
-    /// `softmax(q k^T / sqrt(D)) v` (`torch.nn.functional.scaled_dot_product_attention`): `self` is q `[B, H, L, D]`,
-    /// k and v `[B, H, S, D]`. `causal` hides from position `i` every key after `i`.
+    /// `softmax(q k^T / sqrt(D)) v` (`torch.nn.functional.scaled_dot_product_attention` with `enable_gqa`): `self` is q
+    /// `[B, H, L, D]`, k `[B, G, S, D]`, v `[B, G, S, E]` -> `[B, H, L, E]`; G divides H, and heads in groups of H / G
+    /// share keys and values. `causal` hides from position `i` every key after `i`.
+    ///
+    /// Head sizes that are multiples of 4 up to 128 run as one kernel that never stores the scores; others, and single
+    /// queries, as products around a softmax.
     #[track_caller]
     #[must_use]
     pub fn scaled_dot_product_attention(&self, k: &Self, v: &Self, causal: bool) -> Self {
-        let scores = self.attention_scores(k, v);
+        let y = self.apply(Attention { causal }, &[k, v]).permute(&[0, 2, 1, 3]);
+        let (q, width) = (self.shape(), y.shape()[3]);
+        if [q[3], width].iter().all(|d| d.is_multiple_of(4) && (4..=128).contains(d)) && q[2] > 1 {
+            return y;
+        }
+        let times = q[1] / k.shape()[1];
+        let (k, v) =
+            if times == 1 { (k.clone(), v.clone()) } else { (k.repeat_heads(times), v.repeat_heads(times)) };
+        let scores = self.attention_scores(&k, &v);
         if !causal {
-            return scores.softmax(-1).matmul(v);
+            return scores.softmax(-1).matmul(&v);
         }
         let visible = scores.iota_like(3).le(&scores.iota_like(2));
-        scores.seen_where(&visible).matmul(v)
+        scores.seen_where(&visible).matmul(&v)
+    }
+
+    /// Log-sum-exp of attention's scores, `[B, H, L]`; `self` is q. For attention's gradient.
+    #[track_caller]
+    #[must_use]
+    pub fn attention_lse(&self, k: &Self, causal: bool) -> Self {
+        self.apply(AttentionLse { causal }, &[k])
+    }
+
+    /// A gradient of attention; `self` is q, the rest k, v, dy, lse, delta as [`AttentionGrad`] says.
+    #[track_caller]
+    #[must_use]
+    pub fn attention_grad(&self, op: AttentionGrad, rest: [&Self; 5]) -> Self {
+        self.apply(op, &rest)
     }
 
     /// As [`Tensor::scaled_dot_product_attention`], with `mask` (truth values that broadcast to `[B, H, L, S]`) saying

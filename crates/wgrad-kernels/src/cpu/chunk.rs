@@ -1,9 +1,12 @@
-//! Runs an [`Expr`] a chunk of elements at a time: each instruction is one vectorised loop over registers that stay
-//! in the first-level cache, so a fused chain moves its bytes once.
+//! Runs an [`Expr`] a chunk of elements at a time: each instruction is one loop over registers that stay in the
+//! first-level cache, so a fused chain moves its bytes once.
+//!
+//! What already stands in memory in order is read there, what is one value for a whole chunk (constants, statistics of a
+//! row) is computed once, and results are written where they belong, so that only arithmetic makes loops.
 
 use super::Reads;
-use super::lanes::{binary, binary_i32, cast, compare, select, unary};
-use super::view::Runs;
+use super::lanes::{Arg, binary, binary_i32, cast, compare, select, unary};
+use super::view::{Runs, Stretch};
 use crate::expr::{Expr, Instr, Reg};
 use crate::{SEED_WORD, STEP_WORD};
 use std::cell::RefCell;
@@ -11,10 +14,36 @@ use wgrad_graph::philox;
 use wgrad_types::{DType, View};
 
 /// Elements a register holds.
-pub(crate) const CHUNK: usize = 512;
+pub(crate) const CHUNK: usize = 2048;
+/// Rows shorter than this are not worth chunks of their own.
+const SHORT_ROW: usize = 64;
+
+/// Where a value is during a chunk.
+#[derive(Clone, Copy)]
+enum Held {
+    Register,
+    Same(u32),
+    /// An operand's elements from this one on.
+    Memory(usize, usize),
+    /// An output's former contents.
+    Before(usize),
+    /// The core's result.
+    Acc,
+    /// A result, in its output.
+    Output(usize),
+}
+
+/// A thread's registers.
+#[derive(Default)]
+struct Registers {
+    words: Vec<Vec<u32>>,
+    held: Vec<Held>,
+    /// For operands that a loop needs element by element although they are all the same.
+    spread: [Vec<u32>; 3],
+}
 
 thread_local! {
-    static REGISTERS: RefCell<Vec<Vec<u32>>> = const { RefCell::new(Vec::new()) };
+    static REGISTERS: RefCell<Registers> = RefCell::new(Registers::default());
 }
 
 /// An expression with its views made ready.
@@ -26,6 +55,8 @@ pub(crate) struct Code<'e> {
     /// The register of each instruction's result; they are taken again after the last use, so that few are in the cache.
     places: Vec<usize>,
     registers: usize,
+    /// Elements after which views jump or broadcast values change.
+    row: Option<usize>,
 }
 
 /// Where a chunk's own data is: the core's results and the outputs' previous contents.
@@ -39,10 +70,17 @@ pub(crate) struct Here<'a> {
     pub before: &'a [&'a [u32]],
 }
 
+/// What a chunk's instructions see.
+struct Chunk<'a> {
+    len: usize,
+    here: Here<'a>,
+    reads: Reads<'a>,
+}
+
 impl<'e> Code<'e> {
     /// The code of an iteration shape; `in_place` as in `Step`.
     pub(crate) fn new(expr: &'e Expr, in_place: &[Option<usize>], shape: &[usize]) -> Self {
-        let views = expr
+        let views: Vec<Option<Runs>> = expr
             .instrs
             .iter()
             .map(|i| match i {
@@ -58,20 +96,68 @@ impl<'e> Code<'e> {
         let most = in_place.iter().flatten().max().map_or(0, |m| m + 1);
         let taken = (0..most).map(|j| in_place.iter().position(|p| *p == Some(j))).collect();
         let (places, registers) = places(expr);
-        Self { expr, views, taken, places, registers }
+        let loads = expr.instrs.iter().zip(&views).filter(|(i, _)| i.load().is_some());
+        let row = loads.filter_map(|(_, v)| v.as_ref()?.row()).min().filter(|&n| n >= SHORT_ROW);
+        Self { expr, views, taken, places, registers, row }
     }
 
-    /// Evaluates `len <= CHUNK` elements; [`Code::result`] gives them out.
-    pub(crate) fn eval(&self, len: usize, here: Here<'_>, reads: Reads<'_>) {
+    /// Whether an output takes over an operand's memory.
+    pub(crate) fn in_place(&self) -> bool {
+        !self.taken.is_empty()
+    }
+
+    /// The output whose memory an operand's elements stand in.
+    fn taken_by(&self, operand: usize) -> Option<usize> {
+        self.taken.get(operand).copied().flatten()
+    }
+
+    /// Elements of the chunk that begins at `start` where `left` are left: pieces of a row do not reach into the next.
+    pub(crate) fn chunk(&self, start: usize, left: usize) -> usize {
+        let Some(row) = self.row else { return CHUNK.min(left) };
+        let piece = row.div_ceil(row.div_ceil(CHUNK)).next_multiple_of(16);
+        let at = start % row;
+        (piece - at % piece).min(row - at).min(left)
+    }
+
+    /// Evaluates `len <= CHUNK` elements; [`Code::result`] gives out what was not written to `outputs`: a slice of the
+    /// chunk a result, or none at all.
+    pub(crate) fn eval(&self, len: usize, here: Here<'_>, reads: Reads<'_>, outputs: &mut [&mut [u32]]) {
         REGISTERS.with_borrow_mut(|registers| {
-            if registers.len() < self.registers {
-                registers.resize_with(self.registers, || vec![0; CHUNK]);
+            if registers.words.len() < self.registers {
+                registers.words.resize_with(self.registers, || vec![0; CHUNK]);
             }
+            registers.spread.iter_mut().filter(|s| s.is_empty()).for_each(|s| s.resize(CHUNK, 0));
+            registers.held.clear();
+            let chunk = Chunk { len, here, reads };
             for r in 0..self.expr.instrs.len() {
-                if self.alias(r, len, here, reads).is_none() {
-                    let mut out = std::mem::take(&mut registers[self.places[r]]);
-                    self.step(r, registers, &mut out[..len], here, reads);
-                    registers[self.places[r]] = out;
+                let held = self.at_hand(r, &chunk, registers).unwrap_or_else(|| {
+                    let output =
+                        self.expr.results.iter().position(|&x| x == r).filter(|&i| i < outputs.len());
+                    match output {
+                        Some(i) => {
+                            let out = std::mem::take(&mut outputs[i]);
+                            self.step(r, &chunk, registers, outputs, out);
+                            outputs[i] = out;
+                            Held::Output(i)
+                        }
+                        None => {
+                            let mut out = std::mem::take(&mut registers.words[self.places[r]]);
+                            self.step(r, &chunk, registers, outputs, &mut out[..len]);
+                            registers.words[self.places[r]] = out;
+                            Held::Register
+                        }
+                    }
+                });
+                registers.held.push(held);
+            }
+            for (i, &r) in self.expr.results.iter().enumerate().take(outputs.len()) {
+                if !matches!(registers.held[r], Held::Output(o) if o == i) {
+                    let out = std::mem::take(&mut outputs[i]);
+                    match self.arg(r, &chunk, registers, outputs) {
+                        Arg::Each(words) => out.copy_from_slice(words),
+                        Arg::Same(word) => out.fill(word),
+                    }
+                    outputs[i] = out;
                 }
             }
         });
@@ -83,81 +169,149 @@ impl<'e> Code<'e> {
         &self,
         i: usize,
         len: usize,
-        start: usize,
+        here: Here<'_>,
         reads: Reads<'_>,
         f: impl FnOnce(Option<&[u32]>) -> R,
     ) -> R {
         let r = self.expr.results[i];
-        if self.expr.instrs[r] == Instr::Acc {
-            return f(None);
-        }
-        match self.alias(r, len, Here { start, acc: &[], before: &[] }, reads) {
-            Some(words) => f(Some(words)),
-            None => REGISTERS.with_borrow(|registers| f(Some(&registers[self.places[r]][..len]))),
-        }
-    }
-
-    /// The output whose memory an operand's elements stand in.
-    fn output_of(&self, operand: usize) -> Option<usize> {
-        self.taken.get(operand).copied().flatten()
-    }
-
-    /// Where a value stands in memory already.
-    fn alias<'a>(&self, r: Reg, len: usize, here: Here<'a>, reads: Reads<'a>) -> Option<&'a [u32]> {
-        match &self.expr.instrs[r] {
-            Instr::Acc => Some(here.acc),
-            Instr::Load { operand, .. } => {
-                let contiguous = self.views[r].as_ref().is_some_and(|v| v.contiguous);
-                let plain = contiguous && self.output_of(*operand).is_none();
-                plain.then(|| {
-                    let start = here.start - reads.origin(*operand);
-                    &reads.operands[*operand][start..start + len]
-                })
+        REGISTERS.with_borrow_mut(|registers| {
+            if let Held::Acc = registers.held[r] {
+                return f(None);
             }
+            let mut spread = std::mem::take(&mut registers.spread[0]);
+            let arg = self.arg(r, &Chunk { len, here, reads }, registers, &[]);
+            let result = f(Some(arg.spread(&mut spread[..len])));
+            registers.spread[0] = spread;
+            result
+        })
+    }
+
+    /// Where a value stands already, or the one value it has over all of the chunk.
+    fn at_hand(&self, r: Reg, chunk: &Chunk<'_>, registers: &Registers) -> Option<Held> {
+        let instr = &self.expr.instrs[r];
+        match instr {
+            Instr::Acc => return Some(Held::Acc),
+            Instr::Const(value) => return Some(Held::Same(constant(*value, self.expr.dtypes[r]))),
+            Instr::Scalar { word } => return Some(Held::Same(chunk.reads.scalars[*word])),
+            Instr::Load { operand, .. } => {
+                if let Some(output) = self.taken_by(*operand) {
+                    // A result outlives the former contents: it is copied.
+                    return (!self.expr.results.contains(&r)).then_some(Held::Before(output));
+                }
+                let origin = chunk.reads.origin(*operand);
+                let runs = self.views[r].as_ref()?;
+                return match runs.stretch(chunk.here.start, chunk.len)? {
+                    Stretch::Outside => Some(Held::Same(0)),
+                    Stretch::Same(at) => Some(Held::Same(chunk.reads.operands[*operand][at - origin])),
+                    Stretch::InOrder(at) => Some(Held::Memory(*operand, at - origin)),
+                };
+            }
+            Instr::Index(_) | Instr::Random { .. } | Instr::Masked { .. } => return None,
+            _ => {}
+        }
+        let same = |x: Reg| match registers.held[x] {
+            Held::Same(word) => Some(Arg::Same(word)),
             _ => None,
+        };
+        let mut args = [Arg::Same(0); 3];
+        for (arg, x) in args.iter_mut().zip(instr.operands()) {
+            *arg = same(x)?;
+        }
+        let mut out = [0];
+        self.apply(r, args, &mut out, &mut [[0], [0], [0]].each_mut().map(|s| s.as_mut_slice()));
+        Some(Held::Same(out[0]))
+    }
+
+    fn arg<'a>(
+        &self,
+        r: Reg,
+        chunk: &Chunk<'a>,
+        registers: &'a Registers,
+        outputs: &'a [&mut [u32]],
+    ) -> Arg<'a> {
+        match registers.held[r] {
+            Held::Register => Arg::Each(&registers.words[self.places[r]][..chunk.len]),
+            Held::Same(word) => Arg::Same(word),
+            Held::Memory(operand, from) => Arg::Each(&chunk.reads.operands[operand][from..from + chunk.len]),
+            Held::Before(output) => Arg::Each(chunk.here.before[output]),
+            Held::Acc => Arg::Each(chunk.here.acc),
+            Held::Output(i) => Arg::Each(&*outputs[i]),
         }
     }
 
-    fn step(&self, r: Reg, done: &[Vec<u32>], out: &mut [u32], here: Here<'_>, reads: Reads<'_>) {
-        let len = out.len();
-        let word = |r: Reg| -> &[u32] {
-            self.alias(r, len, here, reads).unwrap_or_else(|| &done[self.places[r]][..len])
-        };
-        let real = |r: Reg| -> &[f32] { bytemuck::cast_slice(word(r)) };
-        let whole = |r: Reg| -> &[i32] { bytemuck::cast_slice(word(r)) };
-        let dtype = self.expr.dtypes[r];
+    /// One instruction's loop.
+    fn step(
+        &self,
+        r: Reg,
+        chunk: &Chunk<'_>,
+        registers: &mut Registers,
+        outputs: &[&mut [u32]],
+        out: &mut [u32],
+    ) {
+        let start = chunk.here.start;
+        let runs = || self.views[r].as_ref().expect("what reads through a view has one");
         match &self.expr.instrs[r] {
-            Instr::Acc => {}
-            Instr::Load { operand, .. } => match self.output_of(*operand) {
-                Some(o) => out.copy_from_slice(here.before[o]),
-                None => {
-                    let runs = self.views[r].as_ref().expect("loads have views");
-                    runs.read(reads.operands[*operand], reads.origin(*operand), here.start, out);
-                }
-            },
-            Instr::Const(value) => out.fill(constant(*value, dtype)),
-            Instr::Scalar { word } => out.fill(reads.scalars[*word]),
-            Instr::Index(_) => self.views[r].as_ref().expect("indices have views").indices(here.start, out),
+            Instr::Load { operand, .. } if let Some(output) = self.taken_by(*operand) => {
+                out.copy_from_slice(chunk.here.before[output]);
+            }
+            Instr::Load { operand, .. } => {
+                runs().read(chunk.reads.operands[*operand], chunk.reads.origin(*operand), start, out);
+            }
+            Instr::Index(_) => runs().indices(start, out),
             Instr::Random { stream, .. } => {
-                self.views[r].as_ref().expect("draws have views").indices(here.start, out);
-                draw(out, reads.scalars[SEED_WORD], reads.scalars[STEP_WORD], *stream);
+                runs().indices(start, out);
+                draw(out, chunk.reads.scalars[SEED_WORD], chunk.reads.scalars[STEP_WORD], *stream);
             }
             Instr::Masked { value, .. } => {
-                out.copy_from_slice(word(*value));
-                self.views[r].as_ref().expect("masks have views").clear_outside(here.start, out);
+                match self.arg(*value, chunk, registers, outputs) {
+                    Arg::Each(words) => out.copy_from_slice(words),
+                    Arg::Same(word) => out.fill(word),
+                }
+                runs().clear_outside(start, out);
             }
-            Instr::Unary(kind, x) => unary(*kind, real(*x), bytemuck::cast_slice_mut(out)),
-            Instr::Binary(kind, a, b) => match dtype {
-                DType::F32 => binary(*kind, real(*a), real(*b), bytemuck::cast_slice_mut(out)),
-                _ => binary_i32(*kind, whole(*a), whole(*b), bytemuck::cast_slice_mut(out)),
+            instr => {
+                let mut spread = std::mem::take(&mut registers.spread);
+                let mut args = [Arg::Same(0); 3];
+                for (arg, x) in args.iter_mut().zip(instr.operands()) {
+                    *arg = self.arg(x, chunk, registers, outputs);
+                }
+                self.apply(r, args, out, &mut spread.each_mut().map(Vec::as_mut_slice));
+                registers.spread = spread;
+            }
+        }
+    }
+
+    /// Arithmetic on arguments that are at hand.
+    fn apply(&self, r: Reg, [a, b, c]: [Arg<'_>; 3], out: &mut [u32], spread: &mut [&mut [u32]; 3]) {
+        let dtype = self.expr.dtypes[r];
+        let n = out.len();
+        let [sa, sb, sc] = spread.each_mut().map(|s| &mut s[..n]);
+        match &self.expr.instrs[r] {
+            Instr::Unary(kind, _) => {
+                unary(*kind, bytemuck::cast_slice(a.spread(sa)), bytemuck::cast_slice_mut(out));
+            }
+            Instr::Binary(kind, ..) => match dtype {
+                DType::F32 => binary(*kind, a, b, bytemuck::cast_slice_mut(out), [sa, sb]),
+                _ => {
+                    let (a, b) = (bytemuck::cast_slice(a.spread(sa)), bytemuck::cast_slice(b.spread(sb)));
+                    binary_i32(*kind, a, b, bytemuck::cast_slice_mut(out));
+                }
             },
-            Instr::Compare(kind, a, b) => match self.expr.dtypes[*a] {
-                DType::F32 => compare(*kind, real(*a), real(*b), out),
-                DType::I32 => compare(*kind, whole(*a), whole(*b), out),
-                DType::Bool => compare(*kind, word(*a), word(*b), out),
-            },
-            Instr::Select(c, a, b) => select(word(*c), word(*a), word(*b), out),
-            Instr::Cast(x) => cast(self.expr.dtypes[*x], dtype, word(*x), out),
+            Instr::Compare(kind, x, _) => {
+                let (a, b) = (a.spread(sa), b.spread(sb));
+                match self.expr.dtypes[*x] {
+                    DType::F32 => {
+                        compare::<f32>(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
+                    }
+                    DType::I32 => {
+                        compare::<i32>(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
+                    }
+                    DType::Bool => compare(*kind, a, b, out),
+                }
+            }
+            Instr::Select(..) => select(a.spread(sa), b.spread(sb), c.spread(sc), out),
+            Instr::Cast(x) => cast(self.expr.dtypes[*x], dtype, a.spread(sa), out),
+            _ => unreachable!("read by `step` or at hand"),
         }
     }
 }

@@ -18,6 +18,11 @@ pub(crate) struct Mat<'a> {
 }
 
 impl Mat<'_> {
+    /// The rows from `first` on.
+    pub(super) fn below(self, first: usize) -> Self {
+        Self { offset: self.offset + first * self.row_stride, rows: self.rows - first, ..self }
+    }
+
     fn last(&self) -> usize {
         self.offset + (self.rows.max(1) - 1) * self.row_stride + (self.cols.max(1) - 1) * self.col_stride
     }
@@ -38,7 +43,7 @@ unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    fn new(out: &mut [u32]) -> Self {
+    pub(super) fn new(out: &mut [u32]) -> Self {
         Self { start: out.as_mut_ptr(), len: out.len() }
     }
 

@@ -1,6 +1,6 @@
 //! Element-wise functions over slices, compiled for the processor's vectors: one loop a function, no branches in it.
 
-use super::real::{erf, exp, log, sigmoid, softplus, tanh};
+use super::real::{Erf, Exp, Log, Real, Sigmoid, Softplus, Tanh, map};
 use super::tile::dispatch;
 use pulp::{Simd, WithSimd};
 use wgrad_graph::ops::{BinaryKind, CompareKind, UnaryKind};
@@ -40,39 +40,168 @@ fn pairs<T: Copy, U>(a: &[T], b: &[T], out: &mut [U], f: impl Fn(T, T) -> U) {
     dispatch(Pairs(a, b, out, f));
 }
 
+/// Declares functions by what they do with a vector.
+macro_rules! real {
+    ($($name:ident |$s:ident, $x:ident| $body:expr;)*) => {
+        $(struct $name;
+
+        impl Real for $name {
+            #[inline(always)]
+            fn of<S: Simd>($s: S, $x: S::f32s) -> S::f32s {
+                $body
+            }
+        })*
+    };
+}
+
+real! {
+    Neg |s, x| s.neg_f32s(x);
+    Abs |s, x| s.abs_f32s(x);
+    Sqrt |s, x| s.sqrt_f32s(x);
+    Rsqrt |s, x| s.div_f32s(s.splat_f32s(1.0), s.sqrt_f32s(x));
+    Reciprocal |s, x| s.div_f32s(s.splat_f32s(1.0), x);
+    Square |s, x| s.mul_f32s(x, x);
+    Relu |s, x| s.select_f32s(s.greater_than_f32s(x, s.splat_f32s(0.0)), x, s.splat_f32s(0.0));
+}
+
 pub(super) fn unary(kind: UnaryKind, x: &[f32], out: &mut [f32]) {
     match kind {
-        UnaryKind::Neg => each(x, out, |x| -x),
-        UnaryKind::Abs => each(x, out, f32::abs),
+        UnaryKind::Neg => map::<Neg>(x, out),
+        UnaryKind::Abs => map::<Abs>(x, out),
         UnaryKind::Sign => {
             each(x, out, |x| f32::from(u8::from(x > 0.0)) - f32::from(u8::from(x < 0.0)));
         }
         UnaryKind::Floor => each(x, out, f32::floor),
-        UnaryKind::Exp => each(x, out, exp),
-        UnaryKind::Log => each(x, out, log),
-        UnaryKind::Sqrt => each(x, out, f32::sqrt),
-        UnaryKind::Rsqrt => each(x, out, |x| 1.0 / x.sqrt()),
-        UnaryKind::Reciprocal => each(x, out, |x| 1.0 / x),
-        UnaryKind::Square => each(x, out, |x| x * x),
+        UnaryKind::Exp => map::<Exp>(x, out),
+        UnaryKind::Log => map::<Log>(x, out),
+        UnaryKind::Sqrt => map::<Sqrt>(x, out),
+        UnaryKind::Rsqrt => map::<Rsqrt>(x, out),
+        UnaryKind::Reciprocal => map::<Reciprocal>(x, out),
+        UnaryKind::Square => map::<Square>(x, out),
         UnaryKind::Sin => each(x, out, f32::sin),
         UnaryKind::Cos => each(x, out, f32::cos),
-        UnaryKind::Tanh => each(x, out, tanh),
-        UnaryKind::Erf => each(x, out, erf),
-        UnaryKind::Sigmoid => each(x, out, sigmoid),
-        UnaryKind::Softplus => each(x, out, softplus),
-        UnaryKind::Relu => each(x, out, |x| if x > 0.0 { x } else { 0.0 }),
+        UnaryKind::Tanh => map::<Tanh>(x, out),
+        UnaryKind::Erf => map::<Erf>(x, out),
+        UnaryKind::Sigmoid => map::<Sigmoid>(x, out),
+        UnaryKind::Softplus => map::<Softplus>(x, out),
+        UnaryKind::Relu => map::<Relu>(x, out),
     }
 }
 
-pub(super) fn binary(kind: BinaryKind, a: &[f32], b: &[f32], out: &mut [f32]) {
+/// An operand over a chunk: its elements, or one value for all of them.
+#[derive(Clone, Copy)]
+pub(super) enum Arg<'a> {
+    Each(&'a [u32]),
+    Same(u32),
+}
+
+impl<'a> Arg<'a> {
+    /// The elements; one value is written out into `to`.
+    pub(super) fn spread(self, to: &'a mut [u32]) -> &'a [u32] {
+        match self {
+            Self::Each(words) => words,
+            Self::Same(word) => {
+                to.fill(word);
+                to
+            }
+        }
+    }
+}
+
+/// A function of two variables.
+trait Pair {
+    fn of<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s;
+}
+
+/// Declares functions by what they do with two vectors.
+macro_rules! pair {
+    ($($name:ident |$s:ident, $a:ident, $b:ident| $body:expr;)*) => {
+        $(struct $name;
+
+        impl Pair for $name {
+            #[inline(always)]
+            fn of<S: Simd>($s: S, $a: S::f32s, $b: S::f32s) -> S::f32s {
+                $body
+            }
+        })*
+    };
+}
+
+pair! {
+    Add |s, a, b| s.add_f32s(a, b);
+    Sub |s, a, b| s.sub_f32s(a, b);
+    Mul |s, a, b| s.mul_f32s(a, b);
+    Div |s, a, b| s.div_f32s(a, b);
+    Maximum |s, a, b| s.select_f32s(s.greater_than_f32s(a, b), a, b);
+    Minimum |s, a, b| s.select_f32s(s.less_than_f32s(a, b), a, b);
+}
+
+struct Zip<'a, F>(Arg<'a>, Arg<'a>, &'a mut [f32], std::marker::PhantomData<F>);
+
+/// Whole vectors, and the rest as one filled up with zeros.
+#[inline(always)]
+fn split<S: Simd>(s: S, words: &[u32]) -> (&[S::f32s], S::f32s) {
+    let (whole, tail) = S::as_simd_f32s(bytemuck::cast_slice(words));
+    (whole, s.partial_load_f32s(tail))
+}
+
+impl<F: Pair> WithSimd for Zip<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        let value = |word: u32| s.splat_f32s(f32::from_bits(word));
+        let (out, out_tail) = S::as_mut_simd_f32s(self.2);
+        let tail = match (self.0, self.1) {
+            (Arg::Each(a), Arg::Each(b)) => {
+                let ((a, a_tail), (b, b_tail)) = (split(s, a), split(s, b));
+                for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                    *o = F::of(s, a, b);
+                }
+                F::of(s, a_tail, b_tail)
+            }
+            (Arg::Each(a), Arg::Same(b)) => {
+                let ((a, tail), b) = (split(s, a), value(b));
+                for (o, &a) in out.iter_mut().zip(a) {
+                    *o = F::of(s, a, b);
+                }
+                F::of(s, tail, b)
+            }
+            (Arg::Same(a), Arg::Each(b)) => {
+                let (a, (b, tail)) = (value(a), split(s, b));
+                for (o, &b) in out.iter_mut().zip(b) {
+                    *o = F::of(s, a, b);
+                }
+                F::of(s, a, tail)
+            }
+            (Arg::Same(a), Arg::Same(b)) => {
+                let same = F::of(s, value(a), value(b));
+                out.fill(same);
+                same
+            }
+        };
+        s.partial_store_f32s(out_tail, tail);
+    }
+}
+
+fn zip<F: Pair>(a: Arg<'_>, b: Arg<'_>, out: &mut [f32]) {
+    dispatch(Zip::<F>(a, b, out, std::marker::PhantomData));
+}
+
+/// `spread` is room for operands that are the same everywhere.
+pub(super) fn binary(kind: BinaryKind, a: Arg<'_>, b: Arg<'_>, out: &mut [f32], spread: [&mut [u32]; 2]) {
     match kind {
-        BinaryKind::Add => pairs(a, b, out, |a, b| a + b),
-        BinaryKind::Sub => pairs(a, b, out, |a, b| a - b),
-        BinaryKind::Mul => pairs(a, b, out, |a, b| a * b),
-        BinaryKind::Div => pairs(a, b, out, |a, b| a / b),
-        BinaryKind::Pow => pairs(a, b, out, f32::powf),
-        BinaryKind::Maximum => pairs(a, b, out, |a, b| if a > b { a } else { b }),
-        BinaryKind::Minimum => pairs(a, b, out, |a, b| if a < b { a } else { b }),
+        BinaryKind::Add => zip::<Add>(a, b, out),
+        BinaryKind::Sub => zip::<Sub>(a, b, out),
+        BinaryKind::Mul => zip::<Mul>(a, b, out),
+        BinaryKind::Div => zip::<Div>(a, b, out),
+        BinaryKind::Maximum => zip::<Maximum>(a, b, out),
+        BinaryKind::Minimum => zip::<Minimum>(a, b, out),
+        BinaryKind::Pow => {
+            let [sa, sb] = spread;
+            let (a, b) = (a.spread(sa), b.spread(sb));
+            pairs::<f32, f32>(bytemuck::cast_slice(a), bytemuck::cast_slice(b), out, f32::powf);
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Element-wise steps, and the epilogue that other twins apply to what they have computed.
 
 use super::Reads;
-use super::chunk::{CHUNK, Code, Here};
+use super::chunk::{Code, Here};
 use crate::Step;
 use rayon::prelude::*;
 
 /// Elements a task takes: enough to hide the cost of handing it out.
-const TASK: usize = 16 * CHUNK;
+const TASK: usize = 16 << 10;
 
 /// Runs an element-wise step.
 pub(crate) fn run(step: &Step, reads: Reads<'_>, outputs: Vec<&mut [u32]>) {
@@ -30,17 +30,31 @@ pub(crate) fn run(step: &Step, reads: Reads<'_>, outputs: Vec<&mut [u32]>) {
 
 /// Elements `first ..` of an element-wise step's outputs.
 pub(crate) fn range(code: &Code<'_>, reads: Reads<'_>, first: usize, outs: &mut [&mut [u32]]) {
-    let total = outs[0].len();
-    for at in (0..total).step_by(CHUNK) {
-        let (len, start) = (CHUNK.min(total - at), first + at);
-        let before: Vec<&[u32]> = outs.iter().map(|o| &o[at..at + len]).collect();
-        // All outputs are computed before any is written.
-        code.eval(len, Here { start, acc: &[], before: &before }, reads);
-        for (i, out) in outs.iter_mut().enumerate() {
-            code.result(i, len, start, reads, |words| {
-                out[at..at + len].copy_from_slice(words.expect("no core whose result could be kept"));
-            });
+    let (total, mut at) = (outs[0].len(), 0);
+    while at < total {
+        let start = first + at;
+        let len = code.chunk(start, total - at);
+        if code.in_place() {
+            let before: Vec<&[u32]> = outs.iter().map(|o| &o[at..at + len]).collect();
+            // All outputs are computed before any is written.
+            let here = Here { start, acc: &[], before: &before };
+            code.eval(len, here, reads, &mut []);
+            for (i, out) in outs.iter_mut().enumerate() {
+                code.result(i, len, Here { start, acc: &[], before: &[] }, reads, |words| {
+                    out[at..at + len].copy_from_slice(words.expect("no core whose result could be kept"));
+                });
+            }
+        } else {
+            let here = Here { start, acc: &[], before: &[] };
+            match &mut *outs {
+                [out] => code.eval(len, here, reads, &mut [&mut out[at..at + len]]),
+                outs => {
+                    let mut outs: Vec<&mut [u32]> = outs.iter_mut().map(|o| &mut o[at..at + len]).collect();
+                    code.eval(len, here, reads, &mut outs);
+                }
+            }
         }
+        at += len;
     }
 }
 
@@ -49,14 +63,17 @@ pub(crate) fn epilogue(step: &Step, code: &Code<'_>, reads: Reads<'_>, start: us
     if step.epilogue.is_identity() {
         return;
     }
-    for at in (0..out.len()).step_by(CHUNK) {
-        let len = CHUNK.min(out.len() - at);
-        code.eval(len, Here { start: start + at, acc: &out[at..at + len], before: &[] }, reads);
-        code.result(0, len, start + at, reads, |words| {
+    let mut at = 0;
+    while at < out.len() {
+        let len = code.chunk(start + at, out.len() - at);
+        let here = Here { start: start + at, acc: &out[at..at + len], before: &[] };
+        code.eval(len, here, reads, &mut []);
+        code.result(0, len, Here { start: start + at, acc: &[], before: &[] }, reads, |words| {
             if let Some(words) = words {
                 out[at..at + len].copy_from_slice(words);
             }
         });
+        at += len;
     }
 }
 

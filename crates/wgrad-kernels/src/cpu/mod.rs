@@ -3,6 +3,7 @@
 //! Work is cut by shape alone, never by the number of threads, and partial sums are added in a fixed order: the bits
 //! are the same on any number of threads. Nothing here plans memory; slices come from the device.
 
+mod attention;
 mod chunk;
 mod conv;
 mod gather;
@@ -70,11 +71,12 @@ pub fn run(step: &Step, buffers: CpuBuffers<'_>) {
     match &step.core {
         Core::Map => return map::run(step, reads, outputs),
         Core::Rows(chain) => return rows::run(chain, reads, outputs),
+        Core::Attention(spec) => return attention::run(spec, reads, outputs),
         _ => {}
     }
     let out = outputs.pop().expect("these cores have one output");
     match &step.core {
-        Core::Map | Core::Rows(_) => {}
+        Core::Map | Core::Rows(_) | Core::Attention(_) => {}
         Core::Reduce { .. } => reduce::run(step, reads, out, scratch),
         Core::ArgMax { axis } => reduce::argmax(step, *axis, reads, out),
         Core::MatMul { a, b } => gemm::matmul(step, a, b, reads, out),

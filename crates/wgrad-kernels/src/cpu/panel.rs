@@ -1,5 +1,5 @@
-//! Products of packed panels: eight rows of one matrix, tap by tap, times forty-eight columns of the other. Packing
-//! makes both contiguous whatever their strides, so transposed operands cost the same and none is copied whole.
+//! Products of panels: eight rows of one matrix times forty-eight columns of the other. Columns are packed, and so are
+//! rows whose elements do not lie side by side, so that transposed operands cost little more and none is copied whole.
 
 use super::gemm::{Mat, Shared};
 use super::scratch::with_floats;
@@ -25,7 +25,7 @@ pub(super) fn pays(m: usize, n: usize, k: usize) -> bool {
 #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
 pub(super) unsafe fn product(out: Shared, at: usize, stride: usize, a: Mat<'_>, b: Mat<'_>) {
     let depth = DEPTH.min(a.cols);
-    let (tall, wide) = (a.rows.next_multiple_of(PANEL), b.cols.next_multiple_of(WIDE));
+    let (tall, wide) = ((a.rows - direct(&a)).next_multiple_of(PANEL), b.cols.next_multiple_of(WIDE));
     with_floats([tall * depth, wide * depth], |rows, columns| {
         dispatch(Product { a, b, rows, columns, out, at, stride });
     });
@@ -49,15 +49,22 @@ impl WithSimd for Product<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { a, b, rows, columns, out, at, stride } = self;
         let (m, n, k) = (a.rows, b.cols, a.cols);
+        let direct = direct(&a);
         for first in (0..k).step_by(DEPTH) {
             let depth = DEPTH.min(k - first);
-            let rows = &mut rows[..m.next_multiple_of(PANEL) * depth];
+            let rows = &mut rows[..(m - direct).next_multiple_of(PANEL) * depth];
             let columns = &mut columns[..n.next_multiple_of(WIDE) * depth];
-            pack_rows(Mat { offset: a.offset + first * a.col_stride, cols: depth, ..a }, rows);
+            let a = Mat { offset: a.offset + first * a.col_stride, cols: depth, ..a };
+            pack_rows(a.below(direct), rows);
             pack_columns(Mat { offset: b.offset + first * b.row_stride, rows: depth, ..b }, columns);
-            Block { rows, columns, depth, out, at, stride, m, n, begin: first == 0 }.multiply(simd);
+            Block { a, direct, rows, columns, depth, out, at, stride, n, begin: first == 0 }.multiply(simd);
         }
     }
+}
+
+/// Rows read where they are, in whole panels: those whose elements lie side by side.
+fn direct(a: &Mat<'_>) -> usize {
+    if a.col_stride == 1 { a.rows / PANEL * PANEL } else { 0 }
 }
 
 /// `[panel][k][PANEL]`; missing rows are zeros.
@@ -106,18 +113,23 @@ fn pack_columns(b: Mat<'_>, to: &mut [f32]) {
             }
             continue;
         }
-        // Eight columns at a time, so that what is written is whole pieces of a line.
+        // Squares of eight by eight, so that both sides are read and written in whole pieces.
         for c in (0..count).step_by(8) {
             let some = 8.min(count - c);
+            let mut k = 0;
             if some == 8 && b.row_stride == 1 {
                 let columns: [&[f32]; 8] = std::array::from_fn(|i| &from[(c + i) * b.col_stride..][..b.rows]);
-                for (k, line) in lines.iter_mut().enumerate() {
-                    let piece: [f32; 8] = std::array::from_fn(|i| columns[i][k]);
-                    line[c..c + 8].copy_from_slice(&piece);
+                while k + 8 <= b.rows {
+                    let square: [&[f32; 8]; 8] =
+                        std::array::from_fn(|i| columns[i][k..].first_chunk().expect("eight are left"));
+                    for (d, line) in lines[k..k + 8].iter_mut().enumerate() {
+                        let piece: [f32; 8] = std::array::from_fn(|i| square[i][d]);
+                        line[c..c + 8].copy_from_slice(&piece);
+                    }
+                    k += 8;
                 }
-                continue;
             }
-            for (k, line) in lines.iter_mut().enumerate() {
+            for (k, line) in lines.iter_mut().enumerate().skip(k) {
                 for i in 0..some {
                     line[c + i] = from[k * b.row_stride + (c + i) * b.col_stride];
                 }
@@ -128,59 +140,69 @@ fn pack_columns(b: Mat<'_>, to: &mut [f32]) {
 
 /// All panels of a block of depth, added to the output unless it is the first.
 struct Block<'a> {
+    a: Mat<'a>,
+    /// The first rows, read where they are; the others are packed.
+    direct: usize,
     rows: &'a [f32],
     columns: &'a [f32],
     depth: usize,
     out: Shared,
     at: usize,
     stride: usize,
-    m: usize,
     n: usize,
     begin: bool,
 }
+
+/// Sums of a register tile.
+type Sums<S, const ROWS: usize, const NV: usize> = [[<S as Simd>::f32s; NV]; ROWS];
 
 impl Block<'_> {
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S) {
         for (q, columns) in self.columns.chunks_exact(WIDE * self.depth).enumerate() {
-            for (p, rows) in self.rows.chunks_exact(PANEL * self.depth).enumerate() {
-                for part in (0..WIDE).step_by(VECTORS * S::F32_LANES) {
-                    if S::REGISTER_COUNT >= 32 {
-                        self.tile::<S, PANEL, 0>(simd, rows, columns, (p, q, part));
-                    } else {
-                        self.tile::<S, 4, 0>(simd, rows, columns, (p, q, part));
-                        self.tile::<S, 4, 4>(simd, rows, columns, (p, q, part));
+            for i in (0..self.a.rows).step_by(PANEL) {
+                for part in (0..WIDE.min(self.n - q * WIDE)).step_by(VECTORS * S::F32_LANES) {
+                    let vectors = (self.n - q * WIDE - part).div_ceil(S::F32_LANES);
+                    match vectors {
+                        1 => self.rows::<S, 1>(simd, columns, (i, q, part)),
+                        2 => self.rows::<S, 2>(simd, columns, (i, q, part)),
+                        _ => self.rows::<S, VECTORS>(simd, columns, (i, q, part)),
                     }
                 }
             }
         }
     }
 
-    /// `ROWS` rows from `FROM` on of row panel `p` times a part of column panel `q`.
     #[inline(always)]
-    fn tile<S: Simd, const ROWS: usize, const FROM: usize>(
+    fn rows<S: Simd, const NV: usize>(&self, simd: S, columns: &[f32], at: (usize, usize, usize)) {
+        if S::REGISTER_COUNT >= 32 {
+            self.tile::<S, PANEL, 0, NV>(simd, columns, at);
+        } else {
+            self.tile::<S, 4, 0, NV>(simd, columns, at);
+            self.tile::<S, 4, 4, NV>(simd, columns, at);
+        }
+    }
+
+    /// `ROWS` rows from `i + FROM` on times a part of column panel `q`.
+    #[inline(always)]
+    fn tile<S: Simd, const ROWS: usize, const FROM: usize, const NV: usize>(
         &self,
         simd: S,
-        rows: &[f32],
         columns: &[f32],
-        (p, q, part): (usize, usize, usize),
+        (i, q, part): (usize, usize, usize),
     ) {
-        let width = VECTORS * S::F32_LANES;
-        let mut acc = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-        for (a, b) in rows.as_chunks::<PANEL>().0.iter().zip(columns.as_chunks::<WIDE>().0) {
-            let b = &S::as_simd_f32s(&b[part..part + width]).0[..VECTORS];
-            for (i, row) in acc.iter_mut().enumerate() {
-                let a = simd.splat_f32s(a[FROM + i]);
-                for (sum, b) in row.iter_mut().zip(b) {
-                    *sum = simd.mul_add_e_f32s(a, *b, *sum);
-                }
-            }
-        }
-        let (i, j) = (p * PANEL + FROM, q * WIDE + part);
+        let width = NV * S::F32_LANES;
+        let acc: Sums<S, ROWS, NV> = if i < self.direct {
+            self.sums_direct::<S, ROWS, NV>(simd, columns, i + FROM, part)
+        } else {
+            let rows = &self.rows[(i - self.direct) * self.depth..][..PANEL * self.depth];
+            sums_packed::<S, ROWS, FROM, NV>(simd, rows, columns, part)
+        };
+        let (i, j) = (i + FROM, q * WIDE + part);
         let count = width.min(self.n.saturating_sub(j));
         // As many turns as there are rows, each on a copy: a loop of unknown length would keep the sums in memory.
         for (r, &row) in acc.iter().enumerate() {
-            if count == 0 || i + r >= self.m {
+            if count == 0 || i + r >= self.a.rows {
                 continue;
             }
             #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
@@ -188,7 +210,7 @@ impl Block<'_> {
             let out = unsafe { self.out.row(self.at + (i + r) * self.stride + j, count) };
             let out: &mut [f32] = bytemuck::cast_slice_mut(out);
             if count == width {
-                let out = &mut S::as_mut_simd_f32s(out).0[..VECTORS];
+                let out = &mut S::as_mut_simd_f32s(out).0[..NV];
                 for (o, sum) in out.iter_mut().zip(&row) {
                     *o = if self.begin { *sum } else { simd.add_f32s(*o, *sum) };
                 }
@@ -200,4 +222,48 @@ impl Block<'_> {
             }
         }
     }
+
+    #[inline(always)]
+    fn sums_direct<S: Simd, const ROWS: usize, const NV: usize>(
+        &self,
+        simd: S,
+        columns: &[f32],
+        i: usize,
+        part: usize,
+    ) -> Sums<S, ROWS, NV> {
+        let a = &self.a;
+        let rows: [&[f32]; ROWS] =
+            std::array::from_fn(|r| &a.data[a.offset + (i + r) * a.row_stride..][..self.depth]);
+        let mut acc = [[simd.splat_f32s(0.0); NV]; ROWS];
+        for (k, b) in columns.as_chunks::<WIDE>().0.iter().enumerate().take(self.depth) {
+            let b = &S::as_simd_f32s(&b[part..part + NV * S::F32_LANES]).0[..NV];
+            for (sums, row) in acc.iter_mut().zip(&rows) {
+                let a = simd.splat_f32s(row[k]);
+                for (sum, b) in sums.iter_mut().zip(b) {
+                    *sum = simd.mul_add_e_f32s(a, *b, *sum);
+                }
+            }
+        }
+        acc
+    }
+}
+
+#[inline(always)]
+fn sums_packed<S: Simd, const ROWS: usize, const FROM: usize, const NV: usize>(
+    simd: S,
+    rows: &[f32],
+    columns: &[f32],
+    part: usize,
+) -> Sums<S, ROWS, NV> {
+    let mut acc = [[simd.splat_f32s(0.0); NV]; ROWS];
+    for (a, b) in rows.as_chunks::<PANEL>().0.iter().zip(columns.as_chunks::<WIDE>().0) {
+        let b = &S::as_simd_f32s(&b[part..part + NV * S::F32_LANES]).0[..NV];
+        for (i, sums) in acc.iter_mut().enumerate() {
+            let a = simd.splat_f32s(a[FROM + i]);
+            for (sum, b) in sums.iter_mut().zip(b) {
+                *sum = simd.mul_add_e_f32s(a, *b, *sum);
+            }
+        }
+    }
+    acc
 }

@@ -4,7 +4,7 @@
 //! outermost group is reduced, a fixed number of partial results is made and added in order.
 
 use super::Reads;
-use super::chunk::{CHUNK, Code, Here};
+use super::chunk::{Code, Here};
 use super::map;
 use super::tile::dispatch;
 use crate::{Core, Step};
@@ -16,7 +16,7 @@ use wgrad_types::{numel, strides_of};
 /// Partial results where the outermost axes are reduced.
 const PARTS: usize = 16;
 /// Inputs smaller than this are not cut.
-const SMALL: usize = 16 * CHUNK;
+const SMALL: usize = 8 << 10;
 
 /// A group of neighbouring axes, all kept or all reduced.
 struct Group {
@@ -136,10 +136,10 @@ impl Walk<'_> {
     fn accumulate(&self, range: std::ops::Range<usize>, base: usize, acc: &mut [[u32; 2]]) {
         let mut start = range.start;
         while start < range.end {
-            let len = CHUNK.min(range.end - start);
+            let len = self.code.chunk(start, range.end - start);
             let here = Here { start, acc: &[], before: &[] };
-            self.code.eval(len, here, self.reads);
-            self.code.result(0, len, start, self.reads, |words| {
+            self.code.eval(len, here, self.reads, &mut []);
+            self.code.result(0, len, here, self.reads, |words| {
                 let words = words.expect("a prologue has no core");
                 self.chunk(start, bytemuck::cast_slice(words), base, acc);
             });
@@ -190,27 +190,35 @@ impl<F: Fn(f64, f64) -> f64> WithSimd for Columns<'_, F> {
     }
 }
 
-/// Sums a run in as many lanes as hide the additions' latency.
+/// Sums a run, of a chunk at most: a few f32 sums in every lane of several vectors, then all of them in f64.
 struct Sum<'a>(&'a [f32]);
 
-const LANES: usize = 32;
+/// Vectors that sum side by side, to hide an addition's latency.
+const SIDE: usize = 4;
 
 impl WithSimd for Sum<'_> {
     type Output = f64;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> f64 {
-        let mut lanes = [0f64; LANES];
-        let (blocks, tail) = self.0.as_chunks::<LANES>();
+    fn with_simd<S: Simd>(self, s: S) -> f64 {
+        let (vectors, tail) = S::as_simd_f32s(self.0);
+        let (blocks, rest) = vectors.as_chunks::<SIDE>();
+        let mut sums = [s.splat_f32s(0.0); SIDE];
         for block in blocks {
-            for (lane, &v) in lanes.iter_mut().zip(block) {
-                *lane += f64::from(v);
+            for (sum, &v) in sums.iter_mut().zip(block) {
+                *sum = s.add_f32s(*sum, v);
             }
         }
-        let tail: f64 = tail.iter().map(|&v| f64::from(v)).sum();
-        lanes.into_iter().sum::<f64>() + tail
+        for (sum, &v) in sums.iter_mut().zip(rest) {
+            *sum = s.add_f32s(*sum, v);
+        }
+        let lanes: &[f32] = bytemuck::cast_slice(&sums);
+        lanes.iter().chain(tail).map(|&v| f64::from(v)).sum()
     }
 }
+
+/// Values compared side by side.
+const LANES: usize = 64;
 
 /// The largest, or the smallest, of a run and a start.
 struct Extreme<'a, F>(&'a [f32], f32, F);
@@ -220,8 +228,8 @@ impl<F: Fn(f32, f32) -> bool> WithSimd for Extreme<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> f32 {
-        let mut lanes = [self.1; 2 * LANES];
-        let (blocks, tail) = self.0.as_chunks::<{ 2 * LANES }>();
+        let mut lanes = [self.1; LANES];
+        let (blocks, tail) = self.0.as_chunks::<LANES>();
         for block in blocks {
             for (lane, &v) in lanes.iter_mut().zip(block) {
                 *lane = if (self.2)(v, *lane) { v } else { *lane };

@@ -8,11 +8,51 @@ pub(crate) struct Runs {
     strides: Vec<isize>,
     mask: Vec<(usize, usize)>,
     offset: isize,
-    /// Linear index = element: no walking needed.
-    pub contiguous: bool,
+}
+
+/// Where the elements of a range are, if all in one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stretch {
+    /// All of it is padding.
+    Outside,
+    /// One element for all.
+    Same(usize),
+    /// Side by side from this element on.
+    InOrder(usize),
 }
 
 impl Runs {
+    /// The length of runs in memory order, or over which an element stays the same, where there are several.
+    pub(crate) fn row(&self) -> Option<usize> {
+        let last = self.shape.len() - 1;
+        (last > 0 && matches!(self.strides[last], 0 | 1)).then_some(self.shape[last])
+    }
+
+    /// Where the elements `start .. start + len` are, if they are all in one run.
+    pub(crate) fn stretch(&self, start: usize, len: usize) -> Option<Stretch> {
+        let last = self.shape.len() - 1;
+        let (n, stride, (lo, hi)) = (self.shape[last].max(1), self.strides[last], self.mask[last]);
+        let at = start % n;
+        if at + len > n || !matches!(stride, 0 | 1) {
+            return None;
+        }
+        let (mut base, mut inside, mut rest) = (self.offset, true, start / n);
+        for d in (0..last).rev() {
+            let i = rest % self.shape[d];
+            rest /= self.shape[d];
+            base += i as isize * self.strides[d];
+            inside &= i >= self.mask[d].0 && i < self.mask[d].1;
+        }
+        if !inside || at + len <= lo || at >= hi {
+            return Some(Stretch::Outside);
+        }
+        if at < lo || at + len > hi {
+            return None;
+        }
+        let from = (base + at as isize * stride) as usize;
+        Some(if stride == 0 { Stretch::Same(from) } else { Stretch::InOrder(from) })
+    }
+
     pub(crate) fn new(view: &View) -> Self {
         let mask_at = |d: usize| view.mask.as_ref().map_or((0, view.shape[d]), |m| m[d]);
         let (mut shape, mut strides, mut mask) = (Vec::new(), Vec::new(), Vec::<(usize, usize)>::new());
@@ -38,7 +78,7 @@ impl Runs {
         if shape.is_empty() {
             (shape, strides, mask) = (vec![1], vec![0], vec![(0, 1)]);
         }
-        Self { shape, strides, mask, offset: view.offset, contiguous: view.is_contiguous() }
+        Self { shape, strides, mask, offset: view.offset }
     }
 
     /// Calls `f(position, element, stride, len)` for runs that cover linear indices `start .. start + len` (position

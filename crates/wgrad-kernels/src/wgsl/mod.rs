@@ -4,6 +4,7 @@
 //! extents, masks and edges choose element 0 or the last one instead. No float atomics, no barrier in non-uniform
 //! control flow, sums always in one order. This folder builds text; it never talks to a device.
 
+mod attention;
 mod constant;
 mod epilogue;
 mod expr;
@@ -40,6 +41,9 @@ pub fn candidates(step: &Step, caps: &Caps) -> Result<Vec<Candidate>, Unsupporte
             return map::candidates(&constant::with_constant_acc(step, kind.start()), caps);
         }
         return reduce::candidates(step, *kind, &Space::new(prologue, input_shape, axes), caps);
+    }
+    if let Core::Attention(spec) = &step.core {
+        return attention::candidates(step, spec, caps);
     }
     match shader::candidates(step, caps)? {
         Some(forms) => Ok(forms),

@@ -5,7 +5,7 @@
 use crate::launch::{Access, Binding, Buffer, Launch, Unsupported};
 use crate::step::Step;
 use std::sync::Arc;
-use wgrad_types::{Caps, DType};
+use wgrad_types::{Caps, DType, numel};
 
 /// How many elements one evaluation covers: a scalar, or four neighbours as a vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,7 +159,7 @@ impl<'a> Module<'a> {
     fn check_sizes(&self, name: &str) -> Result<(), Unsupported> {
         let bytes = |b: &Binding| match b.buffer {
             Buffer::Operand(i) => self.step.operands[i].bytes(),
-            Buffer::Output(_) => self.step.numel() * DType::BYTES,
+            Buffer::Output(i) => numel(&self.step.output_shape(i)) * DType::BYTES,
             Buffer::Scratch(_) | Buffer::Scalars => 0,
         };
         let largest = self.bindings.iter().map(bytes).max().unwrap_or(0);

@@ -1,7 +1,11 @@
 //! Single kernels as graphs: operands are parameters and the result stays on the device, so that a run moves nothing
 //! else.
 
-use wgrad::prelude::*;
+use crate::MadeUp;
+use wgrad_device::Device;
+use wgrad_graph::ops::ConvSpec;
+use wgrad_graph::{Builder, Graph, Role, Tensor, differentiate};
+use wgrad_session::SessionError;
 
 /// What a kernel's amount counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,52 +106,48 @@ pub fn kernels() -> Vec<Kernel> {
             name: "attention_b4h8s256d64",
             amount: 4.0 * (4 * 8 * 256 * 256 * 64) as f64,
             unit: Unit::Flop,
-            operands: vec![heads.clone(), heads.clone(), heads],
+            operands: vec![heads.clone(), heads.clone(), heads.clone()],
             build: |t| t[0].scaled_dot_product_attention(&t[1], &t[2], true),
+        },
+        Kernel {
+            name: "attention_b4h8s256d64_train",
+            amount: 14.0 * (4 * 8 * 256 * 256 * 64) as f64,
+            unit: Unit::Flop,
+            operands: vec![heads.clone(), heads.clone(), heads.clone(), heads],
+            build: |t| {
+                let y = t[0].scaled_dot_product_attention(&t[1], &t[2], true);
+                let gradients = differentiate(&(&y * &t[3]).sum(&[0, 1, 2, 3]), &t[..3]);
+                let gradients = gradients.expect("attention has a gradient");
+                Tensor::concat(&gradients.iter().collect::<Vec<_>>(), 0)
+            },
         },
     ]
 }
 
 const SAME: ConvSpec = ConvSpec { stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 1 };
 
-/// A kernel made ready on a device.
-pub struct Ready {
-    session: Session,
-    runner: Runner,
-}
-
 impl Kernel {
-    /// Plans and fills the operands.
-    ///
-    /// # Errors
-    /// Where the device fails.
-    pub fn on(&self, device: &Device) -> Result<Ready, Box<dyn std::error::Error>> {
+    /// Its graph: operands are parameters `operand 0`, `operand 1`, and so on.
+    pub fn graph(&self) -> Graph {
         let b = Builder::new();
-        let name = |i: usize| format!("operand {i}");
-        let operands: Vec<Tensor> =
-            self.operands.iter().enumerate().map(|(i, s)| b.param(&name(i), s, Role::Weight)).collect();
+        let operands: Vec<Tensor> = self
+            .operands
+            .iter()
+            .enumerate()
+            .map(|(i, s)| b.param(&format!("operand {i}"), s, Role::Weight))
+            .collect();
         let result = (self.build)(&operands);
         b.keep(&result);
         let corner: Vec<(usize, usize)> = result.shape().iter().map(|_| (0, 1)).collect();
         b.output("corner", &result.slice(&corner));
-        let values = self.operands.iter().enumerate().map(|(i, shape)| {
-            let n: usize = shape.iter().product();
-            let data: Vec<f32> = (0..n).map(|j| ((j * 7 + i) % 1999) as f32 / 1000.0 - 1.0).collect();
-            (Role::Weight, name(i), HostTensor::f32(shape, &data))
-        });
-        let (session, runner) = Session::new(device, &b.graph(), &values.collect(), 0)?;
-        Ok(Ready { session, runner })
+        b.graph()
     }
-}
 
-impl Ready {
-    /// One run to its end.
+    /// Plans it with operands filled.
     ///
     /// # Errors
-    /// Where the device fails.
-    pub fn run(&mut self) -> Result<(), Box<dyn std::error::Error>> {
-        self.runner.step(&mut self.session, 0, &[], &[])?;
-        self.runner.wait()?;
-        Ok(())
+    /// Where it has no plan on the device, or the device fails.
+    pub fn on(&self, device: &Device) -> Result<MadeUp, SessionError> {
+        MadeUp::new(device, &self.graph(), None, &[])
     }
 }

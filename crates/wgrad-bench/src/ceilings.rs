@@ -1,0 +1,167 @@
+//! What a device can do at most, measured: multiply-adds in registers, and bytes moved through memory.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+use wgrad_device::{Device, DeviceError};
+use wgrad_graph::{Builder, Role};
+use wgrad_kernels::{Access, Binding, Buffer, Candidate, Launch};
+use wgrad_plan::{PlanOptions, plan};
+use wgrad_session::SessionError;
+use wgrad_types::AdapterClass;
+
+/// The most a device has done of either.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ceilings {
+    /// Floating-point operations a second, a multiply-add two.
+    pub flops: f64,
+    /// Bytes a second.
+    pub bytes: f64,
+}
+
+impl Ceilings {
+    /// Measures a device: a second or so.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn of(device: &Device) -> Result<Self, SessionError> {
+        match device {
+            Device::Cpu(_) => Ok(Self { flops: multiply_adds(), bytes: bandwidth() }),
+            Device::Gpu(_) => {
+                let size = Size::of(device);
+                let flops = fastest(device, 4 * size.invocations(), Some(&size))?;
+                let bytes = fastest(device, size.elements, None)?;
+                Ok(Self {
+                    flops: (size.invocations() * ROUNDS_ON_ADAPTER * 8 * 4 * 2) as f64 / flops,
+                    bytes: (size.elements * 8) as f64 / bytes,
+                })
+            }
+        }
+    }
+}
+
+/// How much an adapter is given to do.
+struct Size {
+    groups: usize,
+    workgroup: usize,
+    elements: usize,
+}
+
+impl Size {
+    fn of(device: &Device) -> Self {
+        match device.caps().class {
+            AdapterClass::Software => Self { groups: 512, workgroup: 8, elements: 4 << 20 },
+            AdapterClass::Discrete => Self { groups: 8192, workgroup: 64, elements: 16 << 20 },
+            _ => Self { groups: 1024, workgroup: 64, elements: 16 << 20 },
+        }
+    }
+
+    fn invocations(&self) -> usize {
+        self.groups * self.workgroup
+    }
+}
+
+const ROUNDS_ON_ADAPTER: usize = 256;
+
+/// Seconds of the fastest of a few runs of an addition over `elements`, or of multiply-adds in its place.
+fn fastest(device: &Device, elements: usize, multiply_adds: Option<&Size>) -> Result<f64, SessionError> {
+    let b = Builder::new();
+    let y = b.param("x", &[elements], Role::Weight) + 1.0;
+    b.keep(&y);
+    b.output("corner", &y.slice(&[(0, 1)]));
+    let mut plan = plan(&b.graph(), device.caps(), &PlanOptions::default())?;
+    if let Some(size) = multiply_adds {
+        plan.steps[0].candidate = candidate(size);
+    }
+    let mut memory = device.memory(&plan.layout)?;
+    let mut program = device.program(Arc::new(plan), &memory)?;
+    let mut best = f64::INFINITY;
+    for _ in 0..6 {
+        let profile: Result<_, DeviceError> = program.profile(&mut memory, &[], &[0, 0]);
+        best = best.min(profile?.seconds[0]);
+    }
+    Ok(best)
+}
+
+/// Eight chains of multiply-adds an invocation, four wide.
+fn candidate(size: &Size) -> Candidate {
+    let chains = |f: &dyn Fn(usize) -> String| (0..8).map(f).collect::<Vec<_>>().join("");
+    let begin = chains(&|c| format!("    var s{c} = x[i] + vec4<f32>({c}.0);\n"));
+    let body = chains(&|c| format!("        s{c} = s{c} * a + b;\n"));
+    let sum = (0..8).map(|c| format!("s{c}")).collect::<Vec<_>>().join(" + ");
+    let source = format!(
+        "@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;\n\
+         @group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;\n\
+         @compute @workgroup_size({})\n\
+         fn main(@builtin(global_invocation_id) id: vec3<u32>) {{\n    let i = id.x;\n\
+         {begin}    let a = vec4<f32>(0.999);\n    let b = vec4<f32>(1e-4);\n\
+         \x20   for (var r = 0u; r < {ROUNDS_ON_ADAPTER}u; r += 1u) {{\n{body}    }}\n    y[i] = {sum};\n}}\n",
+        size.workgroup
+    );
+    let bind = |buffer, access| Binding { buffer, access };
+    let launch = Launch {
+        name: "multiply_adds".into(),
+        source: source.into(),
+        bindings: vec![bind(Buffer::Operand(0), Access::Read), bind(Buffer::Output(0), Access::ReadWrite)],
+        groups: [size.groups as u32, 1, 1],
+    };
+    Candidate { name: "multiply_adds".into(), launches: vec![launch], scratch: Vec::new() }
+}
+
+/// Independent sums, enough to keep every multiply-add unit busy.
+const CHAINS: usize = 12;
+const ROUNDS: usize = 2_000_000;
+
+struct Peak;
+
+impl WithSimd for Peak {
+    type Output = f64;
+
+    /// Operations done.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f64 {
+        let (a, b) = (simd.splat_f32s(black_box(0.999_9)), simd.splat_f32s(black_box(1e-4)));
+        let mut sums = [simd.splat_f32s(1.0); CHAINS];
+        for _ in 0..ROUNDS {
+            for sum in &mut sums {
+                *sum = simd.mul_add_e_f32s(*sum, a, b);
+            }
+        }
+        black_box(sums);
+        (2 * CHAINS * ROUNDS * S::F32_LANES) as f64
+    }
+}
+
+/// Best of five: units a second of what `work` says it did, on all threads together.
+fn best(work: impl Fn() -> f64 + Sync) -> f64 {
+    let threads = rayon::current_num_threads();
+    let round = |_| {
+        let begun = Instant::now();
+        let done: f64 = (0..threads).into_par_iter().with_max_len(1).map(|_| work()).sum();
+        done / begun.elapsed().as_secs_f64()
+    };
+    (0..5).map(round).fold(0.0, f64::max)
+}
+
+/// Floating point operations a second in registers, all threads.
+fn multiply_adds() -> f64 {
+    best(|| Arch::new().dispatch(Peak))
+}
+
+/// Bytes a second read from memory, all threads.
+fn bandwidth() -> f64 {
+    const BYTES: usize = 256 << 20;
+    let words: Vec<u64> = (0..BYTES as u64 / 8).collect();
+    let threads = rayon::current_num_threads();
+    let round = |_| {
+        let begun = Instant::now();
+        let part = words.len().div_ceil(threads);
+        black_box(
+            words.par_chunks(part).map(|w| w.iter().fold(0u64, |a, b| a ^ b)).reduce(|| 0, |a, b| a ^ b),
+        );
+        BYTES as f64 / begun.elapsed().as_secs_f64()
+    };
+    (0..5).map(round).fold(0.0, f64::max)
+}

@@ -1,0 +1,198 @@
+//! `wgrad bench`: kernels and whole training steps on a device, against its own measured ceilings.
+
+use crate::output::{self, percent};
+use crate::profile::rate;
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+use std::process::ExitCode;
+use std::time::Instant;
+use wgrad_bench::{Ceilings, Kernel, MadeUp, Unit, kernels};
+use wgrad_device::{Device, Request};
+use wgrad_models::{ImageModel, ModelKind};
+use wgrad_nn::Optimizer;
+use wgrad_session::SessionError;
+use wgrad_train::{Config, TrainError, step_graph, text_graph};
+
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  wgrad bench\n  wgrad bench --device gpu --only matmul --json")]
+pub(crate) struct Args {
+    /// auto, gpu, gpu:N, software or cpu
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Only rows whose name contains PART
+    #[arg(long, value_name = "PART")]
+    only: Option<String>,
+    /// Seconds to measure each row for
+    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    seconds: f64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A row's figures.
+struct Measured {
+    name: String,
+    /// From nothing to the first result: planning, compilation, the run.
+    first: f64,
+    median: f64,
+    best: f64,
+    /// Operations, bytes, or images and tokens a run.
+    amount: f64,
+    unit: &'static str,
+    /// The ceiling it is held against.
+    ceiling: Option<f64>,
+}
+
+/// A training step to measure.
+struct Training {
+    name: &'static str,
+    batch: usize,
+    /// What is counted in a row of the batch.
+    per_row: usize,
+    unit: &'static str,
+}
+
+const TRAINING: [Training; 4] = [
+    Training { name: "lenet", batch: 32, per_row: 1, unit: "images/s" },
+    Training { name: "cifar-cnn", batch: 32, per_row: 1, unit: "images/s" },
+    Training { name: "cifar-cnn", batch: 128, per_row: 1, unit: "images/s" },
+    Training { name: "gpt", batch: 12, per_row: 64, unit: "tokens/s" },
+];
+
+impl Training {
+    fn title(&self) -> String {
+        format!("train {} b{}", self.name, self.batch)
+    }
+
+    fn on(&self, device: &Device) -> Result<MadeUp, TrainError> {
+        let config = Config::for_model(self.name);
+        let optimizer = Optimizer::adam();
+        let graph = match config.text_kind() {
+            Some(kind) => text_graph(&config.text_model(kind, 65), self.batch, Some(&optimizer))?,
+            None => {
+                let kind: ModelKind = config.model_kind()?;
+                let channels = if kind == ModelKind::LeNet { 1 } else { 3 };
+                let model = ImageModel { kind, channels, size: (32, 32), classes: 10, width: 1.0 };
+                step_graph(&model, self.batch, &optimizer, 0.0)?
+            }
+        };
+        Ok(MadeUp::new(device, &graph, None, &optimizer.scalars(1, 1e-3))?)
+    }
+}
+
+/// Times whole steps.
+fn measure(begun: Instant, subject: &mut MadeUp, seconds: f64) -> Result<[f64; 3], SessionError> {
+    subject.step()?;
+    let first = begun.elapsed().as_secs_f64();
+    let (start, mut times) = (Instant::now(), Vec::new());
+    while times.len() < 3 || start.elapsed().as_secs_f64() < seconds {
+        let one = Instant::now();
+        subject.step()?;
+        times.push(one.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    Ok([first, times[times.len() / 2], times[0]])
+}
+
+fn kernel(
+    kernel: &Kernel,
+    device: &Device,
+    ceilings: &Ceilings,
+    seconds: f64,
+) -> Result<Measured, SessionError> {
+    let begun = Instant::now();
+    let [first, median, best] = measure(begun, &mut kernel.on(device)?, seconds)?;
+    let (unit, ceiling) = match kernel.unit {
+        Unit::Flop => ("GFLOP/s", ceilings.flops),
+        Unit::Byte => ("GB/s", ceilings.bytes),
+    };
+    Ok(Measured {
+        name: kernel.name.into(),
+        first,
+        median,
+        best,
+        amount: kernel.amount,
+        unit,
+        ceiling: Some(ceiling),
+    })
+}
+
+fn training(row: &Training, device: &Device, seconds: f64) -> Result<Measured, TrainError> {
+    let begun = Instant::now();
+    let [first, median, best] = measure(begun, &mut row.on(device)?, seconds)?;
+    let amount = (row.batch * row.per_row) as f64;
+    Ok(Measured { name: row.title(), first, median, best, amount, unit: row.unit, ceiling: None })
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    if !(args.seconds.is_finite() && args.seconds > 0.0) {
+        let why = format!("{} is no time to measure for: give seconds above 0", args.seconds);
+        return Err(TrainError::Config { option: "--seconds".into(), why }.into());
+    }
+    let wanted = |name: &str| args.only.as_deref().is_none_or(|part| name.contains(part));
+    let kernels: Vec<Kernel> = kernels().into_iter().filter(|k| wanted(k.name)).collect();
+    let steps: Vec<&Training> = TRAINING.iter().filter(|t| wanted(&t.title())).collect();
+    if kernels.is_empty() && steps.is_empty() {
+        bail!(
+            "no row's name contains {:?}: `wgrad bench` names them all",
+            args.only.as_deref().unwrap_or("")
+        );
+    }
+    let request: Request = args.device.parse().map_err(TrainError::from)?;
+    let (device, choice) = Device::open(&request).map_err(TrainError::from)?;
+    let ceilings = Ceilings::of(&device).map_err(TrainError::from)?;
+    let mut rows = Vec::new();
+    if !args.json {
+        let most = format!("{:.1} GFLOP/s, {:.1} GB/s", ceilings.flops / 1e9, ceilings.bytes / 1e9);
+        output::line(&format!("{}\nceilings: {most}, measured\n", choice.reason))?;
+        output::line(HEADS)?;
+    }
+    let mut done = |row: Measured| -> Result<()> {
+        if !args.json {
+            output::line(&line(&row))?;
+        }
+        rows.push(row);
+        Ok(())
+    };
+    for k in &kernels {
+        done(kernel(k, &device, &ceilings, args.seconds).map_err(TrainError::from)?)?;
+    }
+    for step in steps {
+        done(training(step, &device, args.seconds)?)?;
+    }
+    if args.json {
+        output::json(&json!({
+            "device": choice.device,
+            "ceilings": { "flops_per_s": ceilings.flops, "bytes_per_s": ceilings.bytes },
+            "rows": rows.iter().map(as_json).collect::<Value>(),
+        }))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+const HEADS: &str =
+    "row                             first ms  median ms    best ms       rate            of ceiling";
+
+fn line(row: &Measured) -> String {
+    let share = row.ceiling.map_or("-".into(), |c| percent(row.amount / row.median / c));
+    let rate = match row.ceiling {
+        Some(_) => rate(row.amount, row.median),
+        None => format!("{:.1}", row.amount / row.median),
+    };
+    let ms = |s: f64| format!("{:.3}", s * 1e3);
+    let (first, median, best) = (ms(row.first), ms(row.median), ms(row.best));
+    format!("{:<30}{first:>10} {median:>10} {best:>10} {rate:>10} {:<8} {share:>10}", row.name, row.unit)
+}
+
+fn as_json(row: &Measured) -> Value {
+    json!({
+        "name": row.name,
+        "first_seconds": row.first,
+        "median_seconds": row.median,
+        "best_seconds": row.best,
+        "amount": row.amount,
+        "unit": row.unit,
+        "of_ceiling": row.ceiling.map(|c| row.amount / row.median / c),
+    })
+}

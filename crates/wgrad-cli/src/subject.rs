@@ -1,0 +1,148 @@
+//! What `plan` and `profile` are about: a model's training step or evaluation, named on the command line.
+
+use crate::output::count;
+use crate::shape::Shape;
+use serde_json::{Value, json};
+use wgrad_graph::Graph;
+use wgrad_models::{ImageModel, ModelKind, TextKind};
+use wgrad_train::{Config, ModelCard, TrainError, eval_graph, pixel_graph, step_graph, text_graph};
+
+/// A model and how it is trained.
+#[derive(clap::Args)]
+pub(crate) struct Which {
+    /// Model of the zoo
+    #[arg(long, value_name = "NAME", help = crate::train::models())]
+    pub(crate) model: String,
+    /// Factor on the model's widths
+    #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
+    pub(crate) width: f64,
+    /// Images, or rows of text, a step
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub(crate) batch_size: usize,
+    /// Side of the images [default: the model's own, or 28]
+    #[arg(long, value_name = "N")]
+    image_size: Option<usize>,
+    /// Classes to tell apart
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    classes: u32,
+    /// Image channels [default: 1 for linear, mlp and lenet, else 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    channels: Option<u32>,
+    /// Different tokens of a language model
+    #[arg(long, value_name = "N", default_value_t = 65, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    vocabulary: u32,
+    #[command(flatten)]
+    shape: Shape,
+    /// Update rule
+    #[arg(long, value_name = "NAME", default_value = "adam", help = crate::train::optimizers())]
+    pub(crate) optimizer: String,
+    /// An evaluation batch instead of a training step
+    #[arg(long)]
+    pub(crate) eval: bool,
+}
+
+/// Its graph, in words and as fields of JSON.
+pub(crate) struct Subject {
+    pub(crate) graph: Graph,
+    pub(crate) words: String,
+    pub(crate) fields: Vec<(&'static str, Value)>,
+}
+
+/// An image classifier's step or evaluation.
+fn of_images(args: &Which, config: &Config) -> Result<Subject, TrainError> {
+    let kind = config.model_kind()?;
+    let side = args.image_size.or(kind.image_size()).unwrap_or(28);
+    let coloured = !matches!(kind, ModelKind::Linear | ModelKind::Mlp | ModelKind::LeNet);
+    let channels = args.channels.map_or(if coloured { 3 } else { 1 }, |n| n as usize);
+    let classes = args.classes as usize;
+    let model = ImageModel { kind, channels, size: (side, side), classes, width: args.width };
+    model.check()?;
+    let graph = if args.eval {
+        eval_graph(&model, args.batch_size)?
+    } else {
+        step_graph(&model, args.batch_size, &config.optimizer()?, config.label_smoothing)?
+    };
+    let known = count(classes as u64);
+    let words = format!("(width {}), {channels}x{side}x{side} images, {known} classes", args.width);
+    let fields = vec![
+        ("width_factor", json!(args.width)),
+        ("channels", json!(channels)),
+        ("height", json!(side)),
+        ("width", json!(side)),
+        ("classes", json!(classes)),
+    ];
+    Ok(Subject { graph, words, fields })
+}
+
+/// A segmenter's step or evaluation.
+fn of_pixels(args: &Which, config: &Config) -> Result<Subject, TrainError> {
+    let (side, channels) = (args.image_size.unwrap_or(128), args.channels.map_or(3, |n| n as usize));
+    let card = ModelCard {
+        model: args.model.clone(),
+        width: args.width,
+        channels,
+        size: (side, side),
+        classes: (0..args.classes).map(|class| class.to_string()).collect(),
+        mean: vec![0.0; channels],
+        std: vec![1.0; channels],
+    };
+    let optimizer = if args.eval { None } else { Some(config.optimizer()?) };
+    let graph = pixel_graph(&card, args.batch_size, optimizer.as_ref())?;
+    let known = count(u64::from(args.classes));
+    let words = format!("(width {}), {channels}x{side}x{side} images, {known} classes of pixels", args.width);
+    let fields = vec![
+        ("width_factor", json!(args.width)),
+        ("channels", json!(channels)),
+        ("height", json!(side)),
+        ("width", json!(side)),
+        ("classes", json!(args.classes)),
+    ];
+    Ok(Subject { graph, words, fields })
+}
+
+/// A language model's step or evaluation.
+fn of_text(args: &Which, config: &Config, kind: TextKind) -> Result<Subject, TrainError> {
+    let model = config.text_model(kind, args.vocabulary as usize);
+    model.check()?;
+    let optimizer = if args.eval { None } else { Some(config.optimizer()?) };
+    let graph = text_graph(&model, args.batch_size, optimizer.as_ref())?;
+    let known = count(u64::from(args.vocabulary));
+    let words =
+        format!("({} layers of {}), context {}, {known} tokens", model.layers, model.hidden, model.context);
+    let fields = vec![
+        ("layers", json!(model.layers)),
+        ("hidden", json!(model.hidden)),
+        ("heads", json!(model.heads)),
+        ("context", json!(model.context)),
+        ("vocabulary", json!(model.vocab)),
+    ];
+    Ok(Subject { graph, words, fields })
+}
+
+impl Which {
+    /// The configuration that says the same, and the graph.
+    pub(crate) fn subject(&self, device: Option<&str>) -> Result<(Config, Subject), TrainError> {
+        let args = self;
+        let config = Config {
+            model: args.model.clone(),
+            width: args.width,
+            batch_size: args.batch_size,
+            optimizer: args.optimizer.clone(),
+            image_size: args.image_size,
+            device: device.unwrap_or("auto").into(),
+            context: args.shape.context,
+            layers: args.shape.layers,
+            hidden: args.shape.hidden,
+            heads: args.shape.heads,
+            data: Config::for_model(&args.model).data,
+            ..Config::default()
+        };
+        config.check()?;
+        let subject = match config.text_kind() {
+            Some(kind) => of_text(args, &config, kind)?,
+            None if config.is_segmenter() => of_pixels(args, &config)?,
+            None => of_images(args, &config)?,
+        };
+        Ok((config, subject))
+    }
+}

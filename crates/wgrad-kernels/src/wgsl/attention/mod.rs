@@ -1,0 +1,166 @@
+//! Attention as WGSL: one pass over the keys with a running maximum (Dao et al., "FlashAttention-2", 2023), nothing as
+//! large as queries times keys in memory, no atomics.
+//!
+//! Two forms: `rows` gives every query (key, for gradients of keys and values) an invocation, `subgroup` gives some
+//! of them a subgroup. A launch has its own part of the results: the forward ones, dq, or dk and dv.
+
+mod rows;
+mod subgroup;
+
+use super::module::{Module, Width};
+use super::text::f32_literal;
+use crate::attention::{Attention, DELTA, DY, Extents, K, LSE, Part, Q, V};
+use crate::launch::{Candidate, Launch, Unsupported};
+use crate::step::Step;
+use wgrad_types::{AdapterClass, Caps, View};
+
+/// Loop trips an invocation may take: Mesa 22.3 ends every loop of an invocation after 65535 in all.
+const MAX_TRIPS: usize = 60_000;
+/// Where the running maximum begins: below any score, and finite, since WGSL may assume no infinities.
+const LOWEST: &str = "-1e30f";
+
+/// What a launch computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    /// The result, its log-sum-exp, or both.
+    Forward,
+    /// The gradient of queries.
+    Queries,
+    /// The gradients of keys, values, or both.
+    Keys,
+}
+
+/// What the forms share.
+struct Job<'a> {
+    step: &'a Step,
+    attention: &'a Attention,
+    caps: &'a Caps,
+    e: Extents,
+    pass: Pass,
+}
+
+/// The forms of an attention step, best guess first.
+pub(super) fn candidates(
+    step: &Step,
+    attention: &Attention,
+    caps: &Caps,
+) -> Result<Vec<Candidate>, Unsupported> {
+    let e = attention.extents();
+    let job = |pass| Job { step, attention, caps, e, pass };
+    let passes: Vec<Pass> = if attention.is_gradient() {
+        let keys = [Part::Dk, Part::Dv].iter().any(|p| attention.output(*p).is_some());
+        let queries = attention.output(Part::Dq).map(|_| Pass::Queries);
+        queries.into_iter().chain(keys.then_some(Pass::Keys)).collect()
+    } else {
+        vec![Pass::Forward]
+    };
+    let form = |name: String, launch: &dyn Fn(&Job<'_>) -> Result<Vec<Launch>, Unsupported>| {
+        let launches = passes.iter().map(|p| launch(&job(*p))).collect::<Result<Vec<_>, _>>()?;
+        Ok(Candidate { name, launches: launches.concat(), scratch: Vec::new() })
+    };
+    let mut forms = Vec::new();
+    if let (AdapterClass::Software, Some(size @ 4..), true) =
+        (caps.class, caps.subgroup, e.depth.is_multiple_of(4) && e.width.is_multiple_of(4))
+    {
+        let size = size as usize;
+        forms.push(form(subgroup::name(attention, size), &|job| Ok(vec![subgroup::launch(job, size)?]))?);
+    }
+    forms.push(form("rows".into(), &|job| rows::launches(job))?);
+    Ok(forms)
+}
+
+impl Job<'_> {
+    fn wants(&self, part: Part) -> bool {
+        self.attention.output(part).is_some()
+    }
+
+    fn scale(&self) -> String {
+        f32_literal(1.0 / (self.e.depth as f64).sqrt())
+    }
+
+    /// Heads that share a head of keys.
+    fn share(&self) -> usize {
+        self.e.heads / self.e.groups
+    }
+
+    /// An operand bound as vectors where its layout allows.
+    fn matrix(&self, module: &mut Module<'_>, operand: usize) -> Matrix {
+        let view = &self.attention.views[operand];
+        let quads = view.strides[3] == 1
+            && view.shape[3].is_multiple_of(4)
+            && view.offset % 4 == 0
+            && view.strides[..3].iter().zip(&view.shape).all(|(s, &n)| n == 1 || s % 4 == 0)
+            && self.step.operands[operand].numel().is_multiple_of(4);
+        let name = module.operand(operand, if quads { Width::Four } else { Width::One });
+        Matrix { name, view: view.clone(), quads, exchanged: operand == DY }
+    }
+
+    /// The element of `lse` or `delta` of a batch, head and query.
+    fn scalar(&self, module: &mut Module<'_>, operand: usize) -> impl Fn(&str, &str, &str) -> String + use<> {
+        let name = module.operand(operand, Width::One);
+        let view = self.attention.views[operand].clone();
+        move |b, h, i| {
+            let s = &view.strides;
+            format!("{name}[{b} * {}u + {h} * {}u + {i} * {}u + {}u]", s[0], s[1], s[2], view.offset)
+        }
+    }
+}
+
+/// Operand matrices, a row of them a query or a key.
+struct Matrix {
+    name: String,
+    view: View,
+    quads: bool,
+    /// Heads and positions lie `[B, L, H, ..]`.
+    exchanged: bool,
+}
+
+impl Matrix {
+    /// The address of row 0 of a batch and head.
+    fn base(&self, b: &str, h: &str) -> String {
+        let s = &self.view.strides;
+        let head = if self.exchanged { s[2] } else { s[1] };
+        format!("{b} * {}u + {h} * {head}u + {}u", s[0], self.view.offset)
+    }
+
+    /// Elements between rows.
+    fn row(&self) -> isize {
+        if self.exchanged { self.view.strides[1] } else { self.view.strides[2] }
+    }
+
+    /// Four elements from column `c` on of the row at an address; zeros beyond the last column.
+    fn quad(&self, row: &str, c: usize) -> String {
+        if self.quads {
+            return format!("{}[({row} + {c}u) / 4u]", self.name);
+        }
+        let (cols, step) = (self.view.shape[3], self.view.strides[3]);
+        let one = |c: usize| match c < cols {
+            true => format!("{}[{row} + {}u]", self.name, c as isize * step),
+            false => "0.0".to_owned(),
+        };
+        format!("vec4<f32>({})", (c..c + 4).map(one).collect::<Vec<_>>().join(", "))
+    }
+
+    /// Four elements from the column an expression gives (a multiple of 4).
+    fn quad_at(&self, row: &str, column: &str) -> String {
+        if self.quads {
+            return format!("{}[({row} + {column}) / 4u]", self.name);
+        }
+        let step = self.view.strides[3];
+        let one = |j: usize| format!("{}[{row} + ({column} + {j}u) * {step}u]", self.name);
+        format!("vec4<f32>({})", (0..4).map(one).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// The largest, or the sum, of a vector's elements.
+fn across(op: fn(&str, &str) -> String, v: &str) -> String {
+    op(&op(&format!("{v}.x"), &format!("{v}.y")), &op(&format!("{v}.z"), &format!("{v}.w")))
+}
+
+fn larger(a: &str, b: &str) -> String {
+    format!("max({a}, {b})")
+}
+
+fn plus(a: &str, b: &str) -> String {
+    format!("({a} + {b})")
+}

@@ -1,0 +1,366 @@
+//! A subgroup for a few rows, all in registers: no workgroup memory, no barrier. The form for software adapters.
+//!
+//! Rows are queries, columns keys; for the gradients of keys and values rows are keys and columns queries. A block has
+//! four columns a lane. Lanes load a row each and hand its elements round by subgroupShuffle; a block's weights stay
+//! where they were made and go round the same way when they multiply values, whose columns the lanes own.
+
+use super::{
+    Attention, DELTA, DY, Extents, Job, K, LOWEST, LSE, MAX_TRIPS, Matrix, Part, Pass, Q, V, across, larger,
+    plus,
+};
+use crate::launch::{Launch, Unsupported};
+use crate::wgsl::module::{Grid, Module, Width};
+use crate::wgsl::text::indented;
+
+/// Rows of a subgroup. Sixteen are nearly twice as fast as eight, but take a driver (Mesa 25) 4 s to compile for the
+/// forward pass and 24 s for the gradients, so those have eight; wide sums halve them again.
+fn rows(e: &Extents, size: usize, gradient: bool) -> usize {
+    let most = if gradient { 8 } else { 16 };
+    if e.depth.max(e.width) > 8 * size { most / 2 } else { most }
+}
+
+pub(super) fn name(attention: &Attention, size: usize) -> String {
+    format!("subgroup{}x{}", rows(&attention.extents(), size, attention.is_gradient()), 4 * size)
+}
+
+/// The launch of a pass.
+pub(super) fn launch(job: &Job<'_>, size: usize) -> Result<Launch, Unsupported> {
+    let (e, keys) = (job.e, job.pass == Pass::Keys);
+    let label =
+        format!("attention.{}.{}", name(job.attention, size), format!("{:?}", job.pass).to_lowercase());
+    let (count, heads) = if keys { (e.keys, e.groups) } else { (e.queries, e.heads) };
+    let tall = rows(&e, size, job.attention.is_gradient());
+    let blocks = count.div_ceil(tall);
+    let others = if keys { job.share() * e.queries } else { e.keys };
+    let trips = others.div_ceil(4 * size) * ((e.depth + e.width) / 2 + 2 * size + 2);
+    if trips > MAX_TRIPS {
+        return Err(Unsupported(format!("{label}: {trips} loop trips, a software adapter runs {MAX_TRIPS}")));
+    }
+    let grid = Grid::new(&label, e.batch * heads * blocks, job.caps)?;
+    let module = Module::new(job.step, job.caps);
+    let mut text = Text { job, module, lines: grid.id(), size, tall };
+    // Blocks from both ends in turn: an adapter that halves the grid halves causal work, too.
+    text.add(format!("let turn = id % {blocks}u;"));
+    text.add(format!("let block = select({}u - turn / 2u, turn / 2u, turn % 2u == 0u);", blocks - 1));
+    text.add(format!("let row0 = block * {tall}u;"));
+    text.add(format!("let head = id / {blocks}u % {heads}u;"));
+    text.add(format!("let batch = id / {}u;", blocks * heads));
+    match job.pass {
+        Pass::Forward => text.forward(),
+        Pass::Queries => text.queries(),
+        Pass::Keys => text.keys(),
+    }
+    let Text { module, lines, .. } = text;
+    module.launch(&label, size, &indented(&lines, 1), &grid)
+}
+
+struct Text<'a, 'm> {
+    job: &'a Job<'a>,
+    module: Module<'m>,
+    lines: Vec<String>,
+    size: usize,
+    tall: usize,
+}
+
+impl Text<'_, '_> {
+    fn add(&mut self, line: impl Into<String>) {
+        self.lines.push(line.into());
+    }
+
+    fn matrix(&mut self, operand: usize) -> Matrix {
+        self.job.matrix(&mut self.module, operand)
+    }
+
+    /// Quads of columns a lane owns of `cols`.
+    fn quads(&self, cols: usize) -> usize {
+        cols.div_ceil(4 * self.size)
+    }
+
+    /// Names `{name}_base`, where a matrix of a head begins.
+    fn base(&mut self, matrix: &Matrix, name: &str, head: &str) {
+        self.add(format!("let {name}_base = {};", matrix.base("batch", head)));
+    }
+
+    /// Names `{name}_a{i}`, the addresses of the rows this lane loads.
+    fn own_rows(&mut self, matrix: &Matrix, name: &str, count: usize) {
+        for (i, r) in (0..self.tall).step_by(self.size).enumerate() {
+            let row = format!("min(row0 + {r}u + li % {}u, {}u)", self.tall, count - 1);
+            self.add(format!("let {name}_a{i} = {name}_base + {row} * {}u;", matrix.row()));
+        }
+    }
+
+    /// Names `{name}_b{c}`, the addresses of the block's columns this lane has.
+    fn own_columns(&mut self, matrix: &Matrix, name: &str, count: usize) {
+        for c in 0..4 {
+            let column = format!("min(n + {c}u, {}u)", count - 1);
+            self.add(format!("let {name}_b{c} = {name}_base + {column} * {}u;", matrix.row()));
+        }
+    }
+
+    fn zeros(&mut self, name: &str, cols: usize) {
+        let quads = self.quads(cols);
+        (0..self.tall * quads).for_each(|i| {
+            self.lines.push(format!("var {name}{}_{} = vec4<f32>(0.0);", i / quads, i % quads));
+        });
+    }
+
+    /// `{to}{r}[c]` = the product of row r of `a` and column c of `b`.
+    fn dots(&mut self, to: &str, (a, a_name): (&Matrix, &str), (b, b_name): (&Matrix, &str)) {
+        (0..self.tall).for_each(|r| self.lines.push(format!("var {to}{r} = vec4<f32>(0.0);")));
+        self.add(format!("for (var d = 0u; d < {}u; d += 4u) {{", a.view.shape[3]));
+        for i in 0..self.tall.div_ceil(self.size) {
+            self.add(format!("let a{i} = {};", a.quad_at(&format!("{a_name}_a{i}"), "d")));
+        }
+        for c in 0..4 {
+            self.add(format!("let b{c} = {};", b.quad_at(&format!("{b_name}_b{c}"), "d")));
+        }
+        for k in 0..4 {
+            self.add(format!("let w{k} = vec4<f32>(b0[{k}], b1[{k}], b2[{k}], b3[{k}]);"));
+        }
+        for r in 0..self.tall {
+            let (i, lane) = (r / self.size, r % self.size);
+            for k in 0..4 {
+                self.add(format!("{to}{r} += subgroupShuffle(a{i}[{k}], {lane}u) * w{k};"));
+            }
+        }
+        self.add("}");
+    }
+
+    /// `{to}{r}` += the weights `{p}{r}` of the block's columns times the rows of `x` that belong to them.
+    fn accumulate(&mut self, to: &str, p: &str, (x, x_name): (&Matrix, &str), count: usize) {
+        let (cols, quads) = (x.view.shape[3], self.quads(x.view.shape[3]));
+        self.add(format!("for (var lane = 0u; lane < {}u; lane += 1u) {{", self.size));
+        for k in 0..4 {
+            let row = format!("min(n0 + lane * 4u + {k}u, {}u)", count - 1);
+            self.add(format!("let x_row{k} = {x_name}_base + {row} * {}u;", x.row()));
+            for q in 0..quads {
+                let column = format!("min({}u + li * 4u, {}u)", q * 4 * self.size, cols - 4);
+                self.add(format!("let x{k}_{q} = {};", x.quad_at(&format!("x_row{k}"), &column)));
+            }
+        }
+        for r in 0..self.tall {
+            for k in 0..4 {
+                self.add(format!("let p{r}_{k} = subgroupShuffle({p}{r}[{k}], lane);"));
+            }
+            for q in 0..quads {
+                for k in 0..4 {
+                    self.add(format!("{to}{r}_{q} += p{r}_{k} * x{k}_{q};"));
+                }
+            }
+        }
+        self.add("}");
+    }
+
+    /// The loop over blocks of keys that these queries see; names `n0`, the block's first key, and `n`, the lane's.
+    fn each_block_of_keys(&mut self) {
+        let (keys, tall) = (self.job.e.keys, self.tall);
+        let end = match self.job.attention.causal {
+            true => format!("min(row0 + {tall}u, {keys}u)"),
+            false => format!("{keys}u"),
+        };
+        self.add(format!("for (var n0 = 0u; n0 < {end}; n0 += {}u) {{", 4 * self.size));
+        self.add("let n = n0 + li * 4u;");
+        if self.some_hidden() {
+            self.add("let column = vec4<u32>(n, n + 1u, n + 2u, n + 3u);");
+        }
+    }
+
+    /// Whether a block may have columns that a row does not see.
+    fn some_hidden(&self) -> bool {
+        let columns = if self.job.pass == Pass::Keys { self.job.e.queries } else { self.job.e.keys };
+        self.job.attention.causal || !columns.is_multiple_of(4 * self.size)
+    }
+
+    /// `value` where row `r` sees a column, else `hidden`.
+    fn where_seen(&self, r: usize, value: &str, hidden: &str) -> String {
+        if !self.some_hidden() {
+            return value.to_owned();
+        }
+        let e = self.job.e;
+        let row = format!("row0 + {r}u");
+        let seen = match (self.job.pass, self.job.attention.causal) {
+            (Pass::Keys, true) => {
+                format!("(column >= vec4<u32>({row})) & (column < vec4<u32>({}u))", e.queries)
+            }
+            (Pass::Keys, false) => format!("column < vec4<u32>({}u)", e.queries),
+            (_, true) => format!("column < vec4<u32>(min({row} + 1u, {}u))", e.keys),
+            (_, false) => format!("column < vec4<u32>({}u)", e.keys),
+        };
+        format!("select(vec4<f32>({hidden}), {value}, {seen})")
+    }
+
+    /// Lines that store rows of a part: `[batch, row, head, cols]`; `factor` by row.
+    fn store(&mut self, part: Part, name: &str, factor: impl Fn(usize) -> String) {
+        let Some(output) = self.job.attention.output(part) else { return };
+        let shape = self.job.attention.shape(part);
+        let (rows, heads, cols) = (shape[1], shape[2], shape[3]);
+        let y = self.module.output(output, Width::Four);
+        let quads = self.quads(cols);
+        self.add(format!("let {name}_at = (batch * {rows}u * {heads}u + head) * {}u + li;", cols / 4));
+        for r in 0..self.tall {
+            let row_test = (!rows.is_multiple_of(self.tall)).then(|| format!("row0 + {r}u < {rows}u"));
+            for q in 0..quads {
+                let first = q * self.size;
+                let column_test =
+                    (cols / 4 < first + self.size).then(|| format!("li + {first}u < {}u", cols / 4));
+                let at = format!("{name}_at + (row0 + {r}u) * {}u + {first}u", heads * cols / 4);
+                let store = format!("{y}[{at}] = {name}{r}_{q} * {};", factor(r));
+                let tests: Vec<String> = row_test.iter().cloned().chain(column_test).collect();
+                self.add(match tests.is_empty() {
+                    true => store,
+                    false => format!("if ({}) {{ {store} }}", tests.join(" && ")),
+                });
+            }
+        }
+    }
+
+    fn group(&self) -> String {
+        if self.job.share() == 1 { "head".into() } else { format!("head / {}u", self.job.share()) }
+    }
+
+    fn forward(&mut self) {
+        let (e, tall) = (self.job.e, self.tall);
+        let values = self.job.wants(Part::Y);
+        let (q, k, group) = (self.matrix(Q), self.matrix(K), self.group());
+        self.base(&q, "q", "head");
+        self.base(&k, "k", &group);
+        self.own_rows(&q, "q", e.queries);
+        let v = values.then(|| self.matrix(V));
+        if let Some(v) = &v {
+            self.base(v, "v", &group);
+            self.zeros("y", e.width);
+        }
+        for r in 0..tall {
+            self.add(format!("var most{r} = {LOWEST};"));
+            self.add(format!("var sum{r} = 0.0;"));
+        }
+        let scale = self.job.scale();
+        self.each_block_of_keys();
+        self.own_columns(&k, "k", e.keys);
+        self.dots("s", (&q, "q"), (&k, "k"));
+        for r in 0..tall {
+            let score = self.where_seen(r, &format!("s{r} * {scale}"), LOWEST);
+            self.add(format!("s{r} = {score};"));
+            self.add(format!(
+                "let next{r} = max(most{r}, subgroupMax({}));",
+                across(larger, &format!("s{r}"))
+            ));
+            self.add(format!("let keep{r} = exp(most{r} - next{r});"));
+            self.add(format!("s{r} = exp(s{r} - next{r});"));
+            self.add(format!("sum{r} = sum{r} * keep{r} + {};", across(plus, &format!("s{r}"))));
+            self.add(format!("most{r} = next{r};"));
+            if values {
+                (0..self.quads(e.width)).for_each(|q| self.lines.push(format!("y{r}_{q} *= keep{r};")));
+            }
+        }
+        if let Some(v) = &v {
+            self.accumulate("y", "s", (v, "v"), e.keys);
+        }
+        self.add("}");
+        (0..tall).for_each(|r| self.lines.push(format!("let total{r} = subgroupAdd(sum{r});")));
+        self.store(Part::Y, "y", |r| format!("(1.0 / total{r})"));
+        if let Some(output) = self.job.attention.output(Part::Lse) {
+            let y = self.module.output(output, Width::One);
+            self.add(format!("let lse_at = (batch * {}u + head) * {}u + row0;", e.heads, e.queries));
+            self.add("if (li == 0u) {");
+            for r in 0..tall {
+                let store = format!("{y}[lse_at + {r}u] = most{r} + log(total{r});");
+                self.add(match e.queries.is_multiple_of(tall) {
+                    true => store,
+                    false => format!("if (row0 + {r}u < {}u) {{ {store} }}", e.queries),
+                });
+            }
+            self.add("}");
+        }
+    }
+
+    fn queries(&mut self) {
+        let (e, tall) = (self.job.e, self.tall);
+        let (q, k, v, dy) = (self.matrix(Q), self.matrix(K), self.matrix(V), self.matrix(DY));
+        let group = self.group();
+        for (matrix, name, head) in
+            [(&q, "q", "head"), (&dy, "dy", "head"), (&k, "k", &*group), (&v, "v", &*group)]
+        {
+            self.base(matrix, name, head);
+        }
+        self.own_rows(&q, "q", e.queries);
+        self.own_rows(&dy, "dy", e.queries);
+        for (operand, name) in [(LSE, "lse"), (DELTA, "delta")] {
+            let at = self.job.scalar(&mut self.module, operand);
+            for r in 0..tall {
+                let row = format!("min(row0 + {r}u, {}u)", e.queries - 1);
+                self.add(format!("let {name}{r} = {};", at("batch", "head", &row)));
+            }
+        }
+        self.zeros("dq", e.depth);
+        let scale = self.job.scale();
+        self.each_block_of_keys();
+        self.own_columns(&k, "k", e.keys);
+        self.own_columns(&v, "v", e.keys);
+        self.dots("s", (&q, "q"), (&k, "k"));
+        self.dots("t", (&dy, "dy"), (&v, "v"));
+        for r in 0..tall {
+            let weight = self.where_seen(r, &format!("exp(s{r} * {scale} - lse{r})"), "0.0");
+            self.add(format!("s{r} = {weight} * (t{r} - delta{r});"));
+        }
+        self.accumulate("dq", "s", (&k, "k"), e.keys);
+        self.add("}");
+        self.store(Part::Dq, "dq", |_| scale.clone());
+    }
+
+    fn keys(&mut self) {
+        let (e, share, tall) = (self.job.e, self.job.share(), self.tall);
+        let (q, k, dy) = (self.matrix(Q), self.matrix(K), self.matrix(DY));
+        let slopes = self.job.wants(Part::Dk);
+        self.base(&k, "k", "head");
+        self.own_rows(&k, "k", e.keys);
+        let v = slopes.then(|| self.matrix(V));
+        if let Some(v) = &v {
+            self.base(v, "v", "head");
+            self.own_rows(v, "v", e.keys);
+            self.zeros("dk", e.depth);
+        }
+        if self.job.wants(Part::Dv) {
+            self.zeros("dv", e.width);
+        }
+        let lse = self.job.scalar(&mut self.module, LSE);
+        let delta = slopes.then(|| self.job.scalar(&mut self.module, DELTA));
+        let scale = self.job.scale();
+        self.add(format!("for (var own = head * {share}u; own < head * {share}u + {share}u; own += 1u) {{"));
+        self.base(&q, "q", "own");
+        self.base(&dy, "dy", "own");
+        let block = 4 * self.size;
+        let first =
+            if self.job.attention.causal { format!("row0 / {block}u * {block}u") } else { "0u".into() };
+        self.add(format!("for (var n0 = {first}; n0 < {}u; n0 += {block}u) {{", e.queries));
+        self.add("let n = n0 + li * 4u;");
+        if self.some_hidden() {
+            self.add("let column = vec4<u32>(n, n + 1u, n + 2u, n + 3u);");
+        }
+        self.own_columns(&q, "q", e.queries);
+        let four = |at: &dyn Fn(&str, &str, &str) -> String| {
+            let one = |c: usize| at("batch", "own", &format!("min(n + {c}u, {}u)", e.queries - 1));
+            format!("vec4<f32>({})", (0..4).map(one).collect::<Vec<_>>().join(", "))
+        };
+        self.add(format!("let lse = {};", four(&lse)));
+        self.dots("s", (&k, "k"), (&q, "q"));
+        for r in 0..tall {
+            let weight = self.where_seen(r, &format!("exp(s{r} * {scale} - lse)"), "0.0");
+            self.add(format!("s{r} = {weight};"));
+        }
+        if self.job.wants(Part::Dv) {
+            self.accumulate("dv", "s", (&dy, "dy"), e.queries);
+        }
+        if let (Some(v), Some(delta)) = (&v, &delta) {
+            self.own_columns(&dy, "dy", e.queries);
+            self.add(format!("let delta = {};", four(delta)));
+            self.dots("t", (v, "v"), (&dy, "dy"));
+            (0..tall).for_each(|r| self.lines.push(format!("s{r} = s{r} * (t{r} - delta);")));
+            self.accumulate("dk", "s", (&q, "q"), e.queries);
+        }
+        self.add("}");
+        self.add("}");
+        self.store(Part::Dv, "dv", |_| "1.0".into());
+        self.store(Part::Dk, "dk", |_| scale.clone());
+    }
+}

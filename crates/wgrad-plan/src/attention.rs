@@ -1,0 +1,48 @@
+//! Attention's results that need the same scores come from one step: the result with its log-sum-exp, and the three
+//! gradients.
+
+use crate::plan::Draft;
+use wgrad_kernels::Core;
+use wgrad_kernels::attention::Attention;
+
+/// Moves every attention step that an earlier one can compute too into that one.
+pub(crate) fn merge(drafts: &mut Vec<Draft>) {
+    let mut i = 0;
+    while i < drafts.len() {
+        let found = (0..i).find(|&host| serves(&drafts[host], &drafts[i]));
+        match found {
+            Some(host) => {
+                let guest = drafts.remove(i);
+                join(&mut drafts[host], guest);
+            }
+            None => i += 1,
+        }
+    }
+}
+
+fn spec(draft: &Draft) -> Option<&Attention> {
+    match &draft.step.core {
+        Core::Attention(attention) => Some(attention),
+        _ => None,
+    }
+}
+
+/// Whether the host reads all that the guest reads, in the same way. Log-sum-exp reads no values.
+fn serves(host: &Draft, guest: &Draft) -> bool {
+    let (Some(a), Some(b)) = (spec(host), spec(guest)) else { return false };
+    let n = b.views.len();
+    a.causal == b.causal
+        && a.is_gradient() == b.is_gradient()
+        && a.views.get(..n) == Some(&b.views[..])
+        && host.operands.get(..n) == Some(&guest.operands[..])
+        && !b.parts.iter().any(|p| a.parts.contains(p))
+}
+
+fn join(host: &mut Draft, guest: Draft) {
+    host.outputs.extend(guest.outputs);
+    host.step.outputs.extend(guest.step.outputs);
+    host.step.in_place.extend(guest.step.in_place);
+    if let (Core::Attention(a), Core::Attention(b)) = (&mut host.step.core, guest.step.core) {
+        a.parts.extend(b.parts);
+    }
+}
