@@ -7,11 +7,13 @@ mod classifier;
 mod images;
 mod png;
 mod random;
+mod shapes;
 
 pub use classifier::{BATCH, Classifier};
 pub use images::Images;
 pub use png::{blended, picture_dir, sheet};
 pub use random::Random;
+pub use shapes::write_shapes;
 
 /// Whether an example should do only enough to show that it works (`WGRAD_EXAMPLE_QUICK=1`, as CI sets).
 pub fn quick() -> bool {
