@@ -17,7 +17,7 @@ mod verify;
 pub use cost::cost;
 pub use dump::{Summary, dump};
 pub use plan::{
-    Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlanStep, Slot, SlotKind,
-    StoredValue, plan,
+    Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlanStep, READBACKS, Slot, SlotKind,
+    StoredValue, UPLOADS, plan,
 };
 pub use verify::verify;

@@ -195,8 +195,11 @@ impl Config {
         if !(1..=MAX_BATCH).contains(&self.batch_size) {
             return fail("--batch-size", format!("{} must be from 1 to {MAX_BATCH}", self.batch_size));
         }
-        if self.epochs == 0 || self.steps == Some(0) {
-            return fail("--epochs", "there must be at least one epoch or step".into());
+        if self.epochs == 0 {
+            return fail("--epochs", "there must be at least one".into());
+        }
+        if self.steps == Some(0) {
+            return fail("--steps", "there must be at least one".into());
         }
         // TOML's whole numbers end there.
         let whole = [
