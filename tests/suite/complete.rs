@@ -45,6 +45,26 @@ fn row_names_are_unique() {
     assert_eq!(names.len(), distinct.len());
 }
 
+/// A shader is reached by its kernel's name, or, where it is imported, by a function of it in a kernel's text.
+#[test]
+fn every_shader_file_is_reached_by_a_row() {
+    let caps: Vec<_> = targets().into_iter().map(|t| t.caps).collect();
+    let mut launches = BTreeSet::new();
+    for (row, caps) in rows::all().into_iter().flat_map(|row| caps.iter().map(move |c| (row, c))) {
+        let plan = plan(&build(row, 0).graph, caps, &PlanOptions::default()).expect("rows fit every device");
+        let all = plan.steps.into_iter().flat_map(|s| s.candidate.launches);
+        launches.extend(all.map(|l| (l.name, l.source)));
+    }
+    for (path, text) in wgrad_shaders::SHADERS {
+        let name = path.strip_suffix(".wgsl").expect("shaders are .wgsl files");
+        let function =
+            text.lines().find(|l| l.starts_with("fn ") && !l.starts_with("fn main")).expect("a function");
+        let imported = name.starts_with("common/");
+        let reached = launches.iter().any(|(n, source)| n == name || imported && source.contains(function));
+        assert!(reached, "no row reaches {path}");
+    }
+}
+
 /// The harness tries candidates by rank up to `MOST_CANDIDATES`; no step may have more.
 #[test]
 fn every_launch_candidate_is_tried() {

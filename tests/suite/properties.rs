@@ -1,10 +1,11 @@
 //! Properties over random shapes: views against brute force, broadcasting, simplification, planning.
 
 use proptest::prelude::*;
-use wgrad_graph::{Builder, Env, Graph, Tensor, interpret, simplify};
+use wgrad_graph::ops::{ConvSpec, Window};
+use wgrad_graph::{Builder, Env, Graph, Role, Tensor, differentiate, interpret, simplify};
 use wgrad_plan::{PlanOptions, plan, verify};
 use wgrad_tests::cpu;
-use wgrad_types::{Array, DType, HostTensor, Type, broadcast_shapes};
+use wgrad_types::{AdapterClass, Array, Caps, DType, HostTensor, Type, broadcast_shapes};
 
 /// One random movement or element-wise operation, chosen by a number.
 fn mutate(t: &Tensor, choice: u32) -> Tensor {
@@ -56,6 +57,42 @@ fn outputs(graph: &Graph, env: &Env) -> Vec<Array> {
     graph.outputs.iter().map(|(_, v)| values[v.index()].clone().expect("outputs are evaluated")).collect()
 }
 
+/// Planned for adapters of every class: memory is sound and every kernel fits.
+fn plans_soundly(graph: &Graph) {
+    let software = Caps { class: AdapterClass::Software, subgroup: Some(8), ..Caps::webgpu_baseline() };
+    let discrete = Caps { class: AdapterClass::Discrete, ..Caps::webgpu_baseline() };
+    for caps in [Caps::cpu(), Caps::webgpu_baseline(), software, discrete] {
+        let plan = plan(graph, &caps, &PlanOptions::default()).expect("a plan");
+        verify(&plan).expect("sound memory");
+    }
+}
+
+/// A convolutional net of random extents with its gradients.
+fn network(batch: usize, side: usize, widths: &[usize], stride: usize) -> Graph {
+    let b = Builder::new();
+    let mut x = b.input("x", Type::f32(&[batch, 2, side, side]));
+    let mut weights = Vec::new();
+    for (i, &width) in widths.iter().enumerate() {
+        let shape = [width, x.shape()[1], 3, 3];
+        let w = b.param(&format!("w{i}"), &shape, Role::Weight);
+        let spec = ConvSpec { stride: [stride, 1], padding: [1, 1], dilation: [1, 1], groups: 1 };
+        x = x.conv2d(&w, None, spec).relu();
+        weights.push(w);
+    }
+    let x = x.max_pool2d(Window::new(2, 1, 0));
+    let flat = x.reshape(&[batch, x.numel() / batch]);
+    let w = b.param("fc", &[5, flat.shape()[1]], Role::Weight);
+    let loss = flat.linear(&w, None).softmax(-1).square().sum(&[0, 1]);
+    weights.push(w);
+    let gradients = differentiate(&loss, &weights).expect("gradients");
+    b.output("loss", &loss);
+    for (w, g) in weights.iter().zip(&gradients) {
+        b.keep(g);
+        b.update(&[(w, &(w - &(g * 0.1)))]);
+    }
+    b.graph()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -78,11 +115,16 @@ proptest! {
     }
 
     #[test]
+    fn networks_plan_soundly_everywhere(batch in 1usize..4, side in 9usize..13, widths in prop::collection::vec(1usize..7, 1..4), stride in 1usize..3) {
+        plans_soundly(&network(batch, side, &widths, stride));
+    }
+
+    #[test]
     fn plans_compute_what_graphs_say(shape in prop::collection::vec(1usize..5, 1..4), choices in prop::collection::vec(any::<u32>(), 1..12)) {
         let (graph, env) = graph(&shape, &choices);
         let device = cpu();
         let plan = std::sync::Arc::new(plan(&graph, device.caps(), &PlanOptions::default()).expect("a plan"));
-        verify(&plan).expect("sound memory");
+        plans_soundly(&graph);
         let mut memory = device.memory(&plan.layout).expect("memory");
         let mut program = device.program(plan.clone(), &memory).expect("a program");
         let inputs: Vec<HostTensor> = plan.inputs.iter().map(|i| env.inputs[&i.name].to_host(DType::F32)).collect();

@@ -3,17 +3,19 @@
 use wgrad_device::Device;
 use wgrad_models::{ImageModel, ModelKind};
 use wgrad_nn::Optimizer;
+use wgrad_plan::Summary;
 use wgrad_session::{Runner, Session, Tensors};
 use wgrad_tests::{cpu, gpu, own_gpu};
 use wgrad_train::train_graph;
 use wgrad_types::HostTensor;
 
 const BATCH: usize = 4;
+const MODEL: ImageModel =
+    ImageModel { kind: ModelKind::LeNet, channels: 1, size: (32, 32), classes: 10, width: 1.0 };
 
 fn begin(device: &Device) -> (Session, Runner, Optimizer) {
-    let model = ImageModel { kind: ModelKind::LeNet, channels: 1, size: (32, 32), classes: 10, width: 1.0 };
     let adam = Optimizer::adam();
-    let (graph, initial) = train_graph(&model, BATCH, &adam, 0.0, 3).expect("a graph");
+    let (graph, initial) = train_graph(&MODEL, BATCH, &adam, 0.0, 3).expect("a graph");
     let (session, runner) = Session::new(device, &graph, &initial, 3).expect("a session");
     (session, runner, adam)
 }
@@ -49,8 +51,19 @@ fn a_warm_step_is_one_submission_and_no_allocation() {
 
 fn holds_what_the_plan_says(session: &Session, runner: &Runner) {
     assert!(!session.params().is_empty());
-    let (planned, held) = (runner.plan().peak_bytes() as f64, runner.counters().bytes as f64);
+    let planned = Summary::of(runner.plan()).peak_bytes as f64;
+    let held = runner.counters().bytes as f64;
     assert!((held / planned - 1.0).abs() < 0.01, "planned {planned}, held {held}");
+}
+
+#[test]
+fn a_graph_is_planned_once() {
+    let (session, _, _) = begin(&cpu());
+    let graph = wgrad_train::eval_graph(&MODEL, 4).expect("a graph");
+    let (a, b) = (session.runner(&graph).expect("a plan"), session.runner(&graph).expect("a plan"));
+    assert!(std::sync::Arc::ptr_eq(a.plan(), b.plan()));
+    let other = session.runner(&wgrad_train::eval_graph(&MODEL, 5).expect("a graph")).expect("a plan");
+    assert!(!std::sync::Arc::ptr_eq(a.plan(), other.plan()));
 }
 
 #[test]

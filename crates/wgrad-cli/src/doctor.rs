@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PART")]
     only: Option<String>,
     /// Damage kernels first, to see that it is seen; `list` names the mistakes
-    #[arg(long = "break", value_name = "NAME", hide = true)]
+    #[arg(long = "break", value_name = "NAME")]
     broken: Option<String>,
 }
 

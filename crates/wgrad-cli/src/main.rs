@@ -1,7 +1,7 @@
 //! The `wgrad` command line: parses a call, hands it to the library crates, prints what they find.
 //!
 //! No logic of its own. Whatever goes wrong reaches the user as one line on standard error, with exit code 2 for a
-//! wrong call, 1 for a failure and 130 for an interrupted run; a panic never does.
+//! wrong call, 1 for a failure and 130 for an interrupted run; a panic becomes such a line, too.
 
 mod bench;
 mod devices;
@@ -138,7 +138,8 @@ fn refuse(error: &clap::Error) -> ExitCode {
     let lines = text.lines().take_while(|line| !line.starts_with("Usage:"));
     let said: Vec<&str> = lines.filter(|line| !line.starts_with("For more information")).collect();
     let said = said.join(" ");
-    let command = std::env::args().nth(1).filter(|word| !word.starts_with('-'));
+    let command = std::env::args_os().nth(1).map(|word| word.to_string_lossy().into_owned());
+    let command = command.filter(|word| !word.starts_with('-'));
     let help = match command.filter(|word| COMMANDS.contains(&word.as_str())) {
         Some(command) => format!("wgrad {command} --help"),
         None => "wgrad --help".into(),

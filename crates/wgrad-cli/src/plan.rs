@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 /// Bytes of inputs, outputs and tables.
 fn rest(s: &Summary) -> usize {
-    s.peak_bytes - s.weight_bytes - s.state_bytes - s.gradient_bytes - s.activation_bytes
+    s.peak_bytes - s.weight_bytes - s.state_bytes - s.gradient_bytes - s.activation_bytes - s.staging_bytes
 }
 
 fn as_text(args: &Args, subject: &Subject, target: &str, plan: &Plan) -> String {
@@ -104,6 +104,7 @@ fn as_text(args: &Args, subject: &Subject, target: &str, plan: &Plan) -> String 
         row("  gradients", bytes(s.gradient_bytes)),
         row("  activations", bytes(s.activation_bytes)),
         row("  inputs, outputs", bytes(rest(&s))),
+        row("  on the way", bytes(s.staging_bytes)),
     ];
     let kernels = if args.steps { dump(plan) } else { "--steps lists every kernel".into() };
     format!("{}\n\n{}\n\n{}", table(&head, &[1]), table(&memory, &[]), kernels.trim_end())
@@ -124,6 +125,7 @@ fn as_json(args: &Args, subject: &Subject, target: &str, plan: &Plan) -> Value {
         "state_bytes": s.state_bytes,
         "gradient_bytes": s.gradient_bytes,
         "activation_bytes": s.activation_bytes,
+        "staging_bytes": s.staging_bytes,
         "other_bytes": rest(&s),
     });
     subject.fields.iter().for_each(|(name, field)| value[*name] = field.clone());

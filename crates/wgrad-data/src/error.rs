@@ -80,6 +80,20 @@ pub enum DataError {
         /// The decoder's finding.
         problem: String,
     },
+    /// A class folder whose name could not be printed or stored.
+    #[error("class folder {}: the name is no plain text on one line; rename it", path.display())]
+    ClassName {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Splits without images to train on.
+    #[error("{} has {other}/ but no train/ with class folders; add it, or give a folder of classes", path.display())]
+    NoTrain {
+        /// The folder.
+        path: PathBuf,
+        /// The split that is there.
+        other: String,
+    },
     /// An option or argument outside its range.
     #[error("{what} is {value}; it must be {expected}")]
     Invalid {

@@ -24,6 +24,9 @@ pub(crate) fn open(dir: &Path, options: &SourceOptions) -> Result<Source, DataEr
     // A folder called `train` without folders of its own is a class of trains.
     let train_dir = dir.join("train");
     let is_split = subfolders.iter().any(|name| name == "train") && !folders(&train_dir)?.is_empty();
+    if !is_split && let Some(other) = splits_alone(dir, &subfolders)? {
+        return Err(DataError::NoTrain { path: dir.to_owned(), other });
+    }
     let (classes, train, validation, test) = if is_split {
         let validation = VALIDATION.into_iter().find(|name| subfolders.iter().any(|have| have == name));
         let test = subfolders.iter().any(|name| name == "test").then_some("test");
@@ -56,6 +59,20 @@ pub(crate) fn open(dir: &Path, options: &SourceOptions) -> Result<Source, DataEr
         test,
         warnings: reading.warnings,
     })
+}
+
+/// A split where all there are are splits of classes, and none of them is for training.
+fn splits_alone(dir: &Path, subfolders: &[String]) -> Result<Option<String>, DataError> {
+    let is_split = |name: &String| name == "test" || VALIDATION.contains(&name.as_str());
+    if subfolders.is_empty() || !subfolders.iter().all(is_split) {
+        return Ok(None);
+    }
+    for name in subfolders {
+        if folders(&dir.join(name))?.is_empty() {
+            return Ok(None);
+        }
+    }
+    Ok(subfolders.first().cloned())
 }
 
 /// What is learnt while the splits are read.
@@ -108,14 +125,15 @@ fn entries(dir: &Path) -> Result<Vec<std::fs::DirEntry>, DataError> {
     Ok(entries)
 }
 
-/// The names of the folders in `dir`, sorted. A name that is no Unicode is passed over: it could not be printed or
-/// stored with a model.
+/// The names of the folders in `dir`, sorted. A name that is no Unicode, or has control characters, could not be printed
+/// or stored with a model.
 fn folders(dir: &Path) -> Result<Vec<String>, DataError> {
-    let mut names: Vec<String> = entries(dir)?
-        .into_iter()
-        .filter(|entry| entry.path().is_dir())
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
+    let name = |entry: std::fs::DirEntry| {
+        let plain = entry.file_name().into_string().ok().filter(|n| !n.contains(char::is_control));
+        plain.ok_or_else(|| DataError::ClassName { path: entry.path() })
+    };
+    let subfolders = entries(dir)?.into_iter().filter(|entry| entry.path().is_dir());
+    let mut names: Vec<String> = subfolders.map(name).collect::<Result<_, _>>()?;
     names.sort();
     Ok(names)
 }

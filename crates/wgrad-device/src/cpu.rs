@@ -1,6 +1,6 @@
 //! The CPU device: one slice a slot, steps run by their CPU twins, nothing read back because nothing is away.
 
-use crate::{Clock, Counters, Profile, Traced, workers};
+use crate::{Clock, Counters, DeviceError, Profile, Traced, host, workers};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,8 +38,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(layout: &ParamLayout) -> Self {
-        Self { slots: layout.slots.iter().map(|s| vec![0; s.bytes / 4]).collect() }
+    pub(crate) fn new(layout: &ParamLayout) -> Result<Self, DeviceError> {
+        Ok(Self { slots: host::slots(&layout.slots)? })
     }
 
     pub(crate) fn write(&mut self, place: Place, words: &[u32]) {
@@ -63,13 +63,13 @@ pub struct Program {
 }
 
 impl Program {
-    pub(crate) fn new(plan: Arc<Plan>) -> Self {
+    pub(crate) fn new(plan: Arc<Plan>) -> Result<Self, DeviceError> {
         let shared = plan.layout.slots.len();
-        let mut slots: Slots = plan.slots[shared..].iter().map(|s| vec![0; s.bytes / 4]).collect();
+        let mut slots: Slots = host::slots(&plan.slots[shared..])?;
         for (place, tensor) in &plan.literals {
             slots[place.slot - shared][words_of(*place)].copy_from_slice(&tensor.words);
         }
-        Self { plan, slots, done: VecDeque::new() }
+        Ok(Self { plan, slots, done: VecDeque::new() })
     }
 
     pub(crate) fn plan(&self) -> &Arc<Plan> {
@@ -126,7 +126,9 @@ impl Program {
     }
 
     pub(crate) fn counters(&self) -> Counters {
-        Counters { submissions: 0, allocations: 0, bytes: self.plan.peak_bytes() as u64 }
+        let shared: usize = self.plan.layout.slots.iter().map(|s| s.bytes).sum();
+        let own: usize = self.slots.iter().map(|s| s.len() * 4).sum();
+        Counters { submissions: 0, allocations: 0, bytes: (shared + own) as u64 }
     }
 }
 

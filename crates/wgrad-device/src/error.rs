@@ -34,7 +34,7 @@ pub enum DeviceError {
         why: String,
     },
     /// Memory ran out.
-    #[error("out of device memory: {what}; use a smaller batch or a narrower model")]
+    #[error("out of memory: {what}; use a smaller batch or a narrower model")]
     OutOfMemory {
         /// What was to be allocated, with its size.
         what: String,

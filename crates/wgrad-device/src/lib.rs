@@ -7,6 +7,7 @@
 mod cpu;
 mod error;
 mod gpu;
+mod host;
 mod open;
 mod workers;
 
@@ -51,7 +52,7 @@ pub struct Counters {
     pub submissions: u64,
     /// Buffers made on the device.
     pub allocations: u64,
-    /// Bytes of the buffers the program and its memory hold on the device, staging apart.
+    /// Bytes of the buffers the program and its memory hold on the device, those between host and device included.
     pub bytes: u64,
 }
 
@@ -115,7 +116,7 @@ impl Device {
     pub fn memory(&self, layout: &ParamLayout) -> Result<Memory, DeviceError> {
         match self {
             Self::Gpu(gpu) => gpu.memory(layout).map(Memory::Gpu),
-            Self::Cpu(_) => Ok(Memory::Cpu(cpu::Memory::new(layout))),
+            Self::Cpu(_) => cpu::Memory::new(layout).map(Memory::Cpu),
         }
     }
 
@@ -129,7 +130,7 @@ impl Device {
     pub fn program(&self, plan: Arc<Plan>, memory: &Memory) -> Result<Program, DeviceError> {
         match (self, memory) {
             (Self::Gpu(gpu), Memory::Gpu(memory)) => gpu.program(plan, memory).map(Program::Gpu),
-            (Self::Cpu(_), Memory::Cpu(_)) => Ok(Program::Cpu(cpu::Program::new(plan))),
+            (Self::Cpu(_), Memory::Cpu(_)) => cpu::Program::new(plan).map(Program::Cpu),
             _ => panic!("program: the memory belongs to another device"),
         }
     }

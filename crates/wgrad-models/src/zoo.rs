@@ -6,6 +6,9 @@ use wgrad_graph::Tensor;
 use wgrad_nn::Net;
 use wgrad_types::Type;
 
+/// Longest side of an image.
+const MOST_SIDE: usize = 1 << 16;
+
 /// A model of the zoo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModelKind {
@@ -158,16 +161,20 @@ impl ImageModel {
                 width: self.size.1,
             });
         }
+        if self.size.0.max(self.size.1) > MOST_SIDE {
+            let what = format!("images of {}x{}: at most {MOST_SIDE} a side", self.size.0, self.size.1);
+            return Err(ModelError::Invalid { what });
+        }
         if self.classes < 2 || self.channels == 0 {
             let what = format!(
-                "a classifier needs at least 2 classes and a channel, got {} and {}",
+                "a classifier tells at least 2 classes apart and sees at least 1 channel, here {} and {}: check --data",
                 self.classes, self.channels
             );
             return Err(ModelError::Invalid { what });
         }
         if !(self.width > 0.0 && self.width <= 64.0) {
             return Err(ModelError::Invalid {
-                what: format!("width {} must be above 0 and at most 64", self.width),
+                what: format!("width {:e} must be above 0 and at most 64", self.width),
             });
         }
         Ok(())

@@ -13,7 +13,7 @@ pub struct Summary {
     pub flops: u64,
     /// Bytes a step reads and writes if every operand is touched once.
     pub bytes: u64,
-    /// Bytes of all buffers.
+    /// Bytes of all buffers, staging included.
     pub peak_bytes: usize,
     /// Of these, weights and buffers.
     pub weight_bytes: usize,
@@ -23,6 +23,8 @@ pub struct Summary {
     pub gradient_bytes: usize,
     /// Activations and scratch.
     pub activation_bytes: usize,
+    /// What inputs and results pass through on their way to an adapter and back.
+    pub staging_bytes: usize,
 }
 
 impl Summary {
@@ -33,11 +35,12 @@ impl Summary {
             dispatches: plan.dispatches(),
             flops: plan.steps.iter().map(|s| s.cost.flops).sum(),
             bytes: plan.steps.iter().map(|s| s.cost.bytes).sum(),
-            peak_bytes: plan.peak_bytes(),
+            peak_bytes: plan.peak_bytes() + plan.staging_bytes(),
             weight_bytes: held(|k| matches!(k, SlotKind::Param(Role::Weight | Role::Buffer))),
             state_bytes: held(|k| k == SlotKind::Param(Role::State)),
             gradient_bytes: held(|k| k == SlotKind::Gradient),
             activation_bytes: held(|k| k == SlotKind::Activation),
+            staging_bytes: plan.staging_bytes(),
         }
     }
 }

@@ -19,7 +19,7 @@ pub use cost::cost;
 pub use dump::{Summary, dump};
 pub use layout::common_layout;
 pub use plan::{
-    Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlanStep, Slot, SlotKind,
-    StoredValue, plan,
+    Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlanStep, READBACKS, Slot, SlotKind,
+    StoredValue, UPLOADS, plan,
 };
 pub use verify::verify;

@@ -295,11 +295,17 @@ fn scratch(draft: &Draft, caps: &Caps, candidate: &Candidate) -> Vec<usize> {
 /// A tensor that cannot be bound is named before kernels are asked for.
 fn check_bindings(draft: &Draft, caps: &Caps, buffers: &[Buffer]) -> Result<(), PlanError> {
     let limit = caps.limits.binding_bytes;
-    let largest = draft.operands.iter().chain(&draft.outputs).map(|&b| buffers[b].ty.bytes()).max();
-    match largest {
-        Some(bytes) if bytes > limit => {
-            let what = format!("a tensor of {}", place_name(draft));
-            Err(PlanError::TooLarge { what, bytes, limit })
+    let all = draft.operands.iter().chain(&draft.outputs).map(|&b| &buffers[b]);
+    match all.max_by_key(|b| b.ty.bytes()) {
+        Some(buffer) if buffer.ty.bytes() > limit => {
+            let (what, bytes) = (format!("a tensor of {}", place_name(draft)), buffer.ty.bytes());
+            let batched = !matches!(buffer.kind, SlotKind::Param(_) | SlotKind::Gradient | SlotKind::Literal);
+            let remedy = if batched {
+                "a smaller batch or a narrower model"
+            } else {
+                "a narrower model or another device"
+            };
+            Err(PlanError::TooLarge { what, bytes, limit, remedy })
         }
         _ => Ok(()),
     }

@@ -21,9 +21,7 @@ pub enum PlanError {
         why: String,
     },
     /// A tensor is larger than the adapter can bind.
-    #[error(
-        "{what} takes {bytes} bytes, this adapter binds at most {limit}: use a smaller batch or a narrower model"
-    )]
+    #[error("{what} takes {bytes} bytes, this adapter binds at most {limit}: use {remedy}")]
     TooLarge {
         /// Which tensor.
         what: String,
@@ -31,6 +29,8 @@ pub enum PlanError {
         bytes: usize,
         /// The adapter's limit.
         limit: usize,
+        /// What helps.
+        remedy: &'static str,
     },
     /// A graph wants a parameter that the given layout lacks, or has with another type.
     #[error("parameter {name} is not in the layout of the training plan with this shape")]
@@ -173,7 +173,21 @@ pub struct Plan {
     pub values: Vec<StoredValue>,
 }
 
+/// Steps whose inputs may be on their way to an adapter at once.
+pub const UPLOADS: usize = 3;
+/// Steps whose results may be on their way back at once.
+pub const READBACKS: usize = 8;
+
 impl Plan {
+    /// Bytes of the rings through which inputs go up to an adapter and results come back; the CPU needs none.
+    pub fn staging_bytes(&self) -> usize {
+        if self.steps.iter().all(|s| s.candidate.launches.is_empty()) {
+            return 0;
+        }
+        let ring = |of: &[Named]| -> usize { of.iter().map(|n| n.place.bytes.next_multiple_of(16)).sum() };
+        UPLOADS * ring(&self.inputs) + READBACKS * ring(&self.outputs)
+    }
+
     /// Bytes the plan's buffers take, the scalars buffer apart.
     pub fn peak_bytes(&self) -> usize {
         self.slots.iter().map(|s| s.bytes).sum()

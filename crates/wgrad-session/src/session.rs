@@ -1,7 +1,8 @@
 //! Sessions and the plans that run over their tensors.
 
 use crate::SessionError;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use wgrad_device::{Counters, Device, Memory, Profile, Program, Traced};
 use wgrad_graph::{Graph, Role};
 use wgrad_kernels::{FIRST_SCALAR_WORD, SEED_WORD, STEP_WORD};
@@ -17,6 +18,8 @@ pub struct Session {
     memory: Memory,
     layout: ParamLayout,
     seed: u32,
+    /// Plans made so far, by their graphs in full.
+    plans: Mutex<BTreeMap<String, Arc<Plan>>>,
 }
 
 /// A plan over a session's tensors.
@@ -63,7 +66,8 @@ impl Session {
     ) -> Result<(Self, Runner), SessionError> {
         let plan = plan(graph, device.caps(), &PlanOptions::default())?;
         let memory = device.memory(&plan.layout)?;
-        let mut session = Self { device: device.clone(), memory, layout: plan.layout.clone(), seed };
+        let layout = plan.layout.clone();
+        let mut session = Self { device: device.clone(), memory, layout, seed, plans: Mutex::default() };
         session.restore(initial)?;
         let program = session.device.program(Arc::new(plan), &session.memory)?;
         Ok((session, Runner { program }))
@@ -82,23 +86,30 @@ impl Session {
     ) -> Result<(Self, Vec<Runner>), SessionError> {
         let layout = common_layout(graphs, device.caps())?;
         let memory = device.memory(&layout)?;
-        let mut session = Self { device: device.clone(), memory, layout, seed };
+        let mut session = Self { device: device.clone(), memory, layout, seed, plans: Mutex::default() };
         session.restore(initial)?;
         let runners = graphs.iter().map(|graph| session.runner(graph)).collect::<Result<_, _>>()?;
         Ok((session, runners))
     }
 
-    /// A further plan over the same tensors: evaluation, or training with another batch size.
+    /// A further plan over the same tensors: evaluation, or training with another batch size. A graph seen before is not
+    /// planned again.
     ///
     /// # Errors
     /// Where the graph has no plan on the device, or wants a tensor the session lacks.
     pub fn runner(&self, graph: &Graph) -> Result<Runner, SessionError> {
-        let plan = plan(
-            graph,
-            self.device.caps(),
-            &PlanOptions { layout: Some(&self.layout), ..PlanOptions::default() },
-        )?;
-        Ok(Runner { program: self.device.program(Arc::new(plan), &self.memory)? })
+        let key = format!("{graph:?}");
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match plans.get(&key) {
+            Some(known) => known.clone(),
+            None => {
+                let options = PlanOptions { layout: Some(&self.layout), ..PlanOptions::default() };
+                let fresh = Arc::new(plan(graph, self.device.caps(), &options)?);
+                plans.insert(key, fresh.clone());
+                fresh
+            }
+        };
+        Ok(Runner { program: self.device.program(known, &self.memory)? })
     }
 
     /// The device.

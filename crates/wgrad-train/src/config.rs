@@ -211,8 +211,11 @@ impl Config {
             let why = format!("{} must divide --batch-size {}", self.accumulate, self.batch_size);
             return fail("--accumulate", why);
         }
-        if self.epochs == 0 || self.steps == Some(0) {
-            return fail("--epochs", "there must be at least one epoch or step".into());
+        if self.epochs == 0 {
+            return fail("--epochs", "there must be at least one".into());
+        }
+        if self.steps == Some(0) {
+            return fail("--steps", "there must be at least one".into());
         }
         // TOML's whole numbers end there.
         let whole = [

@@ -30,14 +30,14 @@ pub enum TrainError {
     #[error(transparent)]
     Session(#[from] SessionError),
     /// The loss left the numbers.
-    #[error("the loss became {loss} at step {step}: lower --lr, or see where with --detect-anomaly (a checkpoint in {out} is from before)", out = out.display())]
+    #[error("the loss became {loss} at step {step}: lower --lr, or see where with --detect-anomaly{}", earlier(saved.as_ref()))]
     Diverged {
         /// The loss.
         loss: f32,
         /// The step.
         step: u64,
-        /// The run's folder.
-        out: PathBuf,
+        /// The run's folder, where it holds a checkpoint from before.
+        saved: Option<PathBuf>,
     },
     /// A step made a value that is no finite number (told where `--detect-anomaly` is set).
     #[error("step {step}: {what}")]
@@ -53,6 +53,26 @@ pub enum TrainError {
         /// The folder.
         out: PathBuf,
     },
+    /// The output folder holds a file of this name that a run would write over.
+    #[error("{path} is there already and a run would write over it: choose another --out", path = path.display())]
+    Occupied {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process trains into the folder.
+    #[error("{out}: another run is writing there: wait for it, or choose another --out", out = out.display())]
+    Busy {
+        /// The folder.
+        out: PathBuf,
+    },
+    /// The checkpoint does not fit what is to be done with it.
+    #[error("{path} is of another model: {why}", path = path.display())]
+    OtherModel {
+        /// The folder.
+        path: PathBuf,
+        /// What does not fit.
+        why: String,
+    },
     /// There is nothing to resume or load.
     #[error("{path}: no checkpoint here ({why}); give the folder that `wgrad train --out` wrote", path = path.display())]
     NoCheckpoint {
@@ -66,6 +86,10 @@ pub enum TrainError {
     Graph(#[from] wgrad_types::ShapeError),
 }
 
+fn earlier(saved: Option<&PathBuf>) -> String {
+    saved.map_or(String::new(), |out| format!(" (a checkpoint in {} is from before)", out.display()))
+}
+
 impl TrainError {
     pub(crate) fn config(option: &str, why: impl Into<String>) -> Self {
         Self::Config { option: option.into(), why: why.into() }
@@ -73,7 +97,7 @@ impl TrainError {
 
     /// Whether the call itself was wrong (exit code 2) rather than something in the world (1).
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Config { .. } | Self::Exists { .. } | Self::Model(_))
+        matches!(self, Self::Config { .. } | Self::Exists { .. } | Self::Occupied { .. } | Self::Model(_))
             || matches!(
                 self,
                 Self::Device(DeviceError::Unknown { .. })

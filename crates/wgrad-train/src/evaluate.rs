@@ -131,7 +131,12 @@ pub(crate) fn restored(dir: &Path, graph: &Graph, device: &Device) -> Result<(Se
 fn source(path: &Path, data: Option<&str>) -> Result<(Config, String), TrainError> {
     // The checkpoint's own folder may be given, too.
     let run = if path.ends_with(CHECKPOINT) { path.parent().unwrap_or(path) } else { path };
-    let config = load_config(run).unwrap_or_else(|_| Config { data: String::new(), ..Config::default() });
+    let config = match load_config(run) {
+        Ok(config) => config,
+        // A checkpoint may be without its run; a run's damaged settings are told.
+        Err(TrainError::NoCheckpoint { .. }) => Config { data: String::new(), ..Config::default() },
+        Err(damaged) => return Err(damaged),
+    };
     let spec = data.map_or(config.data.clone(), str::to_owned);
     if spec.is_empty() {
         return Err(TrainError::config(

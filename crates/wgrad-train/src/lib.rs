@@ -4,6 +4,7 @@
 //! an [`Observer`]; nothing here prints.
 
 mod anomaly;
+mod claim;
 mod config;
 mod curves;
 mod data;

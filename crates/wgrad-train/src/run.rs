@@ -5,13 +5,14 @@
 
 use crate::TrainError;
 use crate::anomaly::Watch;
+use crate::claim;
 use crate::config::Config;
 use crate::curves;
 use crate::evaluate::Evaluation;
 use crate::images::Images;
 use crate::plans::{Found, Now, Plans};
 use crate::segmentation::Segmentation;
-use crate::state::{self, CHECKPOINT, CONFIG, Card, METRICS, Metrics, Progress};
+use crate::state::{self, CHECKPOINT, CONFIG, CURVES, Card, LABELS, METRICS, Metrics, Progress};
 use crate::task::{Sizes, Task};
 use crate::text::TextTask;
 use crate::transfer;
@@ -136,8 +137,9 @@ pub fn train(
     };
     config.check()?;
     let dir = out.join(CHECKPOINT);
-    if !resume && (checkpoint::newest(&dir).exists() || out.join(CONFIG).exists()) {
-        return Err(TrainError::Exists { out: out.into() });
+    let _lock = claim::lock(out)?;
+    if !resume {
+        claim::check_free(out)?;
     }
     let task: Box<dyn Task> = match config.text_kind() {
         Some(kind) => Box::new(TextTask::new(&config, kind, observer)?),
@@ -154,11 +156,23 @@ pub fn train(
     } else if resume {
         run.load(&dir)?;
         observer.note(&format!("resumed at step {} of {}", run.progress.step, run.total));
+        let before = run.progress.history.last().map(|m| &m.device).filter(|d| **d != run.device);
+        if let Some(before) = before {
+            observer.note(&format!(
+                "it began on {before}: from here on {} rounds in its own way, so the bits are no longer those of one run",
+                run.device
+            ));
+        }
     } else {
         run.begin()?;
     }
     observer.started(&run.start());
-    let interrupted = run.steps(observer, stop)?;
+    let interrupted = run.steps(observer, stop).inspect_err(|error| {
+        // Without a checkpoint there is nothing to go on with, and the folder should take another attempt.
+        if let TrainError::Diverged { saved: None, .. } = error {
+            claim::release(out);
+        }
+    })?;
     let evaluation = if interrupted { None } else { Some(run.last_word()?) };
     Ok(Summary {
         out: out.into(),
@@ -231,7 +245,7 @@ impl<'a> Run<'a> {
         checkpoint::write_file(&self.out.join(CONFIG), config.to_toml().as_bytes())?;
         if let Card::Image(card) = self.task.card() {
             let labels = card.classes.join("\n") + "\n";
-            checkpoint::write_file(&self.out.join("labels.txt"), labels.as_bytes())?;
+            checkpoint::write_file(&self.out.join(LABELS), labels.as_bytes())?;
         }
         Ok(())
     }
@@ -268,10 +282,8 @@ impl<'a> Run<'a> {
             return Err(TrainError::config("--data", "the classes are no longer those the run began with"));
         }
         if card != own {
-            return Err(TrainError::NoCheckpoint {
-                path: dir.into(),
-                why: "it is of another model, or the training data has changed since".into(),
-            });
+            let why = "its description differs; or the training data has changed since".into();
+            return Err(TrainError::OtherModel { path: dir.into(), why });
         }
         self.progress = state::load_progress(dir)?;
         state::restore(dir, &mut self.session, true)
@@ -345,7 +357,9 @@ impl<'a> Run<'a> {
         for (outputs, samples) in found {
             let loss = outputs.scalar("loss");
             if !loss.is_finite() {
-                return Err(TrainError::Diverged { loss, step: self.progress.step, out: self.out.into() });
+                let kept = checkpoint::newest(&self.out.join(CHECKPOINT)).exists();
+                let saved = kept.then(|| self.out.to_path_buf());
+                return Err(TrainError::Diverged { loss, step: self.progress.step, saved });
             }
             self.progress.loss_sum += f64::from(loss) * *samples as f64;
             self.progress.correct += f64::from(outputs.scalar("correct"));
@@ -411,7 +425,7 @@ impl<'a> Run<'a> {
         let lines: String = self.progress.history.iter().map(line).collect();
         checkpoint::write_file(&self.out.join(METRICS), lines.as_bytes())?;
         let png = curves::draw(&self.progress.history, self.task.watched())?;
-        checkpoint::write_file(&self.out.join("curves.png"), &png)?;
+        checkpoint::write_file(&self.out.join(CURVES), &png)?;
         Ok(())
     }
 

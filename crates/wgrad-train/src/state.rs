@@ -181,6 +181,8 @@ pub(crate) const PROGRESS: &str = "progress.json";
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 pub(crate) const CONFIG: &str = "config.toml";
 pub(crate) const METRICS: &str = "metrics.jsonl";
+pub(crate) const LABELS: &str = "labels.txt";
+pub(crate) const CURVES: &str = "curves.png";
 
 fn json<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec_pretty(value).expect("plain values serialise")
@@ -233,7 +235,7 @@ pub fn load_config(out: &Path) -> Result<Config, TrainError> {
 /// Fills a session with a checkpoint's tensors, which must be the model's, all of them; `state` says whether the
 /// optimizer's count. Where they do not, moving averages stand in for the weights they are of.
 pub(crate) fn restore(dir: &Path, session: &mut Session, state: bool) -> Result<(), TrainError> {
-    let wrong = |why: String| TrainError::NoCheckpoint { path: dir.into(), why };
+    let wrong = |why: String| TrainError::OtherModel { path: dir.into(), why };
     let mut tensors = load_tensors(dir, session.params())?;
     if !state {
         take_averages(&mut tensors);
@@ -241,10 +243,10 @@ pub(crate) fn restore(dir: &Path, session: &mut Session, state: bool) -> Result<
     let there = |p: &wgrad_plan::ParamPlace| tensors.iter().any(|t| t.0 == p.role && t.1 == p.name);
     let needed = |p: &&wgrad_plan::ParamPlace| state || p.role != Role::State;
     if let Some(p) = session.params().iter().filter(needed).find(|p| !there(p)) {
-        return Err(wrong(format!("it is of another model: {} is missing", p.name)));
+        return Err(wrong(format!("it lacks {}", p.name)));
     }
     session.restore(&tensors).map_err(|e| match e {
-        SessionError::Tensor { .. } => wrong(format!("it is of another model: {e}")),
+        SessionError::Tensor { .. } => wrong(e.to_string()),
         other => other.into(),
     })
 }

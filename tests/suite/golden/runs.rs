@@ -152,7 +152,8 @@ fn whole_run(run: &Run, reference: &Reference, label: &str, device: &Device) {
         let worst = errors.iter().fold(0.0f64, |m, e| m.max(*e));
         // Adam's few stray elements, where a gradient is nearly zero, carry the mean with them: in fc1.weight of
         // cifar_cnn_adam PyTorch's own f32 run is 1.18e-5 (rms) and 3.0e-3 (worst) from its f64 run.
-        let rms_limit = if run.worst > 1e-3 { 3e-5 } else { 1e-5 };
+        let stray = run.file.contains("cifar_cnn_adam") && name == "fc1.weight";
+        let rms_limit = if stray { 3e-5 } else { 1e-5 };
         assert!(
             rms <= rms_limit && worst <= run.worst,
             "{} on {label}: final {name} strays by {rms:e} (rms), {worst:e} (worst)",

@@ -59,6 +59,7 @@ impl Inner {
     /// Hands recorded work to the queue.
     pub(super) fn submit(&self, encoder: wgpu::CommandEncoder) -> Result<(), DeviceError> {
         self.queue.submit([encoder.finish()]);
+        self.submissions.fetch_add(1, Ordering::Relaxed);
         self.poll()
     }
 

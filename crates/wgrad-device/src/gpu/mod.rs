@@ -44,6 +44,7 @@ struct Inner {
     health: Arc<Health>,
     pipelines: Pipelines,
     allocations: AtomicU64,
+    submissions: AtomicU64,
 }
 
 impl Gpu {
@@ -81,8 +82,9 @@ impl Gpu {
             (fixed && required_features.contains(wgpu::Features::SUBGROUP)).then_some(report.subgroup_min);
         let caps = Caps { class: report.class, limits, subgroup };
         let pipelines = Pipelines::new(&device, &report, checks);
-        let allocations = AtomicU64::new(0);
-        let inner = Inner { instance, device, queue, report, caps, health, pipelines, allocations };
+        let (allocations, submissions) = (AtomicU64::new(0), AtomicU64::new(0));
+        let inner =
+            Inner { instance, device, queue, report, caps, health, pipelines, allocations, submissions };
         Ok(Self { inner: Arc::new(inner) })
     }
 

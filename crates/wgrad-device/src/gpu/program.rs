@@ -81,7 +81,8 @@ impl Program {
         let upload = Upload::new(&gpu, Parts::new(std::iter::once(scalars).chain(inputs)))?;
         let outputs = plan.outputs.iter().map(|named| part(&named.place)).collect();
         let readback = Readback::new(&gpu, outputs, &buffers.scalars)?;
-        let bytes = buffers.slots.iter().chain([&buffers.scalars]).map(wgpu::Buffer::size).sum();
+        let held: u64 = buffers.slots.iter().chain([&buffers.scalars]).map(wgpu::Buffer::size).sum();
+        let bytes = held + upload.bytes() + readback.bytes();
         gpu.health.check()?;
         Ok(Self {
             memory: shared.clone(),
@@ -112,6 +113,7 @@ impl Program {
         if self.staging.readback.is_full() {
             self.done.extend(self.staging.readback.take(&gpu, true)?);
         }
+        let before = gpu.submissions.load(Ordering::Relaxed);
         let mut encoder = self.upload(memory, inputs, scalars)?;
         if !self.dispatches.is_empty() {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -124,7 +126,7 @@ impl Program {
         self.uploaded();
         submitted?;
         self.staging.readback.submitted(&gpu)?;
-        self.submissions += 1;
+        self.submissions += gpu.submissions.load(Ordering::Relaxed) - before;
         Ok(())
     }
 

@@ -4,11 +4,7 @@ use super::Inner;
 use super::buffer::{Mapping, READBACK, UPLOAD};
 use crate::DeviceError;
 use std::collections::VecDeque;
-
-/// Steps whose inputs may be under way.
-const UPLOADS: usize = 3;
-/// Steps whose results may be under way.
-const READBACKS: usize = 8;
+use wgrad_plan::{READBACKS, UPLOADS};
 
 /// A range of a device buffer and where it lies in the staging buffer.
 pub(super) struct Part {
@@ -56,6 +52,11 @@ impl Upload {
         };
         let ring = (0..UPLOADS).map(staging).collect::<Result<_, DeviceError>>()?;
         Ok(Self { parts, ring, next: 0 })
+    }
+
+    /// Bytes of the ring.
+    pub(super) fn bytes(&self) -> u64 {
+        self.ring.iter().map(|s| s.buffer.size()).sum()
     }
 
     /// Writes the words of each part to staging, waiting for a free one, and records the copies.
@@ -113,6 +114,11 @@ impl Readback {
         };
         let free = (0..READBACKS).map(staging).collect::<Result<_, DeviceError>>()?;
         Ok(Self { parts, results: count, free, pending: VecDeque::with_capacity(READBACKS) })
+    }
+
+    /// Bytes of the ring, before the first step.
+    pub(super) fn bytes(&self) -> u64 {
+        self.free.iter().map(|s| s.buffer.size()).sum()
     }
 
     /// Whether a further step must wait for the oldest results.

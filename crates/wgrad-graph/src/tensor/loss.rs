@@ -3,6 +3,10 @@
 use super::Tensor;
 use wgrad_types::{DType, numel};
 
+/// The least number taken the logarithm of: the smallest normal one, since what is smaller is 0 to a device that flushes
+/// subnormal numbers.
+const LEAST: f64 = f32::MIN_POSITIVE as f64;
+
 /// Options of [`Tensor::cross_entropy`].
 #[derive(Clone, Copy, Debug)]
 pub struct CrossEntropy {
@@ -75,7 +79,7 @@ impl Tensor {
     #[must_use]
     pub fn bce_loss(&self, target: &Self) -> Self {
         self.same_as("bce_loss", target);
-        let floor = |p: &Self| p.maximum(&p.full_like(1e-38)).log().maximum(&p.full_like(-100.0));
+        let floor = |p: &Self| p.maximum(&p.full_like(LEAST)).log().maximum(&p.full_like(-100.0));
         let (yes, no) = (target * &floor(self), (1.0 - target) * &floor(&(1.0 - self)));
         -(yes + no).mean_all()
     }
@@ -113,7 +117,7 @@ impl Tensor {
     pub fn kl_div(&self, target: &Self) -> Self {
         self.same_as("kl_div", target);
         let batch = self.shape().first().copied().unwrap_or(1).max(1);
-        let log = target.maximum(&target.full_like(1e-38)).log();
+        let log = target.maximum(&target.full_like(LEAST)).log();
         (target * &(log - self)).sum_all() * (1.0 / batch as f64)
     }
 

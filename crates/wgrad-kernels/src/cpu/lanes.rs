@@ -61,7 +61,7 @@ real! {
     Rsqrt |s, x| s.div_f32s(s.splat_f32s(1.0), s.sqrt_f32s(x));
     Reciprocal |s, x| s.div_f32s(s.splat_f32s(1.0), x);
     Square |s, x| s.mul_f32s(x, x);
-    Relu |s, x| s.select_f32s(s.greater_than_f32s(x, s.splat_f32s(0.0)), x, s.splat_f32s(0.0));
+    Relu |s, x| s.select_f32s(s.less_than_or_equal_f32s(x, s.splat_f32s(0.0)), s.splat_f32s(0.0), x);
 }
 
 pub(super) fn unary(kind: UnaryKind, x: &[f32], out: &mut [f32]) {
