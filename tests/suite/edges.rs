@@ -1,9 +1,11 @@
-//! Tensors with nothing in them, on the CPU device: empty batches, channels, images and sums.
+//! Tensors with nothing in them, on the CPU device: empty batches, channels, images and sums. And with what is no number.
 
 use wgrad_doctor::{Arg, Options, Row, Target, examine, real};
-use wgrad_graph::Tensor;
-use wgrad_graph::ops::ConvSpec;
+use wgrad_graph::ops::{ConvSpec, Window};
+use wgrad_graph::{Builder, Tensor};
+use wgrad_session::Session;
 use wgrad_tests::cpu;
+use wgrad_types::{HostTensor, Type};
 
 fn holds(name: &'static str, args: &'static [Arg], build: fn(&[Tensor]) -> Tensor) {
     let row = Row { name, args, build, tolerance: 2e-5, gradient: false };
@@ -39,4 +41,20 @@ fn convolutions_without_channels_or_rows() {
     holds("no outputs", const { &[real(&[0, 3, 3, 3]), real(&[1, 0, 4, 4])] }, |x| {
         x[1].conv2d_input_grad(&x[0], PADDED, [4, 4])
     });
+}
+
+/// As in PyTorch: what is no number stays visible, so that a run with such weights is seen to have them.
+#[test]
+fn no_number_passes_a_relu_and_a_pool() {
+    let b = Builder::new();
+    let x = b.input("x", Type::f32(&[1, 1, 2, 4]));
+    b.output("relu", &x.relu());
+    b.output("pool", &x.relu().max_pool2d(Window::new(2, 2, 0)));
+    let (mut session, mut runner) = Session::new(&cpu(), &b.graph(), &Vec::new(), 0).expect("a plan");
+    let values = HostTensor::f32(&[1, 1, 2, 4], &[f32::NAN, -1.0, 2.0, 3.0, 5.0, 6.0, -7.0, 8.0]);
+    runner.step(&mut session, 0, &[("x", &values)], &[]).expect("a step");
+    let found = runner.wait().expect("results").expect("a step is under way");
+    let (relu, pool) = (found.get("relu").as_f32().to_vec(), found.get("pool").as_f32().to_vec());
+    assert!(relu[0].is_nan() && relu[1..] == [0.0, 2.0, 3.0, 5.0, 6.0, 0.0, 8.0], "{relu:?}");
+    assert!(pool[0].is_nan() && pool[1] == 8.0, "{pool:?}");
 }

@@ -62,9 +62,10 @@ impl WithSimd for Product<'_> {
     }
 }
 
-/// Rows read where they are, in whole panels: those whose elements lie side by side.
+/// Rows read where they are, in whole panels: those whose elements lie side by side, unless rows a power of two apart
+/// would drive each other, and the columns, out of the first-level cache (2048 x 2048: 45 for 100 GFLOP/s).
 fn direct(a: &Mat<'_>) -> usize {
-    if a.col_stride == 1 { a.rows / PANEL * PANEL } else { 0 }
+    if a.col_stride == 1 && !a.row_stride.is_multiple_of(256) { a.rows / PANEL * PANEL } else { 0 }
 }
 
 /// `[panel][k][PANEL]`; missing rows are zeros.
