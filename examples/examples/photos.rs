@@ -44,7 +44,7 @@ fn main() -> anyhow::Result<()> {
         augment: "resized-crop:0.7,flip".into(),
         batch_size: 16,
         lr: 1e-3,
-        epochs: 8,
+        epochs: 12,
         steps: quick().then_some(2),
         ..Config::default()
     };
