@@ -30,7 +30,7 @@ fn a_stop_during_the_last_evaluation_keeps_the_last_step() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("run");
     let config = Config { model: "linear".into(), steps: Some(3), device: "cpu".into(), ..Config::default() };
-    let mut run = |resume: bool, at: u64| {
+    let run = |resume: bool, at: u64| {
         let stop = AtomicBool::new(false);
         let mut watching = Stopper { stop: &stop, at, steps: 0, evaluations: 0 };
         let summary = train(&config, &out, resume, &cpu(), &mut watching, &stop).expect("a run");
