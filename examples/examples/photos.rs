@@ -37,14 +37,14 @@ fn main() -> anyhow::Result<()> {
     let given = std::env::args_os().nth(1).map(PathBuf::from);
     let folder = given.clone().unwrap_or_else(|| scratch.join("shapes"));
     if given.is_none() {
-        write_shapes(&folder, 48, if quick() { 8 } else { 100 })?;
+        write_shapes(&folder, 48, if quick() { 8 } else { 150 })?;
     }
     let usual = Config {
         data: format!("folder:{}", folder.display()),
-        augment: "resized-crop:0.6,flip".into(),
+        augment: "resized-crop:0.7,flip".into(),
         batch_size: 16,
         lr: 1e-3,
-        epochs: 12,
+        epochs: 8,
         steps: quick().then_some(2),
         ..Config::default()
     };

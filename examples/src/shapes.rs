@@ -16,7 +16,7 @@ const SHAPES: [Shape; 4] = [
 ];
 
 /// Writes `dir/train` and `dir/test` with a folder a class: so many pictures of each for training and a third as many for
-/// testing, `side` pixels a side, shapes of any colour, size and place on noise.
+/// testing, `side` pixels a side, bright shapes of any size and place on dark noise.
 ///
 /// # Errors
 /// Where the disk refuses.
@@ -39,11 +39,11 @@ pub fn write_shapes(dir: &Path, side: u32, per_class: usize) -> Result<()> {
 
 fn drawn(side: u32, inside: fn(f64, f64) -> bool, random: &mut Random) -> RgbImage {
     let n = f64::from(side);
-    let radius = random.between(0.2, 0.4) * n;
+    let radius = random.between(0.25, 0.4) * n;
     let mut middle = || random.between(radius, n - radius);
     let (x0, y0) = (middle(), middle());
-    let mut colour = || [(); 3].map(|()| random.between(0.0, 255.0));
-    let (front, back) = (colour(), colour());
+    let mut colour = |low, high| [(); 3].map(|()| random.between(low, high));
+    let (front, back) = (colour(130.0, 255.0), colour(0.0, 90.0));
     RgbImage::from_fn(side, side, |x, y| {
         let at = inside((f64::from(x) - x0) / radius, (f64::from(y) - y0) / radius);
         let noise = random.between(-30.0, 30.0);
