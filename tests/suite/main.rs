@@ -18,4 +18,5 @@ mod several;
 mod shaders;
 mod sizes;
 mod steps;
+mod stopping;
 mod zoo;

@@ -73,6 +73,9 @@ pub enum TrainError {
         /// What does not fit.
         why: String,
     },
+    /// An evaluation was ended by the caller.
+    #[error("stopped")]
+    Stopped,
     /// There is nothing to resume or load.
     #[error("{path}: no checkpoint here ({why}); give the folder that `wgrad train --out` wrote", path = path.display())]
     NoCheckpoint {

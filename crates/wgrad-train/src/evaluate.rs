@@ -7,6 +7,7 @@ use crate::segmentation::{self, SEGMENTER};
 use crate::state::{CHECKPOINT, Card, ModelCard, TextCard, checkpoint_dir, load_card, load_config, restore};
 use crate::{Observer, TrainError, text};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use wgrad_data::{Loader, SourceOptions, Split, TEXT_VAL_SPLIT, TokenizerChoice, open, open_text};
 use wgrad_device::Device;
 use wgrad_graph::Graph;
@@ -71,12 +72,21 @@ impl Evaluation {
     }
 }
 
-/// Runs a split through an evaluation plan.
+/// That the caller wants an evaluation to go on.
+pub(crate) fn check(stop: &AtomicBool) -> Result<(), TrainError> {
+    if stop.load(Ordering::Relaxed) { Err(TrainError::Stopped) } else { Ok(()) }
+}
+
+/// For evaluations that nobody stops.
+static GO_ON: AtomicBool = AtomicBool::new(false);
+
+/// Runs a split through an evaluation plan; `stop` ends it with [`TrainError::Stopped`].
 pub(crate) fn evaluate(
     session: &mut Session,
     runner: &mut Runner,
     card: &ModelCard,
     loader: &Loader,
+    stop: &AtomicBool,
 ) -> Result<(f64, ConfusionMatrix), TrainError> {
     let mut confusion = ConfusionMatrix::new(card.classes.len());
     let (mut loss, mut images) = (0.0, 0usize);
@@ -92,6 +102,7 @@ pub(crate) fn evaluate(
     };
     for batch in loader.epoch(0, 0) {
         let batch = batch?;
+        check(stop)?;
         waiting.push_back((batch.len, batch.labels.clone()));
         let (x, y) = padded(card, batch, BATCH);
         runner.step(session, 0, &[("x", &x), ("y", &y)], &[])?;
@@ -189,7 +200,7 @@ fn evaluate_text(
     }
     let (mut session, mut runner) =
         restored(&checkpoint_dir(path), &text::text_graph(&model, text::ROWS, None)?, device)?;
-    let (loss, scores) = text::score(&mut session, &mut runner, &model, tokens)?;
+    let (loss, scores) = text::score(&mut session, &mut runner, &model, tokens, &GO_ON)?;
     Ok(Evaluation { loss, split: name.into(), scores })
 }
 
@@ -216,7 +227,7 @@ fn evaluate_pixels(
     };
     let graph = segmentation::pixel_graph(card, segmentation::ROWS, None)?;
     let (mut session, mut runner) = restored(&checkpoint_dir(path), &graph, device)?;
-    let (loss, scores) = segmentation::score(&mut session, &mut runner, card, chosen)?;
+    let (loss, scores) = segmentation::score(&mut session, &mut runner, card, chosen, &GO_ON)?;
     Ok(Evaluation { loss, split: name.into(), scores })
 }
 
@@ -247,7 +258,7 @@ fn evaluate_images(
         return Err(TrainError::config("--split", format!("{spec} has no such images: try another split")));
     }
     let loader = eval_loader(subset, &pipeline(&card, "none")?, BATCH, config.workers)?;
-    let (loss, confusion) = evaluate(&mut session, &mut runner, &card, &loader)?;
+    let (loss, confusion) = evaluate(&mut session, &mut runner, &card, &loader, &GO_ON)?;
     loader.take_warnings().iter().for_each(|w| observer.note(w));
     let scores = Scores::Classes { names: card.classes, confusion, pixels: false };
     Ok(Evaluation { loss, split: subset.description().to_owned(), scores })

@@ -7,6 +7,7 @@ use crate::graphs::{training, watch_graph};
 use crate::state::Card;
 use crate::task::{Feed, Feeds, Gradients, Sizes, Task};
 use crate::{Observer, TrainError};
+use std::sync::atomic::AtomicBool;
 use wgrad_data::{Loader, Split};
 use wgrad_graph::Graph;
 use wgrad_models::ImageModel;
@@ -88,15 +89,16 @@ impl Task for Images<'_> {
         session: &mut Session,
         runner: &mut Runner,
         last_word: bool,
+        stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError> {
         let (card, dataset) = (&self.prepared.card, &self.prepared.dataset);
         let tests = last_word && !dataset.test.is_empty();
         let (loss, confusion) = if tests {
             let subset = dataset.subset(Split::Test);
             let loader = eval_loader(subset, &self.prepared.pipeline, BATCH, self.config.workers)?;
-            evaluate(session, runner, card, &loader)?
+            evaluate(session, runner, card, &loader, stop)?
         } else {
-            evaluate(session, runner, card, &self.watched)?
+            evaluate(session, runner, card, &self.watched, stop)?
         };
         let split = if tests { "test" } else { self.watched_name };
         let scores = Scores::Classes { names: card.classes.clone(), confusion, pixels: false };

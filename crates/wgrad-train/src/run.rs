@@ -173,7 +173,14 @@ pub fn train(
             claim::release(out);
         }
     })?;
-    let evaluation = if interrupted { None } else { Some(run.last_word()?) };
+    let evaluation = match interrupted {
+        true => None,
+        false => match run.last_word(stop) {
+            Err(TrainError::Stopped) => None,
+            found => Some(found?),
+        },
+    };
+    let interrupted = evaluation.is_none();
     Ok(Summary {
         out: out.into(),
         device: device.name(),
@@ -306,7 +313,17 @@ impl<'a> Run<'a> {
                 return Ok(true);
             }
             let speed = samples as f64 / time.as_secs_f64().max(1e-9);
-            self.evaluate(observer, speed)?;
+            match self.evaluate(observer, speed, stop) {
+                Err(TrainError::Stopped) => {
+                    self.save()?;
+                    return Ok(true);
+                }
+                done => done?,
+            }
+            if stop.load(Ordering::Relaxed) && !self.progress.finished {
+                // Saved with the evaluation.
+                return Ok(true);
+            }
         }
         Ok(false)
     }
@@ -318,6 +335,10 @@ impl<'a> Run<'a> {
         stop: &AtomicBool,
         begun: Instant,
     ) -> Result<bool, TrainError> {
+        if self.progress.step >= self.total {
+            // Stopped during the evaluation that ends the run.
+            return Ok(false);
+        }
         let before = self.progress.images;
         let task = self.task;
         for feed in task.epoch(self.progress.epoch, self.progress.batch) {
@@ -369,8 +390,13 @@ impl<'a> Run<'a> {
     }
 
     /// Ends an epoch: evaluates, writes the run's files, decides whether to go on.
-    fn evaluate(&mut self, observer: &mut dyn Observer, per_second: f64) -> Result<(), TrainError> {
-        let found = self.task.judge(&mut self.session, &mut self.eval, false)?;
+    fn evaluate(
+        &mut self,
+        observer: &mut dyn Observer,
+        per_second: f64,
+        stop: &AtomicBool,
+    ) -> Result<(), TrainError> {
+        let found = self.task.judge(&mut self.session, &mut self.eval, false, stop)?;
         let epochs = self.epochs();
         let p = &mut self.progress;
         let samples = p.images.max(1) as f64;
@@ -430,7 +456,7 @@ impl<'a> Run<'a> {
     }
 
     /// The final evaluation: on test samples where there are any.
-    fn last_word(&mut self) -> Result<Evaluation, TrainError> {
-        self.task.judge(&mut self.session, &mut self.eval, true)
+    fn last_word(&mut self, stop: &AtomicBool) -> Result<Evaluation, TrainError> {
+        self.task.judge(&mut self.session, &mut self.eval, true, stop)
     }
 }

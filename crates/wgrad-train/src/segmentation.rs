@@ -1,12 +1,13 @@
 //! Segmentation as a task: a class for every pixel of a picture, judged by the confusion matrix over pixels.
 
 use crate::config::Config;
-use crate::evaluate::{Evaluation, Scores};
+use crate::evaluate::{Evaluation, Scores, check};
 use crate::graphs::PADDING;
 use crate::state::{Card, ModelCard};
 use crate::task::{Feed, Feeds, Gradients, Sizes, Task};
 use crate::transfer::trainable;
 use crate::{Observer, TrainError};
+use std::sync::atomic::AtomicBool;
 use wgrad_data::{
     Augment, DEFAULT_VAL_SPLIT, Scene, SceneBatch, SceneOptions, SceneReader, Scenes, open_masks,
     parse_augment, scene_moments,
@@ -150,12 +151,14 @@ pub(crate) fn score(
     runner: &mut Runner,
     card: &ModelCard,
     scenes: &[Scene],
+    stop: &AtomicBool,
 ) -> Result<(f64, Scores), TrainError> {
     let reader = SceneReader { mean: card.mean.clone(), std: card.std.clone(), flip: false, seed: 0 };
     let mut confusion = ConfusionMatrix::new(card.classes.len());
     let mut loss = 0.0;
     let all: Vec<usize> = (0..scenes.len()).collect();
     for picks in all.chunks(ROWS) {
+        check(stop)?;
         let (x, y) = tensors(card, reader.batch(scenes, picks, None), ROWS);
         runner.step(session, 0, &[("x", &x), ("y", &y)], &[])?;
         let outputs = runner.wait()?.expect("a step is under way");
@@ -218,8 +221,14 @@ impl Task for Segmentation {
         "validation"
     }
 
-    fn judge(&self, session: &mut Session, runner: &mut Runner, _: bool) -> Result<Evaluation, TrainError> {
-        let (loss, scores) = score(session, runner, &self.card, &self.scenes.validation)?;
+    fn judge(
+        &self,
+        session: &mut Session,
+        runner: &mut Runner,
+        _: bool,
+        stop: &AtomicBool,
+    ) -> Result<Evaluation, TrainError> {
+        let (loss, scores) = score(session, runner, &self.card, &self.scenes.validation, stop)?;
         Ok(Evaluation { loss, split: "validation".into(), scores })
     }
 

@@ -3,6 +3,7 @@
 use crate::TrainError;
 use crate::evaluate::Evaluation;
 use crate::state::Card;
+use std::sync::atomic::AtomicBool;
 use wgrad_graph::{Graph, Tensor};
 use wgrad_nn::{Net, Optimizer, accumulate};
 use wgrad_session::{Runner, Session};
@@ -77,12 +78,14 @@ pub(crate) trait Task {
     fn epoch(&self, epoch: u64, from: usize) -> Feeds<'_>;
     /// The split evaluated after every epoch: `validation`, `test` or `training`.
     fn watched(&self) -> &'static str;
-    /// Evaluates the split watched or, as the run's last word, the test split where there is one.
+    /// Evaluates the split watched or, as the run's last word, the test split where there is one; `stop` ends it with
+    /// [`TrainError::Stopped`].
     fn judge(
         &self,
         session: &mut Session,
         runner: &mut Runner,
         last_word: bool,
+        stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError>;
     /// What came up while batches were made, said once.
     fn take_warnings(&self) -> Vec<String>;

@@ -1,13 +1,14 @@
 //! Language modelling as a task: streams of tokens, graphs, judgement by loss and perplexity.
 
 use crate::config::Config;
-use crate::evaluate::{Evaluation, Scores};
+use crate::evaluate::{Evaluation, Scores, check};
 use crate::graphs::PADDING;
 use crate::state::{Card, TextCard};
 use crate::task::{Feed, Feeds, Gradients, Sizes, Task};
 use crate::transfer::trainable;
 use crate::{Observer, TrainError};
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
 use wgrad_data::{Masking, Streams, TEXT_VAL_SPLIT, TokenBatch, TokenizerChoice, open_text, windows};
 use wgrad_graph::{CrossEntropy, Graph, Tensor};
 use wgrad_models::{TextKind, TextModel};
@@ -137,6 +138,7 @@ pub(crate) fn score(
     runner: &mut Runner,
     model: &TextModel,
     tokens: &[i32],
+    stop: &AtomicBool,
 ) -> Result<(f64, Scores), TrainError> {
     let (context, masking) = (model.context, masking(model, EVALUATION_SEED));
     let (mut loss, mut correct, mut count) = (0.0, 0.0, 0usize);
@@ -147,6 +149,7 @@ pub(crate) fn score(
         count += labels;
     };
     for (number, (batch, labels)) in windows(tokens, ROWS, context, PADDING).enumerate() {
+        check(stop)?;
         let (batch, labels) = match &masking {
             None => (batch, labels),
             Some(masking) => {
@@ -223,8 +226,14 @@ impl Task for TextTask {
         "validation"
     }
 
-    fn judge(&self, session: &mut Session, runner: &mut Runner, _: bool) -> Result<Evaluation, TrainError> {
-        let (loss, scores) = score(session, runner, &self.model, &self.validation)?;
+    fn judge(
+        &self,
+        session: &mut Session,
+        runner: &mut Runner,
+        _: bool,
+        stop: &AtomicBool,
+    ) -> Result<Evaluation, TrainError> {
+        let (loss, scores) = score(session, runner, &self.model, &self.validation, stop)?;
         Ok(Evaluation { loss, split: "validation".into(), scores })
     }
 

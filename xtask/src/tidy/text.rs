@@ -12,7 +12,7 @@ const LEFTOVERS: [&str; 3] = ["todo", "unimplemented", "dbg"];
 
 /// Macros that write to the terminal, and the folders whose code may.
 const PRINTS: [&str; 4] = ["println", "eprintln", "print", "eprint"];
-const PRINTERS: [&str; 4] = ["crates/wgrad-cli/", "xtask/", "examples/", "benches/"];
+const PRINTERS: [&str; 5] = ["crates/wgrad-cli/", "crates/wgrad-audit/", "xtask/", "examples/", "benches/"];
 
 /// The folder beside the checkout that a clone does not have.
 const OUTSIDE: &str = concat!("../", "shared");
