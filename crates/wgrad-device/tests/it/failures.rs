@@ -70,7 +70,7 @@ fn a_buffer_larger_than_the_adapter_allows_is_out_of_memory() {
     let device = Device::open(&request.with_baseline_limits()).unwrap().0;
     let slots = vec![Slot { bytes: 300 << 20, kind: SlotKind::Activation }];
     let refused = device.memory(&ParamLayout { slots, params: Vec::new() }).err().unwrap();
-    let said = "out of device memory: parameters of 300.0 MiB, where a buffer holds at most 256.0 MiB; use a smaller \
+    let said = "out of memory: parameters of 300.0 MiB, where a buffer holds at most 256.0 MiB; use a smaller \
                 batch or a narrower model";
     assert_eq!(refused.to_string(), said);
 }
