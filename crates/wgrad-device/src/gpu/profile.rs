@@ -17,11 +17,7 @@ impl Program {
         scalars: &[u32],
     ) -> Result<Profile, DeviceError> {
         let gpu = self.gpu.clone();
-        gpu.health.check()?;
-        let encoder = self.upload(memory, inputs, scalars)?;
-        let submitted = gpu.submit(encoder);
-        self.uploaded();
-        submitted?;
+        self.feed(memory, inputs, scalars)?;
         self.finish()?;
         let steps = self.plan.steps.len();
         let stamped = gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);

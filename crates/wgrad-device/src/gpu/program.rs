@@ -131,7 +131,7 @@ impl Program {
     }
 
     /// Begins a step's commands with the way up of its inputs; [`Program::uploaded`] follows the submission.
-    pub(super) fn upload(
+    fn upload(
         &mut self,
         memory: &Memory,
         inputs: &[&[u32]],
@@ -150,8 +150,23 @@ impl Program {
         Ok(encoder)
     }
 
+    /// Brings a step's inputs to the device in a submission of their own.
+    pub(super) fn feed(
+        &mut self,
+        memory: &Memory,
+        inputs: &[&[u32]],
+        scalars: &[u32],
+    ) -> Result<(), DeviceError> {
+        let gpu = self.gpu.clone();
+        gpu.health.check()?;
+        let encoder = self.upload(memory, inputs, scalars)?;
+        let submitted = gpu.submit(encoder);
+        self.uploaded();
+        submitted
+    }
+
     /// After the submission of what [`Program::upload`] began.
-    pub(super) fn uploaded(&mut self) {
+    fn uploaded(&mut self) {
         self.staging.upload.submitted();
     }
 

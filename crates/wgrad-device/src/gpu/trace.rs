@@ -15,11 +15,7 @@ impl Program {
         visit: &mut dyn FnMut(&Traced<'_>) -> bool,
     ) -> Result<(), DeviceError> {
         let gpu = self.gpu.clone();
-        gpu.health.check()?;
-        let encoder = self.upload(memory, inputs, scalars)?;
-        let submitted = gpu.submit(encoder);
-        self.uploaded();
-        submitted?;
+        self.feed(memory, inputs, scalars)?;
         let plan = self.plan.clone();
         for (number, step) in plan.steps.iter().enumerate() {
             let operands = self.look(&step.operands)?;
