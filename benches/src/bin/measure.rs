@@ -10,10 +10,13 @@ use std::error::Error;
 use std::time::Instant;
 use wgrad::models::ModelKind;
 use wgrad::prelude::*;
-use wgrad_bench::{Ceilings, Kernel, Unit, kernels};
+use wgrad_bench::{Ceilings, Kernel, MadeUp, Unit, kernels};
 use wgrad_benches::training;
 
 type Done = Result<(), Box<dyn Error>>;
+
+/// Seconds a row is measured for.
+const SECONDS: f64 = 2.0;
 
 struct Report {
     device: String,
@@ -25,18 +28,12 @@ impl Report {
     }
 
     /// Median, best and first of timed runs; `items` a run.
-    fn times(&self, workload: &str, metric: &str, items: f64, mut run: impl FnMut() -> Done) -> Done {
+    fn times(&self, workload: &str, metric: &str, items: f64, subject: &mut MadeUp) -> Done {
         let first = Instant::now();
-        run()?;
+        subject.step()?;
         self.row(workload, "first_step_ms", first.elapsed().as_secs_f64() * 1e3);
-        run()?;
-        let (begun, mut times) = (Instant::now(), Vec::new());
-        while times.len() < 5 || (times.len() < 40 && begun.elapsed().as_secs_f64() < 4.0) {
-            let start = Instant::now();
-            run()?;
-            times.push(start.elapsed().as_secs_f64());
-        }
-        times.sort_by(f64::total_cmp);
+        subject.step()?;
+        let times = subject.times(SECONDS)?;
         self.row(workload, metric, items / times[times.len() / 2]);
         self.row(workload, &format!("{metric}_best"), items / times[0]);
         self.row(workload, "ms", times[times.len() / 2] * 1e3);
@@ -71,7 +68,7 @@ fn main() -> Done {
         for kernel in kernels().into_iter().filter(chosen) {
             let metric = if kernel.unit == Unit::Flop { "GFLOP_per_s" } else { "GB_per_s" };
             let mut ready = kernel.on(&device)?;
-            report.times(kernel.name, metric, kernel.amount / 1e9, || Ok(ready.step()?))?;
+            report.times(kernel.name, metric, kernel.amount / 1e9, &mut ready)?;
         }
         return Ok(());
     }
@@ -86,7 +83,7 @@ fn main() -> Done {
     let mut model = training(&device, kind, side, batch)?;
     model.step()?;
     report.row(&workload, "start_to_first_step_s", begun.elapsed().as_secs_f64());
-    report.times(&workload, "examples_per_s", batch as f64, || Ok(model.step()?))?;
+    report.times(&workload, "examples_per_s", batch as f64, &mut model)?;
     report.row(&workload, "peak_rss_mb", peak_rss());
     Ok(())
 }

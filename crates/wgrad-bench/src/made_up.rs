@@ -1,5 +1,6 @@
 //! A graph on a device with values of no meaning: what benchmarks and profiles run.
 
+use std::time::Instant;
 use wgrad_device::{Device, Profile};
 use wgrad_graph::{Graph, Role};
 use wgrad_session::{Runner, Session, SessionError, Tensors};
@@ -53,6 +54,21 @@ impl MadeUp {
             runner.step(session, step, inputs, scalars)?;
             runner.wait().map(|_| ())
         })
+    }
+
+    /// Seconds of whole steps, ascending: at least five, and until `seconds` have passed.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn times(&mut self, seconds: f64) -> Result<Vec<f64>, SessionError> {
+        let (begun, mut times) = (Instant::now(), Vec::new());
+        while times.len() < 5 || begun.elapsed().as_secs_f64() < seconds {
+            let start = Instant::now();
+            self.step()?;
+            times.push(start.elapsed().as_secs_f64());
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(times)
     }
 
     /// One step with a clock at every kernel.

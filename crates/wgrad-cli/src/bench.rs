@@ -85,13 +85,7 @@ impl Training {
 fn measure(begun: Instant, subject: &mut MadeUp, seconds: f64) -> Result<[f64; 3], SessionError> {
     subject.step()?;
     let first = begun.elapsed().as_secs_f64();
-    let (start, mut times) = (Instant::now(), Vec::new());
-    while times.len() < 3 || start.elapsed().as_secs_f64() < seconds {
-        let one = Instant::now();
-        subject.step()?;
-        times.push(one.elapsed().as_secs_f64());
-    }
-    times.sort_by(f64::total_cmp);
+    let times = subject.times(seconds)?;
     Ok([first, times[times.len() / 2], times[0]])
 }
 

@@ -109,6 +109,8 @@ impl Session {
                 fresh
             }
         };
+        // Others may plan while kernels compile.
+        drop(plans);
         Ok(Runner { program: self.device.program(known, &self.memory)? })
     }
 

@@ -3,7 +3,7 @@
 use crate::TrainError;
 use crate::task::Gradients;
 use crate::transfer::trainable;
-use wgrad_graph::{CrossEntropy, Graph};
+use wgrad_graph::{CrossEntropy, Graph, Tensor};
 use wgrad_models::ImageModel;
 use wgrad_nn::{Loss, Mode, Net, Optimizer};
 use wgrad_session::Tensors;
@@ -52,9 +52,20 @@ pub(crate) fn training(
     let net = Net::new(Mode::Train);
     let (x, y) = (net.input("x", model.input(batch)), net.input("y", Type::i32(&[batch])));
     let logits = model.build(&net, &x)?;
-    let loss = Loss::CrossEntropy { label_smoothing }.of(&logits, &y);
+    trained(net, (&logits, &y), gradients, label_smoothing, freeze)
+}
+
+/// Ends the graph of a training step of whatever tells classes: outputs `loss` and `correct`, and the gradients.
+pub(crate) fn trained(
+    net: Net,
+    (logits, labels): (&Tensor, &Tensor),
+    gradients: Gradients<'_>,
+    label_smoothing: f64,
+    freeze: Option<&str>,
+) -> Result<Net, TrainError> {
+    let loss = Loss::CrossEntropy { label_smoothing }.of(logits, labels);
     net.builder().output("loss", &loss);
-    net.builder().output("correct", &logits.correct(&y));
+    net.builder().output("correct", &logits.correct(labels));
     gradients.of(&loss, &trainable(&net, freeze)?)?;
     Ok(net)
 }

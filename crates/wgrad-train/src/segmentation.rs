@@ -2,10 +2,9 @@
 
 use crate::config::Config;
 use crate::evaluate::{Evaluation, Scores, check};
-use crate::graphs::PADDING;
+use crate::graphs::{PADDING, trained};
 use crate::state::{Card, ModelCard};
 use crate::task::{Feed, Feeds, Gradients, Sizes, Task};
-use crate::transfer::trainable;
 use crate::{Observer, TrainError};
 use std::sync::atomic::AtomicBool;
 use wgrad_data::{
@@ -14,7 +13,7 @@ use wgrad_data::{
 };
 use wgrad_graph::{CrossEntropy, Graph, Tensor};
 use wgrad_models::UNet;
-use wgrad_nn::{ConfusionMatrix, Loss, Mode, Net, Optimizer};
+use wgrad_nn::{ConfusionMatrix, Mode, Net, Optimizer};
 use wgrad_session::{Runner, Session};
 use wgrad_types::{HostTensor, Type};
 
@@ -102,11 +101,7 @@ fn training(
 ) -> Result<Net, TrainError> {
     let net = Net::new(Mode::Train);
     let (logits, labels) = pixels(&net, card, rows)?;
-    let loss = Loss::CrossEntropy { label_smoothing }.of(&logits, &labels);
-    net.builder().output("loss", &loss);
-    net.builder().output("correct", &logits.correct(&labels));
-    gradients.of(&loss, &trainable(&net, freeze)?)?;
-    Ok(net)
+    trained(net, (&logits, &labels), gradients, label_smoothing, freeze)
 }
 
 /// One evaluation batch: outputs `loss` (mean over labels that are not padding) and `told`, a class a pixel.

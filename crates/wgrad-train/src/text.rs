@@ -2,17 +2,16 @@
 
 use crate::config::Config;
 use crate::evaluate::{Evaluation, Scores, check};
-use crate::graphs::PADDING;
+use crate::graphs::{PADDING, trained};
 use crate::state::{Card, TextCard};
 use crate::task::{Feed, Feeds, Gradients, Sizes, Task};
-use crate::transfer::trainable;
 use crate::{Observer, TrainError};
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
 use wgrad_data::{Masking, Streams, TEXT_VAL_SPLIT, TokenBatch, TokenizerChoice, open_text, windows};
 use wgrad_graph::{CrossEntropy, Graph, Tensor};
 use wgrad_models::{TextKind, TextModel};
-use wgrad_nn::{Loss, Mode, Net, Optimizer};
+use wgrad_nn::{Mode, Net, Optimizer};
 use wgrad_session::{Runner, Session};
 use wgrad_types::{HostTensor, Type};
 
@@ -124,11 +123,7 @@ fn training(
 ) -> Result<Net, TrainError> {
     let net = Net::new(Mode::Train);
     let (logits, labels) = logits(&net, model, rows)?;
-    let loss = Loss::CrossEntropy { label_smoothing }.of(&logits, &labels);
-    net.builder().output("loss", &loss);
-    net.builder().output("correct", &logits.correct(&labels));
-    gradients.of(&loss, &trainable(&net, freeze)?)?;
-    Ok(net)
+    trained(net, (&logits, &labels), gradients, label_smoothing, freeze)
 }
 
 /// Loss and hits over a text, window by window: a token is told by those before it in its window, or a hidden one by all

@@ -5,7 +5,7 @@ use crate::fixture::Place;
 #[test]
 fn a_profile_names_kernels_and_layers() {
     let place = Place::new();
-    for (device, clock) in [("cpu", "this machine's clock"), ("software", "")] {
+    for (device, clock) in [("cpu", "this machine's clock"), ("software", "the adapter's timestamps")] {
         let call = ["profile", "--model", "lenet", "--batch-size", "8", "--steps", "2", "--device", device];
         let trace = place.path("step.json");
         let trace_call = [&call[..], &["--json", "--trace", trace.to_str().expect("a name")]].concat();

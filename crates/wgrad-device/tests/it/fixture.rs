@@ -205,13 +205,21 @@ impl Rig {
     }
 
     pub(crate) fn try_step(&mut self, k: usize) -> Result<(), wgrad_device::DeviceError> {
-        let scalars = [7, k as u32, 0.5f32.to_bits(), (k as f32).to_bits()];
-        self.program.step(&mut self.memory, &[&[(k as f32).to_bits(); N]], &scalars)
+        self.program.step(&mut self.memory, &[&[(k as f32).to_bits(); N]], &scalars(k))
+    }
+
+    /// As [`Rig::step`], with a clock at every kernel.
+    pub(crate) fn profile(&mut self, k: usize) -> wgrad_device::Profile {
+        self.program.profile(&mut self.memory, &[&[(k as f32).to_bits(); N]], &scalars(k)).unwrap()
     }
 
     pub(crate) fn wait(&mut self) -> Option<Vec<Vec<f32>>> {
         self.program.wait().unwrap().map(|r| r.iter().map(|words| floats(words)).collect())
     }
+}
+
+fn scalars(k: usize) -> [u32; 4] {
+    [7, k as u32, 0.5f32.to_bits(), (k as f32).to_bits()]
 }
 
 pub(crate) fn floats(words: &[u32]) -> Vec<f32> {

@@ -2,7 +2,7 @@
 
 use crate::fixture::{Map, N, Rig, W1, cpu, expected, floats, launch, plan, software, w1_after};
 use std::sync::Arc;
-use wgrad_device::{Device, Memory, Program};
+use wgrad_device::{Clock, Device, Memory, Program, Request};
 use wgrad_kernels::{Access, Buffer, Expr};
 use wgrad_plan::{ParamLayout, Place, Slot, SlotKind, UPLOADS};
 use wgrad_types::Limits;
@@ -47,6 +47,23 @@ fn ready_does_not_block_and_comes_in_the_end() {
     };
     assert_eq!(floats(&results[1]), [3.0]);
     assert_eq!(rig.program.ready().unwrap(), None);
+}
+
+/// By the adapter's clock, by this machine's where the limits leave no other, and on the CPU: the same work as a step.
+#[test]
+fn a_profile_times_every_kernel_of_one_step() {
+    let baseline = "software".parse::<Request>().unwrap().with_baseline_limits();
+    let baseline = Device::open(&baseline).unwrap().0;
+    for (device, clock) in [(software(), Clock::Adapter), (baseline, Clock::Host), (cpu(), Clock::Host)] {
+        let name = device.name();
+        let mut rig = Rig::new(device);
+        let profile = rig.profile(1);
+        assert_eq!((profile.clock, profile.seconds.len()), (clock, plan().steps.len()), "{name}");
+        assert!(profile.seconds.iter().all(|s| s.is_finite() && *s >= 0.0), "{name}: {profile:?}");
+        assert!(profile.seconds.iter().sum::<f64>() > 0.0, "{name}: {profile:?}");
+        assert_eq!(floats(&rig.memory.read(W1).unwrap()), w1_after(1), "{name}");
+        assert_eq!(rig.wait(), None, "{name} leaves results");
+    }
 }
 
 #[test]
@@ -179,7 +196,7 @@ fn many_kernels_compile_at_once_and_equal_ones_once() {
 
 #[test]
 fn baseline_limits_are_in_force() {
-    let request: wgrad_device::Request = "software".parse().unwrap();
+    let request: Request = "software".parse().unwrap();
     let (device, choice) = Device::open(&request.with_baseline_limits()).unwrap();
     assert_eq!(device.caps().limits, Limits::WEBGPU_BASELINE);
     assert_eq!(device.caps().subgroup, None);

@@ -1,5 +1,5 @@
 //! Products of panels: eight rows of one matrix times forty-eight columns of the other. Columns are packed, and so are
-//! rows whose elements do not lie side by side, so that transposed operands cost little more and none is copied whole.
+//! rows whose elements do not lie side by side or that lie a power of two apart, so that transposed operands cost little more and none is copied whole.
 
 use super::gemm::{Mat, Shared};
 use super::scratch::with_floats;
