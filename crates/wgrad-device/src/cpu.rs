@@ -4,7 +4,7 @@ use crate::{Clock, Counters, DeviceError, Profile, Traced, host, workers};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
-use wgrad_kernels::cpu::scratch_words;
+use wgrad_kernels::cpu::{Lines, scratch_words};
 use wgrad_kernels::{CpuBuffers, Step, run_cpu};
 use wgrad_plan::{ParamLayout, Place, Plan, PlanStep};
 use wgrad_types::{Caps, numel};
@@ -30,7 +30,7 @@ impl Cpu {
     }
 }
 
-type Slots = Vec<Vec<u32>>;
+type Slots = Vec<Lines<u32>>;
 
 /// Persistent tensors.
 pub struct Memory {
@@ -149,7 +149,7 @@ impl<'a> All<'a> {
         all
     }
 
-    fn slot(&mut self, slot: usize) -> &mut Vec<u32> {
+    fn slot(&mut self, slot: usize) -> &mut Lines<u32> {
         let shared = self.shared.len();
         if slot < shared { &mut self.shared[slot] } else { &mut self.own[slot - shared] }
     }
@@ -162,7 +162,7 @@ impl<'a> All<'a> {
     /// Runs one kernel.
     fn run(&mut self, s: &PlanStep, scalars: &[u32]) {
         let writes: Vec<Place> = s.outputs.iter().chain(&s.scratch).copied().collect();
-        let mut taken: Vec<Vec<u32>> = writes.iter().map(|p| std::mem::take(self.slot(p.slot))).collect();
+        let mut taken: Slots = writes.iter().map(|p| std::mem::take(self.slot(p.slot))).collect();
         let operand = |(j, place): (usize, &Place)| match s.step.in_place.contains(&Some(j)) {
             true => &[] as &[u32],
             false => &self.read(place.slot)[words_of(*place)],

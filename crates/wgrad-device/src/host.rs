@@ -1,17 +1,17 @@
-//! The CPU device's memory: zeroed, as the system has it, or an error where it has not that much.
+//! The CPU device's memory: zeroed, in whole cache lines, or an error where the system has not that much.
 
 use crate::DeviceError;
+use wgrad_kernels::cpu::Lines;
 use wgrad_plan::Slot;
 
 /// Memory for slots.
-pub(crate) fn slots(slots: &[Slot]) -> Result<Vec<Vec<u32>>, DeviceError> {
+pub(crate) fn slots(slots: &[Slot]) -> Result<Vec<Lines<u32>>, DeviceError> {
     let bytes: usize = slots.iter().map(|s| s.bytes).fold(0, usize::saturating_add);
     // A system that promises more than it has would end the process later.
     if let Some(free) = available().filter(|&free| bytes > free) {
         return Err(refused(&format!("{} where {} are free", mib(bytes), mib(free))));
     }
-    let one = |s: &Slot| bytemuck::allocation::try_zeroed_vec(s.bytes / 4).map_err(|()| refused(&mib(bytes)));
-    slots.iter().map(one).collect()
+    slots.iter().map(|s| Lines::try_zeroed(s.bytes / 4).ok_or_else(|| refused(&mib(bytes)))).collect()
 }
 
 fn refused(what: &str) -> DeviceError {
@@ -35,11 +35,16 @@ mod tests {
     use super::*;
     use wgrad_plan::SlotKind;
 
+    fn slot(bytes: usize) -> Slot {
+        Slot { bytes, kind: SlotKind::Activation }
+    }
+
     #[test]
     fn what_the_system_has_not_is_an_error() {
-        let slot = |bytes| Slot { bytes, kind: SlotKind::Activation };
-        assert_eq!(slots(&[slot(16), slot(0)]).map(|s| s.concat()), Ok(vec![0; 4]));
-        let error = slots(&[slot(1 << 60), slot(usize::MAX - 3)]).expect_err("nobody has that");
+        let lens: Vec<usize> =
+            slots(&[slot(16), slot(0)]).expect("little memory").iter().map(|s| s.len()).collect();
+        assert_eq!(lens, [4, 0]);
+        let error = slots(&[slot(1 << 60), slot(usize::MAX - 3)]).map(|_| ()).expect_err("nobody has that");
         assert!(matches!(error, DeviceError::OutOfMemory { .. }), "{error}");
     }
 }

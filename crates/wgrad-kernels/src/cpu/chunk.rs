@@ -4,6 +4,7 @@
 //! What already stands in memory in order is read there, what is one value for a whole chunk (constants, statistics of a
 //! row) is computed once, and results are written where they belong, so that only arithmetic makes loops.
 
+use super::Lines;
 use super::Reads;
 use super::lanes::{Arg, binary, binary_i32, cast, compare, select, unary};
 use super::view::{Runs, Stretch};
@@ -36,10 +37,10 @@ enum Held {
 /// A thread's registers.
 #[derive(Default)]
 struct Registers {
-    words: Vec<Vec<u32>>,
+    words: Vec<Lines<u32>>,
     held: Vec<Held>,
     /// For operands that a loop needs element by element although they are all the same.
-    spread: [Vec<u32>; 3],
+    spread: [Lines<u32>; 3],
 }
 
 thread_local! {
@@ -124,9 +125,11 @@ impl<'e> Code<'e> {
     pub(crate) fn eval(&self, len: usize, here: Here<'_>, reads: Reads<'_>, outputs: &mut [&mut [u32]]) {
         REGISTERS.with_borrow_mut(|registers| {
             if registers.words.len() < self.registers {
-                registers.words.resize_with(self.registers, || vec![0; CHUNK]);
+                registers.words.resize_with(self.registers, Lines::default);
             }
-            registers.spread.iter_mut().filter(|s| s.is_empty()).for_each(|s| s.resize(CHUNK, 0));
+            for own in registers.words.iter_mut().chain(&mut registers.spread) {
+                own.room(CHUNK);
+            }
             registers.held.clear();
             let chunk = Chunk { len, here, reads };
             for r in 0..self.expr.instrs.len() {
@@ -275,7 +278,7 @@ impl<'e> Code<'e> {
                 for (arg, x) in args.iter_mut().zip(instr.operands()) {
                     *arg = self.arg(x, chunk, registers, outputs);
                 }
-                self.apply(r, args, out, &mut spread.each_mut().map(Vec::as_mut_slice));
+                self.apply(r, args, out, &mut spread.each_mut().map(|s| &mut s[..]));
                 registers.spread = spread;
             }
         }

@@ -1,6 +1,8 @@
 //! Matrix products in tiles that depend on shapes alone: packed panels of our own, and the `gemm` crate for products of
 //! few rows or columns, where packing would not pay.
 
+use super::pack::WIDE;
+use super::tile::PANEL;
 use super::{Reads, map, panel};
 use crate::Step;
 use rayon::prelude::*;
@@ -18,11 +20,6 @@ pub(crate) struct Mat<'a> {
 }
 
 impl Mat<'_> {
-    /// The rows from `first` on.
-    pub(super) fn below(self, first: usize) -> Self {
-        Self { offset: self.offset + first * self.row_stride, rows: self.rows - first, ..self }
-    }
-
     fn last(&self) -> usize {
         self.offset + (self.rows.max(1) - 1) * self.row_stride + (self.cols.max(1) - 1) * self.col_stride
     }
@@ -106,25 +103,24 @@ unsafe fn product(out: Shared, at: usize, row_stride: usize, a: Mat<'_>, b: Mat<
     }
 }
 
-/// Tiles a product is cut into at most, and multiply-adds a tile has at least: few tiles where a product is small, since
-/// each packs its own operands.
-const TILES: usize = 16;
-const FEW_TILES: usize = 4;
-const TILE_WORK: usize = 2 << 20;
-const LARGE_TILE_WORK: usize = 32 << 20;
+/// Multiply-adds that are worth a task of their own, and those a task has at most where a product is large.
+const TASK_WORK: usize = 2 << 20;
+const MOST_WORK: usize = 256 << 20;
 /// Rows and columns a tile is not cut below.
 const LEAST: usize = 64;
 
-/// Rows and columns of a tile: as square as may be, since a tile packs its own operands.
-fn cut(m: usize, n: usize, k: usize, batch: usize) -> (usize, usize) {
+/// Rows and columns of a tile: as square as may be, since a tile packs its own operands. Panels add a sum's terms in the
+/// same order however a product is cut, so that is by the number of threads; `gemm` may not, and is cut by shape alone.
+fn cut(m: usize, n: usize, k: usize, batch: usize, panels: bool) -> (usize, usize) {
     let work = m * n * k;
-    let wanted = (work / TILE_WORK).min(FEW_TILES).max(work / LARGE_TILE_WORK).min(TILES / batch.max(1));
+    let threads = if panels { rayon::current_num_threads() } else { 4 };
+    let wanted = (work / TASK_WORK).min(threads.div_ceil(batch.max(1))).max(work / MOST_WORK);
     let (mut rows, mut cols, mut tiles) = (m, n, 1);
     while tiles < wanted && (rows > LEAST || cols > LEAST) {
         if cols >= rows {
-            cols = cols.div_ceil(2).next_multiple_of(16);
+            cols = cols.div_ceil(2).next_multiple_of(WIDE);
         } else {
-            rows = rows.div_ceil(2).next_multiple_of(8);
+            rows = rows.div_ceil(2).next_multiple_of(PANEL);
         }
         tiles *= 2;
     }
@@ -155,7 +151,8 @@ pub(crate) fn matmul(step: &Step, av: &View, bv: &View, reads: Reads<'_>, out: &
     if m * n * batch == 0 {
         return;
     }
-    let (rows, cols) = cut(m, n, k, batch);
+    let panels = panel::pays(m, n, k);
+    let (rows, cols) = cut(m, n, k, batch, panels);
     let (down, across) = (m.div_ceil(rows), n.div_ceil(cols));
     let out = Shared::new(out);
     let task = |t: usize| {
@@ -164,9 +161,9 @@ pub(crate) fn matmul(step: &Step, av: &View, bv: &View, reads: Reads<'_>, out: &
         let a = Mat { offset: a.offset + i * a.row_stride, rows: rows.min(m - i), ..a };
         let b = Mat { offset: b.offset + j * b.col_stride, cols: cols.min(n - j), ..b };
         let at = (z * m + i) * n + j;
-        // Panels where they pay, and the epilogue on rows, whole where they are neighbours.
-        let product = if panel::pays(a.rows, b.cols, k) { panel::product } else { product };
+        // The epilogue on rows, whole where they are neighbours.
         let (runs, len) = if b.cols == n { (1, a.rows * n) } else { (a.rows, b.cols) };
+        let product = if panels { panel::product } else { product };
         #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
         // SAFETY: tasks have disjoint tiles of the output, which is borrowed for all of this function.
         unsafe {
@@ -180,7 +177,7 @@ pub(crate) fn matmul(step: &Step, av: &View, bv: &View, reads: Reads<'_>, out: &
         1 => task(0),
         // Small matrices of a batch go several to a task.
         tasks => {
-            let together = (TILE_WORK / (rows * cols * k).max(1)).clamp(1, tasks.div_ceil(TILES));
+            let together = (TASK_WORK / (rows * cols * k).max(1)).clamp(1, tasks.div_ceil(16));
             (0..tasks).into_par_iter().with_min_len(together).for_each(task);
         }
     }

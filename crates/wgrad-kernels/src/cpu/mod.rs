@@ -9,8 +9,10 @@ mod conv;
 mod gather;
 mod gemm;
 mod lanes;
+mod lines;
 mod map;
 mod maxpool;
+mod pack;
 mod panel;
 mod pool;
 mod real;
@@ -19,6 +21,8 @@ mod rows;
 mod scratch;
 mod tile;
 mod view;
+
+pub use lines::Lines;
 
 use crate::{Core, Step};
 

@@ -6,10 +6,10 @@
 
 mod product;
 
-use super::Reads;
 use super::gemm::Shared;
 use super::real::{Exp, Real};
 use super::tile::{dispatch, whole};
+use super::{Lines, Reads};
 use crate::attention::{Attention, DELTA, DY, Extents, K, LSE, Part, Q, V};
 use product::Product;
 use pulp::{Simd, WithSimd};
@@ -30,19 +30,19 @@ thread_local! {
 /// A thread's matrices; all rows are padded to whole vectors with zeros.
 #[derive(Default)]
 struct Own {
-    q: Vec<f32>,
-    k: Vec<f32>,
-    k_turned: Vec<f32>,
-    v: Vec<f32>,
-    v_turned: Vec<f32>,
-    dy: Vec<f32>,
-    scores: Vec<f32>,
-    slopes: Vec<f32>,
-    rows: Vec<f32>,
-    lse: Vec<f32>,
-    delta: Vec<f32>,
-    dk: Vec<f32>,
-    dv: Vec<f32>,
+    q: Lines<f32>,
+    k: Lines<f32>,
+    k_turned: Lines<f32>,
+    v: Lines<f32>,
+    v_turned: Lines<f32>,
+    dy: Lines<f32>,
+    scores: Lines<f32>,
+    slopes: Lines<f32>,
+    rows: Lines<f32>,
+    lse: Lines<f32>,
+    delta: Lines<f32>,
+    dk: Lines<f32>,
+    dv: Lines<f32>,
 }
 
 /// What all tasks share.
@@ -81,14 +81,6 @@ pub(crate) fn run(attention: &Attention, reads: Reads<'_>, outputs: Vec<&mut [u3
     }
 }
 
-/// Room for `n` floats.
-fn room(v: &mut Vec<f32>, n: usize) -> &mut [f32] {
-    if v.len() < n {
-        v.resize(n, 0.0);
-    }
-    &mut v[..n]
-}
-
 impl Job<'_> {
     fn scale(&self) -> f32 {
         1.0 / (self.e.depth as f32).sqrt()
@@ -110,12 +102,12 @@ impl Job<'_> {
         at: [usize; 2],
         rows: std::ops::Range<usize>,
         pitch: usize,
-        to: &mut Vec<f32>,
+        to: &mut Lines<f32>,
     ) {
         let (view, data) = (&self.attention.views[operand], self.reads.f32(operand));
         let (head, row) = if operand == DY { (2, 1) } else { (1, 2) };
         let cols = view.shape[3];
-        let to = room(to, rows.len() * pitch);
+        let to = to.room(rows.len() * pitch);
         for (i, line) in rows.zip(to.chunks_exact_mut(pitch)) {
             let from = index(view, &[(0, at[0]), (head, at[1]), (row, i)]);
             copy(&data[from..], view.strides[3], &mut line[..cols]);
@@ -124,9 +116,9 @@ impl Job<'_> {
     }
 
     /// As [`Job::gather`] of all keys, turned: `[column][key]`.
-    fn gather_turned(&self, operand: usize, at: [usize; 2], to: &mut Vec<f32>) {
+    fn gather_turned(&self, operand: usize, at: [usize; 2], to: &mut Lines<f32>) {
         let (view, data) = (&self.attention.views[operand], self.reads.f32(operand));
-        let to = room(to, view.shape[3] * self.pitch);
+        let to = to.room(view.shape[3] * self.pitch);
         let column = view.strides[3] as usize;
         for first in (0..self.e.keys).step_by(8) {
             let keys: Vec<&[f32]> = (first..self.e.keys.min(first + 8))
@@ -142,10 +134,10 @@ impl Job<'_> {
     }
 
     /// A row of `lse` or `delta`.
-    fn row(&self, operand: usize, b: usize, h: usize, to: &mut Vec<f32>) {
+    fn row(&self, operand: usize, b: usize, h: usize, to: &mut Lines<f32>) {
         let (view, data) = (&self.attention.views[operand], self.reads.f32(operand));
         let from = index(view, &[(0, b), (1, h)]);
-        copy(&data[from..], view.strides[2], room(to, self.e.queries));
+        copy(&data[from..], view.strides[2], to.room(self.e.queries));
     }
 
     /// Writes rows `first ..` of a result `[batch, row, head, cols]`.
@@ -175,7 +167,7 @@ impl Job<'_> {
                 let (m, seen) = (last + 1 - first, self.seen(last));
                 self.gather(Q, [b, h], first..last + 1, self.depth, &mut own.q);
                 self.scores(own, m, seen);
-                let lse = room(&mut own.lse, m);
+                let lse = own.lse.room(m);
                 let scores = &mut own.scores[..m * self.pitch];
                 let seen_by = |i: usize| self.seen(first + i);
                 dispatch(Weigh {
@@ -194,7 +186,7 @@ impl Job<'_> {
                     line.copy_from_slice(bytemuck::cast_slice(lse));
                 }
                 if self.output(Part::Y).is_some() {
-                    let y = room(&mut own.rows, m * self.width);
+                    let y = own.rows.room(m * self.width);
                     self.product(
                         [m, e.width, seen],
                         (&own.scores, self.pitch, false),
@@ -210,7 +202,7 @@ impl Job<'_> {
 
     /// Products of `m` queries with the first `seen` keys.
     fn scores(&self, own: &mut Own, m: usize, seen: usize) {
-        let scores = room(&mut own.scores, ROWS.max(m) * self.pitch);
+        let scores = own.scores.room(ROWS.max(m) * self.pitch);
         let (q, k) = ((&*own.q, self.depth, false), (&*own.k_turned, self.pitch));
         self.pitched([m, seen, self.e.depth], q, k, scores, self.pitch, false);
     }
@@ -250,8 +242,8 @@ impl Job<'_> {
             if wants(Part::Dq) {
                 self.gather(K, [b, group], 0..e.keys, self.depth, &mut own.k);
             }
-            room(&mut own.dk, e.keys * self.depth).fill(0.0);
-            room(&mut own.dv, e.keys * self.width).fill(0.0);
+            own.dk.room(e.keys * self.depth).fill(0.0);
+            own.dv.room(e.keys * self.width).fill(0.0);
             let share = e.heads / e.groups;
             for h in group * share..(group + 1) * share {
                 self.row(LSE, b, h, &mut own.lse);
@@ -289,7 +281,7 @@ impl Job<'_> {
         if self.output(Part::Dq).is_none() && self.output(Part::Dk).is_none() {
             return;
         }
-        let slopes = room(&mut own.slopes, m * pitch);
+        let slopes = own.slopes.room(m * pitch);
         let dy = (&*own.dy, self.width, false);
         self.pitched([m, seen, e.width], dy, (&own.v_turned, pitch), slopes, pitch, false);
         let delta = &own.delta[first..last + 1];
@@ -306,7 +298,7 @@ impl Job<'_> {
             self.product([seen, e.depth, m], (&own.slopes, pitch, true), (&own.q, self.depth), dk, true);
         }
         if self.output(Part::Dq).is_some() {
-            let dq = room(&mut own.rows, m * self.depth);
+            let dq = own.rows.room(m * self.depth);
             self.product([m, e.depth, seen], (&own.slopes, pitch, false), (&own.k, self.depth), dq, false);
             self.store(Part::Dq, [b, h, first], dq, self.depth);
         }

@@ -1,0 +1,174 @@
+//! Operands of a product in the order a register tile reads them: panels of rows and of columns, each depth's elements
+//! side by side. Transposed operands cost little more than straight ones, and none is copied whole.
+
+use super::gemm::Mat;
+use super::tile::PANEL;
+
+/// Columns packed together: three of the widest vectors.
+pub(super) const WIDE: usize = 48;
+
+/// `[panel][k][PANEL]`; missing rows are zeros.
+#[inline(always)]
+pub(super) fn rows(a: Mat<'_>, to: &mut [f32]) {
+    for (p, panel) in to.chunks_exact_mut(PANEL * a.cols).enumerate() {
+        let count = PANEL.min(a.rows - p * PANEL);
+        let from = &a.data[a.offset + p * PANEL * a.row_stride..];
+        if count < PANEL {
+            panel.fill(0.0);
+        } else if a.col_stride == 1 {
+            turn(std::array::from_fn(|i| &from[i * a.row_stride..][..a.cols]), panel, PANEL);
+            continue;
+        }
+        for (k, line) in panel.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+            if count == PANEL && a.row_stride == 1 {
+                line.copy_from_slice(&from[k * a.col_stride..][..PANEL]);
+            } else {
+                for (i, x) in line[..count].iter_mut().enumerate() {
+                    *x = from[i * a.row_stride + k * a.col_stride];
+                }
+            }
+        }
+    }
+}
+
+/// `[panel][k][WIDE]`; missing columns are zeros.
+#[inline(always)]
+pub(super) fn columns(b: Mat<'_>, to: &mut [f32]) {
+    let (whole, size) = (b.cols / WIDE, WIDE * b.rows);
+    let from = &b.data[b.offset..];
+    if b.col_stride == 1 {
+        // A row at a time, however many panels it goes to: memory is read in order.
+        for k in 0..b.rows {
+            let row = &from[k * b.row_stride..][..b.cols];
+            let (pieces, rest) = row.as_chunks::<WIDE>();
+            for (p, piece) in pieces.iter().enumerate() {
+                *to[p * size + k * WIDE..].first_chunk_mut().expect("room") = *piece;
+            }
+            if !rest.is_empty() {
+                let line = &mut to[whole * size + k * WIDE..][..WIDE];
+                line[..rest.len()].copy_from_slice(rest);
+                line[rest.len()..].fill(0.0);
+            }
+        }
+        return;
+    }
+    for (p, panel) in to.chunks_exact_mut(size).enumerate() {
+        let count = WIDE.min(b.cols - p * WIDE);
+        let from = &from[p * WIDE * b.col_stride..];
+        if count < WIDE {
+            panel.fill(0.0);
+        }
+        let eights = if b.row_stride == 1 { count / 8 * 8 } else { 0 };
+        for c in (0..eights).step_by(8) {
+            let eight = std::array::from_fn(|i| &from[(c + i) * b.col_stride..][..b.rows]);
+            turn(eight, &mut panel[c..], WIDE);
+        }
+        for (k, line) in panel.as_chunks_mut::<WIDE>().0.iter_mut().enumerate() {
+            for (c, x) in line[..count].iter_mut().enumerate().skip(eights) {
+                *x = from[k * b.row_stride + c * b.col_stride];
+            }
+        }
+    }
+}
+
+/// `to[k * pitch + i] = from[i][k]`: eight rows, all equally long, become columns.
+fn turn(from: [&[f32]; 8], to: &mut [f32], pitch: usize) {
+    let whole = squares(from, to, pitch);
+    for k in whole..from[0].len() {
+        for (x, row) in to[k * pitch..][..8].iter_mut().zip(from) {
+            *x = row[k];
+        }
+    }
+}
+
+/// The whole squares of eight by eight; gives out how many depths that makes.
+#[cfg(target_arch = "x86_64")]
+fn squares(from: [&[f32]; 8], to: &mut [f32], pitch: usize) -> usize {
+    use pulp::x86::V3;
+
+    // No closure: they would not be compiled for the same processor.
+    macro_rules! pair {
+        ($avx:ident, $from:ident, $k:ident, $i:expr) => {{
+            let four: &[f32; 4] = $from[$i][$k..].first_chunk().expect("whole fours");
+            let below: &[f32; 4] = $from[$i + 4][$k..].first_chunk().expect("whole fours");
+            let low = $avx._mm256_castps128_ps256(pulp::cast(*four));
+            $avx._mm256_insertf128_ps::<1>(low, pulp::cast(*below))
+        }};
+    }
+    struct Squares<'a>([&'a [f32]; 8], &'a mut [f32], usize, V3);
+    impl pulp::NullaryFnOnce for Squares<'_> {
+        type Output = usize;
+
+        #[inline(always)]
+        fn call(self) -> usize {
+            let Self(from, to, pitch, V3 { avx, .. }) = self;
+            let whole = from[0].len() / 8 * 8;
+            let from = from.map(|row| &row[..whole]);
+            for k in (0..whole).step_by(4) {
+                // Rows i and i + 4 side by side: what follows exchanges within halves alone.
+                let (a, b, c, d) = (
+                    pair!(avx, from, k, 0),
+                    pair!(avx, from, k, 1),
+                    pair!(avx, from, k, 2),
+                    pair!(avx, from, k, 3),
+                );
+                let (low, high) = (avx._mm256_unpacklo_ps(a, b), avx._mm256_unpackhi_ps(a, b));
+                let (low2, high2) = (avx._mm256_unpacklo_ps(c, d), avx._mm256_unpackhi_ps(c, d));
+                let lines = [
+                    avx._mm256_shuffle_ps::<0x44>(low, low2),
+                    avx._mm256_shuffle_ps::<0xee>(low, low2),
+                    avx._mm256_shuffle_ps::<0x44>(high, high2),
+                    avx._mm256_shuffle_ps::<0xee>(high, high2),
+                ];
+                for (i, line) in lines.into_iter().enumerate() {
+                    let line: [f32; 8] = pulp::cast(line);
+                    *to[(k + i) * pitch..].first_chunk_mut().expect("room") = line;
+                }
+            }
+            whole
+        }
+    }
+    V3::try_new().map_or(0, |v3| v3.vectorize(Squares(from, to, pitch, v3)))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn squares(from: [&[f32]; 8], to: &mut [f32], pitch: usize) -> usize {
+    let whole = from[0].len() / 8 * 8;
+    for k in (0..whole).step_by(8) {
+        let square = from.map(|row| *row[k..].first_chunk::<8>().expect("whole eights"));
+        for i in 0..8 {
+            to[(k + i) * pitch..][..8].copy_from_slice(&square.map(|row| row[i]));
+        }
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panels_hold_every_element_of_any_strides() {
+        let data: Vec<f32> = (0..8000).map(|i| i as f32).collect();
+        for (rows_, cols, row_stride, col_stride) in
+            [(19, 21, 40, 1), (16, 24, 24, 1), (19, 21, 1, 40), (17, 9, 60, 3), (1, 1, 1, 1), (8, 4, 5, 1)]
+        {
+            let m = Mat { data: &data, offset: 7, rows: rows_, cols, row_stride, col_stride };
+            let at = |i: usize, j: usize| data[7 + i * row_stride + j * col_stride];
+            let mut to = vec![-1.0; rows_.next_multiple_of(PANEL) * cols];
+            rows(m, &mut to);
+            for (x, i) in to.iter().zip(0..) {
+                let (p, k, r) = (i / (PANEL * cols), i / PANEL % cols, i % PANEL);
+                let row = p * PANEL + r;
+                assert_eq!(*x, if row < rows_ { at(row, k) } else { 0.0 }, "row {row}, depth {k}");
+            }
+            let mut to = vec![-1.0; cols.next_multiple_of(WIDE) * rows_];
+            columns(m, &mut to);
+            for (x, i) in to.iter().zip(0..) {
+                let (p, k, c) = (i / (WIDE * rows_), i / WIDE % rows_, i % WIDE);
+                let col = p * WIDE + c;
+                assert_eq!(*x, if col < cols { at(k, col) } else { 0.0 }, "column {col}, depth {k}");
+            }
+        }
+    }
+}
