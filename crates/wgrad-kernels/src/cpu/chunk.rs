@@ -1,64 +1,20 @@
-//! Runs an [`Expr`] a chunk of elements at a time: each instruction is one loop over registers that stay in the
-//! first-level cache, so a fused chain moves its bytes once.
+//! An [`Expr`] made ready: where each value comes from and goes to. [`super::evaluate`] runs it a chunk of elements at
+//! a time.
 //!
-//! What already stands in memory in order is read there, what is one value for a whole chunk (constants, statistics of a
-//! row) is computed once, and results are written where they belong, so that only arithmetic makes loops.
+//! What already stands in memory in order is read there, what is one value for all of a row (constants, its statistics) is
+//! computed once, and results are written where they belong, so that only arithmetic makes loops.
 
-use super::Lines;
 use super::Reads;
-use super::lanes::{Arg, binary, binary_i32, cast, compare, select, unary};
+use super::evaluate::{Evaluate, with_own};
+use super::tile::dispatch;
 use super::view::{Runs, Stretch};
 use crate::expr::{Expr, Instr, Reg};
-use crate::{SEED_WORD, STEP_WORD};
-use std::cell::RefCell;
-use wgrad_graph::philox;
 use wgrad_types::{DType, View};
 
-/// Elements a register holds.
+/// Elements evaluated together at most.
 pub(crate) const CHUNK: usize = 2048;
-/// Rows shorter than this are not worth chunks of their own.
-const SHORT_ROW: usize = 64;
-
-/// Where a value is during a chunk.
-#[derive(Clone, Copy)]
-enum Held {
-    Register,
-    Same(u32),
-    /// An operand's elements from this one on.
-    Memory(usize, usize),
-    /// An output's former contents.
-    Before(usize),
-    /// The core's result.
-    Acc,
-    /// A result, in its output.
-    Output(usize),
-}
-
-/// A thread's registers.
-#[derive(Default)]
-struct Registers {
-    words: Vec<Lines<u32>>,
-    held: Vec<Held>,
-    /// For operands that a loop needs element by element although they are all the same.
-    spread: [Lines<u32>; 3],
-}
-
-thread_local! {
-    static REGISTERS: RefCell<Registers> = RefCell::new(Registers::default());
-}
-
-/// An expression with its views made ready.
-pub(crate) struct Code<'e> {
-    expr: &'e Expr,
-    views: Vec<Option<Runs>>,
-    /// Per operand the output whose memory holds it on entry.
-    taken: Vec<Option<usize>>,
-    /// The register of each instruction's result; they are taken again after the last use, so that few are in the cache.
-    places: Vec<usize>,
-    registers: usize,
-    /// Elements after which views jump or broadcast values change.
-    row: Option<usize>,
-}
+/// Rows shorter than this are not worth a loop of their own.
+const SHORT_ROW: usize = 32;
 
 /// Where a chunk's own data is: the core's results and the outputs' previous contents.
 #[derive(Clone, Copy)]
@@ -72,34 +28,118 @@ pub(crate) struct Here<'a> {
 }
 
 /// What a chunk's instructions see.
-struct Chunk<'a> {
-    len: usize,
-    here: Here<'a>,
-    reads: Reads<'a>,
+pub(super) struct Chunk<'a> {
+    pub len: usize,
+    pub here: Here<'a>,
+    pub reads: Reads<'a>,
+}
+
+/// An instruction that makes a loop, and where its values go.
+pub(super) struct Line {
+    pub r: Reg,
+    pub to: To,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum To {
+    /// A block of a thread's own, taken again after the last use, so that few are in the cache.
+    Local(usize),
+    /// A result of the expression.
+    Result(usize),
+}
+
+/// Where an instruction's values over a segment are.
+#[derive(Clone, Copy)]
+pub(super) enum Value<'a> {
+    /// Side by side, from the segment's first.
+    Each(&'a [u32]),
+    Same(u32),
+    Local(usize),
+    Result(usize),
+}
+
+/// An expression with its views made ready.
+pub(crate) struct Code<'e> {
+    pub(super) expr: &'e Expr,
+    pub(super) views: Vec<Option<Runs>>,
+    /// Per operand the output whose memory holds it on entry.
+    taken: Vec<Option<usize>>,
+    /// Elements after which views jump or broadcast values change.
+    row: Option<usize>,
+    /// Instructions whose values stand somewhere already, or are one value.
+    pub(super) at_hand: Vec<Reg>,
+    pub(super) lines: Vec<Line>,
+    /// Results whose values are made elsewhere.
+    pub(super) copies: Vec<(usize, Reg)>,
+    pub(super) locals: usize,
 }
 
 impl<'e> Code<'e> {
     /// The code of an iteration shape; `in_place` as in `Step`.
     pub(crate) fn new(expr: &'e Expr, in_place: &[Option<usize>], shape: &[usize]) -> Self {
-        let views: Vec<Option<Runs>> = expr
-            .instrs
-            .iter()
-            .map(|i| match i {
-                Instr::Load { view, .. } | Instr::Index(view) | Instr::Random { view, .. } => {
-                    Some(Runs::new(view))
-                }
-                Instr::Masked { mask, .. } => {
-                    Some(Runs::new(&View { mask: Some(mask.clone()), ..View::contiguous(shape) }))
-                }
-                _ => None,
-            })
-            .collect();
+        let views = |i: &Instr| match i {
+            Instr::Load { view, .. } | Instr::Index(view) | Instr::Random { view, .. } => {
+                Some(Runs::new(view))
+            }
+            Instr::Masked { mask, .. } => {
+                Some(Runs::new(&View { mask: Some(mask.clone()), ..View::contiguous(shape) }))
+            }
+            _ => None,
+        };
+        let views: Vec<Option<Runs>> = expr.instrs.iter().map(views).collect();
         let most = in_place.iter().flatten().max().map_or(0, |m| m + 1);
-        let taken = (0..most).map(|j| in_place.iter().position(|p| *p == Some(j))).collect();
-        let (places, registers) = places(expr);
-        let loads = expr.instrs.iter().zip(&views).filter(|(i, _)| i.load().is_some());
-        let row = loads.filter_map(|(_, v)| v.as_ref()?.row()).min().filter(|&n| n >= SHORT_ROW);
-        Self { expr, views, taken, places, registers, row }
+        let taken: Vec<Option<usize>> =
+            (0..most).map(|j| in_place.iter().position(|p| *p == Some(j))).collect();
+        let mut code = Self {
+            expr,
+            views,
+            taken,
+            row: None,
+            at_hand: Vec::new(),
+            lines: Vec::new(),
+            copies: Vec::new(),
+            locals: 0,
+        };
+        code.place();
+        code
+    }
+
+    /// Decides where every value is.
+    fn place(&mut self) {
+        let (expr, count) = (self.expr, self.expr.instrs.len());
+        let load =
+            |r: &Reg| expr.instrs[*r].load().is_some_and(|(operand, _)| self.taken_by(operand).is_none());
+        let run = |r: Reg| self.views[r].as_ref().and_then(Runs::run).filter(|&n| n >= SHORT_ROW);
+        let row = (0..count).filter(load).filter_map(run).min().filter(|&n| n < usize::MAX);
+        let fits = |n: usize| n == usize::MAX || row.is_none_or(|row| n.is_multiple_of(row));
+        let ready = |r: Reg| match expr.instrs[r] {
+            Instr::Acc | Instr::Const(_) | Instr::Scalar { .. } => true,
+            Instr::Load { .. } => !load(&r) || run(r).is_some_and(fits),
+            _ => false,
+        };
+        let (at_hand, made): (Vec<Reg>, Vec<Reg>) = (0..count).partition(|&r| ready(r));
+        let mut last: Vec<usize> = (0..count).collect();
+        made.iter().for_each(|&r| expr.instrs[r].operands().for_each(|x| last[x] = r));
+        let (mut places, mut free, mut locals) = (vec![None; count], Vec::new(), 0);
+        for &r in &made {
+            // A result's place is never one of its operands'.
+            let to = match expr.results.iter().position(|&x| x == r) {
+                Some(i) => To::Result(i),
+                None => To::Local(free.pop().unwrap_or_else(|| {
+                    locals += 1;
+                    locals - 1
+                })),
+            };
+            if let To::Local(l) = to {
+                places[r] = Some(l);
+            }
+            self.lines.push(Line { r, to });
+            free.extend((0..=r).filter(|&x| last[x] == r).filter_map(|x| places[x]));
+        }
+        let written = |i: usize| self.lines.iter().any(|l| matches!(l.to, To::Result(j) if j == i));
+        self.copies =
+            (0..expr.results.len()).filter(|&i| !written(i)).map(|i| (i, expr.results[i])).collect();
+        (self.row, self.at_hand, self.locals) = (row, at_hand, locals);
     }
 
     /// Whether an output takes over an operand's memory.
@@ -112,229 +152,78 @@ impl<'e> Code<'e> {
         self.taken.get(operand).copied().flatten()
     }
 
-    /// Elements of the chunk that begins at `start` where `left` are left: pieces of a row do not reach into the next.
+    /// Elements of the chunk that begins at `start` where `left` are left: whole rows, or pieces of one that do not reach
+    /// into the next.
     pub(crate) fn chunk(&self, start: usize, left: usize) -> usize {
         let Some(row) = self.row else { return CHUNK.min(left) };
-        let piece = row.div_ceil(row.div_ceil(CHUNK)).next_multiple_of(16);
         let at = start % row;
-        (piece - at % piece).min(row - at).min(left)
+        if row > CHUNK {
+            let piece = row.div_ceil(row.div_ceil(CHUNK)).next_multiple_of(16);
+            return (piece - at % piece).min(row - at).min(left);
+        }
+        if at == 0 { (CHUNK / row * row).min(left) } else { (row - at).min(left) }
     }
 
-    /// Evaluates `len <= CHUNK` elements; [`Code::result`] gives out what was not written to `outputs`: a slice of the
-    /// chunk a result, or none at all.
+    /// Elements from `start` on over which every value at hand is in one run, of `left`.
+    pub(super) fn segment(&self, start: usize, left: usize) -> usize {
+        self.row.map_or(left, |row| (row - start % row).min(left))
+    }
+
+    /// Evaluates `len <= CHUNK` elements into `outputs`, or where there are none into a thread's own memory, from where
+    /// [`Code::result`] gives them out.
     pub(crate) fn eval(&self, len: usize, here: Here<'_>, reads: Reads<'_>, outputs: &mut [&mut [u32]]) {
-        REGISTERS.with_borrow_mut(|registers| {
-            if registers.words.len() < self.registers {
-                registers.words.resize_with(self.registers, Lines::default);
-            }
-            for own in registers.words.iter_mut().chain(&mut registers.spread) {
-                own.room(CHUNK);
-            }
-            registers.held.clear();
-            let chunk = Chunk { len, here, reads };
-            for r in 0..self.expr.instrs.len() {
-                let held = self.at_hand(r, &chunk, registers).unwrap_or_else(|| {
-                    let output =
-                        self.expr.results.iter().position(|&x| x == r).filter(|&i| i < outputs.len());
-                    match output {
-                        Some(i) => {
-                            let out = std::mem::take(&mut outputs[i]);
-                            self.step(r, &chunk, registers, outputs, out);
-                            outputs[i] = out;
-                            Held::Output(i)
-                        }
-                        None => {
-                            let mut out = std::mem::take(&mut registers.words[self.places[r]]);
-                            self.step(r, &chunk, registers, outputs, &mut out[..len]);
-                            registers.words[self.places[r]] = out;
-                            Held::Register
-                        }
-                    }
-                });
-                registers.held.push(held);
-            }
-            for (i, &r) in self.expr.results.iter().enumerate().take(outputs.len()) {
-                if !matches!(registers.held[r], Held::Output(o) if o == i) {
-                    let out = std::mem::take(&mut outputs[i]);
-                    match self.arg(r, &chunk, registers, outputs) {
-                        Arg::Each(words) => out.copy_from_slice(words),
-                        Arg::Same(word) => out.fill(word),
-                    }
-                    outputs[i] = out;
-                }
-            }
+        with_own(|own| {
+            let (blocks, kept) = own.parts(self, outputs.is_empty());
+            let mut results: Vec<&mut [u32]> = match outputs.is_empty() {
+                true => kept.iter_mut().map(|own| &mut own[..len]).collect(),
+                false => outputs.iter_mut().map(|out| &mut **out).collect(),
+            };
+            dispatch(Evaluate {
+                code: self,
+                chunk: Chunk { len, here, reads },
+                blocks,
+                results: &mut results,
+            });
         });
     }
 
-    /// Calls `f` with the elements of result `i` of the last [`Code::eval`] on this thread. A result that is the core's
-    /// own, unchanged, is `None`.
-    pub(crate) fn result<R>(
-        &self,
-        i: usize,
-        len: usize,
-        here: Here<'_>,
-        reads: Reads<'_>,
-        f: impl FnOnce(Option<&[u32]>) -> R,
-    ) -> R {
-        let r = self.expr.results[i];
-        REGISTERS.with_borrow_mut(|registers| {
-            if let Held::Acc = registers.held[r] {
-                return f(None);
-            }
-            let mut spread = std::mem::take(&mut registers.spread[0]);
-            let arg = self.arg(r, &Chunk { len, here, reads }, registers, &[]);
-            let result = f(Some(arg.spread(&mut spread[..len])));
-            registers.spread[0] = spread;
-            result
-        })
+    /// Calls `f` with the elements of result `i` of the last [`Code::eval`] on this thread that had no outputs.
+    pub(crate) fn result<R>(&self, i: usize, len: usize, f: impl FnOnce(&[u32]) -> R) -> R {
+        with_own(|own| f(&own.kept(i)[..len]))
     }
 
-    /// Where a value stands already, or the one value it has over all of the chunk.
-    fn at_hand(&self, r: Reg, chunk: &Chunk<'_>, registers: &Registers) -> Option<Held> {
-        let instr = &self.expr.instrs[r];
-        match instr {
-            Instr::Acc => return Some(Held::Acc),
-            Instr::Const(value) => return Some(Held::Same(constant(*value, self.expr.dtypes[r]))),
-            Instr::Scalar { word } => return Some(Held::Same(chunk.reads.scalars[*word])),
-            Instr::Load { operand, .. } => {
-                if let Some(output) = self.taken_by(*operand) {
-                    // A result outlives the former contents: it is copied.
-                    return (!self.expr.results.contains(&r)).then_some(Held::Before(output));
-                }
-                let origin = chunk.reads.origin(*operand);
-                let runs = self.views[r].as_ref()?;
-                return match runs.stretch(chunk.here.start, chunk.len)? {
-                    Stretch::Outside => Some(Held::Same(0)),
-                    Stretch::Same(at) => Some(Held::Same(chunk.reads.operands[*operand][at - origin])),
-                    Stretch::InOrder(at) => Some(Held::Memory(*operand, at - origin)),
-                };
-            }
-            Instr::Index(_) | Instr::Random { .. } | Instr::Masked { .. } => return None,
-            _ => {}
-        }
-        let same = |x: Reg| match registers.held[x] {
-            Held::Same(word) => Some(Arg::Same(word)),
+    /// The elements of the only result, where it is an operand's that stand in memory side by side.
+    pub(crate) fn plain<'a>(&self, len: usize, start: usize, reads: Reads<'a>) -> Option<&'a [u32]> {
+        let (r, one) = (self.copies.first()?.1, self.expr.instrs.len() == 1);
+        let (operand, _) = self.expr.instrs[r].load().filter(|_| one)?;
+        match self.views[r].as_ref()?.stretch(start, len)? {
+            Stretch::InOrder(from) => reads.operands[operand][from - reads.origin(operand)..].get(..len),
             _ => None,
-        };
-        let mut args = [Arg::Same(0); 3];
-        for (arg, x) in args.iter_mut().zip(instr.operands()) {
-            *arg = same(x)?;
-        }
-        let mut out = [0];
-        self.apply(r, args, &mut out, &mut [[0], [0], [0]].each_mut().map(|s| s.as_mut_slice()));
-        Some(Held::Same(out[0]))
-    }
-
-    fn arg<'a>(
-        &self,
-        r: Reg,
-        chunk: &Chunk<'a>,
-        registers: &'a Registers,
-        outputs: &'a [&mut [u32]],
-    ) -> Arg<'a> {
-        match registers.held[r] {
-            Held::Register => Arg::Each(&registers.words[self.places[r]][..chunk.len]),
-            Held::Same(word) => Arg::Same(word),
-            Held::Memory(operand, from) => Arg::Each(&chunk.reads.operands[operand][from..from + chunk.len]),
-            Held::Before(output) => Arg::Each(chunk.here.before[output]),
-            Held::Acc => Arg::Each(chunk.here.acc),
-            Held::Output(i) => Arg::Each(&*outputs[i]),
         }
     }
 
-    /// One instruction's loop.
-    fn step(
-        &self,
-        r: Reg,
-        chunk: &Chunk<'_>,
-        registers: &mut Registers,
-        outputs: &[&mut [u32]],
-        out: &mut [u32],
-    ) {
-        let start = chunk.here.start;
-        let runs = || self.views[r].as_ref().expect("what reads through a view has one");
+    /// The value of an instruction that is at hand, over `n` elements of a segment that begins `at` elements into the
+    /// chunk.
+    pub(super) fn value<'a>(&self, r: Reg, at: usize, n: usize, chunk: &Chunk<'a>) -> Value<'a> {
         match &self.expr.instrs[r] {
-            Instr::Load { operand, .. } if let Some(output) = self.taken_by(*operand) => {
-                out.copy_from_slice(chunk.here.before[output]);
-            }
-            Instr::Load { operand, .. } => {
-                runs().read(chunk.reads.operands[*operand], chunk.reads.origin(*operand), start, out);
-            }
-            Instr::Index(_) => runs().indices(start, out),
-            Instr::Random { stream, .. } => {
-                runs().indices(start, out);
-                draw(out, chunk.reads.scalars[SEED_WORD], chunk.reads.scalars[STEP_WORD], *stream);
-            }
-            Instr::Masked { value, .. } => {
-                match self.arg(*value, chunk, registers, outputs) {
-                    Arg::Each(words) => out.copy_from_slice(words),
-                    Arg::Same(word) => out.fill(word),
+            Instr::Acc => Value::Each(&chunk.here.acc[at..at + n]),
+            Instr::Const(value) => Value::Same(constant(*value, self.expr.dtypes[r])),
+            Instr::Scalar { word } => Value::Same(chunk.reads.scalars[*word]),
+            Instr::Load { operand, .. } => match (self.taken_by(*operand), &self.views[r]) {
+                (Some(output), _) => Value::Each(&chunk.here.before[output][at..at + n]),
+                (None, Some(runs)) => {
+                    let (words, origin) = (chunk.reads.operands[*operand], chunk.reads.origin(*operand));
+                    match runs.stretch(chunk.here.start + at, n).expect("a segment lies in one run") {
+                        Stretch::Outside => Value::Same(0),
+                        Stretch::Same(from) => Value::Same(words[from - origin]),
+                        Stretch::InOrder(from) => Value::Each(&words[from - origin..from - origin + n]),
+                    }
                 }
-                runs().clear_outside(start, out);
-            }
-            instr => {
-                let mut spread = std::mem::take(&mut registers.spread);
-                let mut args = [Arg::Same(0); 3];
-                for (arg, x) in args.iter_mut().zip(instr.operands()) {
-                    *arg = self.arg(x, chunk, registers, outputs);
-                }
-                self.apply(r, args, out, &mut spread.each_mut().map(|s| &mut s[..]));
-                registers.spread = spread;
-            }
-        }
-    }
-
-    /// Arithmetic on arguments that are at hand.
-    fn apply(&self, r: Reg, [a, b, c]: [Arg<'_>; 3], out: &mut [u32], spread: &mut [&mut [u32]; 3]) {
-        let dtype = self.expr.dtypes[r];
-        let n = out.len();
-        let [sa, sb, sc] = spread.each_mut().map(|s| &mut s[..n]);
-        match &self.expr.instrs[r] {
-            Instr::Unary(kind, _) => {
-                unary(*kind, bytemuck::cast_slice(a.spread(sa)), bytemuck::cast_slice_mut(out));
-            }
-            Instr::Binary(kind, ..) => match dtype {
-                DType::F32 => binary(*kind, a, b, bytemuck::cast_slice_mut(out), [sa, sb]),
-                _ => {
-                    let (a, b) = (bytemuck::cast_slice(a.spread(sa)), bytemuck::cast_slice(b.spread(sb)));
-                    binary_i32(*kind, a, b, bytemuck::cast_slice_mut(out));
-                }
+                (None, None) => unreachable!("every load has a view"),
             },
-            Instr::Compare(kind, x, _) => {
-                let (a, b) = (a.spread(sa), b.spread(sb));
-                match self.expr.dtypes[*x] {
-                    DType::F32 => {
-                        compare::<f32>(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
-                    }
-                    DType::I32 => {
-                        compare::<i32>(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
-                    }
-                    DType::Bool => compare(*kind, a, b, out),
-                }
-            }
-            Instr::Select(..) => select(a.spread(sa), b.spread(sb), c.spread(sc), out),
-            Instr::Cast(x) => cast(self.expr.dtypes[*x], dtype, a.spread(sa), out),
-            _ => unreachable!("read by `step` or at hand"),
+            _ => unreachable!("not at hand"),
         }
     }
-}
-
-/// A register an instruction, and how many there are. A result's register is never one of its operands'.
-fn places(expr: &Expr) -> (Vec<usize>, usize) {
-    let mut last: Vec<usize> = (0..expr.instrs.len()).collect();
-    for (r, instr) in expr.instrs.iter().enumerate() {
-        instr.operands().for_each(|x| last[x] = r);
-    }
-    expr.results.iter().for_each(|&r| last[r] = usize::MAX);
-    let (mut free, mut places, mut count): (Vec<usize>, Vec<usize>, usize) = (Vec::new(), Vec::new(), 0);
-    for r in 0..expr.instrs.len() {
-        places.push(free.pop().unwrap_or_else(|| {
-            count += 1;
-            count - 1
-        }));
-        free.extend((0..=r).filter(|&x| last[x] == r).map(|x| places[x]));
-    }
-    (places, count)
 }
 
 fn constant(value: f64, dtype: DType) -> u32 {
@@ -342,18 +231,5 @@ fn constant(value: f64, dtype: DType) -> u32 {
         DType::F32 => (value as f32).to_bits(),
         DType::I32 => (value as i32).cast_unsigned(),
         DType::Bool => u32::from(value != 0.0),
-    }
-}
-
-/// Replaces element numbers by their draws; a Philox block gives four neighbours.
-fn draw(out: &mut [u32], seed: u32, step: u32, stream: u32) {
-    let (mut known, mut block) = (None, [0; 4]);
-    for o in out {
-        let index = *o;
-        if known != Some(index / 4) {
-            known = Some(index / 4);
-            block = philox::philox4x32([index / 4, step, stream, 0], [seed, 0]);
-        }
-        *o = philox::to_unit(block[(index % 4) as usize]).to_bits();
     }
 }

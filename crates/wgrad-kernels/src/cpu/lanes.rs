@@ -1,43 +1,22 @@
-//! Element-wise functions over slices, compiled for the processor's vectors: one loop a function, no branches in it.
+//! Element-wise functions over slices, for vectors of the kind that is in use: one loop a function, no branches in it.
 
 use super::real::{Erf, Exp, Log, Real, Sigmoid, Softplus, Tanh, map};
-use super::tile::dispatch;
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 use wgrad_graph::ops::{BinaryKind, CompareKind, UnaryKind};
 use wgrad_types::DType;
 
-struct Each<'a, F>(&'a [f32], &'a mut [f32], F);
-
-impl<F: Fn(f32) -> f32> WithSimd for Each<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        for (o, &x) in self.1.iter_mut().zip(self.0) {
-            *o = (self.2)(x);
-        }
-    }
-}
-
+#[inline(always)]
 fn each(x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
-    dispatch(Each(x, out, f));
-}
-
-struct Pairs<'a, T, U, F>(&'a [T], &'a [T], &'a mut [U], F);
-
-impl<T: Copy, U, F: Fn(T, T) -> U> WithSimd for Pairs<'_, T, U, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        for ((o, &a), &b) in self.2.iter_mut().zip(self.0).zip(self.1) {
-            *o = (self.3)(a, b);
-        }
+    for (o, &x) in out.iter_mut().zip(x) {
+        *o = f(x);
     }
 }
 
+#[inline(always)]
 fn pairs<T: Copy, U>(a: &[T], b: &[T], out: &mut [U], f: impl Fn(T, T) -> U) {
-    dispatch(Pairs(a, b, out, f));
+    for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
+        *o = f(a, b);
+    }
 }
 
 /// Declares functions by what they do with a vector.
@@ -64,27 +43,28 @@ real! {
     Relu |s, x| s.select_f32s(s.less_than_or_equal_f32s(x, s.splat_f32s(0.0)), s.splat_f32s(0.0), x);
 }
 
-pub(super) fn unary(kind: UnaryKind, x: &[f32], out: &mut [f32]) {
+#[inline(always)]
+pub(super) fn unary<S: Simd>(s: S, kind: UnaryKind, x: &[f32], out: &mut [f32]) {
     match kind {
-        UnaryKind::Neg => map::<Neg>(x, out),
-        UnaryKind::Abs => map::<Abs>(x, out),
+        UnaryKind::Neg => map::<S, Neg>(s, x, out),
+        UnaryKind::Abs => map::<S, Abs>(s, x, out),
         UnaryKind::Sign => {
             each(x, out, |x| f32::from(u8::from(x > 0.0)) - f32::from(u8::from(x < 0.0)));
         }
         UnaryKind::Floor => each(x, out, f32::floor),
-        UnaryKind::Exp => map::<Exp>(x, out),
-        UnaryKind::Log => map::<Log>(x, out),
-        UnaryKind::Sqrt => map::<Sqrt>(x, out),
-        UnaryKind::Rsqrt => map::<Rsqrt>(x, out),
-        UnaryKind::Reciprocal => map::<Reciprocal>(x, out),
-        UnaryKind::Square => map::<Square>(x, out),
+        UnaryKind::Exp => map::<S, Exp>(s, x, out),
+        UnaryKind::Log => map::<S, Log>(s, x, out),
+        UnaryKind::Sqrt => map::<S, Sqrt>(s, x, out),
+        UnaryKind::Rsqrt => map::<S, Rsqrt>(s, x, out),
+        UnaryKind::Reciprocal => map::<S, Reciprocal>(s, x, out),
+        UnaryKind::Square => map::<S, Square>(s, x, out),
         UnaryKind::Sin => each(x, out, f32::sin),
         UnaryKind::Cos => each(x, out, f32::cos),
-        UnaryKind::Tanh => map::<Tanh>(x, out),
-        UnaryKind::Erf => map::<Erf>(x, out),
-        UnaryKind::Sigmoid => map::<Sigmoid>(x, out),
-        UnaryKind::Softplus => map::<Softplus>(x, out),
-        UnaryKind::Relu => map::<Relu>(x, out),
+        UnaryKind::Tanh => map::<S, Tanh>(s, x, out),
+        UnaryKind::Erf => map::<S, Erf>(s, x, out),
+        UnaryKind::Sigmoid => map::<S, Sigmoid>(s, x, out),
+        UnaryKind::Softplus => map::<S, Softplus>(s, x, out),
+        UnaryKind::Relu => map::<S, Relu>(s, x, out),
     }
 }
 
@@ -136,67 +116,67 @@ pair! {
     Minimum |s, a, b| s.select_f32s(s.less_than_f32s(a, b), a, b);
 }
 
-struct Zip<'a, F>(Arg<'a>, Arg<'a>, &'a mut [f32], std::marker::PhantomData<F>);
-
 /// Whole vectors, and the rest as one filled up with zeros.
 #[inline(always)]
 fn split<S: Simd>(s: S, words: &[u32]) -> (&[S::f32s], S::f32s) {
     let (whole, tail) = S::as_simd_f32s(bytemuck::cast_slice(words));
-    (whole, s.partial_load_f32s(tail))
+    (whole, if tail.is_empty() { s.splat_f32s(0.0) } else { s.partial_load_f32s(tail) })
 }
 
-impl<F: Pair> WithSimd for Zip<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, s: S) {
-        let value = |word: u32| s.splat_f32s(f32::from_bits(word));
-        let (out, out_tail) = S::as_mut_simd_f32s(self.2);
-        let tail = match (self.0, self.1) {
-            (Arg::Each(a), Arg::Each(b)) => {
-                let ((a, a_tail), (b, b_tail)) = (split(s, a), split(s, b));
-                for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                    *o = F::of(s, a, b);
-                }
-                F::of(s, a_tail, b_tail)
+#[inline(always)]
+fn zip<S: Simd, F: Pair>(s: S, a: Arg<'_>, b: Arg<'_>, out: &mut [f32]) {
+    let value = |word: u32| s.splat_f32s(f32::from_bits(word));
+    let (out, out_tail) = S::as_mut_simd_f32s(out);
+    let tail = match (a, b) {
+        (Arg::Each(a), Arg::Each(b)) => {
+            let ((a, a_tail), (b, b_tail)) = (split(s, a), split(s, b));
+            for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                *o = F::of(s, a, b);
             }
-            (Arg::Each(a), Arg::Same(b)) => {
-                let ((a, tail), b) = (split(s, a), value(b));
-                for (o, &a) in out.iter_mut().zip(a) {
-                    *o = F::of(s, a, b);
-                }
-                F::of(s, tail, b)
+            F::of(s, a_tail, b_tail)
+        }
+        (Arg::Each(a), Arg::Same(b)) => {
+            let ((a, tail), b) = (split(s, a), value(b));
+            for (o, &a) in out.iter_mut().zip(a) {
+                *o = F::of(s, a, b);
             }
-            (Arg::Same(a), Arg::Each(b)) => {
-                let (a, (b, tail)) = (value(a), split(s, b));
-                for (o, &b) in out.iter_mut().zip(b) {
-                    *o = F::of(s, a, b);
-                }
-                F::of(s, a, tail)
+            F::of(s, tail, b)
+        }
+        (Arg::Same(a), Arg::Each(b)) => {
+            let (a, (b, tail)) = (value(a), split(s, b));
+            for (o, &b) in out.iter_mut().zip(b) {
+                *o = F::of(s, a, b);
             }
-            (Arg::Same(a), Arg::Same(b)) => {
-                let same = F::of(s, value(a), value(b));
-                out.fill(same);
-                same
-            }
-        };
+            F::of(s, a, tail)
+        }
+        (Arg::Same(a), Arg::Same(b)) => {
+            let same = F::of(s, value(a), value(b));
+            out.fill(same);
+            same
+        }
+    };
+    if !out_tail.is_empty() {
         s.partial_store_f32s(out_tail, tail);
     }
 }
 
-fn zip<F: Pair>(a: Arg<'_>, b: Arg<'_>, out: &mut [f32]) {
-    dispatch(Zip::<F>(a, b, out, std::marker::PhantomData));
-}
-
 /// `spread` is room for operands that are the same everywhere.
-pub(super) fn binary(kind: BinaryKind, a: Arg<'_>, b: Arg<'_>, out: &mut [f32], spread: [&mut [u32]; 2]) {
+#[inline(always)]
+pub(super) fn binary<S: Simd>(
+    s: S,
+    kind: BinaryKind,
+    a: Arg<'_>,
+    b: Arg<'_>,
+    out: &mut [f32],
+    spread: [&mut [u32]; 2],
+) {
     match kind {
-        BinaryKind::Add => zip::<Add>(a, b, out),
-        BinaryKind::Sub => zip::<Sub>(a, b, out),
-        BinaryKind::Mul => zip::<Mul>(a, b, out),
-        BinaryKind::Div => zip::<Div>(a, b, out),
-        BinaryKind::Maximum => zip::<Maximum>(a, b, out),
-        BinaryKind::Minimum => zip::<Minimum>(a, b, out),
+        BinaryKind::Add => zip::<S, Add>(s, a, b, out),
+        BinaryKind::Sub => zip::<S, Sub>(s, a, b, out),
+        BinaryKind::Mul => zip::<S, Mul>(s, a, b, out),
+        BinaryKind::Div => zip::<S, Div>(s, a, b, out),
+        BinaryKind::Maximum => zip::<S, Maximum>(s, a, b, out),
+        BinaryKind::Minimum => zip::<S, Minimum>(s, a, b, out),
         BinaryKind::Pow => {
             let [sa, sb] = spread;
             let (a, b) = (a.spread(sa), b.spread(sb));
@@ -206,6 +186,7 @@ pub(super) fn binary(kind: BinaryKind, a: Arg<'_>, b: Arg<'_>, out: &mut [f32], 
 }
 
 /// Whole numbers wrap; division and powers are not defined for them (`Binary::infer`).
+#[inline(always)]
 pub(super) fn binary_i32(kind: BinaryKind, a: &[i32], b: &[i32], out: &mut [i32]) {
     match kind {
         BinaryKind::Add => pairs(a, b, out, i32::wrapping_add),
@@ -217,6 +198,7 @@ pub(super) fn binary_i32(kind: BinaryKind, a: &[i32], b: &[i32], out: &mut [i32]
     }
 }
 
+#[inline(always)]
 pub(super) fn compare<T: PartialOrd + Copy>(kind: CompareKind, a: &[T], b: &[T], out: &mut [u32]) {
     match kind {
         CompareKind::Eq => pairs(a, b, out, |a, b| u32::from(a == b)),
@@ -228,24 +210,15 @@ pub(super) fn compare<T: PartialOrd + Copy>(kind: CompareKind, a: &[T], b: &[T],
     }
 }
 
-struct Choose<'a>(&'a [u32], &'a [u32], &'a [u32], &'a mut [u32]);
-
-impl WithSimd for Choose<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        for (((o, &c), &a), &b) in self.3.iter_mut().zip(self.0).zip(self.1).zip(self.2) {
-            *o = if c != 0 { a } else { b };
-        }
+/// `c ? a : b`.
+#[inline(always)]
+pub(super) fn select(c: &[u32], a: &[u32], b: &[u32], out: &mut [u32]) {
+    for (((o, &c), &a), &b) in out.iter_mut().zip(c).zip(a).zip(b) {
+        *o = if c != 0 { a } else { b };
     }
 }
 
-/// `c ? a : b`.
-pub(super) fn select(c: &[u32], a: &[u32], b: &[u32], out: &mut [u32]) {
-    dispatch(Choose(c, a, b, out));
-}
-
+#[inline(always)]
 pub(super) fn cast(from: DType, to: DType, x: &[u32], out: &mut [u32]) {
     let one = |f: fn(u32) -> u32, out: &mut [u32]| {
         for (o, &w) in out.iter_mut().zip(x) {

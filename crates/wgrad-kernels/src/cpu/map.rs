@@ -40,9 +40,7 @@ pub(crate) fn range(code: &Code<'_>, reads: Reads<'_>, first: usize, outs: &mut 
             let here = Here { start, acc: &[], before: &before };
             code.eval(len, here, reads, &mut []);
             for (i, out) in outs.iter_mut().enumerate() {
-                code.result(i, len, Here { start, acc: &[], before: &[] }, reads, |words| {
-                    out[at..at + len].copy_from_slice(words.expect("no core whose result could be kept"));
-                });
+                code.result(i, len, |words| out[at..at + len].copy_from_slice(words));
             }
         } else {
             let here = Here { start, acc: &[], before: &[] };
@@ -68,11 +66,7 @@ pub(crate) fn epilogue(step: &Step, code: &Code<'_>, reads: Reads<'_>, start: us
         let len = code.chunk(start + at, out.len() - at);
         let here = Here { start: start + at, acc: &out[at..at + len], before: &[] };
         code.eval(len, here, reads, &mut []);
-        code.result(0, len, Here { start: start + at, acc: &[], before: &[] }, reads, |words| {
-            if let Some(words) = words {
-                out[at..at + len].copy_from_slice(words);
-            }
-        });
+        code.result(0, len, |words| out[at..at + len].copy_from_slice(words));
         at += len;
     }
 }

@@ -6,6 +6,7 @@
 mod attention;
 mod chunk;
 mod conv;
+mod evaluate;
 mod gather;
 mod gemm;
 mod lanes;

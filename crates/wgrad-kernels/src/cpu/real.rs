@@ -4,8 +4,7 @@
 
 #![expect(clippy::excessive_precision, reason = "coefficients as published")]
 
-use super::tile::dispatch;
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 
 /// A function of one variable.
 pub(super) trait Real {
@@ -14,24 +13,14 @@ pub(super) trait Real {
 }
 
 /// `out[i] = F(x[i])`.
-pub(super) fn map<F: Real>(x: &[f32], out: &mut [f32]) {
-    dispatch(Map::<F>(x, out, std::marker::PhantomData));
-}
-
-struct Map<'a, F>(&'a [f32], &'a mut [f32], std::marker::PhantomData<F>);
-
-impl<F: Real> WithSimd for Map<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, s: S) {
-        let ((x, x_tail), (out, out_tail)) = (S::as_simd_f32s(self.0), S::as_mut_simd_f32s(self.1));
-        for (o, &x) in out.iter_mut().zip(x) {
-            *o = F::of(s, x);
-        }
-        if !x_tail.is_empty() {
-            s.partial_store_f32s(out_tail, F::of(s, s.partial_load_f32s(x_tail)));
-        }
+#[inline(always)]
+pub(super) fn map<S: Simd, F: Real>(s: S, x: &[f32], out: &mut [f32]) {
+    let ((x, x_tail), (out, out_tail)) = (S::as_simd_f32s(x), S::as_mut_simd_f32s(out));
+    for (o, &x) in out.iter_mut().zip(x) {
+        *o = F::of(s, x);
+    }
+    if !x_tail.is_empty() {
+        s.partial_store_f32s(out_tail, F::of(s, s.partial_load_f32s(x_tail)));
     }
 }
 
@@ -225,17 +214,26 @@ impl Real for Erf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pulp::Scalar;
+    use crate::cpu::tile::dispatch;
+    use pulp::{Scalar, WithSimd};
+
+    struct One<F>(f32, std::marker::PhantomData<F>);
+
+    impl<F: Real> WithSimd for One<F> {
+        type Output = f32;
+
+        fn with_simd<S: Simd>(self, s: S) -> f32 {
+            let mut out = [0.0];
+            map::<S, F>(s, &[self.0], &mut out);
+            out[0]
+        }
+    }
 
     /// A value by this processor's vectors and one by scalars.
     type Both = [fn(f32) -> f32; 2];
 
     fn both<F: Real>() -> Both {
-        let vector = |x: f32| {
-            let mut out = [0.0];
-            map::<F>(&[x], &mut out);
-            out[0]
-        };
+        let vector = |x: f32| dispatch(One::<F>(x, std::marker::PhantomData));
         [vector, |x| F::of(Scalar, x)]
     }
 

@@ -138,11 +138,13 @@ impl Walk<'_> {
         while start < range.end {
             let len = self.code.chunk(start, range.end - start);
             let here = Here { start, acc: &[], before: &[] };
-            self.code.eval(len, here, self.reads, &mut []);
-            self.code.result(0, len, here, self.reads, |words| {
-                let words = words.expect("a prologue has no core");
+            if let Some(words) = self.code.plain(len, start, self.reads) {
                 self.chunk(start, bytemuck::cast_slice(words), base, acc);
-            });
+                start += len;
+                continue;
+            }
+            self.code.eval(len, here, self.reads, &mut []);
+            self.code.result(0, len, |words| self.chunk(start, bytemuck::cast_slice(words), base, acc));
             start += len;
         }
     }
@@ -190,10 +192,10 @@ impl<F: Fn(f64, f64) -> f64> WithSimd for Columns<'_, F> {
     }
 }
 
-/// Sums a run, of a chunk at most: a few f32 sums in every lane of several vectors, then all of them in f64.
+/// Sums a run, of a chunk at most: a few f32 sums in every lane of several vectors, then the lanes in f64.
 struct Sum<'a>(&'a [f32]);
 
-/// Vectors that sum side by side, to hide an addition's latency.
+/// Vectors that are combined side by side, to hide an operation's latency.
 const SIDE: usize = 4;
 
 impl WithSimd for Sum<'_> {
@@ -212,31 +214,48 @@ impl WithSimd for Sum<'_> {
         for (sum, &v) in sums.iter_mut().zip(rest) {
             *sum = s.add_f32s(*sum, v);
         }
-        let lanes: &[f32] = bytemuck::cast_slice(&sums);
+        let [a, b, c, d] = sums;
+        let all = [s.add_f32s(s.add_f32s(a, b), s.add_f32s(c, d))];
+        let lanes: &[f32] = bytemuck::cast_slice(&all);
         lanes.iter().chain(tail).map(|&v| f64::from(v)).sum()
     }
 }
 
-/// Values compared side by side.
-const LANES: usize = 64;
+/// The largest, or the smallest, of a run and a start; what is no number is passed over.
+struct Extreme<'a>(&'a [f32], f32, bool);
 
-/// The largest, or the smallest, of a run and a start.
-struct Extreme<'a, F>(&'a [f32], f32, F);
-
-impl<F: Fn(f32, f32) -> bool> WithSimd for Extreme<'_, F> {
+impl WithSimd for Extreme<'_> {
     type Output = f32;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> f32 {
-        let mut lanes = [self.1; LANES];
-        let (blocks, tail) = self.0.as_chunks::<LANES>();
+    fn with_simd<S: Simd>(self, s: S) -> f32 {
+        let Self(run, start, largest) = self;
+        // The smallest is the largest of what is turned round.
+        let sign = s.splat_f32s(if largest { 0.0 } else { -0.0 });
+        let start = if largest { start } else { -start };
+        let (vectors, tail) = S::as_simd_f32s(run);
+        let (blocks, rest) = vectors.as_chunks::<SIDE>();
+        let mut most = [s.splat_f32s(start); SIDE];
         for block in blocks {
-            for (lane, &v) in lanes.iter_mut().zip(block) {
-                *lane = if (self.2)(v, *lane) { v } else { *lane };
+            for (most, &v) in most.iter_mut().zip(block) {
+                let v = s.xor_f32s(v, sign);
+                *most = s.select_f32s(s.greater_than_f32s(v, *most), v, *most);
             }
         }
-        let better = |a: f32, &b: &f32| if (self.2)(b, a) { b } else { a };
-        tail.iter().fold(lanes.iter().fold(self.1, better), better)
+        for (most, &v) in most.iter_mut().zip(rest) {
+            let v = s.xor_f32s(v, sign);
+            *most = s.select_f32s(s.greater_than_f32s(v, *most), v, *most);
+        }
+        let [mut all, others @ ..] = most;
+        for v in others {
+            all = s.select_f32s(s.greater_than_f32s(v, all), v, all);
+        }
+        let all = [all];
+        let lanes: &[f32] = bytemuck::cast_slice(&all);
+        let better = |a: f32, b: f32| if b > a { b } else { a };
+        let best = lanes.iter().fold(start, |a, &b| better(a, b));
+        let best = tail.iter().fold(best, |a, &b| better(a, if largest { b } else { -b }));
+        if largest { best } else { -best }
     }
 }
 
@@ -244,8 +263,8 @@ fn fold(kind: ReduceKind, run: &[f32]) -> f64 {
     let start = kind.start() as f32;
     match kind {
         ReduceKind::Sum => dispatch(Sum(run)),
-        ReduceKind::Max => f64::from(dispatch(Extreme(run, start, |a, b| a > b))),
-        ReduceKind::Min => f64::from(dispatch(Extreme(run, start, |a, b| a < b))),
+        ReduceKind::Max => f64::from(dispatch(Extreme(run, start, true))),
+        ReduceKind::Min => f64::from(dispatch(Extreme(run, start, false))),
     }
 }
 

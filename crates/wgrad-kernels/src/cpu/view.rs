@@ -22,10 +22,12 @@ pub(crate) enum Stretch {
 }
 
 impl Runs {
-    /// The length of runs in memory order, or over which an element stays the same, where there are several.
-    pub(crate) fn row(&self) -> Option<usize> {
+    /// Over how many elements it runs in memory order or stays the same, before it jumps; `None` where it does neither.
+    pub(crate) fn run(&self) -> Option<usize> {
         let last = self.shape.len() - 1;
-        (last > 0 && matches!(self.strides[last], 0 | 1)).then_some(self.shape[last])
+        let whole = self.mask[last] == (0, self.shape[last]);
+        let len = if last == 0 { usize::MAX } else { self.shape[last] };
+        (whole && matches!(self.strides[last], 0 | 1)).then_some(len)
     }
 
     /// Where the elements `start .. start + len` are, if they are all in one run.

@@ -1,0 +1,250 @@
+//! Runs [`Code`]: a block of elements passes through all instructions before the next block begins, so that what stands
+//! between instructions stays in the first-level cache, and memory is read and written while others are computed.
+
+use super::chunk::{CHUNK, Chunk, Code, To, Value};
+use super::lanes::{Arg, binary, binary_i32, cast, compare, select, unary};
+use super::{Lines, Reads};
+use crate::expr::{Expr, Instr, Reg};
+use crate::{SEED_WORD, STEP_WORD};
+use pulp::{Simd, WithSimd};
+use std::cell::RefCell;
+use std::mem::take;
+use wgrad_graph::philox;
+use wgrad_types::DType;
+
+/// Elements of a block.
+const BLOCK: usize = 1024;
+
+/// A thread's blocks.
+#[derive(Default)]
+pub(super) struct Blocks {
+    locals: Vec<Lines<u32>>,
+    /// For operands that a loop needs element by element although they are all the same.
+    spread: [Lines<u32>; 3],
+    /// Instructions that have one value over a segment.
+    single: Vec<bool>,
+}
+
+/// What a thread keeps.
+#[derive(Default)]
+pub(super) struct Own {
+    blocks: Blocks,
+    results: Vec<Lines<u32>>,
+}
+
+impl Own {
+    /// Room for code's blocks, and for its results where they are kept.
+    pub(super) fn parts(&mut self, code: &Code<'_>, kept: bool) -> (&mut Blocks, &mut [Lines<u32>]) {
+        let Blocks { locals, spread, single } = &mut self.blocks;
+        if locals.len() < code.locals {
+            locals.resize_with(code.locals, Lines::default);
+        }
+        locals.iter_mut().chain(spread).for_each(|l| _ = l.room(BLOCK));
+        if single.len() < code.lines.len() {
+            single.resize(code.lines.len(), false);
+        }
+        let count = if kept { code.expr.results.len() } else { 0 };
+        if self.results.len() < count {
+            self.results.resize_with(count, Lines::default);
+        }
+        self.results[..count].iter_mut().for_each(|l| _ = l.room(CHUNK));
+        (&mut self.blocks, &mut self.results[..count])
+    }
+
+    pub(super) fn kept(&self, i: usize) -> &[u32] {
+        &self.results[i]
+    }
+}
+
+thread_local! {
+    static OWN: RefCell<Own> = RefCell::new(Own::default());
+}
+
+pub(super) fn with_own<R>(f: impl FnOnce(&mut Own) -> R) -> R {
+    OWN.with_borrow_mut(f)
+}
+
+/// A chunk to evaluate; each result has its length.
+pub(super) struct Evaluate<'c, 'e, 'a, 'o> {
+    pub code: &'c Code<'e>,
+    pub chunk: Chunk<'a>,
+    pub blocks: &'c mut Blocks,
+    pub results: &'c mut [&'o mut [u32]],
+}
+
+impl WithSimd for Evaluate<'_, '_, '_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        let Self { code, chunk, blocks: Blocks { locals, spread, single }, results } = self;
+        let instrs = &code.expr.instrs;
+        let mut values = vec![Value::Same(0); instrs.len()];
+        let mut at = 0;
+        while at < chunk.len {
+            let n = code.segment(chunk.here.start + at, chunk.len - at);
+            code.at_hand.iter().for_each(|&r| values[r] = code.value(r, at, n, &chunk));
+            // The first pass finds what has one value over all of the segment, and computes it.
+            let (mut b, mut first) = (0, true);
+            while b < n {
+                let m = if first { 1 } else { BLOCK.min(n - b) };
+                for (line, single) in code.lines.iter().zip(&mut *single) {
+                    let instr = &instrs[line.r];
+                    if first {
+                        *single = is_single(instr, line.to, &values);
+                        values[line.r] = match line.to {
+                            To::Local(l) => Value::Local(l),
+                            To::Result(i) => Value::Result(i),
+                        };
+                    }
+                    if *single != first {
+                        continue;
+                    }
+                    let (mut local, mut result): (Lines<u32>, &mut [u32]) = (Lines::new(), &mut []);
+                    let out = match line.to {
+                        To::Local(l) => {
+                            local = take(&mut locals[l]);
+                            &mut local[..m]
+                        }
+                        To::Result(i) => {
+                            result = take(&mut results[i]);
+                            &mut result[at + b..at + b + m]
+                        }
+                    };
+                    let mut args = [Arg::Same(0); 3];
+                    for (arg, x) in args.iter_mut().zip(instr.operands()) {
+                        *arg = match values[x] {
+                            Value::Each(words) => Arg::Each(&words[b..b + m]),
+                            Value::Same(word) => Arg::Same(word),
+                            Value::Local(l) => Arg::Each(&locals[l][..m]),
+                            Value::Result(i) => Arg::Each(&results[i][at + b..at + b + m]),
+                        };
+                    }
+                    match instr {
+                        Instr::Unary(..)
+                        | Instr::Binary(..)
+                        | Instr::Compare(..)
+                        | Instr::Select(..)
+                        | Instr::Cast(_) => {
+                            apply(s, code.expr, line.r, args, out, spread);
+                        }
+                        _ => read(code, line.r, args[0], chunk.here.start + at + b, &chunk.reads, out),
+                    }
+                    if first {
+                        values[line.r] = Value::Same(out[0]);
+                    }
+                    match line.to {
+                        To::Local(l) => locals[l] = local,
+                        To::Result(i) => results[i] = result,
+                    }
+                }
+                if first {
+                    first = false;
+                    continue;
+                }
+                for &(i, r) in &code.copies {
+                    let result = take(&mut results[i]);
+                    let out = &mut result[at + b..at + b + m];
+                    match values[r] {
+                        Value::Each(words) => out.copy_from_slice(&words[b..b + m]),
+                        Value::Same(word) => out.fill(word),
+                        Value::Local(l) => out.copy_from_slice(&locals[l][..m]),
+                        Value::Result(j) => out.copy_from_slice(&results[j][at + b..at + b + m]),
+                    }
+                    results[i] = result;
+                }
+                b += m;
+            }
+            at += n;
+        }
+    }
+}
+
+/// Whether arithmetic has one value because all that it reads has.
+#[inline(always)]
+fn is_single(instr: &Instr, to: To, values: &[Value<'_>]) -> bool {
+    let arithmetic =
+        !matches!(instr, Instr::Load { .. } | Instr::Index(_) | Instr::Random { .. } | Instr::Masked { .. });
+    let mut all = arithmetic && matches!(to, To::Local(_));
+    for x in instr.operands() {
+        all &= matches!(values[x], Value::Same(_));
+    }
+    all
+}
+
+/// Writes out what an instruction reads through a view, from element `start` on.
+fn read(code: &Code<'_>, r: Reg, arg: Arg<'_>, start: usize, reads: &Reads<'_>, out: &mut [u32]) {
+    let runs = code.views[r].as_ref().expect("what reads through a view has one");
+    match &code.expr.instrs[r] {
+        Instr::Load { operand, .. } => {
+            runs.read(reads.operands[*operand], reads.origin(*operand), start, out);
+        }
+        Instr::Random { stream, .. } => {
+            runs.indices(start, out);
+            draw(out, reads.scalars[SEED_WORD], reads.scalars[STEP_WORD], *stream);
+        }
+        Instr::Masked { .. } => {
+            match arg {
+                Arg::Each(words) => out.copy_from_slice(words),
+                Arg::Same(word) => out.fill(word),
+            }
+            runs.clear_outside(start, out);
+        }
+        _ => runs.indices(start, out),
+    }
+}
+
+/// Arithmetic.
+#[inline(always)]
+fn apply<S: Simd>(
+    s: S,
+    expr: &Expr,
+    r: Reg,
+    [a, b, c]: [Arg<'_>; 3],
+    out: &mut [u32],
+    spread: &mut [Lines<u32>; 3],
+) {
+    let (dtype, n) = (expr.dtypes[r], out.len());
+    let [sa, sb, sc] = spread;
+    let (sa, sb, sc) = (&mut sa[..n], &mut sb[..n], &mut sc[..n]);
+    match &expr.instrs[r] {
+        Instr::Unary(kind, _) => {
+            unary(s, *kind, bytemuck::cast_slice(a.spread(sa)), bytemuck::cast_slice_mut(out));
+        }
+        Instr::Binary(kind, ..) => match dtype {
+            DType::F32 => binary(s, *kind, a, b, bytemuck::cast_slice_mut(out), [sa, sb]),
+            _ => {
+                let (a, b) = (bytemuck::cast_slice(a.spread(sa)), bytemuck::cast_slice(b.spread(sb)));
+                binary_i32(*kind, a, b, bytemuck::cast_slice_mut(out));
+            }
+        },
+        Instr::Compare(kind, x, _) => {
+            let (a, b) = (a.spread(sa), b.spread(sb));
+            match expr.dtypes[*x] {
+                DType::F32 => {
+                    compare::<f32>(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
+                }
+                DType::I32 => {
+                    compare::<i32>(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
+                }
+                DType::Bool => compare(*kind, a, b, out),
+            }
+        }
+        Instr::Select(..) => select(a.spread(sa), b.spread(sb), c.spread(sc), out),
+        Instr::Cast(x) => cast(expr.dtypes[*x], dtype, a.spread(sa), out),
+        _ => unreachable!("not arithmetic"),
+    }
+}
+
+/// Replaces element numbers by their draws; a Philox block gives four neighbours.
+fn draw(out: &mut [u32], seed: u32, step: u32, stream: u32) {
+    let (mut known, mut block) = (None, [0; 4]);
+    for o in out {
+        let index = *o;
+        if known != Some(index / 4) {
+            known = Some(index / 4);
+            block = philox::philox4x32([index / 4, step, stream, 0], [seed, 0]);
+        }
+        *o = philox::to_unit(block[(index % 4) as usize]).to_bits();
+    }
+}
