@@ -173,17 +173,14 @@ impl<'e> Code<'e> {
     /// [`Code::result`] gives them out.
     pub(crate) fn eval(&self, len: usize, here: Here<'_>, reads: Reads<'_>, outputs: &mut [&mut [u32]]) {
         with_own(|own| {
-            let (blocks, kept) = own.parts(self, outputs.is_empty());
-            let mut results: Vec<&mut [u32]> = match outputs.is_empty() {
-                true => kept.iter_mut().map(|own| &mut own[..len]).collect(),
+            let kept = outputs.is_empty();
+            let (blocks, own) = own.parts(self, kept);
+            let mut results: Vec<&mut [u32]> = match kept {
+                true => own.iter_mut().map(|own| &mut own[..len]).collect(),
                 false => outputs.iter_mut().map(|out| &mut **out).collect(),
             };
-            dispatch(Evaluate {
-                code: self,
-                chunk: Chunk { len, here, reads },
-                blocks,
-                results: &mut results,
-            });
+            let (chunk, results) = (Chunk { len, here, reads }, &mut results[..]);
+            dispatch(Evaluate { code: self, chunk, kept, blocks, results });
         });
     }
 

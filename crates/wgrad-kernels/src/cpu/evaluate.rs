@@ -1,6 +1,7 @@
 //! Runs [`Code`]: a block of elements passes through all instructions before the next block begins, so that what stands
 //! between instructions stays in the first-level cache, and memory is read and written while others are computed.
 
+use super::ahead::Ahead;
 use super::chunk::{CHUNK, Chunk, Code, To, Value};
 use super::lanes::{Arg, binary, binary_i32, cast, compare, select, unary};
 use super::{Lines, Reads};
@@ -68,6 +69,8 @@ pub(super) fn with_own<R>(f: impl FnOnce(&mut Own) -> R) -> R {
 pub(super) struct Evaluate<'c, 'e, 'a, 'o> {
     pub code: &'c Code<'e>,
     pub chunk: Chunk<'a>,
+    /// Whether results stay with the thread.
+    pub kept: bool,
     pub blocks: &'c mut Blocks,
     pub results: &'c mut [&'o mut [u32]],
 }
@@ -77,13 +80,23 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
-        let Self { code, chunk, blocks: Blocks { locals, spread, single }, results } = self;
+        let Self { code, chunk, kept, blocks: Blocks { locals, spread, single }, results } = self;
         let instrs = &code.expr.instrs;
         let mut values = vec![Value::Same(0); instrs.len()];
-        let mut at = 0;
+        let (mut at, mut streams) = (0, Vec::with_capacity(values.len()));
         while at < chunk.len {
             let n = code.segment(chunk.here.start + at, chunk.len - at);
             code.at_hand.iter().for_each(|&r| values[r] = code.value(r, at, n, &chunk));
+            // What comes and goes through memory; each loop asks for the next block of one of them.
+            streams.clear();
+            streams.extend(code.at_hand.iter().filter_map(|&r| match values[r] {
+                Value::Each(words) => Some(Ahead::of(words)),
+                _ => None,
+            }));
+            if !kept {
+                streams.extend(results.iter().map(|out| Ahead::of(&out[at..])));
+            }
+            let mut turns = streams.iter().cycle();
             // The first pass finds what has one value over all of the segment, and computes it.
             let (mut b, mut first) = (0, true);
             while b < n {
@@ -120,13 +133,14 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
                             Value::Result(i) => Arg::Each(&results[i][at + b..at + b + m]),
                         };
                     }
+                    let ahead = turns.next().map_or(Ahead::none(), |stream: &Ahead| stream.after(b + m));
                     match instr {
                         Instr::Unary(..)
                         | Instr::Binary(..)
                         | Instr::Compare(..)
                         | Instr::Select(..)
                         | Instr::Cast(_) => {
-                            apply(s, code.expr, line.r, args, out, spread);
+                            apply(s, code.expr, line.r, args, out, spread, ahead);
                         }
                         _ => read(code, line.r, args[0], chunk.here.start + at + b, &chunk.reads, out),
                     }
@@ -203,16 +217,17 @@ fn apply<S: Simd>(
     [a, b, c]: [Arg<'_>; 3],
     out: &mut [u32],
     spread: &mut [Lines<u32>; 3],
+    ahead: Ahead,
 ) {
     let (dtype, n) = (expr.dtypes[r], out.len());
     let [sa, sb, sc] = spread;
     let (sa, sb, sc) = (&mut sa[..n], &mut sb[..n], &mut sc[..n]);
     match &expr.instrs[r] {
         Instr::Unary(kind, _) => {
-            unary(s, *kind, bytemuck::cast_slice(a.spread(sa)), bytemuck::cast_slice_mut(out));
+            unary(s, *kind, bytemuck::cast_slice(a.spread(sa)), bytemuck::cast_slice_mut(out), ahead);
         }
         Instr::Binary(kind, ..) => match dtype {
-            DType::F32 => binary(s, *kind, a, b, bytemuck::cast_slice_mut(out), [sa, sb]),
+            DType::F32 => binary(s, *kind, a, b, bytemuck::cast_slice_mut(out), [sa, sb], ahead),
             _ => {
                 let (a, b) = (bytemuck::cast_slice(a.spread(sa)), bytemuck::cast_slice(b.spread(sb)));
                 binary_i32(*kind, a, b, bytemuck::cast_slice_mut(out));

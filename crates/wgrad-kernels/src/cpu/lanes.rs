@@ -1,5 +1,6 @@
 //! Element-wise functions over slices, for vectors of the kind that is in use: one loop a function, no branches in it.
 
+use super::ahead::Ahead;
 use super::real::{Erf, Exp, Log, Real, Sigmoid, Softplus, Tanh, map};
 use pulp::Simd;
 use wgrad_graph::ops::{BinaryKind, CompareKind, UnaryKind};
@@ -44,27 +45,27 @@ real! {
 }
 
 #[inline(always)]
-pub(super) fn unary<S: Simd>(s: S, kind: UnaryKind, x: &[f32], out: &mut [f32]) {
+pub(super) fn unary<S: Simd>(s: S, kind: UnaryKind, x: &[f32], out: &mut [f32], ahead: Ahead) {
     match kind {
-        UnaryKind::Neg => map::<S, Neg>(s, x, out),
-        UnaryKind::Abs => map::<S, Abs>(s, x, out),
+        UnaryKind::Neg => map::<S, Neg>(s, x, out, ahead),
+        UnaryKind::Abs => map::<S, Abs>(s, x, out, ahead),
         UnaryKind::Sign => {
             each(x, out, |x| f32::from(u8::from(x > 0.0)) - f32::from(u8::from(x < 0.0)));
         }
         UnaryKind::Floor => each(x, out, f32::floor),
-        UnaryKind::Exp => map::<S, Exp>(s, x, out),
-        UnaryKind::Log => map::<S, Log>(s, x, out),
-        UnaryKind::Sqrt => map::<S, Sqrt>(s, x, out),
-        UnaryKind::Rsqrt => map::<S, Rsqrt>(s, x, out),
-        UnaryKind::Reciprocal => map::<S, Reciprocal>(s, x, out),
-        UnaryKind::Square => map::<S, Square>(s, x, out),
+        UnaryKind::Exp => map::<S, Exp>(s, x, out, ahead),
+        UnaryKind::Log => map::<S, Log>(s, x, out, ahead),
+        UnaryKind::Sqrt => map::<S, Sqrt>(s, x, out, ahead),
+        UnaryKind::Rsqrt => map::<S, Rsqrt>(s, x, out, ahead),
+        UnaryKind::Reciprocal => map::<S, Reciprocal>(s, x, out, ahead),
+        UnaryKind::Square => map::<S, Square>(s, x, out, ahead),
         UnaryKind::Sin => each(x, out, f32::sin),
         UnaryKind::Cos => each(x, out, f32::cos),
-        UnaryKind::Tanh => map::<S, Tanh>(s, x, out),
-        UnaryKind::Erf => map::<S, Erf>(s, x, out),
-        UnaryKind::Sigmoid => map::<S, Sigmoid>(s, x, out),
-        UnaryKind::Softplus => map::<S, Softplus>(s, x, out),
-        UnaryKind::Relu => map::<S, Relu>(s, x, out),
+        UnaryKind::Tanh => map::<S, Tanh>(s, x, out, ahead),
+        UnaryKind::Erf => map::<S, Erf>(s, x, out, ahead),
+        UnaryKind::Sigmoid => map::<S, Sigmoid>(s, x, out, ahead),
+        UnaryKind::Softplus => map::<S, Softplus>(s, x, out, ahead),
+        UnaryKind::Relu => map::<S, Relu>(s, x, out, ahead),
     }
 }
 
@@ -124,27 +125,30 @@ fn split<S: Simd>(s: S, words: &[u32]) -> (&[S::f32s], S::f32s) {
 }
 
 #[inline(always)]
-fn zip<S: Simd, F: Pair>(s: S, a: Arg<'_>, b: Arg<'_>, out: &mut [f32]) {
+fn zip<S: Simd, F: Pair>(s: S, a: Arg<'_>, b: Arg<'_>, out: &mut [f32], ahead: Ahead) {
     let value = |word: u32| s.splat_f32s(f32::from_bits(word));
     let (out, out_tail) = S::as_mut_simd_f32s(out);
     let tail = match (a, b) {
         (Arg::Each(a), Arg::Each(b)) => {
             let ((a, a_tail), (b, b_tail)) = (split(s, a), split(s, b));
-            for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
+            for (i, ((o, &a), &b)) in out.iter_mut().zip(a).zip(b).enumerate() {
+                ahead.fetch(i * S::F32_LANES);
                 *o = F::of(s, a, b);
             }
             F::of(s, a_tail, b_tail)
         }
         (Arg::Each(a), Arg::Same(b)) => {
             let ((a, tail), b) = (split(s, a), value(b));
-            for (o, &a) in out.iter_mut().zip(a) {
+            for (i, (o, &a)) in out.iter_mut().zip(a).enumerate() {
+                ahead.fetch(i * S::F32_LANES);
                 *o = F::of(s, a, b);
             }
             F::of(s, tail, b)
         }
         (Arg::Same(a), Arg::Each(b)) => {
             let (a, (b, tail)) = (value(a), split(s, b));
-            for (o, &b) in out.iter_mut().zip(b) {
+            for (i, (o, &b)) in out.iter_mut().zip(b).enumerate() {
+                ahead.fetch(i * S::F32_LANES);
                 *o = F::of(s, a, b);
             }
             F::of(s, a, tail)
@@ -169,14 +173,15 @@ pub(super) fn binary<S: Simd>(
     b: Arg<'_>,
     out: &mut [f32],
     spread: [&mut [u32]; 2],
+    ahead: Ahead,
 ) {
     match kind {
-        BinaryKind::Add => zip::<S, Add>(s, a, b, out),
-        BinaryKind::Sub => zip::<S, Sub>(s, a, b, out),
-        BinaryKind::Mul => zip::<S, Mul>(s, a, b, out),
-        BinaryKind::Div => zip::<S, Div>(s, a, b, out),
-        BinaryKind::Maximum => zip::<S, Maximum>(s, a, b, out),
-        BinaryKind::Minimum => zip::<S, Minimum>(s, a, b, out),
+        BinaryKind::Add => zip::<S, Add>(s, a, b, out, ahead),
+        BinaryKind::Sub => zip::<S, Sub>(s, a, b, out, ahead),
+        BinaryKind::Mul => zip::<S, Mul>(s, a, b, out, ahead),
+        BinaryKind::Div => zip::<S, Div>(s, a, b, out, ahead),
+        BinaryKind::Maximum => zip::<S, Maximum>(s, a, b, out, ahead),
+        BinaryKind::Minimum => zip::<S, Minimum>(s, a, b, out, ahead),
         BinaryKind::Pow => {
             let [sa, sb] = spread;
             let (a, b) = (a.spread(sa), b.spread(sb));

@@ -21,6 +21,12 @@ struct Plane<'w> {
 }
 
 impl Plane<'_> {
+    /// Whether its `oh` rows of windows are two by two, side by side from the first element on.
+    fn pairs(&self, oh: usize) -> bool {
+        let two = self.w.kernel == [2, 2] && self.w.stride == [2, 2] && self.w.padding == [0, 0];
+        two && [oh, self.ow] == [self.h / 2, self.width / 2]
+    }
+
     /// Floats of a row's outputs, and of each phase of a split row: whole vectors.
     fn room(&self) -> usize {
         whole(self.ow + self.w.kernel[1].div_ceil(self.w.stride[1]))
@@ -168,10 +174,77 @@ impl WithSimd for MaxGrad<'_> {
     }
 }
 
+/// Windows two by two, side by side.
+struct MaxPairs<'a> {
+    plane: Plane<'a>,
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl WithSimd for MaxPairs<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { plane: Plane { width, ow, .. }, x, y } = self;
+        for (x, y) in x.chunks_exact(2 * width).zip(y.chunks_exact_mut(ow)) {
+            let (top, bottom) = x.split_at(width);
+            for ((t, b), y) in top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0).zip(y) {
+                let best = if above(t[1], t[0]) { t[1] } else { t[0] };
+                let best = if above(b[0], best) { b[0] } else { best };
+                *y = if above(b[1], best) { b[1] } else { best };
+            }
+        }
+    }
+}
+
+/// The gradient of windows two by two, side by side: each element is in one window at most.
+struct MaxGradPairs<'a> {
+    plane: Plane<'a>,
+    x: &'a [f32],
+    dy: &'a [f32],
+    dx: &'a mut [f32],
+}
+
+impl WithSimd for MaxGradPairs<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { plane: Plane { width, ow, .. }, x, dy, dx } = self;
+        let whole = dy.len() / ow * 2 * width;
+        dx[whole..].fill(0.0);
+        let rows = x[..whole].chunks_exact(2 * width).zip(dx[..whole].chunks_exact_mut(2 * width));
+        for ((x, dx), dy) in rows.zip(dy.chunks_exact(ow)) {
+            let ((top, bottom), (dtop, dbottom)) = (x.split_at(width), dx.split_at_mut(width));
+            let (top, bottom) = (top.as_chunks::<2>().0, bottom.as_chunks::<2>().0);
+            let (dtop, rest) = dtop.as_chunks_mut::<2>();
+            let (dbottom, below) = dbottom.as_chunks_mut::<2>();
+            rest.fill(0.0);
+            below.fill(0.0);
+            for ((((t, b), dt), db), &dy) in top.iter().zip(bottom).zip(dtop).zip(dbottom).zip(dy) {
+                // Whether each is above all before it; the last that is takes the gradient.
+                let second = above(t[1], t[0]);
+                let best = if second { t[1] } else { t[0] };
+                let third = above(b[0], best);
+                let fourth = above(b[1], if third { b[0] } else { best });
+                let one = |mine: bool| if mine { dy } else { 0.0 };
+                *dt = [one(!second & !third & !fourth), one(second & !third & !fourth)];
+                *db = [one(third & !fourth), one(fourth)];
+            }
+        }
+    }
+}
+
 pub(super) fn max(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
     let (x, shape) = (reads.f32(0), &step.operands[0].shape);
     let plane = Plane { w, h: shape[2], width: shape[3], ow: step.shape[3] };
     let size = plane.h * plane.width;
+    if plane.pairs(step.shape[2]) {
+        return planes(step, reads, out, |p, y| {
+            dispatch(MaxPairs { plane, x: &x[p * size..][..size], y });
+        });
+    }
     planes(step, reads, out, |p, y| {
         with_floats([2 * plane.padded(), plane.split_len()], |rows, split| {
             dispatch(Max { plane, x: &x[p * size..][..size], y, rows, split });
@@ -183,6 +256,12 @@ pub(super) fn max_grad(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32
     let (x, dy, pooled) = (reads.f32(0), reads.f32(1), &step.operands[1].shape);
     let plane = Plane { w, h: step.shape[2], width: step.shape[3], ow: pooled[3] };
     let (size, outputs) = (plane.h * plane.width, pooled[2] * pooled[3]);
+    if plane.pairs(pooled[2]) {
+        return planes(step, reads, out, |p, dx| {
+            let (x, dy) = (&x[p * size..][..size], &dy[p * outputs..][..outputs]);
+            dispatch(MaxGradPairs { plane, x, dy, dx });
+        });
+    }
     planes(step, reads, out, |p, dx| {
         with_floats([plane.padded() + plane.split_len(), 2 * plane.room()], |rows, windows| {
             let (row, split) = rows.split_at_mut(plane.padded());

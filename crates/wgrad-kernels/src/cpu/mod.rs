@@ -3,6 +3,7 @@
 //! Work is cut by shape alone, never by the number of threads, and partial sums are added in a fixed order: the bits
 //! are the same on any number of threads. Nothing here plans memory; slices come from the device.
 
+mod ahead;
 mod attention;
 mod chunk;
 mod conv;

@@ -4,6 +4,7 @@
 
 #![expect(clippy::excessive_precision, reason = "coefficients as published")]
 
+use super::ahead::Ahead;
 use pulp::Simd;
 
 /// A function of one variable.
@@ -14,9 +15,10 @@ pub(super) trait Real {
 
 /// `out[i] = F(x[i])`.
 #[inline(always)]
-pub(super) fn map<S: Simd, F: Real>(s: S, x: &[f32], out: &mut [f32]) {
+pub(super) fn map<S: Simd, F: Real>(s: S, x: &[f32], out: &mut [f32], ahead: Ahead) {
     let ((x, x_tail), (out, out_tail)) = (S::as_simd_f32s(x), S::as_mut_simd_f32s(out));
-    for (o, &x) in out.iter_mut().zip(x) {
+    for (i, (o, &x)) in out.iter_mut().zip(x).enumerate() {
+        ahead.fetch(i * S::F32_LANES);
         *o = F::of(s, x);
     }
     if !x_tail.is_empty() {
@@ -224,7 +226,7 @@ mod tests {
 
         fn with_simd<S: Simd>(self, s: S) -> f32 {
             let mut out = [0.0];
-            map::<S, F>(s, &[self.0], &mut out);
+            map::<S, F>(s, &[self.0], &mut out, Ahead::none());
             out[0]
         }
     }
