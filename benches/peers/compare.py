@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 
-RATES = ("examples_per_s", "GFLOP_per_s", "GB_per_s")
+RATES = ("examples_per_s", "tokens_per_s", "GFLOP_per_s", "GB_per_s")
 # Where less is better the ratio is turned round, so that above 1 wgrad always leads.
 COSTS = ("peak_rss_mb", "start_to_first_step_s")
 

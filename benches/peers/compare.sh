@@ -11,5 +11,5 @@ if [ ! -x "$python" ]; then
     "$target/peers/bin/pip" install --quiet torch numpy
 fi
 cargo build --release --workspace --bins
-[ $# -gt 0 ] || set -- cifar_cnn_b32 cifar_cnn_b128 alexnet_b16 kernels
+[ $# -gt 0 ] || set -- cifar_cnn_b32 cifar_cnn_b128 alexnet_b16 gpt_c64 gpt_c256 kernels
 exec "$python" "$here/compare.py" "$target/release/measure" "$python" "${ROUNDS:-3}" "${THREADS:-2}" "$@"

@@ -1,8 +1,8 @@
 //! What benchmarks share: models in training as `peers/` trains them. Kernels and ceilings are those of `wgrad bench`.
 
-use wgrad::models::{ImageModel, ModelKind};
+use wgrad::models::{ImageModel, ModelKind, TextKind, TextModel};
 use wgrad::prelude::*;
-use wgrad::train::train_graph;
+use wgrad::train::{text_graph, train_graph};
 use wgrad_bench::MadeUp;
 
 /// A model ready for training steps.
@@ -23,4 +23,16 @@ pub fn training(
     };
     let (graph, initial) = train_graph(&model, batch, &optimizer, 0.0, 0)?;
     Ok(MadeUp::new(&device, &graph, Some(&initial), &optimizer.scalars(1, 1e-3))?)
+}
+
+/// A GPT of four layers, 128 wide, ready for training steps on twelve rows.
+///
+/// # Errors
+/// Where the device or the model fails.
+pub fn gpt(device: &str, context: usize) -> Result<MadeUp, Box<dyn std::error::Error>> {
+    let (device, _) = Device::open(&device.parse()?)?;
+    let model = TextModel { context, ..TextModel::new(TextKind::Gpt, 65) };
+    let optimizer = Optimizer::new(OptimizerKind::AdamW { betas: (0.9, 0.999), eps: 1e-8 });
+    let graph = text_graph(&model, 12, Some(&optimizer))?;
+    Ok(MadeUp::new(&device, &graph, None, &optimizer.scalars(1, 1e-3))?)
 }

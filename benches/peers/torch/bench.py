@@ -58,8 +58,34 @@ def alexnet(classes=10):
         nn.Dropout(0.5), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, classes))
 
 
-def train(model, optimizer, side, batch):
-    x, y = torch.randn(batch, 3, side, side), torch.randint(10, (batch,))
+class Block(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads, self.ln1, self.ln2 = heads, nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.fc, self.out = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        b, t, d = x.shape
+        q, k, v = (z.view(b, t, self.heads, d // self.heads).transpose(1, 2) for z in self.qkv(self.ln1(x)).split(d, 2))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.proj(y.transpose(1, 2).reshape(b, t, d))
+        return x + self.out(F.gelu(self.fc(self.ln2(x)), approximate="tanh"))
+
+
+class Gpt(nn.Module):
+    def __init__(self, context, layers=4, heads=4, width=128, vocabulary=65):
+        super().__init__()
+        self.tok, self.pos = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
+        self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(layers)))
+        self.ln, self.head = nn.LayerNorm(width), nn.Linear(width, vocabulary, bias=False)
+
+    def forward(self, tokens):
+        x = self.tok(tokens) + self.pos(torch.arange(tokens.shape[1]))
+        return self.head(self.ln(self.blocks(x))).flatten(0, 1)
+
+
+def train(model, optimizer, x, y, metric, items):
 
     def step():
         optimizer.zero_grad(set_to_none=True)
@@ -70,7 +96,7 @@ def train(model, optimizer, side, batch):
 
     step()
     row(args.workload, "start_to_first_step_s", time.perf_counter() - BEGUN)
-    times(args.workload, "examples_per_s", batch, step)
+    times(args.workload, metric, items, step)
     row(args.workload, "peak_rss_mb", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
@@ -111,14 +137,24 @@ def kernels():
     k("attention_b4h8s256d64_train", "GFLOP_per_s", 14 * 4 * 8 * 256 * 256 * 64, both_ways)
 
 
-model, _, number = args.workload.rpartition("_b")
+def images(model, optimizer, side, batch):
+    x, y = torch.randn(batch, 3, side, side), torch.randint(10, (batch,))
+    train(model, optimizer, x, y, "examples_per_s", batch)
+
+
+model, _, number = args.workload.rpartition("_")
 if args.workload == "kernels":
     kernels()
 elif model == "cifar_cnn":
     m = cifar_cnn()
-    train(m, torch.optim.Adam(m.parameters(), 1e-3), 32, int(number))
+    images(m, torch.optim.Adam(m.parameters(), 1e-3), 32, int(number[1:]))
 elif model == "alexnet":
     m = alexnet()
-    train(m, torch.optim.SGD(m.parameters(), 1e-3, momentum=0.9), 224, int(number))
+    images(m, torch.optim.SGD(m.parameters(), 1e-3, momentum=0.9), 224, int(number[1:]))
+elif model == "gpt":
+    context = int(number[1:])
+    m = Gpt(context)
+    x, y = torch.randint(65, (12, context)), torch.randint(65, (12 * context,))
+    train(m, torch.optim.AdamW(m.parameters(), 1e-3), x, y, "tokens_per_s", 12 * context)
 else:
     sys.exit("unknown workload " + args.workload)

@@ -1,7 +1,7 @@
 //! One workload's figures as tab-separated lines, as the programs in `peers/` print them:
 //! `peer workload device metric value`.
 //!
-//! `measure cifar_cnn_b32`, `measure alexnet_b16`, `measure kernels`, `measure matmul_512`, `measure ceilings`; `RAYON_NUM_THREADS` sets the
+//! `measure cifar_cnn_b32`, `measure alexnet_b16`, `measure gpt_c64`, `measure kernels`, `measure matmul_512`, `measure ceilings`; `RAYON_NUM_THREADS` sets the
 //! threads, `WGRAD_BENCH_DEVICE` another device than `cpu`.
 
 #![expect(clippy::print_stdout, reason = "figures are what this program is for")]
@@ -50,8 +50,9 @@ fn peak_rss() -> f64 {
 
 fn main() -> Done {
     let begun = Instant::now();
-    let workload =
-        std::env::args().nth(1).ok_or("usage: measure cifar_cnn_bN | alexnet_bN | kernels | ceilings")?;
+    let workload = std::env::args()
+        .nth(1)
+        .ok_or("usage: measure cifar_cnn_bN | alexnet_bN | gpt_cN | kernels | ceilings")?;
     let device = std::env::var("WGRAD_BENCH_DEVICE").unwrap_or_else(|_| "cpu".into());
     let threads = rayon::current_num_threads();
     let label = if device == "cpu" { format!("cpu{threads}t") } else { device.clone() };
@@ -70,6 +71,15 @@ fn main() -> Done {
             let mut ready = kernel.on(&device)?;
             report.times(kernel.name, metric, kernel.amount / 1e9, &mut ready)?;
         }
+        return Ok(());
+    }
+    if let Some(context) = workload.strip_prefix("gpt_c") {
+        let context: usize = context.parse()?;
+        let mut model = wgrad_benches::gpt(&device, context)?;
+        model.step()?;
+        report.row(&workload, "start_to_first_step_s", begun.elapsed().as_secs_f64());
+        report.times(&workload, "tokens_per_s", 12.0 * context as f64, &mut model)?;
+        report.row(&workload, "peak_rss_mb", peak_rss());
         return Ok(());
     }
     let (model, batch) = workload.rsplit_once("_b").ok_or("no such workload")?;
