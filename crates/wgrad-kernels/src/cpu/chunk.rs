@@ -68,6 +68,8 @@ pub(crate) struct Code<'e> {
     row: Option<usize>,
     /// Instructions whose values stand somewhere already, or are one value.
     pub(super) at_hand: Vec<Reg>,
+    /// Arithmetic that has one value over a segment, since all that it reads has.
+    pub(super) single: Vec<Line>,
     pub(super) lines: Vec<Line>,
     /// Results whose values are made elsewhere.
     pub(super) copies: Vec<(usize, Reg)>,
@@ -96,6 +98,7 @@ impl<'e> Code<'e> {
             taken,
             row: None,
             at_hand: Vec::new(),
+            single: Vec::new(),
             lines: Vec::new(),
             copies: Vec::new(),
             locals: 0,
@@ -118,6 +121,15 @@ impl<'e> Code<'e> {
             _ => false,
         };
         let (at_hand, made): (Vec<Reg>, Vec<Reg>) = (0..count).partition(|&r| ready(r));
+        let mut same: Vec<bool> = (0..count)
+            .map(|r| match expr.instrs[r] {
+                Instr::Const(_) | Instr::Scalar { .. } => true,
+                Instr::Load { .. } => {
+                    load(&r) && ready(r) && self.views[r].as_ref().is_some_and(Runs::is_same)
+                }
+                _ => false,
+            })
+            .collect();
         let mut last: Vec<usize> = (0..count).collect();
         made.iter().for_each(|&r| expr.instrs[r].operands().for_each(|x| last[x] = r));
         let (mut places, mut free, mut locals) = (vec![None; count], Vec::new(), 0);
@@ -130,10 +142,15 @@ impl<'e> Code<'e> {
                     locals - 1
                 })),
             };
+            let instr = &expr.instrs[r];
+            let arithmetic = instr.load().is_none() && instr.operands().next().is_some();
             if let To::Local(l) = to {
                 places[r] = Some(l);
+                let masked = matches!(instr, Instr::Masked { .. });
+                same[r] = arithmetic && !masked && instr.operands().all(|x| same[x]);
             }
-            self.lines.push(Line { r, to });
+            let lines = if same[r] { &mut self.single } else { &mut self.lines };
+            lines.push(Line { r, to });
             free.extend((0..=r).filter(|&x| last[x] == r).filter_map(|x| places[x]));
         }
         let written = |i: usize| self.lines.iter().any(|l| matches!(l.to, To::Result(j) if j == i));

@@ -13,6 +13,8 @@ use std::mem::take;
 use wgrad_graph::philox;
 use wgrad_types::DType;
 
+/// Values of so few instructions stand on the stack.
+const FEW: usize = 24;
 /// Elements of a block.
 const BLOCK: usize = 1024;
 
@@ -22,8 +24,6 @@ pub(super) struct Blocks {
     locals: Vec<Lines<u32>>,
     /// For operands that a loop needs element by element although they are all the same.
     spread: [Lines<u32>; 3],
-    /// Instructions that have one value over a segment.
-    single: Vec<bool>,
 }
 
 /// What a thread keeps.
@@ -36,14 +36,11 @@ pub(super) struct Own {
 impl Own {
     /// Room for code's blocks, and for its results where they are kept.
     pub(super) fn parts(&mut self, code: &Code<'_>, kept: bool) -> (&mut Blocks, &mut [Lines<u32>]) {
-        let Blocks { locals, spread, single } = &mut self.blocks;
+        let Blocks { locals, spread } = &mut self.blocks;
         if locals.len() < code.locals {
             locals.resize_with(code.locals, Lines::default);
         }
         locals.iter_mut().chain(spread).for_each(|l| _ = l.room(BLOCK));
-        if single.len() < code.lines.len() {
-            single.resize(code.lines.len(), false);
-        }
         let count = if kept { code.expr.results.len() } else { 0 };
         if self.results.len() < count {
             self.results.resize_with(count, Lines::default);
@@ -80,39 +77,48 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
-        let Self { code, chunk, kept, blocks: Blocks { locals, spread, single }, results } = self;
+        let Self { code, chunk, kept, blocks: Blocks { locals, spread }, results } = self;
         let instrs = &code.expr.instrs;
-        let mut values = vec![Value::Same(0); instrs.len()];
-        let (mut at, mut streams) = (0, Vec::with_capacity(values.len()));
+        let (mut few, mut many) = ([Value::Same(0); FEW], Vec::new());
+        let values = if instrs.len() <= FEW {
+            &mut few[..]
+        } else {
+            many.resize(instrs.len(), Value::Same(0));
+            &mut many[..]
+        };
+        for line in &code.lines {
+            values[line.r] = match line.to {
+                To::Local(l) => Value::Local(l),
+                To::Result(i) => Value::Result(i),
+            };
+        }
+        let (mut at, mut streams) = (0, Vec::new());
         while at < chunk.len {
             let n = code.segment(chunk.here.start + at, chunk.len - at);
             code.at_hand.iter().for_each(|&r| values[r] = code.value(r, at, n, &chunk));
             // What comes and goes through memory; each loop asks for the next block of one of them.
-            streams.clear();
-            streams.extend(code.at_hand.iter().filter_map(|&r| match values[r] {
-                Value::Each(words) => Some(Ahead::of(words)),
-                _ => None,
-            }));
-            if !kept {
-                streams.extend(results.iter().map(|out| Ahead::of(&out[at..])));
+            if n >= BLOCK {
+                streams.clear();
+                streams.extend(code.at_hand.iter().filter_map(|&r| match values[r] {
+                    Value::Each(words) => Some(Ahead::of(words)),
+                    _ => None,
+                }));
+                if !kept {
+                    streams.extend(results.iter().map(|out| Ahead::of(&out[at..])));
+                }
             }
             let mut turns = streams.iter().cycle();
-            // The first pass finds what has one value over all of the segment, and computes it.
-            let (mut b, mut first) = (0, true);
+            // What has one value over all of the segment first, then everything a block at a time.
+            let mut singles = code.single.iter();
+            let mut b = 0;
             while b < n {
-                let m = if first { 1 } else { BLOCK.min(n - b) };
-                for (line, single) in code.lines.iter().zip(&mut *single) {
+                let single = singles.next();
+                let (lines, m) = match single {
+                    Some(line) => (std::slice::from_ref(line), 1),
+                    None => (&code.lines[..], BLOCK.min(n - b)),
+                };
+                for line in lines {
                     let instr = &instrs[line.r];
-                    if first {
-                        *single = is_single(instr, line.to, &values);
-                        values[line.r] = match line.to {
-                            To::Local(l) => Value::Local(l),
-                            To::Result(i) => Value::Result(i),
-                        };
-                    }
-                    if *single != first {
-                        continue;
-                    }
                     let (mut local, mut result): (Lines<u32>, &mut [u32]) = (Lines::new(), &mut []);
                     let out = match line.to {
                         To::Local(l) => {
@@ -133,18 +139,19 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
                             Value::Result(i) => Arg::Each(&results[i][at + b..at + b + m]),
                         };
                     }
-                    let ahead = turns.next().map_or(Ahead::none(), |stream: &Ahead| stream.after(b + m));
                     match instr {
                         Instr::Unary(..)
                         | Instr::Binary(..)
                         | Instr::Compare(..)
                         | Instr::Select(..)
                         | Instr::Cast(_) => {
+                            let ahead =
+                                turns.next().map_or(Ahead::none(), |stream: &Ahead| stream.after(b + m));
                             apply(s, code.expr, line.r, args, out, spread, ahead);
                         }
                         _ => read(code, line.r, args[0], chunk.here.start + at + b, &chunk.reads, out),
                     }
-                    if first {
+                    if single.is_some() {
                         values[line.r] = Value::Same(out[0]);
                     }
                     match line.to {
@@ -152,8 +159,7 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
                         To::Result(i) => results[i] = result,
                     }
                 }
-                if first {
-                    first = false;
+                if single.is_some() {
                     continue;
                 }
                 for &(i, r) in &code.copies {
@@ -172,18 +178,6 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
             at += n;
         }
     }
-}
-
-/// Whether arithmetic has one value because all that it reads has.
-#[inline(always)]
-fn is_single(instr: &Instr, to: To, values: &[Value<'_>]) -> bool {
-    let arithmetic =
-        !matches!(instr, Instr::Load { .. } | Instr::Index(_) | Instr::Random { .. } | Instr::Masked { .. });
-    let mut all = arithmetic && matches!(to, To::Local(_));
-    for x in instr.operands() {
-        all &= matches!(values[x], Value::Same(_));
-    }
-    all
 }
 
 /// Writes out what an instruction reads through a view, from element `start` on.

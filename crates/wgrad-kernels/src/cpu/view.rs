@@ -22,6 +22,11 @@ pub(crate) enum Stretch {
 }
 
 impl Runs {
+    /// Whether an element stays the same over each run.
+    pub(crate) fn is_same(&self) -> bool {
+        self.strides.last() == Some(&0)
+    }
+
     /// Over how many elements it runs in memory order or stays the same, before it jumps; `None` where it does neither.
     pub(crate) fn run(&self) -> Option<usize> {
         let last = self.shape.len() - 1;
