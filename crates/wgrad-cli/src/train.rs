@@ -70,7 +70,7 @@ struct Settings {
     /// Update rule [default: adam]
     #[arg(long, value_name = "NAME", help = format!("{} [default: adam]", optimizers()))]
     optimizer: Option<String>,
-    /// Learning rate [default: 0.002]
+    /// Learning rate [default: 0.002; 0.004 for gpt, 0.001 for bert]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Momentum of the optimizers momentum and nesterov [default: 0.9]

@@ -23,7 +23,7 @@ pub use bert::Bert;
 pub use char_rnn::CharRnn;
 pub use cnn::{CifarCnn, LeNet};
 pub use dcgan::DcGan;
-pub use googlenet::GoogLeNet;
+pub use googlenet::{GoogLeNet, is_auxiliary};
 pub use gpt::{Gpt, Positions};
 pub use mobilenet::MobileNetV2;
 pub use plain::{Linear, Mlp};

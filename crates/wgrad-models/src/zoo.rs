@@ -1,5 +1,6 @@
 //! Models by name, for the command line: which there are, the image size they want, and building one.
 
+use crate::googlenet::AUXILIARY_WEIGHT;
 use crate::{AlexNet, CifarCnn, GoogLeNet, LeNet, Linear, Mlp, MobileNetV2, ResNet, Vgg11, ViT};
 use std::str::FromStr;
 use wgrad_graph::Tensor;
@@ -52,7 +53,11 @@ pub const ZOO: &[(&str, ModelKind, &str)] = &[
     ("resnet34", ModelKind::ResNet34, "ResNet-34 as in torchvision; CIFAR's stem below 64x64"),
     ("resnet50", ModelKind::ResNet50, "ResNet-50 as in torchvision; CIFAR's stem below 64x64"),
     ("vgg11", ModelKind::Vgg11, "VGG-11 as in torchvision, 224x224 images or other sizes from 32 on"),
-    ("inception", ModelKind::Inception, "GoogLeNet as in torchvision; a small first layer below 64x64"),
+    (
+        "inception",
+        ModelKind::Inception,
+        "GoogLeNet as published, auxiliary heads in training; a small first layer below 64x64",
+    ),
     ("mobilenet-v2", ModelKind::MobileNetV2, "MobileNetV2 as in torchvision; CIFAR's strides below 64x64"),
     ("vit", ModelKind::ViT, "Vision Transformer, DeiT's tiny shape; patches of 4 below 64x64"),
 ];
@@ -204,10 +209,32 @@ impl ImageModel {
             ModelKind::ResNet34 => ResNet::resnet34(classes, width).build(net, x),
             ModelKind::ResNet50 => ResNet::resnet50(classes, width).build(net, x),
             ModelKind::Vgg11 => Vgg11 { classes, width, dropout: 0.5 }.build(net, x),
-            ModelKind::Inception => GoogLeNet { classes, width, dropout: 0.2 }.build(net, x),
+            ModelKind::Inception => self.googlenet().build(net, x),
             ModelKind::MobileNetV2 => MobileNetV2 { classes, width, dropout: 0.2 }.build(net, x),
             ModelKind::ViT => ViT::tiny(classes, width, self.size.0.min(self.size.1)).build(net, x),
         })
+    }
+
+    /// As [`ImageModel::build`] for a training step: with the logits of heads on the way, which only training has, and the
+    /// share that each one's loss takes.
+    ///
+    /// # Errors
+    /// As [`ImageModel::check`].
+    pub fn build_for_training(
+        &self,
+        net: &Net,
+        x: &Tensor,
+    ) -> Result<(Tensor, Vec<(Tensor, f64)>), ModelError> {
+        if self.kind != ModelKind::Inception {
+            return Ok((self.build(net, x)?, Vec::new()));
+        }
+        self.check()?;
+        let (logits, heads) = self.googlenet().build_with_auxiliary(net, x);
+        Ok((logits, heads.into_iter().map(|head| (head, AUXILIARY_WEIGHT)).collect()))
+    }
+
+    fn googlenet(&self) -> GoogLeNet {
+        GoogLeNet { classes: self.classes, width: self.width, dropout: 0.4 }
     }
 }
 
@@ -239,7 +266,6 @@ mod tests {
             ("resnet34", 21_797_672),
             ("resnet50", 25_557_032),
             ("vgg11", 132_863_336),
-            ("inception", 6_624_904),
             ("mobilenet-v2", 3_504_872),
         ] {
             let own: usize = weights(name, 224, 1000, 1.0).iter().map(|w| w.1).sum();
@@ -274,7 +300,6 @@ mod tests {
             "resnet50",
             &["conv1.weight", "bn1.bias", "layer2.0.downsample.1.weight", "layer4.2.conv3.weight", "fc.bias"],
         );
-        has("inception", &["conv1.bn.bias", "inception4d.branch2.0.conv.weight", "fc.weight"]);
         has("vgg11", &["features.0.weight", "features.18.bias", "classifier.6.weight"]);
         has(
             "mobilenet-v2",

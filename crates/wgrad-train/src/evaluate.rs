@@ -124,7 +124,7 @@ pub(crate) fn load(path: &Path, device: &Device) -> Result<(ModelCard, Session, 
         return Err(TrainError::config("--checkpoint", why));
     };
     if card.model == SEGMENTER {
-        let why = format!("{} gives a class to every pixel: `wgrad eval` judges it", path.display());
+        let why = format!("{} gives a class to every pixel: it paints masks", path.display());
         return Err(TrainError::config("--checkpoint", why));
     }
     let (session, runner) = restored(&dir, &eval_graph(&card.image_model()?, BATCH)?, device)?;
