@@ -133,7 +133,7 @@ fn normed(x: &Tensor) -> Tensor {
 
 /// A 3x3 pool of stride 2 whose last window may hang over the edge: 112 to 56. What hangs over is 0, which after a ReLU is
 /// never the largest alone.
-fn halved(x: &Tensor) -> Tensor {
+pub(crate) fn halved(x: &Tensor) -> Tensor {
     let over = |n: usize| (n.max(3) - 3) % 2 + 3usize.saturating_sub(n);
     let s = x.shape();
     x.pad(&[(0, 0), (0, 0), (0, over(s[2])), (0, over(s[3]))]).max_pool2d(Window::new(3, 2, 0))
