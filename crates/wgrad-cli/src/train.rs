@@ -206,6 +206,7 @@ pub(crate) fn models() -> String {
     let images = wgrad_models::ZOO.iter().map(|m| m.0);
     images
         .chain([wgrad_train::SEGMENTER])
+        .chain(wgrad_train::PAINTERS.map(|m| m.0))
         .chain(wgrad_models::TEXT_ZOO.iter().map(|m| m.0))
         .collect::<Vec<_>>()
         .join(", ")
