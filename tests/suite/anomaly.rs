@@ -26,7 +26,7 @@ fn find(target: &Target, plan: Plan, x: &[f32]) -> Option<Anomaly> {
     program
         .trace(&mut memory, &[&words], &[0, 0], &mut |traced| {
             kernels += 1;
-            found = Anomaly::of(traced, &plan, &[0, 0]);
+            found = Anomaly::of(traced, &plan, &[0, 0]).expect("no operation of a user's");
             found.is_none()
         })
         .expect("a step");

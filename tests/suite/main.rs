@@ -7,12 +7,14 @@
 mod anomaly;
 mod breaks;
 mod complete;
+mod custom;
 mod edges;
 mod golden;
 mod optimizers;
 mod order;
 mod plan;
 mod properties;
+mod same;
 mod sequences;
 mod several;
 mod shaders;

@@ -44,3 +44,30 @@ fn a_stop_during_the_last_evaluation_keeps_the_last_step() {
     assert!(!whole.interrupted && whole.evaluation.is_some());
     assert_eq!((whole.steps, steps, evaluations), (3, 0, 1));
 }
+
+/// Models with other tasks than telling classes, small: an autoencoder, and two players.
+#[test]
+fn painters_go_on_bit_for_bit() {
+    for (model, image_size) in [("autoencoder", None), ("dcgan", Some(8))] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = Config {
+            width: 0.05,
+            steps: Some(4),
+            image_size,
+            device: "cpu".into(),
+            ..Config::for_model(model)
+        };
+        let run = |out: &str, resume: bool, at: u64| {
+            let stop = AtomicBool::new(false);
+            let mut watching = Stopper { stop: &stop, at, steps: 0, evaluations: 0 };
+            train(&config, &folder.path().join(out), resume, &cpu(), &mut watching, &stop).expect("a run")
+        };
+        assert!(!run("whole", false, u64::MAX).interrupted);
+        assert!(run("cut", false, 2).interrupted);
+        assert_eq!(run("cut", true, u64::MAX).steps, 4);
+        for name in ["checkpoint/model.safetensors", "checkpoint/optimizer.safetensors"] {
+            let read = |out: &str| std::fs::read(folder.path().join(out).join(name)).expect("a checkpoint");
+            assert!(read("whole") == read("cut"), "{model}: {name} differs");
+        }
+    }
+}

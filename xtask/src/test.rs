@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+/// The longest that an example may take.
+const EXAMPLE_TIME: Duration = Duration::from_secs(60);
+
 /// The steps so far with their times, and the tests they ran.
 #[derive(Default)]
 struct Steps {
@@ -88,7 +91,15 @@ fn run_steps(steps: &mut Steps, root: &Path, skip_setup: bool, cargo_args: &[Str
     for name in example_names(&root.join("examples"))? {
         steps.step(&format!("example {name}"), || {
             let program = target.join("debug/examples").join(&name);
-            quiet(run_command(Command::new(program).current_dir(root).env("WGRAD_EXAMPLE_QUICK", "1")))
+            let start = Instant::now();
+            run_command(Command::new(program).current_dir(root).env("WGRAD_EXAMPLE_QUICK", "1"))?;
+            if start.elapsed() > EXAMPLE_TIME {
+                bail!(
+                    "it took more than {} s: let it do less where WGRAD_EXAMPLE_QUICK is set",
+                    EXAMPLE_TIME.as_secs()
+                );
+            }
+            Ok(Counts::default())
         })?;
     }
     Ok(())

@@ -106,6 +106,7 @@ fn candidate(size: &Size) -> Candidate {
         source: source.into(),
         bindings: vec![bind(Buffer::Operand(0), Access::Read), bind(Buffer::Output(0), Access::ReadWrite)],
         groups: [size.groups as u32, 1, 1],
+        checked: false,
     };
     Candidate { name: "multiply_adds".into(), launches: vec![launch], scratch: Vec::new() }
 }

@@ -33,11 +33,13 @@ pub(crate) struct Progress {
     drawn: Option<Instant>,
     watched: &'static str,
     unit: &'static str,
+    score: &'static str,
 }
 
 impl Progress {
     pub(crate) fn new(json: bool, data: String, reason: String, out: PathBuf) -> Self {
-        Self { json, data, reason, out, bar: ProgressBar::hidden(), drawn: None, watched: "", unit: "" }
+        let bar = ProgressBar::hidden();
+        Self { json, data, reason, out, bar, drawn: None, watched: "", unit: "", score: "" }
     }
 
     /// Takes the bar away.
@@ -61,6 +63,7 @@ impl Observer for Progress {
     fn started(&mut self, r: &StartReport) {
         self.watched = r.watched;
         self.unit = r.unit;
+        self.score = r.score;
         let text = || {
             let peak = bytes(r.plan.peak_bytes);
             [
@@ -133,9 +136,9 @@ impl Observer for Progress {
         }
         self.drawn = Some(Instant::now());
         self.bar.set_prefix(format!("{}/{}", r.epoch.0, r.epoch.1));
-        let (speed, unit) = (count(r.per_second as u64), self.unit);
+        let (speed, unit, score) = (count(r.per_second as u64), self.unit, self.score);
         self.bar.set_message(format!(
-            "loss {:.4}  accuracy {}  {speed} {unit}/s",
+            "loss {:.4}  {score} {}  {speed} {unit}/s",
             r.loss,
             percent(r.accuracy)
         ));
@@ -147,8 +150,8 @@ impl Observer for Progress {
             let epochs = r.epoch.1.to_string();
             let perplexity = r.perplexity.map_or(String::new(), |p| format!("  perplexity {p:.2}"));
             format!(
-                "epoch {:>width$}/{epochs}  loss {:.4}  accuracy {:>6}  {watched} loss {:.4}  \
-                 {watched} accuracy {:>6}{perplexity}  {} {}/s",
+                "epoch {:>width$}/{epochs}  loss {:.4}  {score} {:>6}  {watched} loss {:.4}  \
+                 {watched} {score} {:>6}{perplexity}  {} {}/s",
                 r.epoch.0,
                 r.train_loss,
                 percent(r.train_accuracy),
@@ -158,6 +161,7 @@ impl Observer for Progress {
                 self.unit,
                 width = epochs.len(),
                 watched = self.watched,
+                score = self.score,
             )
         };
         let value = || {

@@ -20,6 +20,10 @@ pub(crate) fn text(evaluation: &Evaluation) -> String {
     let total = |name: &str, value: String| vec![name.to_owned(), value];
     let right = |unit| format!("{} of {} {unit}", percent(evaluation.accuracy()), count(evaluation.count()));
     let loss = total(&format!("{split} loss"), format!("{:.4}", evaluation.loss));
+    if let Scores::Pictures { what, .. } = &evaluation.scores {
+        let pictures = format!("{} of {} images", percent(evaluation.accuracy()), count(evaluation.count()));
+        return table(&[loss, total(&format!("{split} {what}"), pictures)], &[1]);
+    }
     let Scores::Classes { names, confusion: m, pixels } = &evaluation.scores else {
         let perplexity = evaluation.perplexity().unwrap_or(f64::NAN);
         let totals = [
@@ -68,6 +72,14 @@ pub(crate) fn matrix(evaluation: &Evaluation) -> Option<String> {
 
 /// Everything, for a program.
 pub(crate) fn json(evaluation: &Evaluation) -> Value {
+    if let Scores::Pictures { share, .. } = &evaluation.scores {
+        return json!({
+            "split": evaluation.split,
+            "images": evaluation.count(),
+            "loss": evaluation.loss,
+            "accuracy": share,
+        });
+    }
     let Scores::Classes { names, confusion: m, pixels } = &evaluation.scores else {
         return json!({
             "split": evaluation.split,

@@ -5,7 +5,10 @@ use crate::shape::Shape;
 use serde_json::{Value, json};
 use wgrad_graph::Graph;
 use wgrad_models::{ImageModel, ModelKind, TextKind};
-use wgrad_train::{Config, ModelCard, TrainError, eval_graph, pixel_graph, step_graph, text_graph};
+use wgrad_train::{
+    Config, ModelCard, PainterKind, TrainError, eval_graph, painter_graph, pixel_graph, step_graph,
+    text_graph,
+};
 
 /// A model and how it is trained.
 #[derive(clap::Args)]
@@ -74,9 +77,15 @@ fn of_images(args: &Which, config: &Config) -> Result<Subject, TrainError> {
     Ok(Subject { graph, words, fields })
 }
 
-/// A segmenter's step or evaluation.
+/// The step or evaluation of a segmenter, or of a model that makes pictures.
 fn of_pixels(args: &Which, config: &Config) -> Result<Subject, TrainError> {
-    let (side, channels) = (args.image_size.unwrap_or(128), args.channels.map_or(3, |n| n as usize));
+    let (usual, channels) = match config.painter_kind() {
+        Some(PainterKind::Autoencoder) => (28, 1),
+        Some(PainterKind::DcGan) => (32, 3),
+        None => (128, 3),
+    };
+    let side = args.image_size.unwrap_or(usual);
+    let channels = args.channels.map_or(channels, |n| n as usize);
     let card = ModelCard {
         model: args.model.clone(),
         width: args.width,
@@ -87,9 +96,17 @@ fn of_pixels(args: &Which, config: &Config) -> Result<Subject, TrainError> {
         std: vec![1.0; channels],
     };
     let optimizer = if args.eval { None } else { Some(config.optimizer()?) };
-    let graph = pixel_graph(&card, args.batch_size, optimizer.as_ref())?;
-    let known = count(u64::from(args.classes));
-    let words = format!("(width {}), {channels}x{side}x{side} images, {known} classes of pixels", args.width);
+    let (batch, optimizer) = (args.batch_size, optimizer.as_ref());
+    let graph = match config.painter_kind() {
+        Some(_) => painter_graph(&card, batch, optimizer)?,
+        None => pixel_graph(&card, batch, optimizer)?,
+    };
+    let told = match config.painter_kind() {
+        Some(PainterKind::DcGan) if !args.eval => "images, the discriminator's half of a step".to_owned(),
+        Some(_) => "images".to_owned(),
+        None => format!("images, {} classes of pixels", count(u64::from(args.classes))),
+    };
+    let words = format!("(width {}), {channels}x{side}x{side} {told}", args.width);
     let fields = vec![
         ("width_factor", json!(args.width)),
         ("channels", json!(channels)),
@@ -140,7 +157,7 @@ impl Which {
         config.check()?;
         let subject = match config.text_kind() {
             Some(kind) => of_text(args, &config, kind)?,
-            None if config.is_segmenter() => of_pixels(args, &config)?,
+            None if config.is_segmenter() || config.painter_kind().is_some() => of_pixels(args, &config)?,
             None => of_images(args, &config)?,
         };
         Ok((config, subject))

@@ -38,7 +38,10 @@ pub use loader::{Batch, Loader, LoaderOptions};
 pub use masks::Masking;
 pub use pipeline::{Pipeline, SMALL_SIDE, SampleKey, estimate_normalisation};
 pub use prefetch::EpochIter;
-pub use scenes::{Scene, SceneBatch, SceneOptions, SceneReader, Scenes, is_masks, open_masks, scene_moments};
+pub use scenes::{
+    Scene, SceneBatch, SceneOptions, SceneReader, Scenes, is_masks, open_masks, open_picture, resized_mask,
+    scene_moments,
+};
 pub use source::{DEFAULT_VAL_SPLIT, Dataset, SourceOptions, Split, open};
 pub use streams::{Streams, TokenBatch, windows};
 pub use subset::{CACHE_BYTES, Subset};

@@ -150,14 +150,29 @@ fn load(
             format!("{}x{}, its picture {}x{}", levels.width, levels.height, image.width, image.height);
         return Err(DataError::decode(mask, format!("the mask is {sizes}")));
     }
-    let classes = (0..height * width).map(|i| {
-        // The pixel under the middle of this one.
-        let along = |at: usize, n: usize, of: usize| (2 * at + 1) * of / (2 * n);
-        let (y, x) = (along(i / width, height, levels.height), along(i % width, width, levels.width));
-        levels.data[y * levels.width + x]
-    });
-    let classes = classes.collect();
+    let classes = resized_mask(&levels.data, (levels.height, levels.width), (height, width));
     Ok((resize(&image, Region::whole(&image), width, height), classes))
+}
+
+/// A mask of one height and width at another: each pixel is the one under its middle.
+pub fn resized_mask(levels: &[u8], (h, w): (usize, usize), (height, width): (usize, usize)) -> Vec<u8> {
+    let along = |at: usize, n: usize, of: usize| (2 * at + 1) * of / (2 * n);
+    let under = |i: usize| levels[along(i / width, height, h) * w + along(i % width, width, w)];
+    (0..height * width).map(under).collect()
+}
+
+/// A picture without a mask as a scene, all of its pixels of class 0; and its own height and width.
+///
+/// # Errors
+/// Where the file does not decode.
+pub fn open_picture(
+    path: &Path,
+    channels: usize,
+    (height, width): (usize, usize),
+) -> Result<(Scene, (usize, usize)), DataError> {
+    let image = decode_image(path, channels)?;
+    let picture = resize(&image, Region::whole(&image), width, height);
+    Ok((Scene { picture, classes: vec![0; height * width] }, (image.height, image.width)))
 }
 
 /// Scenes as a model reads them.

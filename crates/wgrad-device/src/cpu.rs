@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 use wgrad_kernels::cpu::{Lines, scratch_words};
-use wgrad_kernels::{CpuBuffers, Step, run_cpu};
+use wgrad_kernels::{CpuBuffers, Failed, Step, run_cpu};
 use wgrad_plan::{ParamLayout, Place, Plan, PlanStep};
 use wgrad_types::{Caps, numel};
 
@@ -76,25 +76,37 @@ impl Program {
         &self.plan
     }
 
-    pub(crate) fn step(&mut self, memory: &mut Memory, inputs: &[&[u32]], scalars: &[u32]) {
+    pub(crate) fn step(
+        &mut self,
+        memory: &mut Memory,
+        inputs: &[&[u32]],
+        scalars: &[u32],
+    ) -> Result<(), DeviceError> {
         let plan = self.plan.clone();
         let mut all = All::fed(&plan, memory, &mut self.slots, inputs);
-        workers::run(|| plan.steps.iter().for_each(|s| all.run(s, scalars)));
+        workers::run(|| plan.steps.iter().try_for_each(|s| all.run(s, scalars)))?;
         let results =
             plan.outputs.iter().map(|o| all.read(o.place.slot)[words_of(o.place)].to_vec()).collect();
         self.done.push_back(results);
+        Ok(())
     }
 
     /// As [`Program::step`], with a clock at every kernel.
-    pub(crate) fn profile(&mut self, memory: &mut Memory, inputs: &[&[u32]], scalars: &[u32]) -> Profile {
+    pub(crate) fn profile(
+        &mut self,
+        memory: &mut Memory,
+        inputs: &[&[u32]],
+        scalars: &[u32],
+    ) -> Result<Profile, DeviceError> {
         let plan = self.plan.clone();
         let mut all = All::fed(&plan, memory, &mut self.slots, inputs);
         let mut timed = |s: &PlanStep| {
             let start = Instant::now();
-            all.run(s, scalars);
-            start.elapsed().as_secs_f64()
+            all.run(s, scalars)?;
+            Ok(start.elapsed().as_secs_f64())
         };
-        Profile { clock: Clock::Host, seconds: workers::run(|| plan.steps.iter().map(&mut timed).collect()) }
+        let seconds: Result<_, DeviceError> = workers::run(|| plan.steps.iter().map(&mut timed).collect());
+        Ok(Profile { clock: Clock::Host, seconds: seconds? })
     }
 
     /// As [`Program::step`], with a look at every kernel's operands before and results after it; ends early where
@@ -105,7 +117,7 @@ impl Program {
         inputs: &[&[u32]],
         scalars: &[u32],
         visit: &mut dyn FnMut(&Traced<'_>) -> bool,
-    ) {
+    ) -> Result<(), DeviceError> {
         let plan = self.plan.clone();
         let mut all = All::fed(&plan, memory, &mut self.slots, inputs);
         for step in &plan.steps {
@@ -113,12 +125,13 @@ impl Program {
                 places.iter().map(|p| all.read(p.slot)[words_of(*p)].to_vec()).collect::<Vec<_>>()
             };
             let operands = look(&all, &step.operands);
-            workers::run(|| all.run(step, scalars));
+            workers::run(|| all.run(step, scalars))?;
             let outputs = look(&all, &step.outputs);
             if !visit(&Traced { step, operands, outputs }) {
                 break;
             }
         }
+        Ok(())
     }
 
     pub(crate) fn take(&mut self) -> Option<Vec<Vec<u32>>> {
@@ -160,7 +173,7 @@ impl<'a> All<'a> {
     }
 
     /// Runs one kernel.
-    fn run(&mut self, s: &PlanStep, scalars: &[u32]) {
+    fn run(&mut self, s: &PlanStep, scalars: &[u32]) -> Result<(), DeviceError> {
         let writes: Vec<Place> = s.outputs.iter().chain(&s.scratch).copied().collect();
         let mut taken: Slots = writes.iter().map(|p| std::mem::take(self.slot(p.slot))).collect();
         let operand = |(j, place): (usize, &Place)| match s.step.in_place.contains(&Some(j)) {
@@ -172,15 +185,19 @@ impl<'a> All<'a> {
             taken.iter_mut().zip(&writes).map(|(slot, place)| &mut slot[words_of(*place)]).collect();
         let mut scratch = slices.split_off(s.outputs.len());
         let scratch = scratch.pop().unwrap_or_default();
-        run_cpu(&s.step, CpuBuffers { operands, outputs: slices, scalars, scratch });
+        let done = run_cpu(&s.step, CpuBuffers { operands, outputs: slices, scalars, scratch });
         for (place, words) in writes.iter().zip(taken) {
             *self.slot(place.slot) = words;
         }
+        done.map_err(|Failed(why)| DeviceError::Failed { kernel: s.label(), why })
     }
 }
 
 /// One kernel's results from these operands by its CPU twin, whatever device they come from.
-pub fn on_the_cpu(step: &Step, operands: &[Vec<u32>], scalars: &[u32]) -> Vec<Vec<u32>> {
+///
+/// # Errors
+/// Where it is a user's operation and fails.
+pub fn on_the_cpu(step: &Step, operands: &[Vec<u32>], scalars: &[u32]) -> Result<Vec<Vec<u32>>, DeviceError> {
     let taken_over = |o: usize| step.in_place.get(o).copied().flatten();
     let fresh =
         |o| taken_over(o).map_or_else(|| vec![0; numel(&step.output_shape(o))], |j| operands[j].clone());
@@ -197,6 +214,7 @@ pub fn on_the_cpu(step: &Step, operands: &[Vec<u32>], scalars: &[u32]) -> Vec<Ve
         scalars,
         scratch: &mut scratch,
     };
-    workers::run(|| run_cpu(step, buffers));
-    outputs
+    let done = workers::run(|| run_cpu(step, buffers));
+    done.map_err(|Failed(why)| DeviceError::Failed { kernel: step.name().to_owned(), why })?;
+    Ok(outputs)
 }

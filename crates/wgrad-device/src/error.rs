@@ -33,6 +33,14 @@ pub enum DeviceError {
         /// The compiler's reason, first line.
         why: String,
     },
+    /// A user's operation failed while it ran.
+    #[error("{kernel} failed: {why}")]
+    Failed {
+        /// Kernel and layer.
+        kernel: String,
+        /// What it said.
+        why: String,
+    },
     /// Memory ran out.
     #[error("out of memory: {what}; use a smaller batch or a narrower model")]
     OutOfMemory {

@@ -181,10 +181,7 @@ impl Program {
     ) -> Result<(), DeviceError> {
         match (self, memory) {
             (Self::Gpu(program), Memory::Gpu(memory)) => program.step(memory, inputs, scalars),
-            (Self::Cpu(program), Memory::Cpu(memory)) => {
-                program.step(memory, inputs, scalars);
-                Ok(())
-            }
+            (Self::Cpu(program), Memory::Cpu(memory)) => program.step(memory, inputs, scalars),
             _ => panic!("step: the memory belongs to another device"),
         }
     }
@@ -207,10 +204,7 @@ impl Program {
     ) -> Result<(), DeviceError> {
         match (self, memory) {
             (Self::Gpu(program), Memory::Gpu(memory)) => program.trace(memory, inputs, scalars, visit),
-            (Self::Cpu(program), Memory::Cpu(memory)) => {
-                program.trace(memory, inputs, scalars, visit);
-                Ok(())
-            }
+            (Self::Cpu(program), Memory::Cpu(memory)) => program.trace(memory, inputs, scalars, visit),
             _ => panic!("trace: the memory belongs to another device"),
         }
     }
@@ -230,7 +224,7 @@ impl Program {
     ) -> Result<Profile, DeviceError> {
         match (self, memory) {
             (Self::Gpu(program), Memory::Gpu(memory)) => program.profile(memory, inputs, scalars),
-            (Self::Cpu(program), Memory::Cpu(memory)) => Ok(program.profile(memory, inputs, scalars)),
+            (Self::Cpu(program), Memory::Cpu(memory)) => program.profile(memory, inputs, scalars),
             _ => panic!("profile: the memory belongs to another device"),
         }
     }

@@ -15,7 +15,7 @@ pub fn check_barriers(source: &str) -> Result<(), String> {
         return Ok(());
     }
     let lines: Vec<&str> = source.lines().collect();
-    let mut walk = Walk { lines: &lines, shared: &shared, since: Vec::new() };
+    let mut walk = Walk { lines: &lines, shared: &shared, since: Vec::new(), inside: Vec::new() };
     let entry = lines.iter().position(|l| l.starts_with("fn main(")).ok_or("no entry point `main`")?;
     walk.function(entry)
 }
@@ -37,13 +37,21 @@ struct Walk<'a> {
     shared: &'a [&'a str],
     /// Accesses since the last barrier.
     since: Vec<Access<'a>>,
+    /// Heads of the functions under way: a name that is part of another one, as `f(` of `if (`, must not go round.
+    inside: Vec<usize>,
 }
 
 impl<'a> Walk<'a> {
     /// Walks the function whose head is this line.
     fn function(&mut self, head: usize) -> Result<(), String> {
+        if self.inside.contains(&head) {
+            return Ok(());
+        }
         let end = (head + 1..self.lines.len()).find(|&i| self.lines[i] == "}").unwrap_or(self.lines.len());
-        self.block(head + 1, end)
+        self.inside.push(head);
+        let found = self.block(head + 1, end);
+        self.inside.pop();
+        found
     }
 
     fn block(&mut self, from: usize, to: usize) -> Result<(), String> {

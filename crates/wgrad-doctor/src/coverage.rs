@@ -107,8 +107,13 @@ mod tests {
     #[test]
     fn sizes_and_repetitions_are_set_apart() {
         let kernel = |name: &str, source: &str| {
-            let launch =
-                Launch { name: name.into(), source: source.into(), bindings: Vec::new(), groups: [1; 3] };
+            let launch = Launch {
+                name: name.into(),
+                source: source.into(),
+                bindings: Vec::new(),
+                groups: [1; 3],
+                checked: false,
+            };
             structure(&launch, false)
         };
         let two = "let a0 = x[12u]; let a1 = x[13u];";

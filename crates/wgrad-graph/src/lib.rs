@@ -16,7 +16,7 @@ mod tensor;
 pub use autodiff::differentiate;
 pub use graph::{Graph, Node, Role, Update, Value};
 pub use interpret::{Env, interpret};
-pub use ops::{Op, OpDef, Vjp};
+pub use ops::{CustomOp, Op, OpDef, Vjp};
 pub use print::print;
 pub use rewrite::simplify;
 pub use tensor::{BatchNorm, Builder, CrossEntropy, Interpolation, Tensor};

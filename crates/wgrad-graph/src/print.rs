@@ -62,6 +62,7 @@ fn attributes(node: &Node) -> String {
                 String::new()
             }
         }
+        Op::Custom(c) => c.text().to_owned(),
         Op::Cast(_) | Op::Unary(_) | Op::Binary(_) | Op::Compare(_) | Op::Select(_) | Op::Reshape(_) => {
             String::new()
         }

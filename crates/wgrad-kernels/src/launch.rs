@@ -44,6 +44,8 @@ pub struct Launch {
     pub bindings: Vec<Binding>,
     /// Workgroups along x, y, z.
     pub groups: [u32; 3],
+    /// Whether the text is a user's, who may be wrong: it runs with the compiler's checks of indices and loops.
+    pub checked: bool,
 }
 
 /// One way to run a step: launches in order (a later one reads what an earlier one wrote) and scratch memory.

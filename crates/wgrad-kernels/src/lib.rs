@@ -11,7 +11,7 @@ pub mod rows;
 mod step;
 mod wgsl;
 
-pub use cpu::{CpuBuffers, run as run_cpu};
+pub use cpu::{CpuBuffers, Failed, run as run_cpu};
 pub use expr::{Expr, Instr, Reg};
 pub use launch::{Access, Binding, Buffer, Candidate, Launch, Unsupported};
 pub use step::{Core, Cost, Step};

@@ -3,7 +3,7 @@
 use crate::attention::Attention;
 use crate::expr::Expr;
 use crate::rows::Chain;
-use wgrad_graph::ops::{ConvSpec, ReduceKind, Window};
+use wgrad_graph::ops::{ConvSpec, Custom, OpDef as _, ReduceKind, Window};
 use wgrad_types::{DType, Type, View, numel};
 
 /// The operation at the heart of a step. Tiled, split or transposed forms are the kernel's choice, not named here.
@@ -70,6 +70,8 @@ pub enum Core {
     },
     /// Attention or its gradients; no epilogue.
     Attention(Attention),
+    /// A user's operation over contiguous f32 operands; no epilogue.
+    Custom(Custom),
 }
 
 /// One kernel's work: a core, what it reads, and the element-wise code at its end.
@@ -131,6 +133,7 @@ impl Step {
             Core::GatherGrad { .. } => "gather_grad",
             Core::Attention(a) if a.is_gradient() => "attention_grad",
             Core::Attention(_) => "attention",
+            Core::Custom(custom) => custom.name(),
         }
     }
 }

@@ -107,9 +107,22 @@ impl DcGan {
     /// # Errors
     /// As [`DcGan::check`].
     pub fn discriminator_loss(&self, net: &Net, real: &Tensor) -> Result<Tensor, ModelError> {
+        let (real, made) = self.judged(net, real)?;
+        Ok(Self::telling_apart(&real, &made))
+    }
+
+    /// The discriminator's logits of real pictures, and of as many new ones that the generator makes up.
+    ///
+    /// # Errors
+    /// As [`DcGan::check`].
+    pub fn judged(&self, net: &Net, real: &Tensor) -> Result<(Tensor, Tensor), ModelError> {
         let made = self.generator(net, &self.draw(net, real.shape()[0]))?.detach();
-        let (real, made) = (self.discriminator(net, real)?, self.discriminator(net, &made)?);
-        Ok(real.bce_with_logits_loss(&real.full_like(1.0)) + made.bce_with_logits_loss(&made.zeros_like()))
+        Ok((self.discriminator(net, real)?, self.discriminator(net, &made)?))
+    }
+
+    /// [`DcGan::discriminator_loss`] of those logits.
+    pub fn telling_apart(real: &Tensor, made: &Tensor) -> Tensor {
+        real.bce_with_logits_loss(&real.full_like(1.0)) + made.bce_with_logits_loss(&made.zeros_like())
     }
 
     /// What the generator makes small: cross-entropy of the discriminator calling `pictures` new ones real. It is for the

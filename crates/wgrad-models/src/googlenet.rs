@@ -1,10 +1,10 @@
-//! GoogLeNet, the first Inception network (Szegedy et al., 2015), layer for layer as torchvision has it: with batch
-//! normalisation, and with 3x3 convolutions where the paper has 5x5.
+//! GoogLeNet, the first Inception network, layer for layer as published (Szegedy et al., "Going deeper with convolutions",
+//! 2014, table 1): 5x5 convolutions, local response normalisation, no batch normalisation.
 
 use crate::zoo::{SMALL, scaled};
 use wgrad_graph::Tensor;
 use wgrad_graph::ops::Window;
-use wgrad_nn::{Conv, Init, Net, Norm};
+use wgrad_nn::{Conv, Init, Net};
 
 /// GoogLeNet's free choices.
 #[derive(Clone, Copy, Debug)]
@@ -13,18 +13,28 @@ pub struct GoogLeNet {
     pub classes: usize,
     /// Factor on every width.
     pub width: f64,
-    /// Dropout before the last layer.
+    /// Dropout before the last layer; the paper's is 0.4.
     pub dropout: f64,
 }
 
-/// How convolutions start: by their size, since torchvision's one deviation for all (0.01) leaves narrow layers with less
-/// variance than their norms' eps.
-const INIT: Init = Init::KaimingNormalFanOut { gain: std::f64::consts::SQRT_2 };
+/// How convolutions start. The paper does not say; twenty layers with ReLU and no norms need their variance kept.
+const INIT: Init = Init::KaimingNormal { gain: std::f64::consts::SQRT_2 };
 
 /// Dropout of an auxiliary head.
 const AUXILIARY_DROPOUT: f64 = 0.7;
 
-/// An inception block's name and widths: 1x1; 3x3 and what leads to it; the second 3x3 and what leads to it; after the pool.
+/// The layers of the auxiliary heads, which tell classes as the last layer does, in training only.
+const AUXILIARY_HEADS: [&str; 2] = ["aux1", "aux2"];
+
+/// Whether a weight is an auxiliary head's: training has such, evaluation has not.
+pub fn is_auxiliary(weight: &str) -> bool {
+    AUXILIARY_HEADS.iter().any(|head| weight.strip_prefix(head).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// The share of an auxiliary head's loss in training.
+pub(crate) const AUXILIARY_WEIGHT: f64 = 0.3;
+
+/// An inception block's name and widths: 1x1; 3x3 and what leads to it; 5x5 and what leads to it; after the pool.
 type Block = (&'static str, [usize; 6]);
 
 /// Blocks between pools.
@@ -42,20 +52,21 @@ const STAGES: [&[Block]; 3] = [
 
 impl GoogLeNet {
     /// `[N, C, H, W] -> [N, classes]`. Below 64 pixels a side the first layer is a 3x3 convolution without stride or pool.
-    /// Parameters `conv1`, `conv2`, `conv3`, `inceptionNX.branchM`, `fc`, each convolution's `.conv` and `.bn`.
+    /// Parameters `conv1`, `conv2.reduce`, `conv2.conv`, `inceptionNX.{1x1, 3x3_reduce, 3x3, 5x5_reduce, 5x5, pool_proj}`, `fc`.
     #[track_caller]
     pub fn build(&self, net: &Net, x: &Tensor) -> Tensor {
         self.features(net, x, &mut |_, _| {})
     }
 
-    /// As [`GoogLeNet::build`], with the logits of the two auxiliary heads, `aux1` and `aux2`, that training may add to the
+    /// As [`GoogLeNet::build`], with the logits of the two auxiliary heads, `aux1` and `aux2`, that training adds to the
     /// loss with weight 0.3 each.
     #[track_caller]
     pub fn build_with_auxiliary(&self, net: &Net, x: &Tensor) -> (Tensor, [Tensor; 2]) {
         let mut heads = Vec::new();
         let logits = self.features(net, x, &mut |block, x| match block {
-            "inception4a" => heads.push(self.auxiliary(net, "aux1", x)),
-            "inception4d" => heads.push(self.auxiliary(net, "aux2", x)),
+            "inception4a" | "inception4d" => {
+                heads.push(self.auxiliary(net, AUXILIARY_HEADS[heads.len()], x));
+            }
             _ => {}
         });
         (logits, heads.try_into().unwrap_or_else(|_| unreachable!("both blocks are in the table")))
@@ -67,15 +78,14 @@ impl GoogLeNet {
         let mut x = if small {
             self.unit(net, "conv1", x, 64, 3)
         } else {
-            let conv = Conv { init: INIT, ..Conv::new(scaled(64, self.width), 7, 2, 3).no_bias() };
-            halved(&normed(net, "conv1", x, conv), 3)
+            let conv = Conv { init: INIT, ..Conv::new(scaled(64, self.width), 7, 2, 3) };
+            halved(&net.conv2d("conv1", x, conv).relu())
         };
-        x = self.unit(net, "conv2", &x, 64, 1);
-        x = halved(&self.unit(net, "conv3", &x, 192, 3), 3);
+        x = self.unit(net, "conv2.reduce", &normed(&x), 64, 1);
+        x = halved(&normed(&self.unit(net, "conv2.conv", &x, 192, 3)));
         for (stage, blocks) in STAGES.iter().enumerate() {
             if stage > 0 {
-                // torchvision's last pool is 2x2.
-                x = halved(&x, if stage == 2 { 2 } else { 3 });
+                x = halved(&x);
             }
             for (name, widths) in *blocks {
                 x = self.block(net, name, &x, *widths);
@@ -92,39 +102,41 @@ impl GoogLeNet {
         };
         let [one, to_three, three, to_five, five, pooled] = widths;
         let branches = [
-            unit("branch1", x, one, 1),
-            unit("branch2.1", &unit("branch2.0", x, to_three, 1), three, 3),
-            unit("branch3.1", &unit("branch3.0", x, to_five, 1), five, 3),
-            unit("branch4.1", &x.max_pool2d(Window::new(3, 1, 1)), pooled, 1),
+            unit("1x1", x, one, 1),
+            unit("3x3", &unit("3x3_reduce", x, to_three, 1), three, 3),
+            unit("5x5", &unit("5x5_reduce", x, to_five, 1), five, 5),
+            unit("pool_proj", &x.max_pool2d(Window::new(3, 1, 1)), pooled, 1),
         ];
         Tensor::concat(&branches.each_ref(), 1)
     }
 
     fn auxiliary(&self, net: &Net, name: &str, x: &Tensor) -> Tensor {
-        let x = self.unit(net, &format!("{name}.conv"), &x.adaptive_avg_pool2d([4, 4]), 128, 1);
+        // The paper's 14x14 features; small images leave less than the window covers.
+        let room = x.shape()[2].min(x.shape()[3]);
+        let pooled = if room >= 5 { x.avg_pool2d(Window::new(5, 3, 0)) } else { x.clone() };
+        let x = self.unit(net, &format!("{name}.conv"), &pooled, 128, 1);
         let x = net.linear(&format!("{name}.fc1"), &x.flatten(1), scaled(1024, self.width)).relu();
         net.linear(&format!("{name}.fc2"), &net.dropout(&x, AUXILIARY_DROPOUT), self.classes)
     }
 
-    /// A convolution that keeps the size.
+    /// A convolution that keeps the size, and its ReLU.
     fn unit(&self, net: &Net, name: &str, x: &Tensor, out: usize, kernel: usize) -> Tensor {
-        let conv = Conv::new(scaled(out, self.width), kernel, 1, kernel / 2).no_bias();
-        normed(net, name, x, Conv { init: INIT, ..conv })
+        let conv = Conv::new(scaled(out, self.width), kernel, 1, kernel / 2);
+        net.conv2d(name, x, Conv { init: INIT, ..conv }).relu()
     }
 }
 
-/// A convolution, its batch normalisation and ReLU.
-fn normed(net: &Net, name: &str, x: &Tensor, conv: Conv) -> Tensor {
-    let y = net.conv2d(&format!("{name}.conv"), x, conv);
-    net.batch_norm(&format!("{name}.bn"), &y, Norm { eps: 1e-3, ..Norm::default() }).relu()
+/// Local response normalisation with AlexNet's figures, as the authors' model in Caffe has it.
+fn normed(x: &Tensor) -> Tensor {
+    x.local_response_norm(5, 1e-4, 0.75, 1.0)
 }
 
-/// A pool of stride 2 whose last window may hang over the edge (`ceil_mode=True`). What hangs over is 0, which after a ReLU
-/// is never the largest alone.
-fn halved(x: &Tensor, kernel: usize) -> Tensor {
-    let over = |n: usize| (n.max(kernel) - kernel) % 2 + kernel.saturating_sub(n);
+/// A 3x3 pool of stride 2 whose last window may hang over the edge: 112 to 56. What hangs over is 0, which after a ReLU is
+/// never the largest alone.
+pub(crate) fn halved(x: &Tensor) -> Tensor {
+    let over = |n: usize| (n.max(3) - 3) % 2 + 3usize.saturating_sub(n);
     let s = x.shape();
-    x.pad(&[(0, 0), (0, 0), (0, over(s[2])), (0, over(s[3]))]).max_pool2d(Window::new(kernel, 2, 0))
+    x.pad(&[(0, 0), (0, 0), (0, over(s[2])), (0, over(s[3]))]).max_pool2d(Window::new(3, 2, 0))
 }
 
 #[cfg(test)]
@@ -133,24 +145,70 @@ mod tests {
     use wgrad_nn::Mode;
     use wgrad_types::Type;
 
-    /// torchvision's `googlenet(aux_logits=True, init_weights=False)`.
-    #[test]
-    fn as_many_parameters_as_torchvision_with_its_auxiliary_heads() {
+    fn built(side: usize) -> (Net, Tensor, [Tensor; 2]) {
         let net = Net::new(Mode::Train);
-        let x = net.input("x", Type::f32(&[2, 3, 224, 224]));
-        let model = GoogLeNet { classes: 1000, width: 1.0, dropout: 0.2 };
+        let x = net.input("x", Type::f32(&[2, 3, side, side]));
+        let model = GoogLeNet { classes: 1000, width: 1.0, dropout: 0.4 };
         let (logits, heads) = model.build_with_auxiliary(&net, &x);
+        (net, logits, heads)
+    }
+
+    /// Parameters whose names begin so, and those of them that are no biases.
+    fn count(net: &Net, begin: &str) -> (usize, usize) {
+        let own: Vec<_> = net.weights().into_iter().filter(|p| p.name.starts_with(begin)).collect();
+        let sum = |biases: bool| {
+            let some = own.iter().filter(|p| biases || !p.name.ends_with(".bias"));
+            some.map(|p| p.tensor.numel()).sum()
+        };
+        (sum(true), sum(false))
+    }
+
+    /// The table's "params" column counts weights, in units of 1,024. Worked by hand from its widths it is what stands
+    /// here; it prints 159K, 380K, 364K, 437K, 463K, 580K, 840K, 1072K, 1388K, of which five are a little off.
+    #[test]
+    fn blocks_have_the_papers_widths() {
+        let (net, logits, heads) = built(224);
         assert_eq!((logits.shape(), heads[1].shape()), (vec![2, 1000], vec![2, 1000]));
-        assert_eq!(net.weights().iter().map(|p| p.tensor.numel()).sum::<usize>(), 13_004_888);
+        for (name, weights) in [
+            ("conv2.", 64 * 64 + 9 * 64 * 192),
+            ("inception3a.", 163_328),
+            ("inception3b.", 388_096),
+            ("inception4a.", 375_552),
+            ("inception4b.", 448_512),
+            ("inception4c.", 509_440),
+            ("inception4d.", 604_672),
+            ("inception4e.", 867_328),
+            ("inception5a.", 1_042_432),
+            ("inception5b.", 1_442_816),
+            ("fc.", 1_024_000),
+        ] {
+            assert_eq!(count(&net, name).1, weights, "{name}");
+        }
+    }
+
+    /// About 6.8 million, the paper says; the authors' model in Caffe has 6,998,552 with biases, and 13,378,280 with both
+    /// auxiliary heads.
+    #[test]
+    fn as_many_parameters_as_the_authors_model() {
+        let (net, ..) = built(224);
+        assert_eq!(count(&net, "").0, 13_378_280);
+        assert_eq!(count(&net, "").0 - count(&net, "aux").0, 6_998_552);
     }
 
     #[test]
     fn pools_reach_over_the_edge() {
         let net = Net::new(Mode::Eval);
-        // torch.nn.MaxPool2d(3, stride=2, ceil_mode=True): 112 to 56, 7 to 3; and (2, 2): 7 to 4.
-        for (side, kernel, want) in [(112, 3, 56), (7, 3, 3), (14, 3, 7), (7, 2, 4), (2, 3, 1), (1, 2, 1)] {
-            let x = net.input(&format!("{side} {kernel}"), Type::f32(&[1, 1, side, side]));
-            assert_eq!(halved(&x, kernel).shape(), [1, 1, want, want], "{side} by {kernel}");
+        // torch.nn.MaxPool2d(3, stride=2, ceil_mode=True).
+        for (side, want) in [(112, 56), (56, 28), (28, 14), (14, 7), (7, 3), (4, 2), (2, 1)] {
+            let x = net.input(&side.to_string(), Type::f32(&[1, 1, side, side]));
+            assert_eq!(halved(&x).shape(), [1, 1, want, want], "{side}");
+        }
+    }
+
+    #[test]
+    fn small_images_have_heads_too() {
+        for side in [32, 64] {
+            assert_eq!(built(side).2[0].shape(), [2, 1000], "{side}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Models by name, for the command line: which there are, the image size they want, and building one.
 
-use crate::{AlexNet, CifarCnn, GoogLeNet, LeNet, Linear, Mlp, MobileNetV2, ResNet, Vgg11, ViT};
+use crate::googlenet::AUXILIARY_WEIGHT;
+use crate::{AlexNet, CifarCnn, GoogLeNet, LeNet, Linear, Mlp, MobileNetV2, ResNet, SqueezeNet, Vgg11, ViT};
 use std::str::FromStr;
 use wgrad_graph::Tensor;
 use wgrad_nn::Net;
@@ -34,6 +35,8 @@ pub enum ModelKind {
     Inception,
     /// MobileNetV2.
     MobileNetV2,
+    /// SqueezeNet 1.1.
+    SqueezeNet,
     /// A Vision Transformer.
     ViT,
 }
@@ -52,8 +55,13 @@ pub const ZOO: &[(&str, ModelKind, &str)] = &[
     ("resnet34", ModelKind::ResNet34, "ResNet-34 as in torchvision; CIFAR's stem below 64x64"),
     ("resnet50", ModelKind::ResNet50, "ResNet-50 as in torchvision; CIFAR's stem below 64x64"),
     ("vgg11", ModelKind::Vgg11, "VGG-11 as in torchvision, 224x224 images or other sizes from 32 on"),
-    ("inception", ModelKind::Inception, "GoogLeNet as in torchvision; a small first layer below 64x64"),
+    (
+        "inception",
+        ModelKind::Inception,
+        "GoogLeNet as published, auxiliary heads in training; a small first layer below 64x64",
+    ),
     ("mobilenet-v2", ModelKind::MobileNetV2, "MobileNetV2 as in torchvision; CIFAR's strides below 64x64"),
+    ("squeezenet", ModelKind::SqueezeNet, "SqueezeNet 1.1 as in torchvision; stride 1 at first below 64x64"),
     ("vit", ModelKind::ViT, "Vision Transformer, DeiT's tiny shape; patches of 4 below 64x64"),
 ];
 
@@ -110,7 +118,7 @@ impl ModelKind {
         match self {
             Self::Linear | Self::Mlp => None,
             Self::ResNet18 | Self::ResNet34 | Self::ResNet50 => None,
-            Self::Inception | Self::MobileNetV2 | Self::ViT => None,
+            Self::Inception | Self::MobileNetV2 | Self::SqueezeNet | Self::ViT => None,
             Self::LeNet | Self::CifarCnn => Some(32),
             Self::AlexNet | Self::Vgg11 => Some(224),
         }
@@ -124,8 +132,8 @@ impl ModelKind {
             Self::AlexNet => 63,
             // Four values a channel and image at the end: enough for batch statistics of one image.
             Self::ResNet18 | Self::ResNet34 | Self::ResNet50 | Self::MobileNetV2 => 16,
-            Self::Inception => 32,
-            Self::Vgg11 => 32,
+            Self::SqueezeNet => 16,
+            Self::Inception | Self::Vgg11 => 32,
             Self::ViT => 8,
         }
     }
@@ -204,10 +212,33 @@ impl ImageModel {
             ModelKind::ResNet34 => ResNet::resnet34(classes, width).build(net, x),
             ModelKind::ResNet50 => ResNet::resnet50(classes, width).build(net, x),
             ModelKind::Vgg11 => Vgg11 { classes, width, dropout: 0.5 }.build(net, x),
-            ModelKind::Inception => GoogLeNet { classes, width, dropout: 0.2 }.build(net, x),
+            ModelKind::Inception => self.googlenet().build(net, x),
             ModelKind::MobileNetV2 => MobileNetV2 { classes, width, dropout: 0.2 }.build(net, x),
+            ModelKind::SqueezeNet => SqueezeNet { classes, width, dropout: 0.5 }.build(net, x),
             ModelKind::ViT => ViT::tiny(classes, width, self.size.0.min(self.size.1)).build(net, x),
         })
+    }
+
+    /// As [`ImageModel::build`] for a training step: with the logits of heads on the way, which only training has, and the
+    /// share that each one's loss takes.
+    ///
+    /// # Errors
+    /// As [`ImageModel::check`].
+    pub fn build_for_training(
+        &self,
+        net: &Net,
+        x: &Tensor,
+    ) -> Result<(Tensor, Vec<(Tensor, f64)>), ModelError> {
+        if self.kind != ModelKind::Inception {
+            return Ok((self.build(net, x)?, Vec::new()));
+        }
+        self.check()?;
+        let (logits, heads) = self.googlenet().build_with_auxiliary(net, x);
+        Ok((logits, heads.into_iter().map(|head| (head, AUXILIARY_WEIGHT)).collect()))
+    }
+
+    fn googlenet(&self) -> GoogLeNet {
+        GoogLeNet { classes: self.classes, width: self.width, dropout: 0.4 }
     }
 }
 
@@ -239,8 +270,8 @@ mod tests {
             ("resnet34", 21_797_672),
             ("resnet50", 25_557_032),
             ("vgg11", 132_863_336),
-            ("inception", 6_624_904),
             ("mobilenet-v2", 3_504_872),
+            ("squeezenet", 1_235_496),
         ] {
             let own: usize = weights(name, 224, 1000, 1.0).iter().map(|w| w.1).sum();
             assert_eq!(own, count, "{name}");
@@ -274,7 +305,7 @@ mod tests {
             "resnet50",
             &["conv1.weight", "bn1.bias", "layer2.0.downsample.1.weight", "layer4.2.conv3.weight", "fc.bias"],
         );
-        has("inception", &["conv1.bn.bias", "inception4d.branch2.0.conv.weight", "fc.weight"]);
+        has("squeezenet", &["features.0.bias", "features.12.expand3x3.weight", "classifier.1.weight"]);
         has("vgg11", &["features.0.weight", "features.18.bias", "classifier.6.weight"]);
         has(
             "mobilenet-v2",

@@ -21,7 +21,8 @@ pub fn cost(step: &Step) -> Cost {
         Core::MaxPool2dGrad(w) => step.operands[1].numel() as u64 * (w.kernel[0] * w.kernel[1]) as u64,
         Core::AvgPool2dGrad(w) => step.operands[0].numel() as u64 * (w.kernel[0] * w.kernel[1]) as u64,
         Core::Rows(chain) => chain.links.iter().map(|l| cost(&l.step).flops).sum(),
-        Core::Gather { .. } | Core::GatherGrad { .. } => n,
+        // What a user's operation does is not known: one operation an element.
+        Core::Gather { .. } | Core::GatherGrad { .. } | Core::Custom(_) => n,
         Core::Attention(attention) => attention.flops() as u64,
     };
     let read: usize = step.operands.iter().map(Type::bytes).sum();

@@ -252,6 +252,7 @@ impl Context<'_> {
                     Op::MaxPool2dGrad(pool) => Core::MaxPool2dGrad(pool.0),
                     Op::AvgPool2d(pool) => Core::AvgPool2d(pool.0),
                     Op::AvgPool2dGrad(pool) => Core::AvgPool2dGrad(pool.window),
+                    Op::Custom(custom) => Core::Custom(custom.clone()),
                     op => unreachable!("{} is not a heavy operation", op.variant()),
                 }
             }
@@ -340,7 +341,7 @@ impl Context<'_> {
 
 /// Whether a heavy kernel applies element-wise code at its end.
 fn has_epilogue(op: &Op) -> bool {
-    !matches!(op, Op::ArgMax(_)) && attention(op).is_none()
+    !matches!(op, Op::ArgMax(_) | Op::Custom(_)) && attention(op).is_none()
 }
 
 /// An attention's mask and the part it is.

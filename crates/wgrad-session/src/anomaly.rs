@@ -100,7 +100,10 @@ impl fmt::Display for Anomaly {
 
 impl Anomaly {
     /// What is wrong with one kernel of a step, if anything is: with an operand first, then with a result.
-    pub fn of(traced: &Traced<'_>, plan: &Plan, scalars: &[u32]) -> Option<Self> {
+    ///
+    /// # Errors
+    /// Where a user's operation fails on the CPU.
+    pub fn of(traced: &Traced<'_>, plan: &Plan, scalars: &[u32]) -> Result<Option<Self>, SessionError> {
         let step = &traced.step.step;
         let named = || -> Vec<(String, Range)> {
             let operands = traced.operands.iter().zip(&step.operands).zip(&traced.step.operands);
@@ -109,19 +112,22 @@ impl Anomaly {
         for ((words, ty), place) in traced.operands.iter().zip(&step.operands).zip(&traced.step.operands) {
             if let Some(element) = first(words, ty.dtype) {
                 let (place, shape) = (name(plan, *place), ty.shape.clone());
-                return Some(Self { place, element, shape, operands: Vec::new(), fault: Fault::Outside });
+                let (operands, fault) = (Vec::new(), Fault::Outside);
+                return Ok(Some(Self { place, element, shape, operands, fault }));
             }
         }
         let bad = |(o, words): (usize, &Vec<u32>)| Some((o, first(words, step.outputs[o])?));
-        let (output, element) = traced.outputs.iter().enumerate().find_map(bad)?;
-        let cpu = on_the_cpu(step, &traced.operands, scalars);
+        let Some((output, element)) = traced.outputs.iter().enumerate().find_map(bad) else {
+            return Ok(None);
+        };
+        let cpu = on_the_cpu(step, &traced.operands, scalars)?;
         let there = f32::from_bits(cpu[output][element.0]);
         let fault = match first(&cpu[output], step.outputs[output]) {
             Some(_) => Fault::Mathematics(there),
             None => Fault::Kernel(there),
         };
         let (place, shape) = (traced.step.label(), step.output_shape(output));
-        Some(Self { place, element, shape, operands: named(), fault })
+        Ok(Some(Self { place, element, shape, operands: named(), fault }))
     }
 }
 
@@ -165,11 +171,11 @@ impl Runner {
         scalars: &[(&str, f32)],
     ) -> Result<Option<Anomaly>, SessionError> {
         let plan = self.plan().clone();
-        let mut found = None;
+        let mut found = Ok(None);
         self.trace(session, step, inputs, scalars, &mut |traced, scalars| {
             found = Anomaly::of(traced, &plan, scalars);
-            found.is_none()
+            matches!(found, Ok(None))
         })?;
-        Ok(found)
+        found
     }
 }

@@ -43,12 +43,13 @@ pub(crate) fn lock(out: &Path) -> Result<Lock, TrainError> {
     }
 }
 
-/// That a new run writes over nothing.
-pub(crate) fn check_free(out: &Path) -> Result<(), TrainError> {
+/// That a new run writes over nothing; `sheet` is the picture that it writes beside the usual files, if any.
+pub(crate) fn check_free(out: &Path, sheet: Option<&str>) -> Result<(), TrainError> {
     if checkpoint::newest(&out.join(CHECKPOINT)).exists() || out.join(CONFIG).exists() {
         return Err(TrainError::Exists { out: out.into() });
     }
-    match [LABELS, METRICS, CURVES].map(|name| out.join(name)).into_iter().find(|path| path.exists()) {
+    let written = [LABELS, METRICS, CURVES].into_iter().chain(sheet);
+    match written.map(|name| out.join(name)).find(|path| path.exists()) {
         Some(path) => Err(TrainError::Occupied { path }),
         None => Ok(()),
     }
@@ -75,13 +76,13 @@ mod tests {
         assert!(!out.exists(), "a folder made for nothing goes again");
         drop(lock(&out).unwrap());
         std::fs::create_dir_all(&out).unwrap();
-        check_free(&out).unwrap();
+        check_free(&out, None).unwrap();
         std::fs::write(out.join(LABELS), "mine").unwrap();
-        let error = check_free(&out).unwrap_err().to_string();
+        let error = check_free(&out, None).unwrap_err().to_string();
         assert!(error.contains("labels.txt"), "{error}");
         std::fs::write(out.join(CONFIG), "").unwrap();
-        assert!(matches!(check_free(&out), Err(TrainError::Exists { .. })));
+        assert!(matches!(check_free(&out, None), Err(TrainError::Exists { .. })));
         release(&out);
-        check_free(&out).unwrap();
+        check_free(&out, None).unwrap();
     }
 }

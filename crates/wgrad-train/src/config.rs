@@ -1,6 +1,7 @@
 //! A run's settings: what `config.toml` holds and the command line sets.
 
 use crate::TrainError;
+use crate::painting::{PAINTERS, PainterKind};
 use crate::segmentation::SEGMENTER;
 use serde::{Deserialize, Serialize};
 use wgrad_data::EMBEDDED_TEXT;
@@ -141,7 +142,15 @@ impl Config {
             return Self { model: model.into(), data: "masks:".into(), batch_size: 8, ..Self::default() };
         }
         let Some(kind) = TextKind::named(model) else {
-            return Self { model: model.into(), ..Self::default() };
+            let usual = Self { model: model.into(), ..Self::default() };
+            return match PainterKind::named(model) {
+                Some(PainterKind::Autoencoder) => Self { lr: 1e-3, ..usual },
+                // The paper's, with its momentum of 0.5.
+                Some(PainterKind::DcGan) => {
+                    Self { lr: 2e-4, schedule: "constant".into(), batch_size: 64, ..usual }
+                }
+                None => usual,
+            };
         };
         let usual = Self {
             model: model.into(),
@@ -158,7 +167,9 @@ impl Config {
         match kind {
             // Few tokens of a batch are to be told, and norms after the layers stand no large steps.
             TextKind::Bert => Self { batch_size: 32, lr: 1e-3, ..usual },
-            TextKind::Gpt | TextKind::Recurrent(_) => usual,
+            // nanoGPT's recipe for Shakespeare, at the rate that suits a stream 128 wide.
+            TextKind::Gpt => Self { lr: 4e-3, ..usual },
+            TextKind::Recurrent(_) => usual,
         }
     }
 
@@ -252,6 +263,7 @@ impl Config {
             return fail("--ema", "cannot be combined with --freeze: leave one out".into());
         }
         self.check_kind()?;
+        self.check_painter()?;
         self.optimizer()?;
         self.schedule()?;
         wgrad_data::parse_augment(&self.augment)?;
@@ -285,7 +297,9 @@ impl Config {
                 Ok(self.text_model(kind, 256).check()?)
             }
             None => {
-                self.model_kind()?;
+                if self.painter_kind().is_none() {
+                    self.model_kind()?;
+                }
                 if text {
                     let names: Vec<&str> = TEXT_ZOO.iter().map(|m| m.0).collect();
                     let why = format!("{} does not read text: use one of {}", self.model, names.join(", "));
@@ -296,13 +310,41 @@ impl Config {
         }
     }
 
+    /// That a model that makes pictures is told nothing that only others heed.
+    fn check_painter(&self) -> Result<(), TrainError> {
+        let Some(kind) = self.painter_kind() else { return Ok(()) };
+        let stray = [
+            ("--head", self.head != "keep", true),
+            ("--label-smoothing", self.label_smoothing != 0.0, true),
+            ("--accumulate", self.accumulate != 1, kind == PainterKind::DcGan),
+            ("--ema", self.ema.is_some(), kind == PainterKind::DcGan),
+            ("--freeze", self.freeze.is_some(), kind == PainterKind::DcGan),
+        ];
+        match stray.iter().find(|s| s.1 && s.2) {
+            Some((option, ..)) => {
+                Err(TrainError::config(option, format!("is not for {}: leave it out", self.model)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The model that makes pictures, where the model is one.
+    pub fn painter_kind(&self) -> Option<PainterKind> {
+        PainterKind::named(&self.model)
+    }
+
     /// The image classifier.
     ///
     /// # Errors
     /// Where no image classifier has the name.
     pub fn model_kind(&self) -> Result<ModelKind, TrainError> {
         self.model.parse().map_err(|_| {
-            let names = ZOO.iter().map(|m| m.0).chain([SEGMENTER]).chain(TEXT_ZOO.iter().map(|m| m.0));
+            let names = ZOO
+                .iter()
+                .map(|m| m.0)
+                .chain([SEGMENTER])
+                .chain(PAINTERS.map(|m| m.0))
+                .chain(TEXT_ZOO.iter().map(|m| m.0));
             let known = names.collect::<Vec<_>>().join(", ");
             ModelError::Unknown { name: self.model.clone(), known }.into()
         })
@@ -347,6 +389,11 @@ impl Config {
         let kind = match kind {
             OptimizerKind::Sgd { momentum, nesterov } if momentum > 0.0 => {
                 OptimizerKind::Sgd { momentum: self.momentum, nesterov }
+            }
+            OptimizerKind::Adam { betas, eps, amsgrad }
+                if self.painter_kind() == Some(PainterKind::DcGan) =>
+            {
+                OptimizerKind::Adam { betas: (0.5, betas.1), eps, amsgrad }
             }
             other => other,
         };

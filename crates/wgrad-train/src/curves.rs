@@ -26,8 +26,8 @@ fn fonts() {
     });
 }
 
-/// Draws a run's history; `watched` names the split evaluated.
-pub(crate) fn draw(history: &[Metrics], watched: &str) -> Result<Vec<u8>, TrainError> {
+/// Draws a run's history; `watched` names the split evaluated, `score` what is shown beside the loss.
+pub(crate) fn draw(history: &[Metrics], watched: &str, score: &str) -> Result<Vec<u8>, TrainError> {
     fonts();
     let mut pixels = vec![0u8; (SIZE.0 * SIZE.1 * 3) as usize];
     let fail = |why: String| TrainError::config("curves.png", why);
@@ -42,11 +42,13 @@ pub(crate) fn draw(history: &[Metrics], watched: &str) -> Result<Vec<u8>, TrainE
             ("training".to_owned(), TRAIN, of(|m| m.train_accuracy * 100.0)),
             (watched.to_owned(), WATCHED, of(|m| m.val_accuracy * 100.0)),
         ];
+        let (first, rest) = score.split_at(1);
+        let title = format!("{}{rest} (%)", first.to_uppercase());
         let paint = || -> Drawn {
             root.fill(&WHITE)?;
             let (left, right) = root.split_horizontally(SIZE.0 / 2);
             panel(&left, "Loss", &losses)?;
-            panel(&right, "Accuracy (%)", &accuracies)?;
+            panel(&right, &title, &accuracies)?;
             root.present()?;
             Ok(())
         };

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::graphs::PADDING;
+use crate::painting::{self, PainterKind};
 use crate::state::ModelCard;
 use crate::{Observer, TrainError};
 use std::sync::Arc;
@@ -23,10 +24,18 @@ pub(crate) struct Prepared {
 /// Validation held out where early stopping needs one and the source has none.
 const HELD_OUT: f64 = 0.1;
 
+/// Side of DCGAN's pictures where nothing is asked for.
+const PLAYED_SIDE: usize = 32;
+
 /// Opens the source and settles image size, channels and normalisation.
 pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Prepared, TrainError> {
-    let kind = config.model_kind()?;
-    let wanted = config.image_size.or(kind.image_size());
+    let painter = config.painter_kind();
+    let usual = match painter {
+        Some(PainterKind::Autoencoder) => None,
+        Some(PainterKind::DcGan) => Some(PLAYED_SIDE),
+        None => config.model_kind()?.image_size(),
+    };
+    let wanted = config.image_size.or(usual);
     let mut options = SourceOptions {
         val_split: config.val_split,
         seed: config.seed,
@@ -52,7 +61,11 @@ pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Pr
         (None, Some(size)) => size,
         (None, None) => (64, 64),
     };
-    let (mean, std) = estimate_normalisation(&dataset.train)?;
+    let (mean, std) = match painter {
+        // Its pictures are made between -1 and 1.
+        Some(PainterKind::DcGan) => (vec![0.5; dataset.channels], vec![0.5; dataset.channels]),
+        _ => estimate_normalisation(&dataset.train)?,
+    };
     let card = ModelCard {
         model: config.model.clone(),
         width: config.width,
@@ -62,7 +75,10 @@ pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Pr
         mean,
         std,
     };
-    card.image_model()?.check()?;
+    match painter {
+        Some(_) => painting::check(&card)?,
+        None => card.image_model()?.check()?,
+    }
     let pipeline = pipeline(&card, &config.augment)?;
     Ok(Prepared { dataset, card, pipeline, val_split: options.val_split })
 }
@@ -80,15 +96,19 @@ pub(crate) fn pipeline(card: &ModelCard, augment: &str) -> Result<Pipeline, Trai
     Ok(pipeline)
 }
 
-/// Batches for training: shuffled, augmented.
-pub(crate) fn train_loader(config: &Config, prepared: &Prepared) -> Result<Loader, TrainError> {
+/// Batches for training: shuffled, augmented; all of them full, where asked for.
+pub(crate) fn train_loader(
+    config: &Config,
+    prepared: &Prepared,
+    drop_last: bool,
+) -> Result<Loader, TrainError> {
     let options = LoaderOptions {
-        batch_size: config.batch_size,
+        batch_size: config.batch_size.min(prepared.dataset.train.len()),
         shuffle: true,
         seed: config.seed,
         workers: config.workers,
         prefetch: 4,
-        drop_last: false,
+        drop_last,
         augment: true,
     };
     Ok(Loader::new(Arc::new(prepared.dataset.train.clone()), prepared.pipeline.clone(), options)?)

@@ -3,9 +3,10 @@
 use crate::config::Config;
 use crate::data::{eval_loader, padded, pipeline};
 use crate::graphs::eval_graph;
+use crate::painting::{PainterKind, painter_graph};
 use crate::segmentation::{self, SEGMENTER};
 use crate::state::{CHECKPOINT, Card, ModelCard, TextCard, checkpoint_dir, load_card, load_config, restore};
-use crate::{Observer, TrainError, text};
+use crate::{Observer, TrainError, pictures, text};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use wgrad_data::{Loader, SourceOptions, Split, TEXT_VAL_SPLIT, TokenizerChoice, open, open_text};
@@ -20,7 +21,7 @@ pub(crate) const BATCH: usize = 64;
 /// What an evaluation found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// Mean cross-entropy, in nats.
+    /// Mean cross-entropy, in nats; mean squared difference of an autoencoder.
     pub loss: f64,
     /// What was evaluated.
     pub split: String,
@@ -40,6 +41,15 @@ pub enum Scores {
         /// Whether they count pixels, not images.
         pixels: bool,
     },
+    /// A model's that makes pictures.
+    Pictures {
+        /// Pictures judged.
+        count: u64,
+        /// The share of their variance that an autoencoder keeps, or of pictures that a discriminator tells from made up ones.
+        share: f64,
+        /// Which of these.
+        what: &'static str,
+    },
     /// A language model's.
     Tokens {
         /// Tokens told.
@@ -50,10 +60,11 @@ pub enum Scores {
 }
 
 impl Evaluation {
-    /// Share of what was told right; 0 of nothing.
+    /// Share of what was told right (see [`Scores::Pictures`] for pictures); 0 of nothing.
     pub fn accuracy(&self) -> f64 {
         match &self.scores {
             Scores::Classes { confusion, .. } => confusion.accuracy(),
+            Scores::Pictures { share, .. } => *share,
             Scores::Tokens { count, correct } => *correct as f64 / (*count).max(1) as f64,
         }
     }
@@ -62,7 +73,7 @@ impl Evaluation {
     pub fn count(&self) -> u64 {
         match &self.scores {
             Scores::Classes { confusion, .. } => confusion.total(),
-            Scores::Tokens { count, .. } => *count,
+            Scores::Pictures { count, .. } | Scores::Tokens { count, .. } => *count,
         }
     }
 
@@ -124,7 +135,11 @@ pub(crate) fn load(path: &Path, device: &Device) -> Result<(ModelCard, Session, 
         return Err(TrainError::config("--checkpoint", why));
     };
     if card.model == SEGMENTER {
-        let why = format!("{} gives a class to every pixel: `wgrad eval` judges it", path.display());
+        let why = format!("{} gives a class to every pixel: it paints masks", path.display());
+        return Err(TrainError::config("--checkpoint", why));
+    }
+    if PainterKind::named(&card.model).is_some() {
+        let why = format!("{} makes pictures and tells no classes: `wgrad eval` judges it", path.display());
         return Err(TrainError::config("--checkpoint", why));
     }
     let (session, runner) = restored(&dir, &eval_graph(&card.image_model()?, BATCH)?, device)?;
@@ -172,6 +187,9 @@ pub fn evaluate_checkpoint(
     match load_card(&checkpoint_dir(path))? {
         Card::Image(card) if card.model == SEGMENTER => {
             evaluate_pixels(path, data, split, device, observer, &card)
+        }
+        Card::Image(card) if PainterKind::named(&card.model).is_some() => {
+            evaluate_pictures(path, data, split, device, observer, &card)
         }
         Card::Image(_) => evaluate_images(path, data, split, device, observer),
         Card::Text(card) => evaluate_text(path, data, split, device, &card),
@@ -239,6 +257,39 @@ fn evaluate_images(
     observer: &mut dyn Observer,
 ) -> Result<Evaluation, TrainError> {
     let (card, mut session, mut runner) = load(path, device)?;
+    let (loader, split) = images(path, data, split, observer, &card, true)?;
+    let (loss, confusion) = evaluate(&mut session, &mut runner, &card, &loader, &GO_ON)?;
+    loader.take_warnings().iter().for_each(|w| observer.note(w));
+    let scores = Scores::Classes { names: card.classes, confusion, pixels: false };
+    Ok(Evaluation { loss, split, scores })
+}
+
+/// A model that makes pictures on some.
+fn evaluate_pictures(
+    path: &Path,
+    data: Option<&str>,
+    split: Split,
+    device: &Device,
+    observer: &mut dyn Observer,
+    card: &ModelCard,
+) -> Result<Evaluation, TrainError> {
+    let (loader, split) = images(path, data, split, observer, card, false)?;
+    let graph = painter_graph(card, BATCH, None)?;
+    let (mut session, mut runner) = restored(&checkpoint_dir(path), &graph, device)?;
+    let judged = pictures::judge(&mut session, &mut runner, card, &loader, &GO_ON)?;
+    loader.take_warnings().iter().for_each(|w| observer.note(w));
+    Ok(Evaluation { loss: judged.loss, split, scores: judged.scores })
+}
+
+/// The images of a split, and what it is called; `classes` says whether those must be the model's.
+fn images(
+    path: &Path,
+    data: Option<&str>,
+    split: Split,
+    observer: &mut dyn Observer,
+    card: &ModelCard,
+    classes: bool,
+) -> Result<(Loader, String), TrainError> {
     let (config, spec) = source(path, data)?;
     let options = SourceOptions {
         val_split: config.val_split,
@@ -249,7 +300,7 @@ fn evaluate_images(
     };
     let dataset = open(&spec, &options)?;
     dataset.warnings.iter().for_each(|w| observer.note(w));
-    if dataset.classes != card.classes {
+    if classes && dataset.classes != card.classes {
         let why = format!("{spec} has classes {:?}, the model knows {:?}", dataset.classes, card.classes);
         return Err(TrainError::config("--data", why));
     }
@@ -257,9 +308,6 @@ fn evaluate_images(
     if subset.is_empty() {
         return Err(TrainError::config("--split", format!("{spec} has no such images: try another split")));
     }
-    let loader = eval_loader(subset, &pipeline(&card, "none")?, BATCH, config.workers)?;
-    let (loss, confusion) = evaluate(&mut session, &mut runner, &card, &loader, &GO_ON)?;
-    loader.take_warnings().iter().for_each(|w| observer.note(w));
-    let scores = Scores::Classes { names: card.classes, confusion, pixels: false };
-    Ok(Evaluation { loss, split: subset.description().to_owned(), scores })
+    let loader = eval_loader(subset, &pipeline(card, "none")?, BATCH, config.workers)?;
+    Ok((loader, subset.description().to_owned()))
 }

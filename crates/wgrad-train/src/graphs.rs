@@ -51,14 +51,16 @@ pub(crate) fn training(
 ) -> Result<Net, TrainError> {
     let net = Net::new(Mode::Train);
     let (x, y) = (net.input("x", model.input(batch)), net.input("y", Type::i32(&[batch])));
-    let logits = model.build(&net, &x)?;
-    trained(net, (&logits, &y), gradients, label_smoothing, freeze)
+    let (logits, heads) = model.build_for_training(&net, &x)?;
+    trained(net, (&logits, &y), &heads, gradients, label_smoothing, freeze)
 }
 
-/// Ends the graph of a training step of whatever tells classes: outputs `loss` and `correct`, and the gradients.
+/// Ends the graph of a training step of whatever tells classes: outputs `loss` and `correct`, and the gradients. Heads on
+/// the way add their share to what is made small, not to the loss told.
 pub(crate) fn trained(
     net: Net,
     (logits, labels): (&Tensor, &Tensor),
+    heads: &[(Tensor, f64)],
     gradients: Gradients<'_>,
     label_smoothing: f64,
     freeze: Option<&str>,
@@ -66,7 +68,10 @@ pub(crate) fn trained(
     let loss = Loss::CrossEntropy { label_smoothing }.of(logits, labels);
     net.builder().output("loss", &loss);
     net.builder().output("correct", &logits.correct(labels));
-    gradients.of(&loss, &trainable(&net, freeze)?)?;
+    let aim = heads.iter().fold(loss, |aim, (head, share)| {
+        aim + Loss::CrossEntropy { label_smoothing }.of(head, labels) * *share
+    });
+    gradients.of(&aim, &trainable(&net, freeze)?)?;
     Ok(net)
 }
 

@@ -28,7 +28,7 @@ impl<'a> Images<'a> {
     pub(crate) fn new(config: &'a Config, observer: &mut dyn Observer) -> Result<Self, TrainError> {
         let prepared = prepare(config, observer)?;
         let (split, watched_name) = watched(&prepared.dataset);
-        let loader = train_loader(config, &prepared)?;
+        let loader = train_loader(config, &prepared, false)?;
         let watched = eval_loader(prepared.dataset.subset(split), &prepared.pipeline, BATCH, config.workers)?;
         let model = prepared.card.image_model()?;
         Ok(Self { config, prepared, model, loader, watched, watched_name })

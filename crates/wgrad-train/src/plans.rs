@@ -2,7 +2,7 @@
 //! so that a batch may be larger than memory holds at once.
 //!
 //! A part adds its gradients, times its share of the batch's samples, to sums kept between plans; the update's plan moves
-//! the weights by them. But for batch statistics, which are each part's own, it is the step of the whole batch.
+//! the weights by them. A second player's step ends a step in the same place. But for batch statistics, which are each part's own, it is the step of the whole batch.
 
 use crate::TrainError;
 use crate::anomaly::Watch;
@@ -22,8 +22,10 @@ pub(crate) struct Plans {
     rows: usize,
     /// For the rows that are left at the end of a batch.
     rest: Option<Runner>,
-    /// Where parts only sum their gradients.
-    update: Option<Runner>,
+    /// What ends a step: the update where parts only sum their gradients, or a second player's step.
+    end: Option<Runner>,
+    /// Whether parts sum.
+    sums: bool,
     /// Parts of a full batch.
     parts: u64,
     /// Samples of the parts under way.
@@ -110,14 +112,20 @@ impl Plans {
         let gradients = if parts == 1 { Gradients::Update(optimizer) } else { Gradients::Sum };
         let net = task.training(size, gradients)?;
         let (graph, initial) = (net.builder().graph(), net.initial(seed));
-        let (session, part, update) = if parts == 1 {
-            let (session, part) = Session::new(device, &graph, &initial, seed as u32)?;
-            (session, part, None)
-        } else {
-            let update = update(&net, optimizer, freeze)?.builder().graph();
-            let (session, mut both) = Session::over(device, &[&update, &graph], &initial, seed as u32)?;
-            let part = both.pop().expect("a plan a graph");
-            (session, part, both.pop())
+        let end = match parts {
+            1 => task.answer(size, optimizer)?,
+            _ => Some(update(&net, optimizer, freeze)?.builder().graph()),
+        };
+        let (session, part, end) = match end {
+            None => {
+                let (session, part) = Session::new(device, &graph, &initial, seed as u32)?;
+                (session, part, None)
+            }
+            Some(end) => {
+                let (session, mut both) = Session::over(device, &[&end, &graph], &initial, seed as u32)?;
+                let part = both.pop().expect("a plan a graph");
+                (session, part, both.pop())
+            }
         };
         // A full batch of a small data set may leave a rest, too; then there is no shorter batch.
         let left = short.unwrap_or(full) % size;
@@ -125,19 +133,19 @@ impl Plans {
             0 => None,
             _ => Some(session.runner(&task.training(left, gradients)?.builder().graph())?),
         };
-        let parts = parts as u64;
-        let plans = Self { part, rows: size, rest, update, parts, pending: VecDeque::new() };
+        let (parts, sums) = (parts as u64, parts > 1);
+        let plans = Self { part, rows: size, rest, end, sums, parts, pending: VecDeque::new() };
         Ok((plans, session, transfer::head(&net)))
     }
 
     /// Totals of a full batch's step.
     pub(crate) fn summary(&self) -> Summary {
         let mut all = Summary::of(self.part.plan());
-        if let Some(update) = &self.update {
-            let update = Summary::of(update.plan());
-            all.dispatches = all.dispatches * self.parts as usize + update.dispatches;
-            all.flops = all.flops * self.parts + update.flops;
-            all.bytes = all.bytes * self.parts + update.bytes;
+        if let Some(end) = &self.end {
+            let end = Summary::of(end.plan());
+            all.dispatches = all.dispatches * self.parts as usize + end.dispatches;
+            all.flops = all.flops * self.parts + end.flops;
+            all.bytes = all.bytes * self.parts + end.bytes;
         }
         all
     }
@@ -154,7 +162,7 @@ impl Plans {
         let samples: usize = parts.iter().map(|p| p.samples).sum();
         for (i, part) in parts.into_iter().enumerate() {
             let share = [(SHARE, part.samples as f32 / samples.max(1) as f32)];
-            let scalars = if self.update.is_some() { &share } else { now.scalars };
+            let scalars = if self.sums { &share } else { now.scalars };
             // Every part has random draws of its own.
             let step = now.step * self.parts + i as u64;
             let inputs = [("x", &part.x), ("y", &part.y)];
@@ -175,16 +183,16 @@ impl Plans {
                 self.pending.push_back(part.samples);
             }
         }
-        if let Some(update) = &mut self.update {
+        if let Some(end) = &mut self.end {
             match now.watch {
                 Some(watch) => {
-                    let done = watch.step(session, update, now.step, &[], now.scalars);
+                    let done = watch.step(session, end, now.step, &[], now.scalars);
                     done.map_err(|e| in_step(e, now.step))?;
                 }
-                None => update.step(session, now.step, &[], now.scalars)?,
+                None => end.step(session, now.step, &[], now.scalars)?,
             }
             // It has no results; what says so is taken off the queue.
-            while update.ready()?.is_some() {}
+            while end.ready()?.is_some() {}
         }
         found.extend(self.collect(false)?);
         Ok(found)

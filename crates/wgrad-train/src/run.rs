@@ -10,6 +10,8 @@ use crate::config::Config;
 use crate::curves;
 use crate::evaluate::Evaluation;
 use crate::images::Images;
+use crate::painting::PainterKind;
+use crate::pictures::Painting;
 use crate::plans::{Found, Now, Plans};
 use crate::segmentation::Segmentation;
 use crate::state::{self, CHECKPOINT, CONFIG, CURVES, Card, LABELS, METRICS, Metrics, Progress};
@@ -36,6 +38,8 @@ pub struct StartReport {
     pub card: Card,
     /// What the loss and accuracy are over: `images`, `tokens` or `pixels`.
     pub unit: &'static str,
+    /// What the score is that is shown beside the loss: `accuracy`, or what an autoencoder or DCGAN has.
+    pub score: &'static str,
     /// Different tokens of a language model.
     pub vocabulary: Option<usize>,
     /// Trainable numbers.
@@ -118,7 +122,7 @@ pub struct Summary {
 }
 
 /// Trains a model on images, images with masks, or text, and writes the run's folder `out`: `config.toml`, `labels.txt`, `metrics.jsonl`, `curves.png`,
-/// `checkpoint/`. With `resume` it continues what stands there. `stop` ends it after the step under way.
+/// `checkpoint/`, and a sheet of what an autoencoder or DCGAN makes. With `resume` it continues what stands there. `stop` ends it after the step under way.
 ///
 /// # Errors
 /// See [`TrainError`]; nothing that stood in `out` is lost.
@@ -139,12 +143,15 @@ pub fn train(
     let dir = out.join(CHECKPOINT);
     let _lock = claim::lock(out)?;
     if !resume {
-        claim::check_free(out)?;
+        claim::check_free(out, config.painter_kind().map(PainterKind::sheet))?;
     }
     let task: Box<dyn Task> = match config.text_kind() {
         Some(kind) => Box::new(TextTask::new(&config, kind, observer)?),
         None if config.is_segmenter() => Box::new(Segmentation::new(&config, observer)?),
-        None => Box::new(Images::new(&config, observer)?),
+        None => match config.painter_kind() {
+            Some(kind) => Box::new(Painting::new(&config, kind, observer)?),
+            None => Box::new(Images::new(&config, observer)?),
+        },
     };
     let fresh = !checkpoint::newest(&dir).exists();
     let mut run = Run::new(&config, out, device, &*task)?;
@@ -273,6 +280,7 @@ impl<'a> Run<'a> {
             watched: self.task.watched(),
             card: self.task.card(),
             unit: self.task.unit(),
+            score: self.task.score(),
             vocabulary: self.task.vocabulary(),
             parameters: self.parameters(),
             plan: self.plans.summary(),
@@ -443,6 +451,7 @@ impl<'a> Run<'a> {
         }
         p.history.push(metrics);
         self.save()?;
+        self.write_picture()?;
         self.write_history()
     }
 
@@ -450,13 +459,23 @@ impl<'a> Run<'a> {
         let line = |m: &Metrics| serde_json::to_string(m).expect("plain values serialise") + "\n";
         let lines: String = self.progress.history.iter().map(line).collect();
         checkpoint::write_file(&self.out.join(METRICS), lines.as_bytes())?;
-        let png = curves::draw(&self.progress.history, self.task.watched())?;
+        let png = curves::draw(&self.progress.history, self.task.watched(), self.task.score())?;
         checkpoint::write_file(&self.out.join(CURVES), &png)?;
         Ok(())
     }
 
+    /// Writes what the last judgement has to show.
+    fn write_picture(&self) -> Result<(), TrainError> {
+        match self.task.picture() {
+            Some((name, png)) => Ok(checkpoint::write_file(&self.out.join(name), &png)?),
+            None => Ok(()),
+        }
+    }
+
     /// The final evaluation: on test samples where there are any.
     fn last_word(&mut self, stop: &AtomicBool) -> Result<Evaluation, TrainError> {
-        self.task.judge(&mut self.session, &mut self.eval, true, stop)
+        let found = self.task.judge(&mut self.session, &mut self.eval, true, stop)?;
+        self.write_picture()?;
+        Ok(found)
     }
 }

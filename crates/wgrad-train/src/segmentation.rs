@@ -101,7 +101,7 @@ fn training(
 ) -> Result<Net, TrainError> {
     let net = Net::new(Mode::Train);
     let (logits, labels) = pixels(&net, card, rows)?;
-    trained(net, (&logits, &labels), gradients, label_smoothing, freeze)
+    trained(net, (&logits, &labels), &[], gradients, label_smoothing, freeze)
 }
 
 /// One evaluation batch: outputs `loss` (mean over labels that are not padding) and `told`, a class a pixel.
@@ -132,7 +132,7 @@ pub fn pixel_graph(
 }
 
 /// A batch as tensors of `rows` rows: those beyond it are zeros with labels that do not count.
-fn tensors(card: &ModelCard, mut batch: SceneBatch, rows: usize) -> (HostTensor, HostTensor) {
+pub(crate) fn tensors(card: &ModelCard, mut batch: SceneBatch, rows: usize) -> (HostTensor, HostTensor) {
     let (height, width) = card.size;
     batch.pictures.resize(rows * card.channels * height * width, 0.0);
     batch.classes.resize(rows * height * width, PADDING);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::Path;
 use wgrad_data::{BytePairs, Tokenizer};
 use wgrad_graph::Role;
-use wgrad_models::{ImageModel, TextKind, TextModel};
+use wgrad_models::{ImageModel, TextKind, TextModel, is_auxiliary};
 use wgrad_nn::average_name;
 use wgrad_session::{Session, SessionError, Tensors, checkpoint};
 
@@ -211,6 +211,14 @@ pub(crate) fn checkpoint_dir(path: &Path) -> std::path::PathBuf {
     if checkpoint::newest(&inner).exists() { inner } else { path.into() }
 }
 
+/// What the checkpoint of a run's folder, or the checkpoint itself, is of.
+///
+/// # Errors
+/// Where there is none.
+pub fn load_checkpoint_card(path: &Path) -> Result<Card, TrainError> {
+    load_card(&checkpoint_dir(path))
+}
+
 /// A checkpoint's description.
 pub(crate) fn load_card(dir: &Path) -> Result<Card, TrainError> {
     parse(dir, CARD)
@@ -239,6 +247,8 @@ pub(crate) fn restore(dir: &Path, session: &mut Session, state: bool) -> Result<
     let mut tensors = load_tensors(dir, session.params())?;
     if !state {
         take_averages(&mut tensors);
+        let known = |name: &str| session.params().iter().any(|p| p.name == name);
+        tensors.retain(|t| known(&t.1) || !is_auxiliary(&t.1));
     }
     let there = |p: &wgrad_plan::ParamPlace| tensors.iter().any(|t| t.0 == p.role && t.1 == p.name);
     let needed = |p: &&wgrad_plan::ParamPlace| state || p.role != Role::State;

@@ -61,6 +61,10 @@ pub(crate) trait Task {
     fn card(&self) -> Card;
     /// What the loss and accuracy are over: `images`, `tokens` or `pixels`.
     fn unit(&self) -> &'static str;
+    /// What the score shown beside the loss is.
+    fn score(&self) -> &'static str {
+        "accuracy"
+    }
     /// Different tokens of a text.
     fn vocabulary(&self) -> Option<usize> {
         None
@@ -70,6 +74,10 @@ pub(crate) trait Task {
     /// A training step on so many rows: inputs `x` and `y`, outputs `loss` (mean over labels that are not padding) and
     /// `correct` (count).
     fn training(&self, rows: usize, gradients: Gradients<'_>) -> Result<Net, TrainError>;
+    /// What follows each training step where the model has a second player: its step, without inputs.
+    fn answer(&self, _rows: usize, _optimizer: &Optimizer) -> Result<Option<Graph>, TrainError> {
+        Ok(None)
+    }
     /// An evaluation batch, over averaged weights where the session keeps such.
     fn evaluation(&self, averaged: bool) -> Result<Graph, TrainError>;
     /// Batches of an epoch.
@@ -87,6 +95,10 @@ pub(crate) trait Task {
         last_word: bool,
         stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError>;
+    /// A PNG file that shows what the last judgement saw, with its name, once.
+    fn picture(&self) -> Option<(&'static str, Vec<u8>)> {
+        None
+    }
     /// What came up while batches were made, said once.
     fn take_warnings(&self) -> Vec<String>;
 }

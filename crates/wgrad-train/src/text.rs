@@ -123,7 +123,7 @@ fn training(
 ) -> Result<Net, TrainError> {
     let net = Net::new(Mode::Train);
     let (logits, labels) = logits(&net, model, rows)?;
-    trained(net, (&logits, &labels), gradients, label_smoothing, freeze)
+    trained(net, (&logits, &labels), &[], gradients, label_smoothing, freeze)
 }
 
 /// Loss and hits over a text, window by window: a token is told by those before it in its window, or a hidden one by all

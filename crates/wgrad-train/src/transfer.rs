@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::state::{Card, checkpoint_dir, load_card, load_tensors, take_averages};
 use std::path::Path;
 use wgrad_graph::{Role, Tensor};
+use wgrad_models::is_auxiliary;
 use wgrad_nn::Net;
 use wgrad_session::{Session, Tensors};
 
@@ -44,8 +45,8 @@ pub(crate) fn head(net: &Net) -> String {
     last.rsplit_once('.').map_or(String::new(), |(layer, _)| layer.to_owned())
 }
 
-/// Fills a fresh session with the tensors of the checkpoint that `--init-from` names; those of layer `head` start anew
-/// where `--head new` says so. Says how many were taken.
+/// Fills a fresh session with the tensors of the checkpoint that `--init-from` names; those of layer `head`, and of heads
+/// on the way to it, start anew where `--head new` says so. Says how many were taken.
 ///
 /// # Errors
 /// Where there is no such checkpoint, it is of another kind of model, or a tensor is missing or does not fit.
@@ -67,7 +68,8 @@ pub(crate) fn start_from(
     take_averages(&mut there);
     let mut taken = Tensors::new();
     for param in session.params().iter().filter(|p| p.role != Role::State) {
-        let in_head = param.name.strip_prefix(head).is_some_and(|rest| rest.starts_with('.'));
+        let last = param.name.strip_prefix(head).is_some_and(|rest| rest.starts_with('.'));
+        let in_head = last || is_auxiliary(&param.name);
         if config.head == "new" && in_head {
             continue;
         }

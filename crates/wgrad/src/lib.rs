@@ -41,10 +41,65 @@
 //! ```
 //!
 //! The crates behind it, from mathematics to metal: [`graph`], [`plan`], [`device`], [`session`]; and on top [`nn`],
-//! [`models`], [`data`], [`train`].
+//! [`models`], [`data`], [`train`]. [`doctor`] proves operations on the machine at hand.
+//!
+//! # An operation of one's own
+//!
+//! What the library lacks, a program can bring: a type that implements [`graph::CustomOp`] with a shape rule, an f64
+//! reference, a gradient made of other operations, a kernel in WGSL and, if it likes, one for the CPU. It differentiates,
+//! plans, trains and is checkpointed like the others; nothing is fused into it. [`doctor::prove`] gives it the proof that
+//! every operation of the library has. A kernel that does not compile and a CPU function that panics are errors with the
+//! operation's name, and the kernel runs with the shader compiler's checks of indices.
+//!
+//! ```
+//! use wgrad::doctor::{Row, prove, real};
+//! use wgrad::graph::ops::Wgsl;
+//! use wgrad::graph::{CustomOp, Vjp};
+//! use wgrad::prelude::*;
+//!
+//! /// `x / (1 + |x|)`.
+//! #[derive(Debug)]
+//! struct SoftSign;
+//!
+//! impl CustomOp for SoftSign {
+//!     fn name(&self) -> &'static str {
+//!         "soft_sign"
+//!     }
+//!     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>, String> {
+//!         match x {
+//!             [x] => Ok(x.to_vec()),
+//!             x => Err(format!("takes one operand, got {}", x.len())),
+//!         }
+//!     }
+//!     fn reference(&self, x: &[Array]) -> Array {
+//!         Array::from_fn(&x[0].shape, |i| x[0].data[i] / (1.0 + x[0].data[i].abs()))
+//!     }
+//!     fn gradient(&self, x: &[Tensor], _y: &Tensor, dy: &Tensor) -> Vjp {
+//!         Vjp::Of(vec![Some(dy / (x[0].abs() + 1.0).square())])
+//!     }
+//!     fn wgsl(&self, _x: &[&[usize]], y: &[usize]) -> Wgsl {
+//!         Wgsl::elements("x0[i] / (1.0 + abs(x0[i]))", y)
+//!     }
+//! }
+//!
+//! const ROW: Row = Row {
+//!     name: "soft_sign",
+//!     args: &[real(&[5, 7])],
+//!     build: |x| x[0].custom(SoftSign, &[]),
+//!     tolerance: 2e-5,
+//!     gradient: true,
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let report = prove(&ROW)?;
+//! assert!(report.is_sound(), "{}", report.complaints().join("\n"));
+//! # Ok(())
+//! # }
+//! ```
 
 pub use wgrad_data as data;
 pub use wgrad_device as device;
+pub use wgrad_doctor as doctor;
 pub use wgrad_graph as graph;
 pub use wgrad_models as models;
 pub use wgrad_nn as nn;

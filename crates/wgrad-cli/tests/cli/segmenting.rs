@@ -65,7 +65,35 @@ fn a_segmenter_learns_and_is_judged_by_its_pixels() {
     assert!(again.contains("\"interrupted\":false"), "{again}");
     let plan = place.json(&["plan", "--model", "unet", "--batch-size", "2", "--classes", "3", "--json"]);
     assert!(plan["flops"].as_u64().is_some_and(|n| n > 1_000_000_000), "{plan}");
-    place.refused(&["predict", "--checkpoint", "run", "a.png", "--device", "cpu"], 2, &["every pixel"]);
+    paints_masks(&place);
+}
+
+/// The segmenter in `run` paints masks of its pictures that are close to theirs.
+fn paints_masks(place: &Place) {
+    let predict =
+        ["predict", "--checkpoint", "run", "--device", "cpu", "scenes/images/3.png", "scenes/images/4.png"];
+    let said = place.json(&[&predict[..], &["--json"]].concat());
+    assert_eq!(
+        said["predictions"][1]["mask"],
+        std::path::Path::new("masks").join("4.png").display().to_string()
+    );
+    let shares = &said["predictions"][0]["shares"];
+    let sum: f64 = ["0", "255"].iter().filter_map(|class| shares[class].as_f64()).sum();
+    assert!((sum - 1.0).abs() < 1e-9, "{shares}");
+    for name in ["3.png", "4.png"] {
+        let open = |dir: &str| image::open(place.path(dir).join(name)).expect("a picture").into_luma8();
+        let (painted, wanted) = (open("masks"), open("scenes/masks"));
+        assert_eq!(painted.dimensions(), (20, 20), "the picture's own size");
+        let same = painted.pixels().zip(wanted.pixels()).filter(|(a, b)| a == b).count();
+        assert!(
+            painted.pixels().all(|p| [0, 255].contains(&p[0])) && same > 340,
+            "{name}: {same} of 400 pixels"
+        );
+    }
+    place.refused(&predict, 2, &["--out", "3.png is there already"]);
+    place.refused(&[&predict[..], &["--out", "more", "--top", "2"]].concat(), 2, &["--top", "unet"]);
+    place.refused(&[&predict[..], &["scenes/masks/4.png", "--out", "more"]].concat(), 2, &["two images"]);
+    assert!(!place.path("more").exists(), "nothing was written");
 }
 
 #[test]

@@ -48,7 +48,13 @@ pub(crate) fn launch(name: &str, bindings: &[(Buffer, Access)], n: usize, line: 
     source += "@compute @workgroup_size(64)\nfn main(@builtin(global_invocation_id) id: vec3<u32>) {\n";
     source += &format!("    let i = id.x;\n    if i >= {n}u {{ return; }}\n    {line}\n}}\n");
     let bindings = bindings.iter().map(|&(buffer, access)| Binding { buffer, access }).collect();
-    Launch { name: name.into(), source: source.into(), bindings, groups: [n.div_ceil(64) as u32, 1, 1] }
+    Launch {
+        name: name.into(),
+        source: source.into(),
+        bindings,
+        groups: [n.div_ceil(64) as u32, 1, 1],
+        checked: false,
+    }
 }
 
 pub(crate) struct Map {

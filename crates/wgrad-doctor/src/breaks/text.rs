@@ -220,6 +220,7 @@ mod tests {
             source: "    if (m1 < 33u && qn2 < 41u) { f(); }\n".into(),
             bindings: Vec::new(),
             groups: [1; 3],
+            checked: false,
         };
         let column = guard(&launch, "qn").expect("a guard");
         assert_eq!(column, "    if (m1 < 33u && qn2 < 40u) { f(); }\n");

@@ -2,6 +2,7 @@
 
 pub mod attention;
 pub mod conv;
+pub mod custom;
 pub mod elementwise;
 pub mod fused;
 pub mod gather;
@@ -54,6 +55,7 @@ pub(crate) use {or, rows};
 pub const FAMILIES: &[(&str, &[crate::Row])] = &[
     ("attention", attention::ROWS),
     ("conv", conv::ROWS),
+    ("custom", custom::ROWS),
     ("elementwise", elementwise::ROWS),
     ("fused", fused::ROWS),
     ("gather", gather::ROWS),

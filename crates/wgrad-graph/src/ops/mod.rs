@@ -1,10 +1,11 @@
-//! The closed set of operations, one small struct each, in a file per family.
+//! The closed set of operations, one small struct each, in a file per family, and the one variant that is open.
 //!
 //! An operation is mathematics: a shape rule, a gradient built from other operations, and a slow, obvious f64
 //! reference. How it runs fast is another crate's matter. To add one, see CONTRIBUTING.md.
 
 mod attention;
 mod conv;
+mod custom;
 mod elementwise;
 mod gather;
 mod leaf;
@@ -15,6 +16,7 @@ mod reduce;
 
 pub use attention::{Attention, AttentionGrad, AttentionLse, AttentionOperand};
 pub use conv::{Conv2d, Conv2dInputGrad, Conv2dWeightGrad, ConvSpec};
+pub use custom::{Custom, CustomOp, Operand, Wgsl};
 pub use elementwise::{Binary, BinaryKind, Cast, Compare, CompareKind, Select, Unary, UnaryKind};
 pub use gather::{Gather, GatherGrad};
 pub use leaf::Leaf;
@@ -108,6 +110,7 @@ ops!(
     Attention,
     AttentionLse,
     AttentionGrad,
+    Custom,
 );
 
 impl OpDef for Op {

@@ -18,7 +18,7 @@ pub use loss::CrossEntropy;
 pub use resample::Interpolation;
 
 use crate::graph::{Graph, Role, Update, Value};
-use crate::ops::{Leaf, Op};
+use crate::ops::{Custom, CustomOp, Leaf, Op};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -162,6 +162,12 @@ impl Tensor {
     pub(crate) fn apply(&self, op: impl Into<Op>, others: &[&Self]) -> Self {
         let inputs: Vec<Value> = std::iter::once(self.value).chain(others.iter().map(|t| t.value)).collect();
         Self::push(&self.graph, op.into(), &inputs)
+    }
+
+    /// An operation of one's own, of this tensor and others; see [`CustomOp`].
+    #[track_caller]
+    pub fn custom(&self, op: impl CustomOp, others: &[&Self]) -> Self {
+        self.apply(Custom::new(op), others)
     }
 
     /// A handle on another node of the same graph.

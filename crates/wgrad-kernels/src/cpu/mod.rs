@@ -7,6 +7,7 @@ mod ahead;
 mod attention;
 mod chunk;
 mod conv;
+mod custom;
 mod evaluate;
 mod gather;
 mod gemm;
@@ -27,6 +28,10 @@ mod view;
 pub use lines::Lines;
 
 use crate::{Core, Step};
+
+/// Why a step has no result: a user's operation went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed(pub String);
 
 /// A step's memory on the host. Slices are whole tensors, 32-bit words.
 pub struct CpuBuffers<'a> {
@@ -71,16 +76,26 @@ pub fn scratch_words(step: &Step) -> usize {
 }
 
 /// Runs a step.
-pub fn run(step: &Step, buffers: CpuBuffers<'_>) {
+///
+/// # Errors
+/// Where it is a user's operation and its function panics.
+pub fn run(step: &Step, buffers: CpuBuffers<'_>) -> Result<(), Failed> {
     let CpuBuffers { operands, mut outputs, scalars, scratch } = buffers;
     let reads = Reads { operands: &operands, origins: &[], scalars };
     match &step.core {
-        Core::Map => return map::run(step, reads, outputs),
-        Core::Rows(chain) => return rows::run(chain, reads, outputs),
-        Core::Attention(spec) => return attention::run(spec, reads, outputs),
-        _ => {}
+        Core::Map => map::run(step, reads, outputs),
+        Core::Rows(chain) => rows::run(chain, reads, outputs),
+        Core::Attention(spec) => attention::run(spec, reads, outputs),
+        _ => {
+            let out = outputs.pop().expect("these cores have one output");
+            return one(step, reads, out, scratch);
+        }
     }
-    let out = outputs.pop().expect("these cores have one output");
+    Ok(())
+}
+
+/// Runs a step of one output.
+fn one(step: &Step, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) -> Result<(), Failed> {
     match &step.core {
         Core::Map | Core::Rows(_) | Core::Attention(_) => {}
         Core::Reduce { .. } => reduce::run(step, reads, out, scratch),
@@ -95,5 +110,7 @@ pub fn run(step: &Step, buffers: CpuBuffers<'_>) {
         Core::AvgPool2dGrad(w) => pool::avg_grad(step, w, reads, out),
         Core::Gather { axis, index } => gather::gather(step, *axis, index, reads, out),
         Core::GatherGrad { axis, dy, index } => gather::gather_grad(step, *axis, dy, index, reads, out),
+        Core::Custom(op) => return custom::run(step, op.op(), reads, out),
     }
+    Ok(())
 }

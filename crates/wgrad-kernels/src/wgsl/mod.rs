@@ -6,6 +6,7 @@
 
 mod attention;
 mod constant;
+mod custom;
 mod epilogue;
 mod expr;
 mod gemm;
@@ -44,6 +45,9 @@ pub fn candidates(step: &Step, caps: &Caps) -> Result<Vec<Candidate>, Unsupporte
     }
     if let Core::Attention(spec) = &step.core {
         return attention::candidates(step, spec, caps);
+    }
+    if let Core::Custom(op) = &step.core {
+        return custom::candidates(step, op.op(), caps);
     }
     match shader::candidates(step, caps)? {
         Some(forms) => Ok(forms),

@@ -99,6 +99,12 @@ impl<'a> Module<'a> {
         self.bind(Buffer::Output(i), Access::ReadWrite, format!("y{i}"), element, width)
     }
 
+    /// Binds a step's one output under a name of the caller's.
+    pub(super) fn only_output(&mut self, name: &str) {
+        let element = self.step.outputs[0].wgsl();
+        self.bind(Buffer::Output(0), Access::ReadWrite, name.to_owned(), element, Width::One);
+    }
+
     /// The name of the f32 scratch buffer, bound to read or to write.
     pub(super) fn scratch(&mut self, access: Access, width: Width) -> String {
         self.bind(Buffer::Scratch(0), access, "partials".to_owned(), DType::F32.wgsl(), width)
@@ -153,7 +159,25 @@ impl<'a> Module<'a> {
         }
         text.extend(["\n", &self.functions, "\n", entry]);
         let source: Arc<str> = wgrad_shaders::imports(&text).into();
-        Ok(Launch { name: name.to_owned(), source, bindings: self.bindings, groups: grid.groups })
+        let (bindings, groups) = (self.bindings, grid.groups);
+        Ok(Launch { name: name.to_owned(), source, bindings, groups, checked: false })
+    }
+
+    /// As [`Module::launch`], around a user's text: that stands first, so that the compiler counts lines as the user does.
+    pub(super) fn launch_around(
+        mut self,
+        name: &str,
+        workgroup: usize,
+        user: &str,
+        main: &str,
+        grid: &Grid,
+    ) -> Result<Launch, Unsupported> {
+        let mut source = format!("{}\n\n", user.trim_end());
+        let declarations = std::mem::take(&mut self.declarations);
+        source.extend(declarations.into_iter().map(|line| line + "\n"));
+        let ours = self.launch(name, workgroup, main, grid)?;
+        source += &ours.source;
+        Ok(Launch { source: source.into(), checked: true, ..ours })
     }
 
     fn check_sizes(&self, name: &str) -> Result<(), Unsupported> {

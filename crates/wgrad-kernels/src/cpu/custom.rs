@@ -1,0 +1,27 @@
+//! A user's operation on the CPU. A panic of its function is an error of the step.
+
+use super::{Failed, Reads};
+use crate::Step;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use wgrad_graph::ops::{CustomOp, Operand};
+
+pub(crate) fn run(step: &Step, op: &dyn CustomOp, reads: Reads<'_>, out: &mut [u32]) -> Result<(), Failed> {
+    let types = step.operands.iter().enumerate();
+    let operands: Vec<Operand<'_>> =
+        types.map(|(i, ty)| Operand { shape: &ty.shape, data: reads.f32(i) }).collect();
+    let y: &mut [f32] = bytemuck::cast_slice_mut(out);
+    // The function sees nothing that outlives it but `y`, whose elements mean nothing after an error.
+    catch_unwind(AssertUnwindSafe(|| op.cpu(&operands, y)))
+        .map_err(|panic| Failed(format!("its CPU function panicked: {}", message(&*panic))))
+}
+
+/// What a panic said, on one line.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.map_or_else(
+        || "without a word".to_owned(),
+        |t| t.lines().map(str::trim).collect::<Vec<_>>().join(" "),
+    )
+}
