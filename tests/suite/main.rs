@@ -1,6 +1,7 @@
 //! The test suite, one binary.
 //!
-//! *pure*: `plan`, `properties`, `complete`, `shaders`. *device*: `steps`, `several`, `breaks`, `order`, `sizes`, `anomaly`.
+//! *pure*: `plan`, `properties`, `complete`, `shaders`. *device*: `steps`, `several`, `breaks`, `order`, `sizes`, `anomaly`,
+//! `tuning`.
 //! *PyTorch*: `golden`. A row's test stands with the row, in `wgrad-doctor`; the command line has its tests in its own
 //! crate.
 
@@ -19,4 +20,5 @@ mod shaders;
 mod sizes;
 mod steps;
 mod stopping;
+mod tuning;
 mod zoo;

@@ -44,7 +44,8 @@ fn launches() -> Result<BTreeMap<String, Launch>> {
             for launch in plan.steps.iter().flat_map(|s| &s.candidate.launches) {
                 if !seen.contains(&launch.source) {
                     seen.push(launch.source.clone());
-                    found.insert(format!("{}/{}", kernel.name, launch.name), launch.clone());
+                    // The best form of a name: others differ in the number of parts.
+                    found.entry(format!("{}/{}", kernel.name, launch.name)).or_insert_with(|| launch.clone());
                 }
             }
         }

@@ -144,6 +144,9 @@ struct Settings {
     /// Wait for every step, and say where the first value that is no number comes from
     #[arg(long)]
     detect_anomaly: bool,
+    /// Time the forms of kernels not timed before, and take the fastest
+    #[arg(long)]
+    tune: bool,
 }
 
 impl Settings {
@@ -191,6 +194,7 @@ impl Settings {
         set(&mut given, "--strict", self.strict.then_some(true), &mut config.strict);
         let detect = self.detect_anomaly.then_some(true);
         set(&mut given, "--detect-anomaly", detect, &mut config.detect_anomaly);
+        set(&mut given, "--tune", self.tune.then_some(true), &mut config.tune);
         given
     }
 }

@@ -60,6 +60,8 @@ pub struct Config {
     pub strict: bool,
     /// Wait for every step, and say where the first value that is no finite number comes from.
     pub detect_anomaly: bool,
+    /// Time the forms of kernels not timed before, and take the fastest.
+    pub tune: bool,
     /// Folder of a run whose weights this one starts from.
     pub init_from: Option<String>,
     /// `keep`, or `new` to start the last layer afresh.
@@ -116,6 +118,7 @@ impl Default for Config {
             patience: None,
             strict: false,
             detect_anomaly: false,
+            tune: false,
             init_from: None,
             head: "keep".into(),
             freeze: None,

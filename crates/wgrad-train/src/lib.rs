@@ -21,6 +21,7 @@ mod state;
 mod task;
 mod text;
 mod transfer;
+mod tuning;
 
 pub use config::Config;
 pub use error::TrainError;

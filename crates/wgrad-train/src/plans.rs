@@ -96,6 +96,18 @@ fn update(part: &Net, optimizer: &Optimizer, freeze: Option<&str>) -> Result<Net
     Ok(net)
 }
 
+/// The network of a full part of a step and, where parts only sum their gradients, that of the update.
+pub(crate) fn nets(
+    task: &dyn Task,
+    optimizer: &Optimizer,
+    (parts, freeze): (usize, Option<&str>),
+) -> Result<(Net, Option<Net>), TrainError> {
+    let gradients = if parts == 1 { Gradients::Update(optimizer) } else { Gradients::Sum };
+    let part = task.training(task.rows().0.div_ceil(parts), gradients)?;
+    let update = if parts == 1 { None } else { Some(update(&part, optimizer, freeze)?) };
+    Ok((part, update))
+}
+
 impl Plans {
     /// The plans of a task's step in so many parts, with the session they share and the name of the last layer.
     pub(crate) fn new(
@@ -108,16 +120,19 @@ impl Plans {
         let (full, short) = task.rows();
         let size = full.div_ceil(parts);
         let gradients = if parts == 1 { Gradients::Update(optimizer) } else { Gradients::Sum };
-        let net = task.training(size, gradients)?;
+        let (net, update) = nets(task, optimizer, (parts, freeze))?;
         let (graph, initial) = (net.builder().graph(), net.initial(seed));
-        let (session, part, update) = if parts == 1 {
-            let (session, part) = Session::new(device, &graph, &initial, seed as u32)?;
-            (session, part, None)
-        } else {
-            let update = update(&net, optimizer, freeze)?.builder().graph();
-            let (session, mut both) = Session::over(device, &[&update, &graph], &initial, seed as u32)?;
-            let part = both.pop().expect("a plan a graph");
-            (session, part, both.pop())
+        let (session, part, update) = match update {
+            None => {
+                let (session, part) = Session::new(device, &graph, &initial, seed as u32)?;
+                (session, part, None)
+            }
+            Some(update) => {
+                let update = update.builder().graph();
+                let (session, mut both) = Session::over(device, &[&update, &graph], &initial, seed as u32)?;
+                let part = both.pop().expect("a plan a graph");
+                (session, part, both.pop())
+            }
         };
         // A full batch of a small data set may leave a rest, too; then there is no shorter batch.
         let left = short.unwrap_or(full) % size;

@@ -16,6 +16,7 @@ use crate::state::{self, CHECKPOINT, CONFIG, CURVES, Card, LABELS, METRICS, Metr
 use crate::task::{Sizes, Task};
 use crate::text::TextTask;
 use crate::transfer;
+use crate::tuning;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -147,6 +148,8 @@ pub fn train(
         None => Box::new(Images::new(&config, observer)?),
     };
     let fresh = !checkpoint::newest(&dir).exists();
+    let tuned = config.tune.then(|| tuning::tuned(&config, &*task, device, observer)).transpose()?;
+    let device = tuned.as_ref().unwrap_or(device);
     let mut run = Run::new(&config, out, device, &*task)?;
     if fresh && let Some(said) = transfer::start_from(&config, &task.card(), &run.head, &mut run.session)? {
         observer.note(&said);

@@ -4,12 +4,14 @@
 
 mod array;
 mod caps;
+mod checksum;
 mod dtype;
 mod shape;
 mod view;
 
 pub use array::{Array, HostTensor};
 pub use caps::{AdapterClass, Caps, Limits};
+pub use checksum::Checksum;
 pub use dtype::DType;
 pub use shape::{ShapeError, Type, broadcast_shapes, coordinates, numel, strides_of};
 pub use view::View;

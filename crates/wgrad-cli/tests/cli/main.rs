@@ -8,4 +8,5 @@ mod refusing;
 mod segmenting;
 mod timing;
 mod training;
+mod tuning;
 mod writing;

@@ -34,6 +34,9 @@ const MAX_TRIPS: usize = 60_000;
 const REGISTER_ROWS: usize = 16;
 const REGISTER_DEPTHS: usize = 4;
 
+/// Depths of a part at least.
+const SHORTEST_PART: usize = 64;
+
 /// Multiply-adds from which a strided gradient is worth a kernel for every phase of the stride.
 const PHASED_WORK: usize = 1 << 24;
 
@@ -45,23 +48,43 @@ pub(super) fn is_product(step: &Step) -> bool {
 /// The forms of a matrix product, best guess first. `None` where it combines nothing.
 pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Option<Vec<Candidate>>, Unsupported> {
     let Some(problem) = Problem::of(step).filter(|p| p.k > 0) else { return Ok(None) };
-    let mut forms = Vec::new();
+    // The best tile in other numbers of parts comes last: only measuring tells.
+    let (mut forms, mut more) = (Vec::new(), Vec::new());
     let work = problem.batch * problem.m * problem.n * problem.k;
     if let Some(phases) = Problem::phases(step).filter(|_| work >= PHASED_WORK) {
         forms.push(phased(step, caps, &phases)?);
     }
     if let (AdapterClass::Software, Some(size @ 4..)) = (caps.class, caps.subgroup) {
-        for tile in registers(&problem, &problem.exchanged(), size as usize, &step.epilogue.operands()) {
-            let launch = tile.launch(step, caps)?;
-            forms.push(finished(step, caps, tile.name(), launch, tile.splits)?);
+        let exchanged = problem.exchanged();
+        let also_read = step.epilogue.operands();
+        let tiles = registers(&problem, &exchanged, size as usize, &also_read);
+        for tile in &tiles {
+            forms.push(finished(step, caps, tile.name(), tile.launch(step, caps)?, tile.splits)?);
+        }
+        if let Some(best) = tiles.into_iter().next() {
+            for splits in other_splits(&problem, best.splits, caps) {
+                let tile = Registers { splits, ..best };
+                if tile.trips() <= MAX_TRIPS {
+                    more.push(finished(step, caps, tile.name(), tile.launch(step, caps)?, splits)?);
+                }
+            }
         }
     }
     let n_tiles = if caps.class == AdapterClass::Software { 1 } else { 3 };
-    for tile in tiles(&problem, caps).into_iter().take(n_tiles) {
+    for (rank, tile) in tiles(&problem, caps).into_iter().take(n_tiles).enumerate() {
         let splits = tile_splits(&problem, tile, caps);
-        let launch = tile::launch(step, caps, &problem, tile, splits)?;
-        forms.push(finished(step, caps, tile.name(), launch, splits)?);
+        let form = |splits| {
+            let launch = tile::launch(step, caps, &problem, tile, splits)?;
+            finished(step, caps, tile.name(), launch, splits)
+        };
+        forms.push(form(splits)?);
+        if rank == 0 && caps.class != AdapterClass::Software {
+            for splits in other_splits(&problem, splits, caps) {
+                more.push(form(splits)?);
+            }
+        }
     }
+    forms.append(&mut more);
     Ok(Some(forms))
 }
 
@@ -131,6 +154,13 @@ fn tile_splits(problem: &Problem, tile: Tile, caps: &Caps) -> usize {
     let wanted = busy / tile.groups(problem).max(1);
     let shortest = if caps.class == AdapterClass::Software { 256 } else { 128 };
     bounded_splits(problem, wanted.min(problem.k / shortest), caps)
+}
+
+/// Other numbers of parts worth measuring: twice as many, and one.
+fn other_splits(problem: &Problem, splits: usize, caps: &Caps) -> impl Iterator<Item = usize> {
+    let twice = bounded_splits(problem, 2 * splits, caps);
+    let twice = (twice > splits && problem.k / twice >= SHORTEST_PART).then_some(twice);
+    twice.into_iter().chain((splits > 1).then_some(1))
 }
 
 /// At least one part, and no more than a binding holds.
