@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use wgrad_device::{Device, Request};
 use wgrad_plan::{Choices, Plan, PlanOptions, PlanStep, Summary, dump, plan};
-use wgrad_train::TrainError;
+use wgrad_train::{TrainError, check_precision};
 use wgrad_types::{Caps, Limits};
 
 /// Largest binding counted on where neither `--device` nor `--limits` says: what common GPUs offer.
@@ -65,7 +65,7 @@ fn caps(args: &Args) -> Result<(Caps, String, Arc<Choices>), TrainError> {
                 buffer_bytes: COMMON_BINDING,
                 ..Limits::WEBGPU_BASELINE
             };
-            let caps = Caps { limits, ..Caps::webgpu_baseline() };
+            let caps = Caps { limits, f16: true, ..Caps::webgpu_baseline() };
             Ok((caps, format!("a GPU that binds {}", bytes(COMMON_BINDING)), none()))
         }
     }
@@ -74,6 +74,7 @@ fn caps(args: &Args) -> Result<(Caps, String, Arc<Choices>), TrainError> {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let (_, subject) = args.which.subject(args.device.as_deref())?;
     let (caps, target, choices) = caps(args)?;
+    check_precision(&args.which.precision, &caps, &target)?;
     let options = PlanOptions { choices: Some(&choices), ..PlanOptions::default() };
     let plan = plan(&subject.graph, &caps, &options)?;
     if args.json {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use wgrad_bench::MadeUp;
 use wgrad_device::{Clock, Device, Request};
 use wgrad_session::{SessionError, Trial, Tuned};
-use wgrad_train::TrainError;
+use wgrad_train::{TrainError, check_precision};
 
 #[derive(clap::Args)]
 #[command(mut_arg("model", |model| model.required(false).default_value("lenet")))]
@@ -39,6 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         return Err(TrainError::Config { option: "--device".into(), why }.into());
     }
     let failed = |e: SessionError| TrainError::from(e);
+    check_precision(&args.which.precision, device.caps(), &choice.device)?;
     let scalars = config.optimizer()?.scalars(1, 1e-3);
     let fresh = |device: &Device| MadeUp::new(device, &subject.graph, None, &scalars).map_err(failed);
     let mut before = fresh(&device)?;

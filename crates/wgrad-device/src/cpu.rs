@@ -179,8 +179,9 @@ impl<'a> All<'a> {
     }
 }
 
-/// One kernel's results from these operands by its CPU twin, whatever device they come from.
+/// One kernel's results from these operands by its CPU twin, whatever device they come from: a word an element, f16 as f32.
 pub fn on_the_cpu(step: &Step, operands: &[Vec<u32>], scalars: &[u32]) -> Vec<Vec<u32>> {
+    let step = &step.widened();
     let taken_over = |o: usize| step.in_place.get(o).copied().flatten();
     let fresh =
         |o| taken_over(o).map_or_else(|| vec![0; numel(&step.output_shape(o))], |j| operands[j].clone());

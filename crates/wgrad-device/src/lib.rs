@@ -63,7 +63,7 @@ pub struct Counters {
 pub struct Traced<'a> {
     /// The kernel.
     pub step: &'a PlanStep,
-    /// What it read, as it stood before.
+    /// What it read, as it stood before: a word an element, f16 as f32.
     pub operands: Vec<Vec<u32>>,
     /// What it wrote.
     pub outputs: Vec<Vec<u32>>,

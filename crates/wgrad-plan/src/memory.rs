@@ -264,6 +264,7 @@ fn take_over(draft: &mut Draft, buffers: &[Buffer], last: &[Option<usize>], i: u
         buffers[b].kind == SlotKind::Activation
             && last[b] == Some(i)
             && buffers[b].ty.numel() == draft.step.numel()
+            && buffers[b].ty.bytes() == buffers[out].ty.bytes()
             && only_in_order
     };
     draft.step.in_place[0] = (0..draft.operands.len()).find(|&j| fits(j));

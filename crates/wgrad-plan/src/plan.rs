@@ -245,6 +245,10 @@ pub fn plan(graph: &Graph, caps: &Caps, options: &PlanOptions<'_>) -> Result<Pla
             Err(Force(v)) => assert!(forced.insert(v), "a forced value is read as it is"),
         }
     };
+    if !caps.f16 {
+        buffers.iter_mut().for_each(|b| b.ty = b.ty.widened());
+        drafts.iter_mut().for_each(|d| d.step = d.step.widened());
+    }
     attention::merge(&mut drafts);
     let pages = merge::updates(&mut buffers, &mut drafts, caps, options.layout);
     let results: Vec<usize> = outputs.iter().map(|o| o.1).collect();

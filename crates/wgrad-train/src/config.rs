@@ -1,6 +1,7 @@
 //! A run's settings: what `config.toml` holds and the command line sets.
 
 use crate::TrainError;
+use crate::precision::PRECISIONS;
 use crate::segmentation::SEGMENTER;
 use serde::{Deserialize, Serialize};
 use wgrad_data::EMBEDDED_TEXT;
@@ -46,6 +47,8 @@ pub struct Config {
     pub clip_value: Option<f64>,
     /// Decay of a moving average of the weights, which is then what evaluation uses.
     pub ema: Option<f64>,
+    /// `f32`, or `f16` to store as f16 what products read.
+    pub precision: String,
     /// Share of the target spread over all classes.
     pub label_smoothing: f64,
     /// Augmentation: `none`, or a list as `flip,crop:4`.
@@ -111,6 +114,7 @@ impl Default for Config {
             clip_norm: None,
             clip_value: None,
             ema: None,
+            precision: "f32".into(),
             label_smoothing: 0.0,
             augment: "none".into(),
             image_size: None,
@@ -194,6 +198,14 @@ impl Config {
             if let Some(most) = most.filter(|v| !(v.is_finite() && *v > 0.0)) {
                 return fail(option, format!("{most} must be a positive number"));
             }
+        }
+        if !PRECISIONS.contains(&self.precision.as_str()) {
+            return fail("--precision", format!("unknown {:?}: use f32 or f16", self.precision));
+        }
+        if self.detect_anomaly && self.precision == "f16" {
+            let why =
+                "cannot be combined with --precision f16, which tries large scales and skips what overflows";
+            return fail("--detect-anomaly", why.into());
         }
         if self.clip_norm.is_some() && self.clip_value.is_some() {
             return fail("--clip-value", "cannot be combined with --clip-norm: choose one".into());
@@ -363,6 +375,7 @@ impl Config {
                 (None, None) => Clip::Off,
             },
             ema: self.ema,
+            loss_scaling: self.precision == "f16",
         })
     }
 

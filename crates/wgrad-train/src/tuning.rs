@@ -3,6 +3,7 @@
 use crate::TrainError;
 use crate::config::Config;
 use crate::plans::nets;
+use crate::precision::recorded;
 use crate::run::Observer;
 use crate::task::Task;
 use wgrad_device::Device;
@@ -20,8 +21,9 @@ pub(crate) fn tuned(
         return Ok(device);
     }
     let parts = (config.accumulate, config.freeze.as_deref());
-    let (part, update) = nets(task, &config.optimizer()?, parts)?;
-    let graphs: Vec<_> = std::iter::once(&part).chain(&update).map(|net| net.builder().graph()).collect();
+    let optimizer = config.optimizer()?;
+    let (part, update) = nets(task, &optimizer, parts)?;
+    let graphs: Vec<_> = std::iter::once(&part).chain(&update).map(|net| recorded(net, &optimizer)).collect();
     observer.note("timing the step's kernels");
     let mut refused = Vec::new();
     let found = wgrad_session::tune(&mut device, &graphs.iter().collect::<Vec<_>>(), false, &mut |t| {

@@ -1,4 +1,5 @@
-//! `tune` and `train --tune`: what is found is kept, read at the next start, and ignored where it is damaged.
+//! `tune` and `train --tune`: what is found is kept, read at the next start, and ignored where it is damaged. And
+//! `--precision`.
 
 use crate::fixture::{Place, files};
 
@@ -51,4 +52,30 @@ fn the_cpu_is_told_apart() {
     let call =
         ["train", "--model", "linear", "--steps", "2", "--batch-size", "8", "--device", "cpu", "--tune"];
     place.ok(&[&call[..], &["--data", &data]].concat());
+}
+
+#[test]
+fn half_precision_trains_where_there_is_f16() {
+    let place = Place::new();
+    let data = place.photos();
+    let call = ["train", "--model", "mlp", "--steps", "3", "--batch-size", "8", "--precision", "f16"];
+    for (device, more) in [("software", &[][..]), ("cpu", &["--accumulate", "2"])] {
+        let args = [&call[..], &["--device", device, "--data", &data, "--out", device], more].concat();
+        let output = place.wgrad(&args).output().expect("the program runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let config = std::fs::read_to_string(place.path(device).join("config.toml")).expect("settings");
+        assert!(config.contains("precision = \"f16\""), "{config}");
+    }
+    let refused = [&call[..], &["--device", "software", "--data", &data, "--out", "none"]].concat();
+    let output = place.wgrad(&refused).env("WGRAD_LIMITS", "webgpu-baseline").output().expect("it runs");
+    crate::fixture::said_no(&output, 2, &["--precision", "none in its shaders"]);
+    place.refused(&[&call[..7], &["--precision", "f64"]].concat(), 2, &["--precision", "f32 or f16"]);
+
+    let moved = |precision: &str| {
+        let call = ["plan", "--model", "cifar-cnn", "--batch-size", "64", "--precision", precision, "--json"];
+        place.json(&call)["bytes_moved"].as_u64().expect("a number")
+    };
+    assert!(moved("f16") < moved("f32"), "{} and {} bytes", moved("f16"), moved("f32"));
+    let none = ["plan", "--model", "lenet", "--precision", "f16", "--limits", "webgpu-baseline"];
+    place.refused(&none, 2, &["--precision"]);
 }

@@ -27,7 +27,7 @@ use pipelines::Pipelines;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use wgrad_plan::{ParamLayout, Plan};
-use wgrad_types::{Caps, Limits};
+use wgrad_types::{Caps, Limits, Vendor};
 
 /// An opened adapter. Cheap to clone; clones are the same device.
 #[derive(Clone)]
@@ -57,8 +57,10 @@ impl Gpu {
     pub(crate) fn open(found: Found, baseline: bool, checks: bool) -> Result<Self, DeviceError> {
         let Found { instance, adapter, report } = found;
         let offered = adapter.features();
-        let wanted =
-            wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
+        let wanted = wgpu::Features::SUBGROUP
+            | wgpu::Features::SHADER_F16
+            | wgpu::Features::PIPELINE_CACHE
+            | wgpu::Features::TIMESTAMP_QUERY;
         let (required_features, required_limits) = match baseline {
             true => (wgpu::Features::empty(), wgpu::Limits::defaults()),
             false => (offered & wanted, adapter.limits()),
@@ -84,7 +86,13 @@ impl Gpu {
         let fixed = report.subgroup_min == report.subgroup_max && report.subgroup_min > 0;
         let subgroup =
             (fixed && required_features.contains(wgpu::Features::SUBGROUP)).then_some(report.subgroup_min);
-        let caps = Caps { class: report.class, limits, subgroup };
+        let caps = Caps {
+            class: report.class,
+            vendor: Vendor::of(report.vendor),
+            limits,
+            f16: required_features.contains(wgpu::Features::SHADER_F16),
+            subgroup,
+        };
         let pipelines = Pipelines::new(&device, &report, checks);
         let inner = Inner {
             tuned: Tuned::open(&report),

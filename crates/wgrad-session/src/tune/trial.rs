@@ -7,10 +7,13 @@ use wgrad_device::{Clock, Device, DeviceError, Memory, Program, on_the_cpu};
 use wgrad_graph::Role;
 use wgrad_kernels::{Candidate, FIRST_SCALAR_WORD};
 use wgrad_plan::{ParamLayout, Place, Plan, PlanStep, Slot, SlotKind};
-use wgrad_types::{DType, Type};
+use wgrad_types::{DType, Type, f16_bits, f16_value, pack_f16, unpack_f16};
 
 /// How far from the CPU a form may be, as a share of the result's largest element: what the proof of a kernel allows.
 const TOLERANCE: f64 = 2e-5;
+
+/// The step between neighbouring f16, as a share of the larger.
+const F16_STEP: f64 = 1.0 / 1024.0;
 
 /// Rounds at least, and the seconds a step's forms are timed for together.
 const ROUNDS: usize = 3;
@@ -60,13 +63,18 @@ impl<'a> Bench<'a> {
         let plan = Arc::new(alone(self.step, form, self.scalars.len() - FIRST_SCALAR_WORD));
         let mut memory = self.device.memory(&plan.layout)?;
         for (place, words) in plan.steps[0].operands.iter().zip(&self.operands) {
-            memory.write(*place, words)?;
+            let packed = if place.bytes < 4 * words.len() { &pack_f16(words) } else { words };
+            memory.write(*place, packed)?;
         }
         let mut program = self.device.program(plan.clone(), &memory)?;
         let profile = program.profile(&mut memory, &[], &self.scalars)?;
         for (o, (place, want)) in plan.steps[0].outputs.iter().zip(&self.want).enumerate() {
-            let got = memory.read(*place)?;
-            if let Some(why) = unlike(want, &got, self.step.step.outputs[o]) {
+            let dtype = self.step.step.outputs[o];
+            let mut got = memory.read(*place)?;
+            if dtype == DType::F16 {
+                got = unpack_f16(&got, want.len());
+            }
+            if let Some(why) = unlike(want, &got, dtype) {
                 return Ok(Err(why));
             }
         }
@@ -157,8 +165,10 @@ fn made_up((operand, ty): (usize, &Type)) -> Vec<u32> {
         let x = (x ^ (x >> 16)).wrapping_mul(0x85eb_ca6b);
         (x ^ (x >> 13)).wrapping_mul(0xc2b2_ae35) >> 16
     };
+    let real = |i: usize| mix(i) as f32 / 32768.0 - 1.0;
     let word = |i: usize| match ty.dtype {
-        DType::F32 => (mix(i) as f32 / 32768.0 - 1.0).to_bits(),
+        DType::F32 => real(i).to_bits(),
+        DType::F16 => f16_value(f16_bits(real(i))).to_bits(),
         DType::I32 | DType::Bool => mix(i) & 1,
     };
     (0..ty.numel()).map(word).collect()
@@ -167,13 +177,18 @@ fn made_up((operand, ty): (usize, &Type)) -> Vec<u32> {
 /// The worst element of a wrong result, in words.
 fn unlike(want: &[u32], got: &[u32], dtype: DType) -> Option<String> {
     let value = |word: u32| match dtype {
-        DType::F32 => f64::from(f32::from_bits(word)),
+        DType::F32 | DType::F16 => f64::from(f32::from_bits(word)),
         DType::I32 => f64::from(word.cast_signed()),
         DType::Bool => f64::from(word),
     };
     let finite = |v: &f64| v.is_finite();
     let scale = want.iter().map(|&w| value(w).abs()).filter(finite).fold(1e-30, f64::max);
-    let allowed = if dtype == DType::F32 { TOLERANCE * scale } else { 0.0 };
+    let allowed = match dtype {
+        DType::F32 => TOLERANCE * scale,
+        // The same sum, rounded another way: neighbours.
+        DType::F16 => F16_STEP * scale,
+        DType::I32 | DType::Bool => 0.0,
+    };
     let off = |(at, (&w, &g)): (usize, (&u32, &u32))| {
         let (w, g) = (value(w), value(g));
         let off = if w == g || (w.is_nan() && g.is_nan()) { 0.0 } else { (w - g).abs() };

@@ -12,6 +12,7 @@ mod walk;
 use super::reduce::combine_partials;
 use crate::launch::{Candidate, Unsupported};
 use crate::step::Step;
+use crate::table::{Figures, figures};
 use problem::Problem;
 use subgroup::Registers;
 use tile::Tile;
@@ -70,8 +71,7 @@ pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Option<Vec<Candidat
             }
         }
     }
-    let n_tiles = if caps.class == AdapterClass::Software { 1 } else { 3 };
-    for (rank, tile) in tiles(&problem, caps).into_iter().take(n_tiles).enumerate() {
+    for (rank, tile) in tiles(&problem, caps).into_iter().take(figures(caps).tiles).enumerate() {
         let splits = tile_splits(&problem, tile, caps);
         let form = |splits| {
             let launch = tile::launch(step, caps, &problem, tile, splits)?;
@@ -118,21 +118,17 @@ fn finished(
         return Ok(Candidate { name, launches: vec![launch], scratch: Vec::new() });
     }
     let combine = combine_partials(step, ReduceKind::Sum, splits, caps)?;
-    let scratch = vec![splits * step.numel() * DType::BYTES];
+    let scratch = vec![splits * step.numel() * DType::F32.bytes()];
     Ok(Candidate { name: format!("{name}.split{splits}"), launches: vec![launch, combine], scratch })
 }
 
-/// Tiles that fit the adapter, best guess first: the largest that still keeps it busy.
+/// Tiles that fit the adapter, best guess first: the largest that still keeps it busy and in registers.
 fn tiles(problem: &Problem, caps: &Caps) -> Vec<Tile> {
     let fits = |t: &&Tile| {
         t.invocations() <= caps.limits.workgroup_size && t.workgroup_bytes() <= caps.limits.workgroup_bytes
     };
     let mut tiles: Vec<Tile> = TILES.iter().filter(fits).copied().collect();
-    let busy = match caps.class {
-        AdapterClass::Discrete => 128,
-        AdapterClass::Software => 4,
-        _ => 32,
-    };
+    let Figures { busy, results, .. } = *figures(caps);
     // Work that is thrown away beyond the edges, and workgroups too few to fill the adapter.
     let cost = |t: &Tile| {
         let padded = t.groups(problem) * t.rows * t.columns;
@@ -140,19 +136,15 @@ fn tiles(problem: &Problem, caps: &Caps) -> Vec<Tile> {
         let per_result = 1.0 + 8.0 / (t.own_rows * t.own_columns) as f64;
         padded as f64 * idle * per_result
     };
-    tiles.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
+    let large = |t: &Tile| t.own_rows * t.own_columns > results;
+    tiles.sort_by(|a, b| large(a).cmp(&large(b)).then(cost(a).total_cmp(&cost(b))));
     tiles
 }
 
 /// Parts a tiled product is split into: as many as it takes to keep the adapter busy, none of them short.
 fn tile_splits(problem: &Problem, tile: Tile, caps: &Caps) -> usize {
-    let busy = match caps.class {
-        AdapterClass::Discrete => 256,
-        AdapterClass::Software => 4,
-        _ => 64,
-    };
+    let (busy, shortest) = figures(caps).split;
     let wanted = busy / tile.groups(problem).max(1);
-    let shortest = if caps.class == AdapterClass::Software { 256 } else { 128 };
     bounded_splits(problem, wanted.min(problem.k / shortest), caps)
 }
 
@@ -165,7 +157,7 @@ fn other_splits(problem: &Problem, splits: usize, caps: &Caps) -> impl Iterator<
 
 /// At least one part, and no more than a binding holds.
 fn bounded_splits(problem: &Problem, splits: usize, caps: &Caps) -> usize {
-    let bytes = (problem.batch * problem.m * problem.n * DType::BYTES).max(1);
+    let bytes = (problem.batch * problem.m * problem.n * DType::F32.bytes()).max(1);
     splits.clamp(1, (caps.limits.binding_bytes / bytes).clamp(1, 64))
 }
 
