@@ -1,6 +1,7 @@
 //! The test suite, one binary.
 //!
-//! *pure*: `plan`, `properties`, `complete`, `shaders`. *device*: `steps`, `several`, `breaks`, `order`, `sizes`, `anomaly`.
+//! *pure*: `plan`, `properties`, `complete`, `shaders`. *device*: `steps`, `several`, `breaks`, `order`, `sizes`, `anomaly`,
+//! `tuning`, `precision`.
 //! *PyTorch*: `golden`. A row's test stands with the row, in `wgrad-doctor`; the command line has its tests in its own
 //! crate.
 
@@ -13,6 +14,7 @@ mod golden;
 mod optimizers;
 mod order;
 mod plan;
+mod precision;
 mod properties;
 mod same;
 mod sequences;
@@ -21,4 +23,5 @@ mod shaders;
 mod sizes;
 mod steps;
 mod stopping;
+mod tuning;
 mod zoo;

@@ -39,7 +39,7 @@ fn classifier(rows: usize) -> (Net, Tensor, Weights) {
 /// A part's plan: gradients onto their sums.
 fn part(rows: usize) -> Net {
     let (net, loss, weights) = classifier(rows);
-    accumulate(&loss, &weights).expect("gradients");
+    accumulate(&loss, &weights, false).expect("gradients");
     net
 }
 

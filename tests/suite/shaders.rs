@@ -15,7 +15,7 @@ use wgrad_types::{AdapterClass, Caps, Limits};
 fn portable(name: &str, source: &str) -> Vec<u32> {
     let module = naga::front::wgsl::parse_str(source)
         .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
-    let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER;
+    let capabilities = Capabilities::SUBGROUP | Capabilities::SUBGROUP_BARRIER | Capabilities::SHADER_FLOAT16;
     let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
@@ -26,7 +26,7 @@ fn portable(name: &str, source: &str) -> Vec<u32> {
     msl::write_string(&module, &info, &msl, &msl::PipelineOptions::default())
         .unwrap_or_else(|e| panic!("{name}: MSL: {e}"));
     let options = hlsl::Options {
-        shader_model: hlsl::ShaderModel::V6_0,
+        shader_model: hlsl::ShaderModel::V6_2,
         fake_missing_bindings: true,
         ..hlsl::Options::default()
     };
@@ -70,7 +70,7 @@ fn capabilities() -> Vec<Caps> {
         [AdapterClass::Discrete, AdapterClass::Integrated, AdapterClass::OtherGpu, AdapterClass::Software]
     {
         for (limits, subgroup) in [(roomy, Some(32)), (roomy, Some(4)), (Limits::WEBGPU_BASELINE, None)] {
-            all.push(Caps { class, limits, subgroup });
+            all.push(Caps { class, limits, subgroup, f16: subgroup.is_some(), ..Caps::webgpu_baseline() });
         }
     }
     all

@@ -100,7 +100,7 @@ impl MadeUp {
 /// Values spread evenly over `-scale ..= scale`; whole numbers are 0 and 1 in turn.
 fn values(ty: &Type, scale: f32) -> HostTensor {
     let words = (0..ty.numel()).map(|i| match ty.dtype {
-        DType::F32 => (((i * 7 % 1999) as f32 / 999.0 - 1.0) * scale).to_bits(),
+        DType::F32 | DType::F16 => (((i * 7 % 1999) as f32 / 999.0 - 1.0) * scale).to_bits(),
         DType::I32 | DType::Bool => (i % 2) as u32,
     });
     HostTensor { ty: ty.clone(), words: words.collect() }

@@ -19,6 +19,7 @@ mod shape;
 mod subject;
 mod tokenize;
 mod train;
+mod tune;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
@@ -61,6 +62,8 @@ enum Command {
     Profile(profile::Args),
     /// Measure kernels and training steps against what the device could do
     Bench(bench::Args),
+    /// Time every form of a training step's kernels and keep the fastest for later runs
+    Tune(tune::Args),
 }
 
 /// Where the last panic was; its message travels with the panic itself.
@@ -107,6 +110,7 @@ fn call() -> ExitCode {
             Command::Plan(args) => plan::run(&args),
             Command::Profile(args) => profile::run(&args),
             Command::Bench(args) => bench::run(&args),
+            Command::Tune(args) => tune::run(&args),
         },
     };
     match done {
@@ -148,5 +152,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-const COMMANDS: [&str; 10] =
-    ["devices", "doctor", "train", "eval", "predict", "generate", "tokenize", "plan", "profile", "bench"];
+const COMMANDS: [&str; 11] = [
+    "devices", "doctor", "train", "eval", "predict", "generate", "tokenize", "plan", "profile", "bench",
+    "tune",
+];

@@ -5,9 +5,10 @@ use crate::subject::{Subject, Which};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::process::ExitCode;
+use std::sync::Arc;
 use wgrad_device::{Device, Request};
-use wgrad_plan::{Plan, PlanOptions, PlanStep, Summary, dump, plan};
-use wgrad_train::TrainError;
+use wgrad_plan::{Choices, Plan, PlanOptions, PlanStep, Summary, dump, plan};
+use wgrad_train::{TrainError, check_precision};
 use wgrad_types::{Caps, Limits};
 
 /// Largest binding counted on where neither `--device` nor `--limits` says: what common GPUs offer.
@@ -39,38 +40,43 @@ enum LimitsName {
     WebgpuBaseline,
 }
 
-/// Capabilities to plan for, and what they are called.
-fn caps(args: &Args) -> Result<(Caps, String), TrainError> {
+/// Capabilities to plan for, what they are called, and the kernel forms measured best there.
+fn caps(args: &Args) -> Result<(Caps, String, Arc<Choices>), TrainError> {
+    let none = Arc::default;
     let baseline = args.limits == Some(LimitsName::WebgpuBaseline);
     match args.device.as_deref() {
         Some("cpu") if baseline => Err(TrainError::Config {
             option: "--limits".into(),
             why: "the CPU has no limits: leave out --limits or choose another --device".into(),
         }),
-        Some("cpu") => Ok((Caps::cpu(), "the native CPU".into())),
+        Some("cpu") => Ok((Caps::cpu(), "the native CPU".into(), none())),
         Some(name) => {
             let request: Request = name.parse()?;
             let request = if baseline { request.with_baseline_limits() } else { request };
             let (device, choice) = Device::open(&request)?;
-            Ok((device.caps().clone(), choice.device))
+            Ok((device.caps().clone(), choice.device, device.choices()))
         }
-        None if baseline => Ok((Caps::webgpu_baseline(), "a GPU with WebGPU's default limits".into())),
+        None if baseline => {
+            Ok((Caps::webgpu_baseline(), "a GPU with WebGPU's default limits".into(), none()))
+        }
         None => {
             let limits = Limits {
                 binding_bytes: COMMON_BINDING,
                 buffer_bytes: COMMON_BINDING,
                 ..Limits::WEBGPU_BASELINE
             };
-            let caps = Caps { limits, ..Caps::webgpu_baseline() };
-            Ok((caps, format!("a GPU that binds {}", bytes(COMMON_BINDING))))
+            let caps = Caps { limits, f16: true, ..Caps::webgpu_baseline() };
+            Ok((caps, format!("a GPU that binds {}", bytes(COMMON_BINDING)), none()))
         }
     }
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let (_, subject) = args.which.subject(args.device.as_deref())?;
-    let (caps, target) = caps(args)?;
-    let plan = plan(&subject.graph, &caps, &PlanOptions::default())?;
+    let (caps, target, choices) = caps(args)?;
+    check_precision(&args.which.precision, &caps, &target)?;
+    let options = PlanOptions { choices: Some(&choices), ..PlanOptions::default() };
+    let plan = plan(&subject.graph, &caps, &options)?;
     if args.json {
         output::json(&as_json(args, &subject, &target, &plan))?;
     } else {

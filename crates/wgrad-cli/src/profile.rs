@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use wgrad_bench::{Ceilings, MadeUp, Row, StepProfile, profile};
 use wgrad_device::{Clock, Device, Request};
 use wgrad_session::SessionError;
-use wgrad_train::TrainError;
+use wgrad_train::{TrainError, check_precision};
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  wgrad profile --model cifar-cnn --batch-size 128\n  \
@@ -42,6 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let trace = trace.transpose()?;
     let request: Request = args.device.parse().map_err(TrainError::from)?;
     let (device, choice) = Device::open(&request).map_err(TrainError::from)?;
+    check_precision(&args.which.precision, device.caps(), &choice.device)?;
     let scalars = config.optimizer()?.scalars(1, 1e-3);
     let failed = |e: SessionError| TrainError::from(e);
     let mut made_up = MadeUp::new(&device, &subject.graph, None, &scalars).map_err(failed)?;

@@ -3,7 +3,7 @@
 use crate::output::count;
 use crate::shape::Shape;
 use serde_json::{Value, json};
-use wgrad_graph::Graph;
+use wgrad_graph::{Graph, autocast};
 use wgrad_models::{ImageModel, ModelKind, TextKind};
 use wgrad_train::{
     Config, ModelCard, PainterKind, TrainError, eval_graph, painter_graph, pixel_graph, step_graph,
@@ -39,6 +39,9 @@ pub(crate) struct Which {
     /// Update rule
     #[arg(long, value_name = "NAME", default_value = "adam", help = crate::train::optimizers())]
     pub(crate) optimizer: String,
+    /// f32, or f16 to store as f16 what products, convolutions and attention read
+    #[arg(long, value_name = "NAME", default_value = "f32")]
+    pub(crate) precision: String,
     /// An evaluation batch instead of a training step
     #[arg(long)]
     pub(crate) eval: bool,
@@ -145,6 +148,7 @@ impl Which {
             width: args.width,
             batch_size: args.batch_size,
             optimizer: args.optimizer.clone(),
+            precision: args.precision.clone(),
             image_size: args.image_size,
             device: device.unwrap_or("auto").into(),
             context: args.shape.context,
@@ -155,11 +159,21 @@ impl Which {
             ..Config::default()
         };
         config.check()?;
-        let subject = match config.text_kind() {
+        if args.eval && args.precision != "f32" {
+            return Err(TrainError::Config {
+                option: "--precision".into(),
+                why: "evaluation is in f32: leave it out with --eval".into(),
+            });
+        }
+        let mut subject = match config.text_kind() {
             Some(kind) => of_text(args, &config, kind)?,
             None if config.is_segmenter() || config.painter_kind().is_some() => of_pixels(args, &config)?,
             None => of_images(args, &config)?,
         };
+        if args.precision == "f16" {
+            subject.graph = autocast(&subject.graph);
+            subject.words += ", f16";
+        }
         Ok((config, subject))
     }
 }

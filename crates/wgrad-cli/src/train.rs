@@ -94,6 +94,9 @@ struct Settings {
     /// Decay of a moving average of the weights, used to evaluate and predict, as 0.999
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     ema: Option<f64>,
+    /// f32, or f16 to store as f16 what products, convolutions and attention read [default: f32]
+    #[arg(long, value_name = "NAME")]
+    precision: Option<String>,
     /// Share of the target spread over all classes [default: 0]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     label_smoothing: Option<f64>,
@@ -144,6 +147,9 @@ struct Settings {
     /// Wait for every step, and say where the first value that is no number comes from
     #[arg(long)]
     detect_anomaly: bool,
+    /// Time the forms of kernels not timed before, and take the fastest
+    #[arg(long)]
+    tune: bool,
 }
 
 impl Settings {
@@ -170,6 +176,7 @@ impl Settings {
         set(&mut given, "--clip-norm", self.clip_norm, &mut config.clip_norm);
         set(&mut given, "--clip-value", self.clip_value, &mut config.clip_value);
         set(&mut given, "--ema", self.ema, &mut config.ema);
+        set(&mut given, "--precision", self.precision, &mut config.precision);
         set(&mut given, "--label-smoothing", self.label_smoothing, &mut config.label_smoothing);
         set(&mut given, "--augment", self.augment, &mut config.augment);
         set(&mut given, "--image-size", self.image_size, &mut config.image_size);
@@ -191,6 +198,7 @@ impl Settings {
         set(&mut given, "--strict", self.strict.then_some(true), &mut config.strict);
         let detect = self.detect_anomaly.then_some(true);
         set(&mut given, "--detect-anomaly", detect, &mut config.detect_anomaly);
+        set(&mut given, "--tune", self.tune.then_some(true), &mut config.tune);
         given
     }
 }

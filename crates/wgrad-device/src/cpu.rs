@@ -193,11 +193,13 @@ impl<'a> All<'a> {
     }
 }
 
-/// One kernel's results from these operands by its CPU twin, whatever device they come from.
+/// One kernel's results from these operands by its CPU twin, whatever device they come from: a word an element,
+/// f16 as f32.
 ///
 /// # Errors
 /// Where it is a user's operation and fails.
 pub fn on_the_cpu(step: &Step, operands: &[Vec<u32>], scalars: &[u32]) -> Result<Vec<Vec<u32>>, DeviceError> {
+    let step = &step.widened();
     let taken_over = |o: usize| step.in_place.get(o).copied().flatten();
     let fresh =
         |o| taken_over(o).map_or_else(|| vec![0; numel(&step.output_shape(o))], |j| operands[j].clone());

@@ -4,11 +4,13 @@
 //! plan, [`Program::step`] runs it once. A lost device, exhausted memory or a rejected kernel is a [`DeviceError`],
 //! never a panic.
 
+mod cache;
 mod cpu;
 mod error;
 mod gpu;
 mod host;
 mod open;
+mod tuned;
 mod workers;
 
 pub use cpu::on_the_cpu;
@@ -16,8 +18,9 @@ pub use error::DeviceError;
 pub use gpu::AdapterReport;
 pub use open::{Choice, Request, adapters};
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use wgrad_plan::{ParamLayout, Place, Plan, PlanStep};
+use wgrad_plan::{Choices, ParamLayout, Place, Plan, PlanStep};
 use wgrad_types::Caps;
 
 /// Something that runs plans. Cheap to clone; clones are the same device.
@@ -60,7 +63,7 @@ pub struct Counters {
 pub struct Traced<'a> {
     /// The kernel.
     pub step: &'a PlanStep,
-    /// What it read, as it stood before.
+    /// What it read, as it stood before: a word an element, f16 as f32.
     pub operands: Vec<Vec<u32>>,
     /// What it wrote.
     pub outputs: Vec<Vec<u32>>,
@@ -106,6 +109,37 @@ impl Device {
         match self {
             Self::Gpu(gpu) => Some(gpu.report()),
             Self::Cpu(_) => None,
+        }
+    }
+
+    /// The kernel forms measured best here, now or in an earlier run; none for the CPU.
+    pub fn choices(&self) -> Arc<Choices> {
+        match self {
+            Self::Gpu(gpu) => gpu.tuned().choices(),
+            Self::Cpu(_) => Arc::default(),
+        }
+    }
+
+    /// Adds such forms: plans made from now on take them, in later runs, too. The file that now holds them; `None` where
+    /// nothing is kept between runs.
+    ///
+    /// # Errors
+    /// Where the file cannot be written; the one that was there stays.
+    pub fn keep(&self, choices: &Choices) -> std::io::Result<Option<PathBuf>> {
+        match self {
+            Self::Gpu(gpu) => gpu.tuned().keep(choices),
+            Self::Cpu(_) => Ok(None),
+        }
+    }
+
+    /// The same device opened anew, after it was lost.
+    ///
+    /// # Errors
+    /// Where it is gone, or the driver refuses.
+    pub fn reopened(&self) -> Result<Self, DeviceError> {
+        match self {
+            Self::Gpu(gpu) => gpu.reopened().map(Self::Gpu),
+            Self::Cpu(_) => Ok(self.clone()),
         }
     }
 

@@ -100,9 +100,11 @@ impl Device {
             let Some(found) = found[at].take() else { continue };
             match Gpu::open(found, request.baseline_limits, request.shader_checks) {
                 Ok(gpu) => {
-                    let device = Self::Gpu(gpu);
-                    let (title, mut why) = (device.name(), ranked.why.clone());
+                    let mut why = ranked.why.clone();
                     why.extend(refusals);
+                    why.extend(gpu.tuned().note().map(str::to_owned));
+                    let device = Self::Gpu(gpu);
+                    let title = device.name();
                     let limits = if request.baseline_limits { " with WebGPU's default limits" } else { "" };
                     let reason = format!("{asked}: {title}{limits}, {}", why.join("; "));
                     return Ok((device, Choice { device: title, reason }));

@@ -4,6 +4,7 @@
 //! whose methods read like PyTorch. [`differentiate`] adds gradient nodes, [`interpret`] evaluates in f64 and is the
 //! truth in every test, [`print`] writes a stable text.
 
+mod autocast;
 mod autodiff;
 mod graph;
 mod interpret;
@@ -13,6 +14,7 @@ mod print;
 mod rewrite;
 mod tensor;
 
+pub use autocast::autocast;
 pub use autodiff::differentiate;
 pub use graph::{Graph, Node, Role, Update, Value};
 pub use interpret::{Env, interpret};

@@ -9,6 +9,7 @@ mod expr;
 mod launch;
 pub mod rows;
 mod step;
+mod table;
 mod wgsl;
 
 pub use cpu::{CpuBuffers, Failed, run as run_cpu};

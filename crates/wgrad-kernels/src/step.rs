@@ -97,6 +97,21 @@ pub struct Step {
 }
 
 impl Step {
+    /// The same with f32 where operands and outputs are f16: how the CPU runs it. Values are rounded all the same, since
+    /// expressions say where.
+    #[must_use]
+    pub fn widened(&self) -> Self {
+        let mut wide = self.clone();
+        wide.operands.iter_mut().for_each(|ty| *ty = ty.widened());
+        wide.outputs.iter_mut().filter(|d| **d == DType::F16).for_each(|d| *d = DType::F32);
+        wide
+    }
+
+    /// Whether operands or outputs are f16.
+    pub fn has_f16(&self) -> bool {
+        self.operands.iter().map(|ty| ty.dtype).chain(self.outputs.iter().copied()).any(|d| d == DType::F16)
+    }
+
     /// Elements of one output.
     pub fn numel(&self) -> usize {
         numel(&self.shape)

@@ -29,7 +29,7 @@ pub fn cost(step: &Step) -> Cost {
     let written: usize = match &step.core {
         Core::Rows(chain) => chain.values.iter().filter(|v| v.output.is_some()).map(|v| v.ty.bytes()).sum(),
         Core::Attention(a) => a.parts.iter().map(|p| numel(&a.shape(*p)) * 4).sum(),
-        _ => step.numel() * 4 * step.outputs.len(),
+        _ => step.outputs.iter().map(|d| step.numel() * d.bytes()).sum(),
     };
     Cost { flops: core + n * step.epilogue.flops() as u64, bytes: (read + written) as u64 }
 }

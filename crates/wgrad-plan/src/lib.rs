@@ -1,9 +1,10 @@
 //! From graph to plan: which kernels run, in which order, in which memory. Pure data; no device, no input or output.
 //!
-//! [`plan`] is a pure function of (graph, capabilities, parameter layout). The result says before the first step what
+//! [`plan`] is a pure function of (graph, capabilities, options). The result says before the first step what
 //! every dispatch is, what it costs, and the peak memory; [`verify`] proves that no two live values overlap.
 
 mod attention;
+mod choices;
 mod cost;
 mod dump;
 mod emit;
@@ -15,6 +16,7 @@ mod plan;
 mod rows;
 mod verify;
 
+pub use choices::{Choices, MOST_FORMS, key};
 pub use cost::cost;
 pub use dump::{Summary, dump};
 pub use layout::common_layout;

@@ -154,7 +154,7 @@ pub(crate) fn place(
             values.push(StoredValue { place, first: i, last: end, takes_over });
         }
         check_bindings(draft, caps, &buffers)?;
-        let candidate = choose(draft, caps, options.candidate)?;
+        let candidate = choose(draft, caps, options)?;
         let scratch_bytes = scratch(draft, caps, &candidate);
         let scratch: Vec<Place> = scratch_bytes.iter().map(|&b| placer.activation(b)).collect();
         values.extend(scratch.iter().map(|&place| StoredValue {
@@ -264,12 +264,13 @@ fn take_over(draft: &mut Draft, buffers: &[Buffer], last: &[Option<usize>], i: u
         buffers[b].kind == SlotKind::Activation
             && last[b] == Some(i)
             && buffers[b].ty.numel() == draft.step.numel()
+            && buffers[b].ty.bytes() == buffers[out].ty.bytes()
             && only_in_order
     };
     draft.step.in_place[0] = (0..draft.operands.len()).find(|&j| fits(j));
 }
 
-fn choose(draft: &Draft, caps: &Caps, rank: usize) -> Result<Candidate, PlanError> {
+fn choose(draft: &Draft, caps: &Caps, options: &PlanOptions<'_>) -> Result<Candidate, PlanError> {
     if caps.class == AdapterClass::Cpu {
         return Ok(Candidate { name: String::new(), launches: Vec::new(), scratch: Vec::new() });
     }
@@ -278,7 +279,10 @@ fn choose(draft: &Draft, caps: &Caps, rank: usize) -> Result<Candidate, PlanErro
         .map_err(|e| PlanError::Unsupported { step: step.clone(), why: e.0 })?;
     match found.len() {
         0 => Err(PlanError::Unsupported { step, why: "no kernel form".into() }),
-        n => Ok(found.swap_remove(rank.min(n - 1))),
+        n => {
+            let chosen = options.choices.and_then(|choices| choices.of(&found));
+            Ok(found.swap_remove(chosen.unwrap_or(options.candidate.min(n - 1))))
+        }
     }
 }
 

@@ -25,8 +25,10 @@ pub(crate) struct Pages {
     pub whole: Vec<usize>,
 }
 
-/// The code of an update with its shape taken out, or `None` where it reads anything but whole tensors in order.
-fn signature(draft: &Draft) -> Option<Expr> {
+/// The code of an update with its shape taken out, and which of its operands are single values that every element reads,
+/// by buffer; `None` where it reads anything else but whole tensors in order.
+fn signature(draft: &Draft) -> Option<(Expr, Vec<Option<usize>>)> {
+    let mut shared = vec![None; draft.operands.len()];
     let mut expr = draft.step.epilogue.clone();
     if draft.step.core != Core::Map || draft.step.outputs.is_empty() || draft.scope != "optimizer" {
         return None;
@@ -34,13 +36,19 @@ fn signature(draft: &Draft) -> Option<Expr> {
     for instr in &mut expr.instrs {
         match instr {
             Instr::Load { view, .. } if view.is_contiguous() => *view = View::contiguous(&[]),
+            Instr::Load { operand, view }
+                if view.is_uniform() && draft.step.operands[*operand].numel() == 1 =>
+            {
+                shared[*operand] = Some(draft.operands[*operand]);
+                *view = View::contiguous(&[]);
+            }
             Instr::Load { .. } | Instr::Index(_) | Instr::Random { .. } | Instr::Masked { .. } => {
                 return None;
             }
             _ => {}
         }
     }
-    Some(expr)
+    Some((expr, shared))
 }
 
 /// Merges update kernels of one signature, as far as the layout, where there is one already, has kept room for that.
@@ -51,25 +59,24 @@ pub(crate) fn updates(
     layout: Option<&ParamLayout>,
 ) -> Pages {
     let mut pages = Pages { members: vec![None; buffers.len()], ..Pages::default() };
-    let mut readers = vec![0usize; buffers.len()];
-    for d in drafts.iter() {
-        d.operands.iter().for_each(|&b| readers[b] += 1);
-    }
     let mut taken = vec![0usize; buffers.len()];
     for d in drafts.iter().filter(|d| signature(d).is_some()) {
         d.operands.iter().for_each(|&b| taken[b] += 1);
     }
-    // Every operand is this kernel's alone: a weight or state it overwrites, or a gradient only it reads.
-    let own = |d: &Draft| {
-        d.operands.iter().all(|&b| match buffers[b].kind {
+    // Every operand is this update's alone: a weight or state it overwrites, or a gradient (which norms may read before);
+    // or shared by all.
+    let own = |d: &Draft, shared: &[Option<usize>]| {
+        d.operands.iter().zip(shared).all(|(&b, shared)| match buffers[b].kind {
+            _ if shared.is_some() => !d.outputs.contains(&b),
             SlotKind::Param(Role::Weight | Role::State) => d.outputs.contains(&b) && taken[b] == 1,
-            SlotKind::Gradient => readers[b] == 1,
+            SlotKind::Gradient => taken[b] == 1,
             _ => false,
         }) && d.outputs.iter().all(|o| d.operands.contains(o) || taken[*o] == 0)
     };
-    let mut classes: Vec<(Expr, Vec<Option<usize>>, Vec<usize>)> = Vec::new();
+    type Code = (Expr, Vec<Option<usize>>);
+    let mut classes: Vec<(Code, Vec<Option<usize>>, Vec<usize>)> = Vec::new();
     for (i, d) in drafts.iter().enumerate() {
-        let Some(code) = signature(d).filter(|_| own(d)) else { continue };
+        let Some(code) = signature(d).filter(|code| own(d, &code.1)) else { continue };
         match classes.iter_mut().find(|c| c.0 == code && c.1 == d.step.in_place) {
             Some(class) => class.2.push(i),
             None => classes.push((code, d.step.in_place.clone(), vec![i])),
@@ -77,14 +84,14 @@ pub(crate) fn updates(
     }
     let mut gone = vec![false; drafts.len()];
     let mut merged = Vec::new();
-    for (_, _, members) in classes.iter().filter(|c| c.2.len() > 1) {
+    for ((_, shared), _, members) in classes.iter().filter(|c| c.2.len() > 1) {
         let alignment = caps.limits.offset_alignment;
         let together = match layout {
             Some(layout) => in_pages(drafts, buffers, members, layout, alignment),
             None => chunks(drafts, members, page_limit(caps), alignment),
         };
         for chunk in together {
-            merged.push(merge(buffers, drafts, &mut pages, &chunk, caps.limits.offset_alignment));
+            merged.push(merge(buffers, drafts, &mut pages, (&chunk, shared), alignment));
             chunk.iter().for_each(|&i| gone[i] = true);
         }
     }
@@ -165,7 +172,7 @@ fn merge(
     buffers: &mut Vec<Buffer>,
     drafts: &[Draft],
     pages: &mut Pages,
-    members: &[usize],
+    (members, shared): (&[usize], &[Option<usize>]),
     alignment: usize,
 ) -> Draft {
     let first = &drafts[members[0]];
@@ -186,7 +193,11 @@ fn merge(
         pages.whole.push(buffers.len() - 1);
         buffers.len() - 1
     };
-    let operands: Vec<usize> = (0..first.operands.len()).map(|j| page(&|d: &Draft| d.operands[j])).collect();
+    let operands: Vec<usize> = shared
+        .iter()
+        .enumerate()
+        .map(|(j, shared)| shared.unwrap_or_else(|| page(&|d: &Draft| d.operands[j])))
+        .collect();
     let outputs: Vec<usize> = first
         .step
         .in_place
@@ -197,11 +208,15 @@ fn merge(
     let shape = vec![bytes / 4];
     let mut step = first.step.clone();
     for instr in &mut step.epilogue.instrs {
-        if let Instr::Load { view, .. } = instr {
-            *view = View::contiguous(&shape);
+        if let Instr::Load { operand, view } = instr {
+            *view = match shared[*operand] {
+                Some(_) => View { strides: vec![0], ..View::contiguous(&shape) },
+                None => View::contiguous(&shape),
+            };
         }
     }
-    step.operands = vec![Type::f32(&shape); operands.len()];
+    let paged = step.operands.iter_mut().zip(shared).filter(|(_, shared)| shared.is_none());
+    paged.for_each(|(ty, _)| *ty = Type::f32(&shape));
     step.shape = shape;
     Draft { step, scope: first.scope.clone(), operands, outputs }
 }

@@ -1,5 +1,6 @@
 //! The plan's data and the function that makes it.
 
+use crate::choices::Choices;
 use crate::emit::{Context, Emitted, Force};
 use crate::fuse::{Class, class, fuse};
 use crate::{attention, memory, merge, rows};
@@ -225,6 +226,8 @@ pub struct PlanOptions<'a> {
     pub layout: Option<&'a ParamLayout>,
     /// Which of a step's kernel forms to take: 0 is the best guess; a step with fewer takes its last.
     pub candidate: usize,
+    /// Forms to take in place of that one.
+    pub choices: Option<&'a Choices>,
 }
 
 /// Plans a graph for an adapter.
@@ -242,6 +245,10 @@ pub fn plan(graph: &Graph, caps: &Caps, options: &PlanOptions<'_>) -> Result<Pla
             Err(Force(v)) => assert!(forced.insert(v), "a forced value is read as it is"),
         }
     };
+    if !caps.f16 {
+        buffers.iter_mut().for_each(|b| b.ty = b.ty.widened());
+        drafts.iter_mut().for_each(|d| d.step = d.step.widened());
+    }
     attention::merge(&mut drafts);
     let pages = merge::updates(&mut buffers, &mut drafts, caps, options.layout);
     let results: Vec<usize> = outputs.iter().map(|o| o.1).collect();

@@ -50,7 +50,7 @@ impl Range {
         let mut range = Self { finite: None, others: 0 };
         for &word in words {
             let value = match dtype {
-                DType::F32 => f32::from_bits(word),
+                DType::F32 | DType::F16 => f32::from_bits(word),
                 DType::I32 => word.cast_signed() as f32,
                 DType::Bool => word as f32,
             };
@@ -135,7 +135,7 @@ impl Anomaly {
 fn first(words: &[u32], dtype: DType) -> Option<(usize, f32)> {
     let is_bad = |&(_, v): &(usize, f32)| !v.is_finite();
     let values = words.iter().map(|w| f32::from_bits(*w)).enumerate();
-    (dtype == DType::F32).then(|| values.into_iter().find(is_bad)).flatten()
+    matches!(dtype, DType::F32 | DType::F16).then(|| values.into_iter().find(is_bad)).flatten()
 }
 
 /// What people call a place: an input's or parameter's name, or the kernel that wrote it.

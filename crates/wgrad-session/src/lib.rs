@@ -7,7 +7,9 @@ mod anomaly;
 pub mod checkpoint;
 mod error;
 mod session;
+mod tune;
 
 pub use anomaly::{Anomaly, Fault, Range, all_finite};
 pub use error::SessionError;
 pub use session::{Outputs, Runner, Session, Tensors};
+pub use tune::{Trial, Tuned, Tuning, tune, tune_step};

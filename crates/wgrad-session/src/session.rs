@@ -64,7 +64,9 @@ impl Session {
         initial: &Tensors,
         seed: u32,
     ) -> Result<(Self, Runner), SessionError> {
-        let plan = plan(graph, device.caps(), &PlanOptions::default())?;
+        let choices = device.choices();
+        let options = PlanOptions { choices: Some(&choices), ..PlanOptions::default() };
+        let plan = plan(graph, device.caps(), &options)?;
         let memory = device.memory(&plan.layout)?;
         let layout = plan.layout.clone();
         let mut session = Self { device: device.clone(), memory, layout, seed, plans: Mutex::default() };
@@ -103,7 +105,12 @@ impl Session {
         let known = match plans.get(&key) {
             Some(known) => known.clone(),
             None => {
-                let options = PlanOptions { layout: Some(&self.layout), ..PlanOptions::default() };
+                let choices = self.device.choices();
+                let options = PlanOptions {
+                    layout: Some(&self.layout),
+                    choices: Some(&choices),
+                    ..PlanOptions::default()
+                };
                 let fresh = Arc::new(plan(graph, self.device.caps(), &options)?);
                 plans.insert(key, fresh.clone());
                 fresh

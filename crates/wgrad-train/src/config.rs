@@ -2,6 +2,7 @@
 
 use crate::TrainError;
 use crate::painting::{PAINTERS, PainterKind};
+use crate::precision::PRECISIONS;
 use crate::segmentation::SEGMENTER;
 use serde::{Deserialize, Serialize};
 use wgrad_data::EMBEDDED_TEXT;
@@ -47,6 +48,8 @@ pub struct Config {
     pub clip_value: Option<f64>,
     /// Decay of a moving average of the weights, which is then what evaluation uses.
     pub ema: Option<f64>,
+    /// `f32`, or `f16` to store as f16 what products read.
+    pub precision: String,
     /// Share of the target spread over all classes.
     pub label_smoothing: f64,
     /// Augmentation: `none`, or a list as `flip,crop:4`.
@@ -61,6 +64,8 @@ pub struct Config {
     pub strict: bool,
     /// Wait for every step, and say where the first value that is no finite number comes from.
     pub detect_anomaly: bool,
+    /// Time the forms of kernels not timed before, and take the fastest.
+    pub tune: bool,
     /// Folder of a run whose weights this one starts from.
     pub init_from: Option<String>,
     /// `keep`, or `new` to start the last layer afresh.
@@ -110,6 +115,7 @@ impl Default for Config {
             clip_norm: None,
             clip_value: None,
             ema: None,
+            precision: "f32".into(),
             label_smoothing: 0.0,
             augment: "none".into(),
             image_size: None,
@@ -117,6 +123,7 @@ impl Default for Config {
             patience: None,
             strict: false,
             detect_anomaly: false,
+            tune: false,
             init_from: None,
             head: "keep".into(),
             freeze: None,
@@ -202,6 +209,14 @@ impl Config {
             if let Some(most) = most.filter(|v| !(v.is_finite() && *v > 0.0)) {
                 return fail(option, format!("{most} must be a positive number"));
             }
+        }
+        if !PRECISIONS.contains(&self.precision.as_str()) {
+            return fail("--precision", format!("unknown {:?}: use f32 or f16", self.precision));
+        }
+        if self.detect_anomaly && self.precision == "f16" {
+            let why =
+                "cannot be combined with --precision f16, which tries large scales and skips what overflows";
+            return fail("--detect-anomaly", why.into());
         }
         if self.clip_norm.is_some() && self.clip_value.is_some() {
             return fail("--clip-value", "cannot be combined with --clip-norm: choose one".into());
@@ -319,6 +334,7 @@ impl Config {
             ("--accumulate", self.accumulate != 1, kind == PainterKind::DcGan),
             ("--ema", self.ema.is_some(), kind == PainterKind::DcGan),
             ("--freeze", self.freeze.is_some(), kind == PainterKind::DcGan),
+            ("--precision f16", self.precision == "f16", kind == PainterKind::DcGan),
         ];
         match stray.iter().find(|s| s.1 && s.2) {
             Some((option, ..)) => {
@@ -407,6 +423,7 @@ impl Config {
                 (None, None) => Clip::Off,
             },
             ema: self.ema,
+            loss_scaling: self.precision == "f16",
         })
     }
 

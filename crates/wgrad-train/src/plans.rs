@@ -7,6 +7,7 @@
 use crate::TrainError;
 use crate::anomaly::Watch;
 use crate::graphs::PADDING;
+use crate::precision::recorded;
 use crate::task::{Feed, Gradients, Task};
 use crate::transfer;
 use std::collections::VecDeque;
@@ -98,6 +99,25 @@ fn update(part: &Net, optimizer: &Optimizer, freeze: Option<&str>) -> Result<Net
     Ok(net)
 }
 
+/// What a step in so many parts does with its gradients.
+fn gradients(optimizer: &Optimizer, parts: usize) -> Gradients<'_> {
+    match parts {
+        1 => Gradients::Update(optimizer),
+        _ => Gradients::Sum { loss_scaling: optimizer.loss_scaling },
+    }
+}
+
+/// The network of a full part of a step and, where parts only sum their gradients, that of the update.
+pub(crate) fn nets(
+    task: &dyn Task,
+    optimizer: &Optimizer,
+    (parts, freeze): (usize, Option<&str>),
+) -> Result<(Net, Option<Net>), TrainError> {
+    let part = task.training(task.rows().0.div_ceil(parts), gradients(optimizer, parts))?;
+    let update = if parts == 1 { None } else { Some(update(&part, optimizer, freeze)?) };
+    Ok((part, update))
+}
+
 impl Plans {
     /// The plans of a task's step in so many parts, with the session they share and the name of the last layer.
     pub(crate) fn new(
@@ -109,12 +129,11 @@ impl Plans {
     ) -> Result<(Self, Session, String), TrainError> {
         let (full, short) = task.rows();
         let size = full.div_ceil(parts);
-        let gradients = if parts == 1 { Gradients::Update(optimizer) } else { Gradients::Sum };
-        let net = task.training(size, gradients)?;
-        let (graph, initial) = (net.builder().graph(), net.initial(seed));
-        let end = match parts {
-            1 => task.answer(size, optimizer)?,
-            _ => Some(update(&net, optimizer, freeze)?.builder().graph()),
+        let (net, update) = nets(task, optimizer, (parts, freeze))?;
+        let (graph, initial) = (recorded(&net, optimizer), net.initial(seed));
+        let end = match update {
+            Some(update) => Some(update.builder().graph()),
+            None => task.answer(size, optimizer)?,
         };
         let (session, part, end) = match end {
             None => {
@@ -131,7 +150,9 @@ impl Plans {
         let left = short.unwrap_or(full) % size;
         let rest = match left {
             0 => None,
-            _ => Some(session.runner(&task.training(left, gradients)?.builder().graph())?),
+            _ => Some(
+                session.runner(&recorded(&task.training(left, gradients(optimizer, parts))?, optimizer))?,
+            ),
         };
         let (parts, sums) = (parts as u64, parts > 1);
         let plans = Self { part, rows: size, rest, end, sums, parts, pending: VecDeque::new() };

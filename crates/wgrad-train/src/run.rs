@@ -13,11 +13,13 @@ use crate::images::Images;
 use crate::painting::PainterKind;
 use crate::pictures::Painting;
 use crate::plans::{Found, Now, Plans};
+use crate::precision::check_precision;
 use crate::segmentation::Segmentation;
 use crate::state::{self, CHECKPOINT, CONFIG, CURVES, Card, LABELS, METRICS, Metrics, Progress};
-use crate::task::{Sizes, Task};
+use crate::task::{Feeds, Sizes, Task};
 use crate::text::TextTask;
 use crate::transfer;
+use crate::tuning;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -140,6 +142,7 @@ pub fn train(
         config.clone()
     };
     config.check()?;
+    check_precision(&config.precision, device.caps(), &device.name())?;
     let dir = out.join(CHECKPOINT);
     let _lock = claim::lock(out)?;
     if !resume {
@@ -154,7 +157,11 @@ pub fn train(
         },
     };
     let fresh = !checkpoint::newest(&dir).exists();
-    let mut run = Run::new(&config, out, device, &*task)?;
+    let tuned = config.tune.then(|| tuning::tuned(&config, &*task, device, observer)).transpose()?;
+    let device = tuned.as_ref().unwrap_or(device);
+    // The first batches are made while kernels compile.
+    let ahead = fresh.then(|| task.epoch(0, 0));
+    let mut run = Run { ahead, ..Run::new(&config, out, device, &*task)? };
     if fresh && let Some(said) = transfer::start_from(&config, &task.card(), &run.head, &mut run.session)? {
         observer.note(&said);
     }
@@ -218,6 +225,8 @@ struct Run<'a> {
     spent: (Duration, u64),
     /// Looks at every step, where asked to.
     watch: Option<Watch>,
+    /// The first epoch's batches, begun early.
+    ahead: Option<Feeds<'a>>,
 }
 
 impl<'a> Run<'a> {
@@ -247,6 +256,7 @@ impl<'a> Run<'a> {
             head,
             spent: (Duration::ZERO, 0),
             watch: config.detect_anomaly.then(Watch::default),
+            ahead: None,
         })
     }
 
@@ -349,7 +359,9 @@ impl<'a> Run<'a> {
         }
         let before = self.progress.images;
         let task = self.task;
-        for feed in task.epoch(self.progress.epoch, self.progress.batch) {
+        let (epoch, batch) = (self.progress.epoch, self.progress.batch);
+        let ahead = self.ahead.take().filter(|_| (epoch, batch) == (0, 0));
+        for feed in ahead.unwrap_or_else(|| task.epoch(epoch, batch)) {
             let step = self.progress.step;
             let rate = self.schedule.rate(self.config.lr, step, self.total);
             let scalars = self.optimizer.scalars(step + 1, rate);

@@ -23,7 +23,10 @@ pub(crate) enum Gradients<'a> {
     /// Moves the weights by them.
     Update(&'a Optimizer),
     /// Adds them to sums for an update to come.
-    Sum,
+    Sum {
+        /// As the optimizer's.
+        loss_scaling: bool,
+    },
 }
 
 impl Gradients<'_> {
@@ -31,7 +34,7 @@ impl Gradients<'_> {
     pub(crate) fn of(self, loss: &Tensor, weights: &[(String, Tensor)]) -> Result<(), TrainError> {
         match self {
             Self::Update(optimizer) => optimizer.minimise(loss, weights).map(drop)?,
-            Self::Sum => accumulate(loss, weights)?,
+            Self::Sum { loss_scaling } => accumulate(loss, weights, loss_scaling)?,
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Host arrays: `Array` in f64 for references, `HostTensor` in device words for inputs, outputs and checkpoints.
 
-use crate::{DType, Type, numel};
+use crate::{DType, Type, f16_bits, f16_value, numel};
 
 /// A row-major array of f64, the currency of reference implementations and the interpreter.
 ///
@@ -43,6 +43,7 @@ impl Array {
             .iter()
             .map(|&v| match dtype {
                 DType::F32 => (v as f32).to_bits(),
+                DType::F16 => f16_value(f16_bits(v as f32)).to_bits(),
                 DType::I32 => (v as i32).cast_unsigned(),
                 DType::Bool => u32::from(v != 0.0),
             })
@@ -80,7 +81,7 @@ impl HostTensor {
         Self { ty: ty.clone(), words: vec![0; ty.numel()] }
     }
 
-    /// The elements as f32; meaningful for `DType::F32`.
+    /// The elements as f32; meaningful for `DType::F32` and `DType::F16`.
     pub fn as_f32(&self) -> &[f32] {
         bytemuck::cast_slice(&self.words)
     }
@@ -93,7 +94,7 @@ impl HostTensor {
     /// The elements as f64, whatever the dtype.
     pub fn to_array(&self) -> Array {
         let data = match self.ty.dtype {
-            DType::F32 => self.as_f32().iter().map(|&v| f64::from(v)).collect(),
+            DType::F32 | DType::F16 => self.as_f32().iter().map(|&v| f64::from(v)).collect(),
             DType::I32 => self.as_i32().iter().map(|&v| f64::from(v)).collect(),
             DType::Bool => self.words.iter().map(|&v| f64::from(v)).collect(),
         };

@@ -61,13 +61,45 @@ impl Limits {
     };
 }
 
+/// Whose hardware it is, as far as kernels are chosen by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Vendor {
+    /// AMD.
+    Amd,
+    /// Apple.
+    Apple,
+    /// Intel.
+    Intel,
+    /// NVIDIA.
+    Nvidia,
+    /// Any other, or unknown.
+    Other,
+}
+
+impl Vendor {
+    /// By PCI vendor id, which Metal's adapters give, too.
+    pub fn of(id: u32) -> Self {
+        match id {
+            0x1002 => Self::Amd,
+            0x106b => Self::Apple,
+            0x8086 => Self::Intel,
+            0x10de => Self::Nvidia,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// Capabilities of an adapter: class, limits and the optional features kernels may use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Caps {
     /// Kind of hardware.
     pub class: AdapterClass,
+    /// Whose hardware.
+    pub vendor: Vendor,
     /// Limits in force.
     pub limits: Limits,
+    /// Whether shaders may load and store f16.
+    pub f16: bool,
     /// The subgroup size where subgroup operations are there and the size is fixed.
     pub subgroup: Option<u32>,
 }
@@ -75,7 +107,13 @@ pub struct Caps {
 impl Caps {
     /// The lowest common denominator: a GPU with nothing but WebGPU's default limits, no subgroups.
     pub fn webgpu_baseline() -> Self {
-        Self { class: AdapterClass::OtherGpu, limits: Limits::WEBGPU_BASELINE, subgroup: None }
+        Self {
+            class: AdapterClass::OtherGpu,
+            vendor: Vendor::Other,
+            limits: Limits::WEBGPU_BASELINE,
+            f16: false,
+            subgroup: None,
+        }
     }
 
     /// The native CPU device: no limits worth the name.
@@ -89,6 +127,6 @@ impl Caps {
             offset_alignment: 256,
             groups: u32::MAX,
         };
-        Self { class: AdapterClass::Cpu, limits, subgroup: None }
+        Self { class: AdapterClass::Cpu, vendor: Vendor::Other, limits, f16: false, subgroup: None }
     }
 }

@@ -4,12 +4,16 @@
 
 mod array;
 mod caps;
+mod checksum;
 mod dtype;
+mod half;
 mod shape;
 mod view;
 
 pub use array::{Array, HostTensor};
-pub use caps::{AdapterClass, Caps, Limits};
+pub use caps::{AdapterClass, Caps, Limits, Vendor};
+pub use checksum::Checksum;
 pub use dtype::DType;
+pub use half::{f16_bits, f16_value, pack_f16, unpack_f16};
 pub use shape::{ShapeError, Type, broadcast_shapes, coordinates, numel, strides_of};
 pub use view::View;

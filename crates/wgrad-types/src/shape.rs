@@ -71,9 +71,16 @@ impl Type {
         numel(&self.shape)
     }
 
-    /// Bytes on a device.
+    /// Bytes on a device: whole words.
     pub fn bytes(&self) -> usize {
-        self.numel() * DType::BYTES
+        (self.numel() * self.dtype.bytes()).next_multiple_of(4)
+    }
+
+    /// The same with f32 where it has f16.
+    #[must_use]
+    pub fn widened(&self) -> Self {
+        let dtype = if self.dtype == DType::F16 { DType::F32 } else { self.dtype };
+        Self::new(dtype, &self.shape)
     }
 }
 

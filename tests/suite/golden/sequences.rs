@@ -1,13 +1,13 @@
 //! Sequence models of the zoo: recurrent networks and a small GPT.
 
-use super::runs::{CLASSES, Run, check, same};
+use super::runs::{CLASSES, Run, check_both, same};
 use wgrad_graph::Tensor;
 use wgrad_models::{CharRnn, Gpt};
 use wgrad_nn::{Net, Optimizer, OptimizerKind, Recurrent, RecurrentKind};
 
 fn recurrent(file: &'static str, model: fn(&Net, &Tensor) -> Tensor) {
     let (optimizer, lr) = (Optimizer::adam(), 1e-2);
-    check(&Run { file, model, loss: CLASSES, optimizer, lr, worst: 1e-2, rename: same, free: None });
+    check_both(&Run { file, model, loss: CLASSES, optimizer, lr, worst: 1e-2, rename: same, free: None });
 }
 
 fn build(kind: RecurrentKind, net: &Net, x: &Tensor) -> Tensor {
@@ -32,7 +32,7 @@ fn golden_run_gru_adam() {
 #[test]
 fn golden_run_gpt_tiny_adamw() {
     let kind = OptimizerKind::AdamW { betas: (0.9, 0.95), eps: 1e-8 };
-    check(&Run {
+    check_both(&Run {
         file: "gpt_tiny_adamw",
         model: |net, x| Gpt::new(65, 16, 32, 2, 2).build(net, x),
         loss: CLASSES,

@@ -7,7 +7,7 @@ fn every_help_has_an_example() {
     let place = Place::new();
     let commands = [
         "", "devices", "doctor", "train", "eval", "predict", "generate", "tokenize", "plan", "profile",
-        "bench",
+        "bench", "tune",
     ];
     for command in commands {
         let call = [command, "--help"];

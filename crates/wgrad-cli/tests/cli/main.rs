@@ -9,4 +9,5 @@ mod refusing;
 mod segmenting;
 mod timing;
 mod training;
+mod tuning;
 mod writing;

@@ -21,12 +21,13 @@ pub(crate) use program::Program;
 pub(crate) use adapters::{Found, find};
 
 use crate::DeviceError;
+use crate::tuned::Tuned;
 use health::Health;
 use pipelines::Pipelines;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use wgrad_plan::{ParamLayout, Plan};
-use wgrad_types::{Caps, Limits};
+use wgrad_types::{Caps, Limits, Vendor};
 
 /// An opened adapter. Cheap to clone; clones are the same device.
 #[derive(Clone)]
@@ -43,6 +44,9 @@ struct Inner {
     caps: Caps,
     health: Arc<Health>,
     pipelines: Pipelines,
+    tuned: Tuned,
+    /// Opened with WebGPU's default limits, and with run-time checks.
+    opened: (bool, bool),
     allocations: AtomicU64,
     submissions: AtomicU64,
 }
@@ -53,8 +57,10 @@ impl Gpu {
     pub(crate) fn open(found: Found, baseline: bool, checks: bool) -> Result<Self, DeviceError> {
         let Found { instance, adapter, report } = found;
         let offered = adapter.features();
-        let wanted =
-            wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
+        let wanted = wgpu::Features::SUBGROUP
+            | wgpu::Features::SHADER_F16
+            | wgpu::Features::PIPELINE_CACHE
+            | wgpu::Features::TIMESTAMP_QUERY;
         let (required_features, required_limits) = match baseline {
             true => (wgpu::Features::empty(), wgpu::Limits::defaults()),
             false => (offered & wanted, adapter.limits()),
@@ -80,12 +86,40 @@ impl Gpu {
         let fixed = report.subgroup_min == report.subgroup_max && report.subgroup_min > 0;
         let subgroup =
             (fixed && required_features.contains(wgpu::Features::SUBGROUP)).then_some(report.subgroup_min);
-        let caps = Caps { class: report.class, limits, subgroup };
+        let caps = Caps {
+            class: report.class,
+            vendor: Vendor::of(report.vendor),
+            limits,
+            f16: required_features.contains(wgpu::Features::SHADER_F16),
+            subgroup,
+        };
         let pipelines = Pipelines::new(&device, &report, checks);
-        let (allocations, submissions) = (AtomicU64::new(0), AtomicU64::new(0));
-        let inner =
-            Inner { instance, device, queue, report, caps, health, pipelines, allocations, submissions };
+        let inner = Inner {
+            tuned: Tuned::open(&report),
+            opened: (baseline, checks),
+            allocations: AtomicU64::new(0),
+            submissions: AtomicU64::new(0),
+            instance,
+            device,
+            queue,
+            report,
+            caps,
+            health,
+            pipelines,
+        };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The same adapter opened anew, in the same way.
+    pub(crate) fn reopened(&self) -> Result<Self, DeviceError> {
+        let gone = || DeviceError::Lost { why: "its adapter is gone".into() };
+        let found = find().into_iter().find(|f| f.report == self.inner.report).ok_or_else(gone)?;
+        let (baseline, checks) = self.inner.opened;
+        Self::open(found, baseline, checks)
+    }
+
+    pub(crate) fn tuned(&self) -> &Tuned {
+        &self.inner.tuned
     }
 
     pub(crate) fn caps(&self) -> &Caps {

@@ -5,6 +5,7 @@ use super::memory::Memory;
 use super::program::Program;
 use crate::{DeviceError, Traced};
 use wgrad_plan::Place;
+use wgrad_types::{DType, Type, unpack_f16};
 
 impl Program {
     pub(crate) fn trace(
@@ -18,7 +19,9 @@ impl Program {
         self.feed(memory, inputs, scalars)?;
         let plan = self.plan.clone();
         for (number, step) in plan.steps.iter().enumerate() {
-            let operands = self.look(&step.operands)?;
+            let operands = self.look(&step.operands, &step.step.operands)?;
+            let result = |(o, dtype): (usize, &DType)| Type::new(*dtype, &step.step.output_shape(o));
+            let results: Vec<Type> = step.step.outputs.iter().enumerate().map(result).collect();
             let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -26,7 +29,7 @@ impl Program {
                 own.for_each(|dispatch| dispatch.record(&mut pass));
             }
             gpu.submit(encoder)?;
-            let outputs = self.look(&step.outputs)?;
+            let outputs = self.look(&step.outputs, &results)?;
             if !visit(&Traced { step, operands, outputs }) {
                 break;
             }
@@ -34,10 +37,10 @@ impl Program {
         Ok(())
     }
 
-    /// The words at each place; waits for the work under way.
-    fn look(&self, places: &[Place]) -> Result<Vec<Vec<u32>>, DeviceError> {
+    /// The words at each place, a word an element; waits for the work under way.
+    fn look(&self, places: &[Place], types: &[Type]) -> Result<Vec<Vec<u32>>, DeviceError> {
         let gpu = &self.gpu;
-        let read = |place: &Place| {
+        let read = |(place, ty): (&Place, &Type)| {
             if place.bytes == 0 {
                 return Ok(Vec::new());
             }
@@ -50,8 +53,9 @@ impl Program {
             mapping.request(&staging, wgpu::MapMode::Read);
             gpu.wait(&mapping)?;
             let view = staging.slice(..).get_mapped_range().map_err(|_| gpu.health.unmappable())?;
-            Ok(bytemuck::pod_collect_to_vec::<u8, u32>(&view[..place.bytes]))
+            let words = bytemuck::pod_collect_to_vec::<u8, u32>(&view[..place.bytes]);
+            Ok(if ty.dtype == DType::F16 { unpack_f16(&words, ty.numel()) } else { words })
         };
-        places.iter().map(read).collect()
+        places.iter().zip(types).map(read).collect()
     }
 }

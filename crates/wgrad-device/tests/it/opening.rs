@@ -131,7 +131,9 @@ fn compiled_kernels_are_kept_and_a_damaged_file_does_no_harm() {
     };
     let whole = std::fs::read(run()).unwrap();
     assert!(whole.starts_with(b"wgradpc1"));
+    // A second start has nothing to add to the file.
     let kept = run();
+    assert_eq!(std::fs::read(&kept).unwrap(), whole);
     let mut damaged = std::fs::read(&kept).unwrap();
     *damaged.last_mut().unwrap() ^= 1;
     std::fs::write(&kept, &damaged).unwrap();

@@ -25,6 +25,9 @@ rows! {
     sigmoid [within(&[64], -9.0, 9.0)] |x| x[0].sigmoid();
     sigmoid_large [within(&[64], -80.0, 80.0)] |x| x[0].sigmoid();
     softplus [within(&[64], -30.0, 30.0)] |x| x[0].softplus();
+    finite [real(&[31])] |x| x[0].finite();
+    // e^e^0 is finite; e^e^8 is not, even in f64.
+    finite_not [ints(&[40], 0, 2)] no gradient |x| (x[0].to_f32() * 8.0).exp().exp().finite();
     relu [real(&[2, 3, 5])] |x| x[0].relu();
     relu_at_zero [ties(&[40], 3)] |x| (&x[0] - 1.0).relu();
     add [real(&[3, 4]), real(&[3, 4])] |x| &x[0] + &x[1];

@@ -6,6 +6,7 @@ pub mod custom;
 pub mod elementwise;
 pub mod fused;
 pub mod gather;
+pub mod half;
 pub mod layers;
 pub mod loss;
 pub mod matmul;
@@ -59,6 +60,7 @@ pub const FAMILIES: &[(&str, &[crate::Row])] = &[
     ("elementwise", elementwise::ROWS),
     ("fused", fused::ROWS),
     ("gather", gather::ROWS),
+    ("half", half::ROWS),
     ("layers", layers::ROWS),
     ("loss", loss::ROWS),
     ("matmul", matmul::ROWS),

@@ -59,7 +59,7 @@ struct Extents {
 
 fn extents(op: &'static str, x: &[Type]) -> Result<Extents, ShapeError> {
     let (q, k, v) = (&x[0], &x[1], x.get(2).unwrap_or(&x[1]));
-    let fits = [q, k, v].iter().all(|t| t.shape.len() == 4 && t.dtype == DType::F32)
+    let fits = [q, k, v].iter().all(|t| t.shape.len() == 4 && matches!(t.dtype, DType::F32 | DType::F16))
         && q.shape[0] == k.shape[0]
         && q.shape[3] == k.shape[3]
         && k.shape[..3] == v.shape[..3]
@@ -70,7 +70,7 @@ fn extents(op: &'static str, x: &[Type]) -> Result<Extents, ShapeError> {
         return Err(ShapeError::new(
             op,
             format!(
-                "q {q}, k {k}, v {v}: needs f32 [B, H, L, D], [B, G, S, D], [B, G, S, E], G a divisor of H"
+                "q {q}, k {k}, v {v}: needs f32 or f16 [B, H, L, D], [B, G, S, D], [B, G, S, E], G a divisor of H"
             ),
         ));
     }
@@ -182,7 +182,10 @@ impl OpDef for AttentionGrad {
     fn infer(&self, x: &[Type]) -> Result<Type, ShapeError> {
         let e = extents("attention_grad", x)?;
         let rows = Type::f32(&[e.batch, e.heads, e.queries]);
-        if x[3] != Type::f32(&[e.batch, e.queries, e.heads, e.width]) || x[4] != rows || x[5] != rows {
+        if x[3].widened() != Type::f32(&[e.batch, e.queries, e.heads, e.width])
+            || x[4] != rows
+            || x[5] != rows
+        {
             let given = format!("dy {}, lse {}, delta {}", x[3], x[4], x[5]);
             return Err(ShapeError::new(
                 "attention_grad",

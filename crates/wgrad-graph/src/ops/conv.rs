@@ -85,9 +85,9 @@ impl ConvSpec {
     }
 }
 
-fn all_f32(op: &'static str, x: &[Type]) -> Result<(), ShapeError> {
-    match x.iter().find(|t| t.dtype != DType::F32) {
-        Some(t) => Err(ShapeError::new(op, format!("needs f32, got {t}"))),
+fn all_real(op: &'static str, x: &[Type]) -> Result<(), ShapeError> {
+    match x.iter().find(|t| !matches!(t.dtype, DType::F32 | DType::F16)) {
+        Some(t) => Err(ShapeError::new(op, format!("needs f32 or f16, got {t}"))),
         None => Ok(()),
     }
 }
@@ -98,7 +98,7 @@ pub struct Conv2d(pub ConvSpec);
 
 impl OpDef for Conv2d {
     fn infer(&self, x: &[Type]) -> Result<Type, ShapeError> {
-        all_f32("conv2d", x)?;
+        all_real("conv2d", x)?;
         Ok(Type::f32(&self.0.check("conv2d", &x[0].shape, &x[1].shape)?))
     }
     fn vjp(&self, x: &[Tensor], _: &Tensor, dy: &Tensor) -> Vjp {
@@ -132,7 +132,7 @@ pub struct Conv2dInputGrad {
 
 impl OpDef for Conv2dInputGrad {
     fn infer(&self, x: &[Type]) -> Result<Type, ShapeError> {
-        all_f32("conv2d_input_grad", x)?;
+        all_real("conv2d_input_grad", x)?;
         let (dy, w) = (&x[0].shape, &x[1].shape);
         if dy.len() != 4 || w.len() != 4 {
             return Err(ShapeError::new("conv2d_input_grad", format!("needs rank 4: {dy:?}, {w:?}")));
@@ -173,7 +173,7 @@ pub struct Conv2dWeightGrad {
 
 impl OpDef for Conv2dWeightGrad {
     fn infer(&self, x: &[Type]) -> Result<Type, ShapeError> {
-        all_f32("conv2d_weight_grad", x)?;
+        all_real("conv2d_weight_grad", x)?;
         let (xs, dy) = (&x[0].shape, &x[1].shape);
         if xs.len() != 4 || dy.len() != 4 || self.spec.groups == 0 || xs[1] % self.spec.groups != 0 {
             return Err(ShapeError::new("conv2d_weight_grad", format!("{xs:?}, {dy:?}, {:?}", self.spec)));

@@ -5,7 +5,7 @@
 
 use super::{OpDef, Vjp};
 use crate::Tensor;
-use wgrad_types::{Array, DType, ShapeError, Type};
+use wgrad_types::{Array, DType, ShapeError, Type, f16_bits, f16_value};
 
 macro_rules! unary_table {
     ($($(#[$doc:meta])* $kind:ident $name:literal, $wgsl:literal, $f:expr, $domain:expr, |$x:ident, $y:ident, $dy:ident| $vjp:expr;)*) => {
@@ -80,6 +80,8 @@ unary_table! {
     Sigmoid "sigmoid", "(1.0 / (1.0 + exp(-x)))", |x| 1.0 / (1.0 + (-x).exp()), (-6.0, 6.0), |x, y, dy| Some(dy * &(y * &(1.0 - y)));
     /// log(1 + e^x), as max(x, 0) + log(1 + e^-|x|)
     Softplus "softplus", "(max(x, T(0.0)) + log(1.0 + exp(-abs(x))))", |x| x.max(0.0) + (-x.abs()).exp().ln_1p(), (-6.0, 6.0), |x, y, dy| Some(dy * &x.sigmoid());
+    /// 1 where x is a finite number, else 0; gradient 0
+    Finite "finite", "finite_(x)", |x| f64::from(u8::from(x.is_finite())), (-4.0, 4.0), |x, y, dy| Some(dy.zeros_like());
     /// max(x, 0); gradient 0 at 0
     Relu "relu", "max(x, T(0.0))", |x| x.max(0.0), (-4.0, 4.0), |x, y, dy| Some(y.gt(&y.zeros_like()).select(dy, &dy.zeros_like()));
 }
@@ -288,20 +290,30 @@ impl OpDef for Select {
     }
 }
 
-/// `y[i] = x[i] as dtype`: truncation towards zero to i32, `x != 0` to bool, 0 or 1 from bool. No gradient.
+/// `y[i] = x[i] as dtype`: truncation towards zero to i32, `x != 0` to bool, 0 or 1 from bool; the nearest f16, which only
+/// goes back to f32. No gradient: f16 is put in by `autocast`, after differentiation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cast(pub DType);
 
 impl OpDef for Cast {
     fn infer(&self, x: &[Type]) -> Result<Type, ShapeError> {
+        let whole = |d: DType| !matches!(d, DType::F32 | DType::F16);
+        let f16 = self.0 == DType::F16 || x[0].dtype == DType::F16;
+        if f16 && (whole(self.0) || whole(x[0].dtype)) {
+            return Err(ShapeError::new(
+                "cast",
+                format!("f16 goes to and from f32 only: {} to {}", x[0], self.0),
+            ));
+        }
         Ok(Type::new(self.0, &x[0].shape))
     }
     fn vjp(&self, _: &[Tensor], _: &Tensor, _: &Tensor) -> Vjp {
-        Vjp::None("a cast from or to whole numbers or truth values carries no gradient")
+        Vjp::None("a cast from or to whole numbers, truth values or f16 carries no gradient")
     }
     fn reference(&self, x: &[Array]) -> Array {
         let cast = |v: f64| match self.0 {
             DType::F32 => f64::from(v as f32),
+            DType::F16 => f64::from(f16_value(f16_bits(v as f32))),
             DType::I32 => v.trunc(),
             DType::Bool => f64::from(u8::from(v != 0.0)),
         };

@@ -4,7 +4,7 @@ use super::{OpDef, Vjp};
 use crate::Tensor;
 use wgrad_types::{Array, DType, ShapeError, Type, broadcast_shapes, coordinates, numel};
 
-/// `y[.., i, j] = sum_k a[.., i, k] * b[.., k, j]`: `[.., M, K]` x `[.., K, N]` -> `[.., M, N]`, f32, leading axes
+/// `y[.., i, j] = sum_k a[.., i, k] * b[.., k, j]`: `[.., M, K]` x `[.., K, N]` -> `[.., M, N]`, f32 (of f16 operands, too), leading axes
 /// broadcast (`torch.matmul` for two operands of rank 2 or more).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MatMul;
@@ -16,12 +16,8 @@ impl OpDef for MatMul {
             ShapeError::new("matmul", format!("{a} x {b}: inner extents must agree, leading ones broadcast"))
         };
         let (ra, rb) = (a.shape.len(), b.shape.len());
-        if ra < 2
-            || rb < 2
-            || a.dtype != DType::F32
-            || b.dtype != DType::F32
-            || a.shape[ra - 1] != b.shape[rb - 2]
-        {
+        let real = |t: &Type| matches!(t.dtype, DType::F32 | DType::F16);
+        if ra < 2 || rb < 2 || !real(a) || !real(b) || a.shape[ra - 1] != b.shape[rb - 2] {
             return Err(wrong());
         }
         let mut shape = broadcast_shapes(&a.shape[..ra - 2], &b.shape[..rb - 2]).ok_or_else(wrong)?;

@@ -47,6 +47,8 @@ unary_methods! {
     sigmoid Sigmoid;
     /// log(1 + e^x)
     softplus Softplus;
+    /// 1 where x is a finite number, else 0
+    finite Finite;
     /// max(x, 0)
     relu Relu;
 }

@@ -230,7 +230,7 @@ fn apply<S: Simd>(
         Instr::Compare(kind, x, _) => {
             let (a, b) = (a.spread(sa), b.spread(sb));
             match expr.dtypes[*x] {
-                DType::F32 => {
+                DType::F32 | DType::F16 => {
                     compare::<f32>(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
                 }
                 DType::I32 => {

@@ -30,6 +30,7 @@ impl Epilogue {
             let buffer = module.output(i, width);
             let value = match module.step.outputs[i] {
                 DType::Bool => format!("select({0}(0u), {0}(1u), {result})", width.of("u32")),
+                DType::F16 => format!("{}({result})", width.of("f16")),
                 _ => result.clone(),
             };
             printed.body.push(format!("{buffer}[{index}] = {value};"));

@@ -170,6 +170,7 @@ impl Printer<'_, '_> {
                 compare(*kind, &value(a), &value(b), truth, width)
             }
             Instr::Select(c, a, b) => format!("select({}, {}, {})", value(b), value(a), value(c)),
+            Instr::Cast(x) if dtype == DType::F16 => self.module.rounded_to_f16(&value(x), width),
             Instr::Cast(x) => cast(&value(x), self.space.expr.dtypes[*x], dtype, width),
         };
         self.uniform[r] = uniform;
@@ -246,7 +247,9 @@ impl Printer<'_, '_> {
         };
         let mut word = format!("{buffer}[{index}]");
         let bound_as = self.module.element(operand);
-        if bound_as != dtype.wgsl() {
+        if dtype == DType::F16 {
+            word = format!("{}({word})", bound.of("f32"));
+        } else if bound_as != dtype.wgsl() {
             word = format!("bitcast<{}>({word})", bound.of(dtype.wgsl()));
         }
         let mut text = match dtype {
@@ -272,7 +275,7 @@ impl Printer<'_, '_> {
 
 fn zero(dtype: DType) -> &'static str {
     match dtype {
-        DType::F32 => "0.0f",
+        DType::F32 | DType::F16 => "0.0f",
         DType::I32 => "0i",
         DType::Bool => "false",
     }
@@ -280,10 +283,14 @@ fn zero(dtype: DType) -> &'static str {
 
 fn unary(template: &str, x: &str, width: Width, module: &mut Module<'_>) -> String {
     let mut text = template.replace("T(", &format!("{}(", width.of("f32")));
-    if text.contains("erf_(") {
-        module.import("common/erf");
-        if width == Width::Four {
-            text = text.replace("erf_(", "erf4_(");
+    for (call, four, import) in
+        [("erf_(", "erf4_(", "common/erf"), ("finite_(", "finite4_(", "common/finite")]
+    {
+        if text.contains(call) {
+            module.import(import);
+            if width == Width::Four {
+                text = text.replace(call, four);
+            }
         }
     }
     substitute(&text, &[("x", x)])

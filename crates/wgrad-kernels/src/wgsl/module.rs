@@ -47,6 +47,8 @@ pub(super) struct Module<'a> {
     declarations: Vec<String>,
     imports: Vec<&'static str>,
     functions: String,
+    /// Whether the text names f16.
+    f16: bool,
 }
 
 impl<'a> Module<'a> {
@@ -58,6 +60,7 @@ impl<'a> Module<'a> {
             declarations: Vec::new(),
             imports: Vec::new(),
             functions: String::new(),
+            f16: false,
         }
     }
 
@@ -69,6 +72,7 @@ impl<'a> Module<'a> {
                 Access::ReadWrite => "read_write",
             };
             let ty = width.of(element);
+            self.f16 |= element == "f16";
             let line = format!("@group(0) @binding({n}) var<storage, {how}> {name}: array<{ty}>;");
             self.declarations.push(line);
             self.bindings.push(Binding { buffer, access });
@@ -122,6 +126,17 @@ impl<'a> Module<'a> {
         }
     }
 
+    /// An f32 (or four) as the nearest that f16 can hold.
+    pub(super) fn rounded_to_f16(&mut self, value: &str, width: Width) -> String {
+        if self.caps.f16 {
+            self.f16 = true;
+            return format!("{}({}({value}))", width.of("f32"), width.of("f16"));
+        }
+        self.import("common/round_f16");
+        let of = if width == Width::Four { "4_" } else { "" };
+        format!("round_f16_{of}({value})")
+    }
+
     /// Adds declarations outside of the entry point.
     pub(super) fn declare(&mut self, code: &str) {
         self.functions += code;
@@ -153,7 +168,8 @@ impl<'a> Module<'a> {
             return Err(Unsupported(format!("{name}: binds {n} storage buffers, the adapter offers {most}")));
         }
         self.check_sizes(name)?;
-        let mut text: String = self.imports.iter().map(|i| format!("// #import {i}\n")).collect();
+        let mut text = if self.f16 { "enable f16;\n\n".to_owned() } else { String::new() };
+        text.extend(self.imports.iter().map(|i| format!("// #import {i}\n")));
         for line in &self.declarations {
             text.extend([line, "\n"]);
         }
@@ -183,7 +199,7 @@ impl<'a> Module<'a> {
     fn check_sizes(&self, name: &str) -> Result<(), Unsupported> {
         let bytes = |b: &Binding| match b.buffer {
             Buffer::Operand(i) => self.step.operands[i].bytes(),
-            Buffer::Output(i) => numel(&self.step.output_shape(i)) * DType::BYTES,
+            Buffer::Output(i) => numel(&self.step.output_shape(i)) * self.step.outputs[i].bytes(),
             Buffer::Scratch(_) | Buffer::Scalars => 0,
         };
         let largest = self.bindings.iter().map(bytes).max().unwrap_or(0);

@@ -11,6 +11,7 @@ use super::space::Space;
 use super::text::{decode, f32_literal, indented};
 use crate::launch::{Access, Candidate, Launch, Unsupported};
 use crate::step::Step;
+use crate::table::figures;
 use wgrad_graph::ops::ReduceKind;
 use wgrad_types::{AdapterClass, Caps, DType};
 
@@ -150,7 +151,7 @@ fn software_forms(job: &Job<'_>, row_like: bool) -> Vec<Form> {
 }
 
 fn gpu_forms(job: &Job<'_>, row_like: bool) -> Vec<Form> {
-    let busy = if job.caps.class == AdapterClass::Discrete { 1 << 16 } else { 1 << 14 };
+    let busy = figures(job.caps).reduction;
     if !row_like && (job.outputs >= busy / 4 || job.length <= 32) || job.length <= 8 {
         return vec![whole(job, 1)];
     }
@@ -199,7 +200,7 @@ fn candidate(job: &Job<'_>, form: Form) -> Result<Candidate, Unsupported> {
     let mut launches = vec![launch(job, form, &name)?];
     let mut scratch = Vec::new();
     if form.splits > 1 {
-        scratch.push(form.splits * job.outputs * DType::BYTES);
+        scratch.push(form.splits * job.outputs * DType::F32.bytes());
         launches.push(combine_partials(job.step, job.kind, form.splits, job.caps)?);
     }
     Ok(Candidate { name, launches, scratch })

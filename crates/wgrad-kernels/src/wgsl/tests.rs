@@ -7,10 +7,10 @@ use crate::expr::{Expr, Instr};
 use crate::launch::{Access, Buffer};
 use crate::step::{Core, Step};
 use wgrad_graph::ops::{BinaryKind, ConvSpec, ReduceKind, Window};
-use wgrad_types::{AdapterClass, Caps, DType, Limits, Type, View};
+use wgrad_types::{AdapterClass, Caps, DType, Type, View};
 
 fn software() -> Caps {
-    Caps { class: AdapterClass::Software, limits: Limits::WEBGPU_BASELINE, subgroup: Some(8) }
+    Caps { class: AdapterClass::Software, subgroup: Some(8), ..Caps::webgpu_baseline() }
 }
 
 fn step(core: Core, operands: Vec<Type>, shape: &[usize], epilogue: Expr) -> Step {

@@ -20,7 +20,7 @@ pub(super) fn f32_literal(value: f64) -> String {
 /// A constant of a dtype, as expressions compute with it (`bool` for truth values).
 pub(super) fn literal(value: f64, dtype: DType) -> String {
     match dtype {
-        DType::F32 => f32_literal(value),
+        DType::F32 | DType::F16 => f32_literal(value),
         // Written as a conversion, because the literal -2147483648i does not exist.
         DType::I32 => format!("i32({})", value as i32),
         DType::Bool => format!("{}", value != 0.0),

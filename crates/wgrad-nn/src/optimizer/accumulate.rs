@@ -5,6 +5,7 @@
 //!
 //! [`Optimizer::apply`]: super::Optimizer::apply
 
+use super::scaling;
 use wgrad_graph::{Role, Tensor, differentiate};
 use wgrad_types::ShapeError;
 
@@ -18,16 +19,22 @@ pub(super) fn sum_name(weight: &str) -> String {
 }
 
 /// Differentiates `loss`, a mean over a part of a step's samples, with respect to `weights`, and adds the gradients times
-/// the scalar [`SHARE`] to their sums, kept as states `NAME.grad`. No weight moves.
+/// the scalar [`SHARE`] to their sums, kept as states `NAME.grad`. No weight moves. `loss_scaling` as in the optimizer
+/// that is to use the sums.
 ///
 /// # Errors
 /// Where an operation between the loss and a weight has no gradient.
-pub fn accumulate(loss: &Tensor, weights: &[(String, Tensor)]) -> Result<(), ShapeError> {
+pub fn accumulate(loss: &Tensor, weights: &[(String, Tensor)], loss_scaling: bool) -> Result<(), ShapeError> {
     let builder = loss.builder();
     let wrt: Vec<Tensor> = weights.iter().map(|w| w.1.clone()).collect();
     let share = builder.scalar(SHARE);
-    for ((name, p), gradient) in weights.iter().zip(differentiate(loss, &wrt)?) {
-        builder.keep(&gradient);
+    let scaled = if loss_scaling { scaling::scaled(loss) } else { loss.clone() };
+    let mut gradients = differentiate(&scaled, &wrt)?;
+    gradients.iter().for_each(|g| builder.keep(g));
+    if loss_scaling {
+        gradients = scaling::unscaled(&gradients);
+    }
+    for ((name, p), gradient) in weights.iter().zip(gradients) {
         let sum = builder.param(&sum_name(name), &p.shape(), Role::State);
         builder.update(&[(&sum, &(&sum + gradient * &share))]);
     }

@@ -9,6 +9,7 @@ mod muon;
 mod names;
 mod rules;
 mod scalars;
+mod scaling;
 
 pub use accumulate::{SHARE, accumulate};
 pub use names::OPTIMIZERS;
@@ -149,6 +150,8 @@ pub struct Optimizer {
     pub clip: Clip,
     /// Decay of an exponential moving average of the weights, kept as state `NAME.ema`; `None` keeps none.
     pub ema: Option<f64>,
+    /// Scales the loss so that gradients keep within f16, and skips steps whose gradients are not finite.
+    pub loss_scaling: bool,
 }
 
 /// Parameters with settings of their own (PyTorch's parameter groups).
@@ -173,9 +176,16 @@ fn members(groups: &[Group]) -> impl Iterator<Item = (&Group, &(String, Tensor))
 }
 
 impl Optimizer {
-    /// A rule without weight decay, clipping or average.
+    /// A rule without weight decay, clipping, average or loss scaling.
     pub fn new(kind: OptimizerKind) -> Self {
-        Self { kind, weight_decay: 0.0, decay_on: DecayOn::All, clip: Clip::Off, ema: None }
+        Self {
+            kind,
+            weight_decay: 0.0,
+            decay_on: DecayOn::All,
+            clip: Clip::Off,
+            ema: None,
+            loss_scaling: false,
+        }
     }
 
     /// Adam with PyTorch's defaults.
@@ -199,9 +209,11 @@ impl Optimizer {
     /// As [`Optimizer::minimise`].
     pub fn minimise_groups(&self, loss: &Tensor, groups: &[Group]) -> Result<Vec<Tensor>, ShapeError> {
         let wrt: Vec<Tensor> = members(groups).map(|(_, w)| w.1.clone()).collect();
-        let gradients = differentiate(loss, &wrt)?;
-        gradients.iter().for_each(|g| loss.builder().keep(g));
-        self.update(groups, &gradients, &[]);
+        let scaled = if self.loss_scaling { scaling::scaled(loss) } else { loss.clone() };
+        let found = differentiate(&scaled, &wrt)?;
+        found.iter().for_each(|g| loss.builder().keep(g));
+        let gradients = if self.loss_scaling { scaling::unscaled(&found) } else { found.clone() };
+        self.update(groups, &gradients, &found, &[]);
         Ok(gradients)
     }
 
@@ -211,7 +223,7 @@ impl Optimizer {
         let groups: Vec<Group> = weights.iter().map(|w| self.group(w)).collect();
         let sums: Vec<Tensor> =
             weights.iter().map(|(name, p)| builder.param(&sum_name(name), &p.shape(), Role::State)).collect();
-        self.update(&groups, &sums, &sums);
+        self.update(&groups, &sums, &sums, &sums);
     }
 
     /// A weight as a group of its own.
@@ -221,8 +233,11 @@ impl Optimizer {
         Group { weights: vec![weight.clone()], weight_decay, lr_factor: 1.0 }
     }
 
-    /// Adds the updates of all weights for their gradients; `cleared` become 0, each with the weight of its number.
-    fn update(&self, groups: &[Group], gradients: &[Tensor], cleared: &[Tensor]) {
+    /// Adds the updates of all weights for their gradients, which come of what is `stored` in memory; `cleared` become 0,
+    /// each with the weight of its number.
+    fn update(&self, groups: &[Group], gradients: &[Tensor], stored: &[Tensor], cleared: &[Tensor]) {
+        let finite = members(groups).next().filter(|_| self.loss_scaling);
+        let finite = finite.and_then(|(_, w)| scaling::all_finite(&w.1.builder(), stored));
         let clipped = self.clipped(gradients);
         for (i, ((group, (name, p)), g)) in members(groups).zip(clipped).enumerate() {
             let builder = p.builder();
@@ -234,6 +249,9 @@ impl Optimizer {
                 pairs.push((average, moved));
             }
             pairs.insert(0, (p.clone(), next));
+            if let Some(finite) = &finite {
+                pairs.iter_mut().for_each(|(target, value)| *value = finite.select(value, target));
+            }
             pairs.extend(cleared.get(i).map(|sum| (sum.clone(), sum.zeros_like())));
             builder.update(&pairs.iter().map(|(t, v)| (t, v)).collect::<Vec<_>>());
         }

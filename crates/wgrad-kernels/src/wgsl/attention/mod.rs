@@ -12,7 +12,7 @@ use super::text::f32_literal;
 use crate::attention::{Attention, DELTA, DY, Extents, K, LSE, Part, Q, V};
 use crate::launch::{Candidate, Launch, Unsupported};
 use crate::step::Step;
-use wgrad_types::{AdapterClass, Caps, View};
+use wgrad_types::{AdapterClass, Caps, DType, View};
 
 /// Loop trips an invocation may take: Mesa 22.3 ends every loop of an invocation after 65535 in all.
 const MAX_TRIPS: usize = 60_000;
@@ -92,7 +92,8 @@ impl Job<'_> {
             && view.strides[..3].iter().zip(&view.shape).all(|(s, &n)| n == 1 || s % 4 == 0)
             && self.step.operands[operand].numel().is_multiple_of(4);
         let name = module.operand(operand, if quads { Width::Four } else { Width::One });
-        Matrix { name, view: view.clone(), quads, exchanged: operand == DY }
+        let half = self.step.operands[operand].dtype == DType::F16;
+        Matrix { name, view: view.clone(), quads, exchanged: operand == DY, half }
     }
 
     /// The element of `lse` or `delta` of a batch, head and query.
@@ -113,9 +114,20 @@ struct Matrix {
     quads: bool,
     /// Heads and positions lie `[B, L, H, ..]`.
     exchanged: bool,
+    /// Elements are f16, widened as they are read.
+    half: bool,
 }
 
 impl Matrix {
+    fn element(&self, at: &str) -> String {
+        let element = format!("{}[{at}]", self.name);
+        match (self.half, self.quads) {
+            (false, _) => element,
+            (true, true) => format!("vec4<f32>({element})"),
+            (true, false) => format!("f32({element})"),
+        }
+    }
+
     /// The address of row 0 of a batch and head.
     fn base(&self, b: &str, h: &str) -> String {
         let s = &self.view.strides;
@@ -131,11 +143,11 @@ impl Matrix {
     /// Four elements from column `c` on of the row at an address; zeros beyond the last column.
     fn quad(&self, row: &str, c: usize) -> String {
         if self.quads {
-            return format!("{}[({row} + {c}u) / 4u]", self.name);
+            return self.element(&format!("({row} + {c}u) / 4u"));
         }
         let (cols, step) = (self.view.shape[3], self.view.strides[3]);
         let one = |c: usize| match c < cols {
-            true => format!("{}[{row} + {}u]", self.name, c as isize * step),
+            true => self.element(&format!("{row} + {}u", c as isize * step)),
             false => "0.0".to_owned(),
         };
         format!("vec4<f32>({})", (c..c + 4).map(one).collect::<Vec<_>>().join(", "))
@@ -144,10 +156,10 @@ impl Matrix {
     /// Four elements from the column an expression gives (a multiple of 4).
     fn quad_at(&self, row: &str, column: &str) -> String {
         if self.quads {
-            return format!("{}[({row} + {column}) / 4u]", self.name);
+            return self.element(&format!("({row} + {column}) / 4u"));
         }
         let step = self.view.strides[3];
-        let one = |j: usize| format!("{}[{row} + ({column} + {j}u) * {step}u]", self.name);
+        let one = |j: usize| self.element(&format!("{row} + ({column} + {j}u) * {step}u"));
         format!("vec4<f32>({})", (0..4).map(one).collect::<Vec<_>>().join(", "))
     }
 }

@@ -12,6 +12,7 @@ mod walk;
 use super::reduce::combine_partials;
 use crate::launch::{Candidate, Unsupported};
 use crate::step::Step;
+use crate::table::{Figures, figures};
 use problem::Problem;
 use subgroup::Registers;
 use tile::Tile;
@@ -34,6 +35,9 @@ const MAX_TRIPS: usize = 60_000;
 const REGISTER_ROWS: usize = 16;
 const REGISTER_DEPTHS: usize = 4;
 
+/// Depths of a part at least.
+const SHORTEST_PART: usize = 64;
+
 /// Multiply-adds from which a strided gradient is worth a kernel for every phase of the stride.
 const PHASED_WORK: usize = 1 << 24;
 
@@ -45,23 +49,42 @@ pub(super) fn is_product(step: &Step) -> bool {
 /// The forms of a matrix product, best guess first. `None` where it combines nothing.
 pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Option<Vec<Candidate>>, Unsupported> {
     let Some(problem) = Problem::of(step).filter(|p| p.k > 0) else { return Ok(None) };
-    let mut forms = Vec::new();
+    // The best tile in other numbers of parts comes last: only measuring tells.
+    let (mut forms, mut more) = (Vec::new(), Vec::new());
     let work = problem.batch * problem.m * problem.n * problem.k;
     if let Some(phases) = Problem::phases(step).filter(|_| work >= PHASED_WORK) {
         forms.push(phased(step, caps, &phases)?);
     }
     if let (AdapterClass::Software, Some(size @ 4..)) = (caps.class, caps.subgroup) {
-        for tile in registers(&problem, &problem.exchanged(), size as usize, &step.epilogue.operands()) {
-            let launch = tile.launch(step, caps)?;
-            forms.push(finished(step, caps, tile.name(), launch, tile.splits)?);
+        let exchanged = problem.exchanged();
+        let also_read = step.epilogue.operands();
+        let tiles = registers(&problem, &exchanged, size as usize, &also_read);
+        for tile in &tiles {
+            forms.push(finished(step, caps, tile.name(), tile.launch(step, caps)?, tile.splits)?);
+        }
+        if let Some(best) = tiles.into_iter().next() {
+            for splits in other_splits(&problem, best.splits, caps) {
+                let tile = Registers { splits, ..best };
+                if tile.trips() <= MAX_TRIPS {
+                    more.push(finished(step, caps, tile.name(), tile.launch(step, caps)?, splits)?);
+                }
+            }
         }
     }
-    let n_tiles = if caps.class == AdapterClass::Software { 1 } else { 3 };
-    for tile in tiles(&problem, caps).into_iter().take(n_tiles) {
+    for (rank, tile) in tiles(&problem, caps).into_iter().take(figures(caps).tiles).enumerate() {
         let splits = tile_splits(&problem, tile, caps);
-        let launch = tile::launch(step, caps, &problem, tile, splits)?;
-        forms.push(finished(step, caps, tile.name(), launch, splits)?);
+        let form = |splits| {
+            let launch = tile::launch(step, caps, &problem, tile, splits)?;
+            finished(step, caps, tile.name(), launch, splits)
+        };
+        forms.push(form(splits)?);
+        if rank == 0 && caps.class != AdapterClass::Software {
+            for splits in other_splits(&problem, splits, caps) {
+                more.push(form(splits)?);
+            }
+        }
     }
+    forms.append(&mut more);
     Ok(Some(forms))
 }
 
@@ -95,21 +118,17 @@ fn finished(
         return Ok(Candidate { name, launches: vec![launch], scratch: Vec::new() });
     }
     let combine = combine_partials(step, ReduceKind::Sum, splits, caps)?;
-    let scratch = vec![splits * step.numel() * DType::BYTES];
+    let scratch = vec![splits * step.numel() * DType::F32.bytes()];
     Ok(Candidate { name: format!("{name}.split{splits}"), launches: vec![launch, combine], scratch })
 }
 
-/// Tiles that fit the adapter, best guess first: the largest that still keeps it busy.
+/// Tiles that fit the adapter, best guess first: the largest that still keeps it busy and in registers.
 fn tiles(problem: &Problem, caps: &Caps) -> Vec<Tile> {
     let fits = |t: &&Tile| {
         t.invocations() <= caps.limits.workgroup_size && t.workgroup_bytes() <= caps.limits.workgroup_bytes
     };
     let mut tiles: Vec<Tile> = TILES.iter().filter(fits).copied().collect();
-    let busy = match caps.class {
-        AdapterClass::Discrete => 128,
-        AdapterClass::Software => 4,
-        _ => 32,
-    };
+    let Figures { busy, results, .. } = *figures(caps);
     // Work that is thrown away beyond the edges, and workgroups too few to fill the adapter.
     let cost = |t: &Tile| {
         let padded = t.groups(problem) * t.rows * t.columns;
@@ -117,25 +136,28 @@ fn tiles(problem: &Problem, caps: &Caps) -> Vec<Tile> {
         let per_result = 1.0 + 8.0 / (t.own_rows * t.own_columns) as f64;
         padded as f64 * idle * per_result
     };
-    tiles.sort_by(|a, b| cost(a).total_cmp(&cost(b)));
+    let large = |t: &Tile| t.own_rows * t.own_columns > results;
+    tiles.sort_by(|a, b| large(a).cmp(&large(b)).then(cost(a).total_cmp(&cost(b))));
     tiles
 }
 
 /// Parts a tiled product is split into: as many as it takes to keep the adapter busy, none of them short.
 fn tile_splits(problem: &Problem, tile: Tile, caps: &Caps) -> usize {
-    let busy = match caps.class {
-        AdapterClass::Discrete => 256,
-        AdapterClass::Software => 4,
-        _ => 64,
-    };
+    let (busy, shortest) = figures(caps).split;
     let wanted = busy / tile.groups(problem).max(1);
-    let shortest = if caps.class == AdapterClass::Software { 256 } else { 128 };
     bounded_splits(problem, wanted.min(problem.k / shortest), caps)
+}
+
+/// Other numbers of parts worth measuring: twice as many, and one.
+fn other_splits(problem: &Problem, splits: usize, caps: &Caps) -> impl Iterator<Item = usize> {
+    let twice = bounded_splits(problem, 2 * splits, caps);
+    let twice = (twice > splits && problem.k / twice >= SHORTEST_PART).then_some(twice);
+    twice.into_iter().chain((splits > 1).then_some(1))
 }
 
 /// At least one part, and no more than a binding holds.
 fn bounded_splits(problem: &Problem, splits: usize, caps: &Caps) -> usize {
-    let bytes = (problem.batch * problem.m * problem.n * DType::BYTES).max(1);
+    let bytes = (problem.batch * problem.m * problem.n * DType::F32.bytes()).max(1);
     splits.clamp(1, (caps.limits.binding_bytes / bytes).clamp(1, 64))
 }
 

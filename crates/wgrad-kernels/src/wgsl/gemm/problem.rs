@@ -3,7 +3,7 @@
 use super::walk::{Digit, Divide, Matrix, Walk};
 use crate::step::{Core, Step};
 use wgrad_graph::ops::ConvSpec;
-use wgrad_types::View;
+use wgrad_types::{DType, View};
 
 /// Most phases that become products of their own.
 const MAX_PHASES: usize = 4;
@@ -26,6 +26,18 @@ pub(super) struct Problem {
 impl Problem {
     /// The product a step's core asks for, if it is one.
     pub(super) fn of(step: &Step) -> Option<Self> {
+        Some(Self::core(step)?.widening(step))
+    }
+
+    /// Operands of f16 are widened as they are read.
+    fn widening(mut self, step: &Step) -> Self {
+        for matrix in [&mut self.a, &mut self.b] {
+            matrix.half = step.operands[matrix.operand].dtype == DType::F16;
+        }
+        self
+    }
+
+    fn core(step: &Step) -> Option<Self> {
         match &step.core {
             Core::MatMul { a, b } => Some(matmul(a, b)),
             Core::Conv2d(spec) => {
@@ -53,7 +65,7 @@ impl Problem {
         }
         let dy = shape(step, 0);
         let conv = Conv::of(spec, step.shape.clone(), shape(step, 1), dy[2..].into());
-        Some((0..sy * sx).map(|i| conv.input_grad_phase([i / sx, i % sx])).collect())
+        Some((0..sy * sx).map(|i| conv.input_grad_phase([i / sx, i % sx]).widening(step)).collect())
     }
 
     /// The same product with rows and columns exchanged.

@@ -265,11 +265,11 @@ impl Depths<'_> {
         let matrix = &self.tile.problem.a;
         let depth = matrix.depth.print("k", "ak_", lines);
         for (i, row) in self.rows.iter().enumerate() {
-            let element = matrix.element(self.a, [row, &depth], &format!("ae{i}_"), lines);
             if self.tile.row_vectors() {
-                lines.push(format!("let av{i} = {};", quad(&element)));
+                lines.push(format!("let av{i} = {};", matrix.quad(self.a, [row, &depth])));
                 lines.extend((0..4).map(|c| format!("let a{i}_{c} = av{i}[{c}];")));
             } else {
+                let element = matrix.element(self.a, [row, &depth], &format!("ae{i}_"), lines);
                 lines.push(format!("let a{i} = {element};"));
             }
         }
@@ -299,7 +299,8 @@ impl Depths<'_> {
             lines.push(format!("let bg{g} = k0 + {}u;", 4 * g));
             let depth = self.tile.problem.b.depth.print(&format!("bg{g}"), &format!("bg{g}_"), lines);
             for (c, column) in self.columns.iter().enumerate() {
-                lines.push(format!("let v{c}_{g} = {}[({} + {}) / 4u];", self.b, column.addr, depth.addr));
+                let quad = self.tile.problem.b.quad(self.b, [column, &depth]);
+                lines.push(format!("let v{c}_{g} = {quad};"));
             }
         }
     }
@@ -319,17 +320,13 @@ impl Depths<'_> {
                 matrix.depth.print(&format!("bk{kk}"), &format!("bk{kk}_"), lines)
             }
         };
+        if self.by == Columns::Vector {
+            lines.push(format!("let b{kk} = {};", matrix.quad(self.b, [&self.columns[0], &part])));
+            return;
+        }
         let elements: Vec<String> = (0..self.columns.len())
             .map(|c| matrix.element(self.b, [&self.columns[c], &part], &format!("be{kk}_{c}_"), lines))
             .collect();
-        lines.push(match self.by {
-            Columns::Vector => format!("let b{kk} = {};", quad(&elements[0])),
-            _ => format!("let b{kk} = vec4<f32>({});", elements.join(", ")),
-        });
+        lines.push(format!("let b{kk} = vec4<f32>({});", elements.join(", ")));
     }
-}
-
-/// The vector at an element's address, which is a multiple of 4.
-fn quad(element: &str) -> String {
-    element.replacen('[', "[(", 1).replacen(']', ") / 4u]", 1)
 }

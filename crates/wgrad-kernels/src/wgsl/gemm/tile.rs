@@ -141,7 +141,7 @@ impl Side<'_> {
                 self.matrix.element(buffer, [&loads.rows[*rows][c], &depth_part], &tag, lines)
             };
             let mut value = match self.vector {
-                true => element(0, lines).replacen('[', "[(", 1).replacen(']', ") / 4u]", 1),
+                true => self.matrix.quad(buffer, [&loads.rows[*rows][0], &depth_part]),
                 false => {
                     let elements: Vec<String> = (0..4).map(|c| element(c, lines)).collect();
                     format!("vec4<f32>({})", elements.join(", "))

@@ -172,12 +172,14 @@ pub(super) struct Matrix {
     pub(super) width: Option<usize>,
     /// Set where coordinates are divided before they are tested.
     pub(super) divide: Option<Divide>,
+    /// Set where elements are f16; they are widened as they are read.
+    pub(super) half: bool,
 }
 
 impl Matrix {
     /// A matrix without padding.
     pub(super) fn plain(operand: usize, batch: Walk, rows: Walk, depth: Walk) -> Self {
-        Self { operand, batch, rows, depth, height: None, width: None, divide: None }
+        Self { operand, batch, rows, depth, height: None, width: None, divide: None, half: false }
     }
 
     /// A matrix over an image, with the tests that can never fail left out.
@@ -197,6 +199,7 @@ impl Matrix {
             height: (!no_y).then_some(size[0]),
             width: (!no_x).then_some(size[1]),
             divide: None,
+            half: false,
         }
     }
 
@@ -230,7 +233,7 @@ impl Matrix {
         let [row, depth] = parts;
         let mut addr = sum(&row.addr, &depth.addr);
         if !self.guarded() {
-            return format!("{buffer}[{addr}]");
+            return self.widened(format!("{buffer}[{addr}]"), "f32");
         }
         let (mut y, mut x) = (sum(&row.y, &depth.y), sum(&row.x, &depth.x));
         let mut tests = Vec::new();
@@ -246,7 +249,22 @@ impl Matrix {
         tests.extend(self.height.map(|h| format!("{y} < {h}u")));
         tests.extend(self.width.map(|w| format!("{x} < {w}u")));
         lines.push(format!("let {tag}in = {};", tests.join(" && ")));
-        format!("select(0.0, {buffer}[select(0u, {addr}, {tag}in)], {tag}in)")
+        let element = self.widened(format!("{buffer}[select(0u, {addr}, {tag}in)]"), "f32");
+        format!("select(0.0, {element}, {tag}in)")
+    }
+
+    /// An expression for the four elements from the sum of these addresses on, which is a multiple of 4.
+    pub(super) fn quad(&self, buffer: &str, parts: [&Part; 2]) -> String {
+        let [row, depth] = parts;
+        let addr = match (row.addr.as_str(), depth.addr.as_str()) {
+            ("0u", other) | (other, "0u") => other.to_owned(),
+            (a, b) => format!("{a} + {b}"),
+        };
+        self.widened(format!("{buffer}[({addr}) / 4u]"), "vec4<f32>")
+    }
+
+    fn widened(&self, element: String, ty: &str) -> String {
+        if self.half { format!("{ty}({element})") } else { element }
     }
 }
 

@@ -1,0 +1,135 @@
+//! Half precision as a rewrite of a recorded graph: products, convolutions and attention read f16, and what they read is
+//! stored as f16. Everything else computes in f32 as before.
+//!
+//! A value that a product reads is rounded once, where it is computed: the product reads the f16, everyone after it the
+//! same f16 widened again, so that one copy is stored, and backward sees what forward saw. Parameters stay f32 and are
+//! read as f16 copies. Products add up in f32, and so do reductions, losses and optimizers.
+
+use crate::ops::{Cast, Op};
+use crate::{Graph, Update, Value};
+use wgrad_types::DType;
+
+/// How many of its operands, from the first, an operation reads as f16. Attention's statistics stay f32.
+fn f16_operands(op: &Op) -> usize {
+    match op {
+        Op::MatMul(_) | Op::Conv2d(_) | Op::Conv2dInputGrad(_) | Op::Conv2dWeightGrad(_) => 2,
+        Op::AttentionLse(_) => 2,
+        Op::Attention(_) => 3,
+        Op::AttentionGrad(_) => 4,
+        _ => 0,
+    }
+}
+
+fn is_movement(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) | Op::Slice(_) | Op::Pad(_) | Op::Detach(_)
+    )
+}
+
+/// The value behind movements.
+fn behind(graph: &Graph, mut v: Value) -> Value {
+    while is_movement(&graph.node(v).op) {
+        v = graph.node(v).inputs[0];
+    }
+    v
+}
+
+/// Nodes that gradients and results come from: not what an optimizer does with them.
+fn below_gradients(graph: &Graph) -> Vec<bool> {
+    let mut below = vec![false; graph.nodes.len()];
+    graph.kept.iter().chain(graph.outputs.iter().map(|o| &o.1)).for_each(|v| below[v.index()] = true);
+    for i in (0..graph.nodes.len()).rev() {
+        if below[i] {
+            graph.nodes[i].inputs.iter().for_each(|v| below[v.index()] = true);
+        }
+    }
+    below
+}
+
+/// The graph with f16 where products, convolutions and attention read, as far as gradients (`Graph::kept`) and results come from
+/// them.
+pub fn autocast(graph: &Graph) -> Graph {
+    let below = below_gradients(graph);
+    let read = |i: usize| if below[i] { f16_operands(&graph.nodes[i].op) } else { 0 };
+    let mut halved = vec![false; graph.nodes.len()];
+    for v in (0..graph.nodes.len()).flat_map(|i| graph.nodes[i].inputs.iter().take(read(i))) {
+        let base = behind(graph, *v);
+        halved[base.index()] = graph.ty(base).dtype == DType::F32;
+    }
+    // Results, updates and gradients keep the precision they are computed in.
+    let ends: Vec<Value> = (graph.kept.iter().copied())
+        .chain(graph.outputs.iter().map(|o| o.1))
+        .chain(graph.updates.iter().map(|u| u.value))
+        .collect();
+    let mut to = Graph::default();
+    // What a node became, and its f16, where it has one.
+    let mut new: Vec<(Value, Option<Value>)> = Vec::with_capacity(graph.nodes.len());
+    // What those read who do not read f16.
+    let mut seen: Vec<Value> = Vec::with_capacity(graph.nodes.len());
+    for (i, node) in graph.nodes.iter().enumerate() {
+        to.set_scope(&node.scope);
+        let push = |to: &mut Graph, op: Op, inputs: &[Value]| {
+            to.try_push(op, inputs).expect("f16 stands where f32 stood")
+        };
+        let half = |v: &Value| new[v.index()].1.unwrap_or(seen[v.index()]);
+        let (halves, wholes) = node.inputs.split_at(read(i).min(node.inputs.len()));
+        let inputs: Vec<Value> =
+            halves.iter().map(half).chain(wholes.iter().map(|v| seen[v.index()])).collect();
+        let here = push(&mut to, node.op.clone(), &inputs);
+        let f16 = if halved[i] {
+            Some(push(&mut to, Cast(DType::F16).into(), &[here]))
+        } else if is_movement(&node.op) && new[node.inputs[0].index()].1.is_some() {
+            let inner = new[node.inputs[0].index()].1.expect("just found");
+            Some(push(&mut to, node.op.clone(), &[inner]))
+        } else {
+            None
+        };
+        let stays = node.inputs.is_empty() || ends.contains(&Value(i as u32));
+        seen.push(match f16 {
+            Some(f16) if halved[i] && !stays => push(&mut to, Cast(DType::F32).into(), &[f16]),
+            _ => here,
+        });
+        new.push((here, f16));
+    }
+    let own = |v: Value| new[v.index()].0;
+    to.outputs = graph.outputs.iter().map(|(name, v)| (name.clone(), own(*v))).collect();
+    to.updates = graph
+        .updates
+        .iter()
+        .map(|u| Update { target: own(u.target), value: own(u.value), group: u.group })
+        .collect();
+    to.kept = graph.kept.iter().map(|v| own(*v)).collect();
+    to
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Builder, Role, differentiate, print};
+    use wgrad_types::Type;
+
+    #[test]
+    fn products_read_f16_and_one_copy_serves_all() {
+        let b = Builder::new();
+        let (x, w) = (b.input("x", Type::f32(&[2, 3])), b.param("w", &[3, 3], Role::Weight));
+        let h = x.matmul(&w).relu();
+        let loss = h.matmul(&w.t()).square().sum_all();
+        let gradient = differentiate(&loss, std::slice::from_ref(&w)).expect("a gradient").remove(0);
+        b.output("loss", &loss);
+        b.keep(&gradient);
+        b.update(&[(&w, &(&w - &gradient * 0.1))]);
+        let half = autocast(&b.graph());
+        let live: Vec<_> = half.nodes.iter().zip(half.live()).filter(|n| n.1).map(|n| n.0).collect();
+        let casts = |to| live.iter().filter(|n| n.op == Op::Cast(Cast(to))).count();
+        let products = live.iter().filter(|n| matches!(n.op, Op::MatMul(_)));
+        for product in products {
+            assert!(product.inputs.iter().all(|v| half.ty(*v).dtype == DType::F16), "{}", print(&half));
+            assert_eq!(product.ty.dtype, DType::F32);
+        }
+        // x, w, h and the gradients of both products' results, each rounded once.
+        assert_eq!(casts(DType::F16), 5, "{}", print(&half));
+        let value = half.node(half.updates[0].value);
+        assert_eq!(value.ty.dtype, DType::F32);
+    }
+}

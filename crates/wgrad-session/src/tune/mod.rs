@@ -1,0 +1,162 @@
+//! The tuner: a graph's kernels, each form of each timed on the adapter at hand, and the fastest that is right kept.
+//!
+//! A step is taken out of its plan and run alone on made-up values ([`trial`]). A form must give what the CPU gives
+//! from the same operands before its time counts; one that does not compile, loses the device or is wrong is named and
+//! left out.
+
+mod trial;
+
+use crate::SessionError;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use trial::Bench;
+use wgrad_device::{Clock, Device};
+use wgrad_graph::Graph;
+use wgrad_kernels::{Candidate, candidates};
+use wgrad_plan::{Choices, MOST_FORMS, Plan, PlanOptions, PlanStep, key, plan};
+use wgrad_types::AdapterClass;
+
+/// A form must take less than this share of the first one's time to take its place: less is within the clock's noise.
+const CLEARLY_FASTER: f64 = 0.97;
+
+/// A form and its time in seconds, or why it has none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// The form's name.
+    pub form: String,
+    /// The least of its times; else what is wrong with it.
+    pub seconds: Result<f64, String>,
+}
+
+/// What was found for a kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tuned {
+    /// Family and shapes.
+    pub what: String,
+    /// How many steps of the graphs have it.
+    pub count: usize,
+    /// Its forms, the first guess first.
+    pub trials: Vec<Trial>,
+    /// The form to take; `None` where none is right.
+    pub winner: Option<usize>,
+    /// The clock.
+    pub clock: Clock,
+    key: u64,
+}
+
+impl Tuned {
+    /// Seconds a run of the first guess and of the winner; `None` where either has no time.
+    pub fn seconds(&self) -> Option<(f64, f64)> {
+        let of = |at: usize| self.trials.get(at)?.seconds.clone().ok();
+        Some((of(0)?, of(self.winner?)?))
+    }
+}
+
+/// What tuning graphs gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tuning {
+    /// The kernels timed.
+    pub kernels: Vec<Tuned>,
+    /// The file that holds the choices; `None` where nothing is kept between runs.
+    pub kept: Option<PathBuf>,
+}
+
+/// Tunes every kernel of the graphs that has several forms, and keeps the choices on the device and in its file. Without
+/// `again`, kernels chosen for earlier are left alone. `seen` gets each as it is done. A device that is lost on the way
+/// is opened anew and takes the old one's place.
+///
+/// # Errors
+/// Where a graph has no plan, the device cannot be opened again, or the file cannot be written.
+pub fn tune(
+    device: &mut Device,
+    graphs: &[&Graph],
+    again: bool,
+    seen: &mut dyn FnMut(&Tuned),
+) -> Result<Tuning, SessionError> {
+    let mut all: Vec<Tuned> = Vec::new();
+    if device.caps().class == AdapterClass::Cpu {
+        return Ok(Tuning { kernels: all, kept: None });
+    }
+    let known = device.choices();
+    let mut plans = Vec::new();
+    for graph in graphs {
+        plans.push(plan(graph, device.caps(), &PlanOptions::default())?);
+    }
+    let keys: Vec<u64> = plans.iter().flat_map(|p| &p.steps).map(|s| key(&forms(s, device))).collect();
+    let mut done = BTreeSet::new();
+    for (plan, step) in plans.iter().flat_map(|p| p.steps.iter().map(move |s| (p, s))) {
+        let forms = forms(step, device);
+        let key = key(&forms);
+        if forms.len() < 2 || !done.insert(key) || (!again && known.0.contains_key(&key)) {
+            continue;
+        }
+        let mut tuned = tune_step(device, plan, step, &forms)?;
+        tuned.count = keys.iter().filter(|k| **k == key).count();
+        seen(&tuned);
+        all.push(tuned);
+    }
+    let form = |t: &Tuned| Some((t.key, t.trials[t.winner?].form.clone()));
+    let kept = device
+        .keep(&Choices(all.iter().filter_map(form).collect()))
+        .map_err(|source| SessionError::Io { path: "the cache folder".into(), source })?;
+    Ok(Tuning { kernels: all, kept })
+}
+
+/// A step's forms; it has a plan, so it has some.
+fn forms(step: &PlanStep, device: &Device) -> Vec<Candidate> {
+    let mut forms = candidates(&step.step, device.caps()).unwrap_or_default();
+    forms.truncate(MOST_FORMS);
+    forms
+}
+
+/// Times one step of a plan by each of these forms, and names the fastest that is right.
+///
+/// # Errors
+/// Where the device was lost and cannot be opened again.
+pub fn tune_step(
+    device: &mut Device,
+    plan: &Plan,
+    step: &PlanStep,
+    forms: &[Candidate],
+) -> Result<Tuned, SessionError> {
+    let mut bench = Bench::new(device, plan, step)?;
+    for form in forms {
+        bench.admit(form)?;
+    }
+    let (times, clock) = bench.times()?;
+    let trial = |(form, seconds): (&Candidate, _)| Trial { form: form.name.clone(), seconds };
+    let trials: Vec<Trial> = forms.iter().zip(times).map(trial).collect();
+    let winner = winner(&trials);
+    Ok(Tuned { what: what(step), count: 1, trials, winner, clock, key: key(forms) })
+}
+
+/// The first guess, unless another is clearly faster or it has no time.
+fn winner(trials: &[Trial]) -> Option<usize> {
+    let timed = trials.iter().enumerate().filter_map(|(i, t)| Some((i, *t.seconds.as_ref().ok()?)));
+    let (best, seconds) = timed.min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let first = trials[0].seconds.as_ref().ok();
+    Some(if first.is_some_and(|first| seconds > first * CLEARLY_FASTER) { 0 } else { best })
+}
+
+/// Family, operands and result: "conv2d [8, 64, 56, 56] [64, 64, 3, 3] -> [8, 64, 56, 56]".
+fn what(step: &PlanStep) -> String {
+    let shapes: Vec<String> = step.step.operands.iter().take(2).map(|t| format!("{:?}", t.shape)).collect();
+    format!("{} {} -> {:?}", step.step.name(), shapes.join(" "), step.step.output_shape(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_guess_stays_unless_another_is_clearly_faster() {
+        let trials = |times: &[Option<f64>]| -> Vec<Trial> {
+            let trial = |t: &Option<f64>| Trial { form: String::new(), seconds: t.ok_or("wrong".into()) };
+            times.iter().map(trial).collect()
+        };
+        assert_eq!(winner(&trials(&[Some(1.0), Some(0.98)])), Some(0));
+        assert_eq!(winner(&trials(&[Some(1.0), Some(0.9), Some(0.8)])), Some(2));
+        assert_eq!(winner(&trials(&[None, Some(5.0), Some(6.0)])), Some(1));
+        assert_eq!(winner(&trials(&[None, None])), None);
+    }
+}

@@ -1,0 +1,200 @@
+//! One step alone on a device: the same operands for every form, checked against the CPU, then timed in turn.
+
+use crate::SessionError;
+use std::sync::Arc;
+use std::time::Instant;
+use wgrad_device::{Clock, Device, DeviceError, Memory, Program, on_the_cpu};
+use wgrad_graph::Role;
+use wgrad_kernels::{Candidate, FIRST_SCALAR_WORD};
+use wgrad_plan::{ParamLayout, Place, Plan, PlanStep, Slot, SlotKind};
+use wgrad_types::{DType, Type, f16_bits, f16_value, pack_f16, unpack_f16};
+
+/// How far from the CPU a form may be, as a share of the result's largest element: what the proof of a kernel allows.
+const TOLERANCE: f64 = 2e-5;
+
+/// The step between neighbouring f16, as a share of the larger.
+const F16_STEP: f64 = 1.0 / 1024.0;
+
+/// Rounds at least, and the seconds a step's forms are timed for together.
+const ROUNDS: usize = 3;
+const SECONDS: f64 = 0.3;
+
+/// Forms slower than the fastest by this much after a round are not run again.
+const HOPELESS: f64 = 2.0;
+
+/// A step's operands and what the CPU makes of them, and the forms admitted so far.
+pub(super) struct Bench<'a> {
+    device: &'a mut Device,
+    step: &'a PlanStep,
+    scalars: Vec<u32>,
+    operands: Vec<Vec<u32>>,
+    want: Vec<Vec<u32>>,
+    forms: Vec<Result<Form, String>>,
+}
+
+struct Form {
+    memory: Memory,
+    program: Program,
+    clock: Clock,
+    seconds: f64,
+}
+
+impl<'a> Bench<'a> {
+    pub(super) fn new(device: &'a mut Device, plan: &Plan, step: &'a PlanStep) -> Result<Self, SessionError> {
+        let operands: Vec<Vec<u32>> = step.step.operands.iter().enumerate().map(made_up).collect();
+        let mut scalars = vec![0; FIRST_SCALAR_WORD];
+        scalars.extend(plan.scalars.iter().map(|_| 1.0f32.to_bits()));
+        let want = on_the_cpu(&step.step, &operands, &scalars)?;
+        Ok(Self { device, step, scalars, operands, want, forms: Vec::new() })
+    }
+
+    /// Compiles a form, runs it once and compares. A device lost to it is opened anew, without the forms before, which
+    /// are admitted again.
+    pub(super) fn admit(&mut self, form: &Candidate) -> Result<(), SessionError> {
+        let admitted = self.run_once(form);
+        if let Err(DeviceError::Lost { .. }) = &admitted {
+            self.reopen()?;
+        }
+        self.forms.push(admitted.unwrap_or_else(|e| Err(e.to_string())));
+        Ok(())
+    }
+
+    fn run_once(&self, form: &Candidate) -> Result<Result<Form, String>, DeviceError> {
+        let plan = Arc::new(alone(self.step, form, self.scalars.len() - FIRST_SCALAR_WORD));
+        let mut memory = self.device.memory(&plan.layout)?;
+        for (place, words) in plan.steps[0].operands.iter().zip(&self.operands) {
+            let packed = if place.bytes < 4 * words.len() { &pack_f16(words) } else { words };
+            memory.write(*place, packed)?;
+        }
+        let mut program = self.device.program(plan.clone(), &memory)?;
+        let profile = program.profile(&mut memory, &[], &self.scalars)?;
+        for (o, (place, want)) in plan.steps[0].outputs.iter().zip(&self.want).enumerate() {
+            let dtype = self.step.step.outputs[o];
+            let mut got = memory.read(*place)?;
+            if dtype == DType::F16 {
+                got = unpack_f16(&got, want.len());
+            }
+            if let Some(why) = unlike(want, &got, dtype) {
+                return Ok(Err(why));
+            }
+        }
+        Ok(Ok(Form { memory, program, clock: profile.clock, seconds: f64::INFINITY }))
+    }
+
+    /// Opens the device anew; what was made on the old one is gone with it.
+    fn reopen(&mut self) -> Result<(), SessionError> {
+        *self.device = self.device.reopened()?;
+        let lost: Vec<(usize, Candidate)> = self
+            .forms
+            .iter()
+            .enumerate()
+            .filter_map(|(i, f)| Some((i, f.as_ref().ok()?.program.plan().steps[0].candidate.clone())))
+            .collect();
+        for (i, form) in lost {
+            self.forms[i] = self.run_once(&form)?;
+        }
+        Ok(())
+    }
+
+    /// The least time of each form, in turns, and the clock.
+    pub(super) fn times(mut self) -> Result<(Vec<Result<f64, String>>, Clock), SessionError> {
+        let begun = Instant::now();
+        let mut round = 0;
+        while round < ROUNDS || begun.elapsed().as_secs_f64() < SECONDS {
+            let best = self.forms.iter().flatten().map(|f| f.seconds).fold(f64::INFINITY, f64::min);
+            for at in 0..self.forms.len() {
+                let Ok(form) = &mut self.forms[at] else { continue };
+                if form.seconds.is_finite() && form.seconds > best * HOPELESS {
+                    continue;
+                }
+                match form.program.profile(&mut form.memory, &[], &self.scalars) {
+                    Ok(profile) => form.seconds = form.seconds.min(profile.seconds[0]),
+                    Err(error) => {
+                        let lost = matches!(error, DeviceError::Lost { .. });
+                        self.forms[at] = Err(error.to_string());
+                        if lost {
+                            self.reopen()?;
+                        }
+                    }
+                }
+            }
+            round += 1;
+        }
+        let clock = self.forms.iter().flatten().next().map_or(Clock::Host, |f| f.clock);
+        Ok((self.forms.into_iter().map(|f| f.map(|f| f.seconds)).collect(), clock))
+    }
+}
+
+/// A plan of one step by one form: operands and results lie where they can be written and read.
+fn alone(step: &PlanStep, form: &Candidate, scalars: usize) -> Plan {
+    let mut slots = Vec::new();
+    let mut place = |bytes: usize, kind| {
+        slots.push(Slot { bytes: bytes.max(4).next_multiple_of(16), kind });
+        Place { slot: slots.len() - 1, offset: 0, bytes }
+    };
+    let weight = SlotKind::Param(Role::Weight);
+    let operands: Vec<Place> = step.step.operands.iter().map(|t| place(t.bytes(), weight)).collect();
+    let output = |(o, dtype): (usize, &DType)| match step.step.in_place[o] {
+        Some(j) => operands[j],
+        None => place(Type::new(*dtype, &step.step.output_shape(o)).bytes(), weight),
+    };
+    let outputs: Vec<Place> = step.step.outputs.iter().enumerate().map(output).collect();
+    let layout = ParamLayout { slots: slots.clone(), params: Vec::new() };
+    let mut place = |bytes: &usize| {
+        slots.push(Slot { bytes: (*bytes).max(4).next_multiple_of(16), kind: SlotKind::Activation });
+        Place { slot: slots.len() - 1, offset: 0, bytes: *bytes }
+    };
+    let scratch = form.scratch.iter().map(&mut place).collect();
+    let step = PlanStep { operands, outputs, scratch, candidate: form.clone(), ..step.clone() };
+    Plan {
+        slots,
+        steps: vec![step],
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        layout,
+        literals: Vec::new(),
+        scalars: (0..scalars).map(|i| i.to_string()).collect(),
+        values: Vec::new(),
+    }
+}
+
+/// Values without a pattern that sums could cancel by; whole numbers are 0 and 1, valid as labels and tokens.
+fn made_up((operand, ty): (usize, &Type)) -> Vec<u32> {
+    let mix = |i: usize| {
+        let x = (i as u32).wrapping_add((operand as u32) << 24).wrapping_mul(0x9e37_79b9);
+        let x = (x ^ (x >> 16)).wrapping_mul(0x85eb_ca6b);
+        (x ^ (x >> 13)).wrapping_mul(0xc2b2_ae35) >> 16
+    };
+    let real = |i: usize| mix(i) as f32 / 32768.0 - 1.0;
+    let word = |i: usize| match ty.dtype {
+        DType::F32 => real(i).to_bits(),
+        DType::F16 => f16_value(f16_bits(real(i))).to_bits(),
+        DType::I32 | DType::Bool => mix(i) & 1,
+    };
+    (0..ty.numel()).map(word).collect()
+}
+
+/// The worst element of a wrong result, in words.
+fn unlike(want: &[u32], got: &[u32], dtype: DType) -> Option<String> {
+    let value = |word: u32| match dtype {
+        DType::F32 | DType::F16 => f64::from(f32::from_bits(word)),
+        DType::I32 => f64::from(word.cast_signed()),
+        DType::Bool => f64::from(word),
+    };
+    let finite = |v: &f64| v.is_finite();
+    let scale = want.iter().map(|&w| value(w).abs()).filter(finite).fold(1e-30, f64::max);
+    let allowed = match dtype {
+        DType::F32 => TOLERANCE * scale,
+        // The same sum, rounded another way: neighbours.
+        DType::F16 => F16_STEP * scale,
+        DType::I32 | DType::Bool => 0.0,
+    };
+    let off = |(at, (&w, &g)): (usize, (&u32, &u32))| {
+        let (w, g) = (value(w), value(g));
+        let off = if w == g || (w.is_nan() && g.is_nan()) { 0.0 } else { (w - g).abs() };
+        (at, if off.is_nan() { f64::INFINITY } else { off })
+    };
+    let (at, worst) = want.iter().zip(got).enumerate().map(off).max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let (w, g) = (value(want[at]), value(got[at]));
+    (worst > allowed).then(|| format!("wrong: element {at} is {g:e}, on the CPU {w:e}"))
+}

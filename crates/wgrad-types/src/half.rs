@@ -1,0 +1,83 @@
+//! IEEE half precision as a storage type: conversions on the host, and two elements a word as adapters hold them.
+
+/// The nearest f16's bits, ties to even; what is too large becomes infinity.
+pub fn f16_bits(value: f32) -> u16 {
+    const SMALLEST_NORMAL: u32 = 0x3880_0000;
+    let sign = (value.to_bits() >> 16) as u16 & 0x8000;
+    let magnitude = value.to_bits() & 0x7fff_ffff;
+    let rounded = match magnitude {
+        // NaN; from 65520 on infinity is nearest.
+        0x7f80_0001.. => 0x7e00,
+        0x477f_f000.. => 0x7c00,
+        // The last place of 0.5 + x is the smallest f16's.
+        ..SMALLEST_NORMAL => (f32::from_bits(magnitude) + 0.5).to_bits() - 0.5f32.to_bits(),
+        _ => (magnitude + 0xfff + (magnitude >> 13 & 1) - 0x3800_0000) >> 13,
+    };
+    sign | rounded as u16
+}
+
+/// An f16's value.
+pub fn f16_value(bits: u16) -> f32 {
+    let rest = u32::from(bits & 0x7fff) << 13;
+    let magnitude = match bits & 0x7c00 {
+        0x7c00 => f32::from_bits(rest | 0x7f80_0000),
+        // As many of the smallest f16, 2^-24, as the bits count.
+        0 => f32::from(bits & 0x3ff) * f32::from_bits(0x3380_0000),
+        _ => f32::from_bits(rest + 0x3800_0000),
+    };
+    f32::from_bits(magnitude.to_bits() | u32::from(bits & 0x8000) << 16)
+}
+
+/// f32 words as f16, two a word.
+pub fn pack_f16(words: &[u32]) -> Vec<u32> {
+    let bits = |w: &u32| u32::from(f16_bits(f32::from_bits(*w)));
+    words.chunks(2).map(|pair| bits(&pair[0]) | pair.get(1).map_or(0, bits) << 16).collect()
+}
+
+/// The first `count` f16 of packed words as f32 words.
+pub fn unpack_f16(words: &[u32], count: usize) -> Vec<u32> {
+    let value = |i: usize| f16_value((words[i / 2] >> (16 * (i % 2))) as u16).to_bits();
+    (0..count).map(value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_f16_is_its_own_nearest_and_halfway_goes_to_even() {
+        for bits in 0..=u16::MAX {
+            let value = f16_value(bits);
+            if value.is_nan() {
+                assert!(bits & 0x7c00 == 0x7c00 && f16_value(f16_bits(value)).is_nan());
+                continue;
+            }
+            assert_eq!(f16_bits(value), bits, "{value}");
+            let next = f16_value(bits + 1);
+            if next.is_finite() {
+                // The middle of two neighbours is exact in f32.
+                let middle = (value + next) / 2.0;
+                let even = bits + (bits & 1);
+                assert_eq!(f16_bits(middle), even, "{middle}");
+                let beyond = f32::from_bits(middle.to_bits() + 1);
+                assert_eq!(f16_bits(beyond), bits + 1, "{beyond}");
+            }
+        }
+        for (value, want) in
+            [(65504.0, 65504.0), (65519.9, 65504.0), (65520.0, f32::INFINITY), (1e30, f32::INFINITY)]
+        {
+            assert_eq!((f16_value(f16_bits(value)), f16_value(f16_bits(-value))), (want, -want));
+        }
+        assert_eq!((f16_value(1), f16_value(0x3c00), f16_bits(1e-9)), (2f32.powi(-24), 1.0, 0));
+    }
+
+    #[test]
+    fn words_hold_two() {
+        let words: Vec<u32> = [1.0f32, -2.5, 0.1].map(f32::to_bits).to_vec();
+        let packed = pack_f16(&words);
+        assert_eq!(packed.len(), 2);
+        let back = unpack_f16(&packed, 3);
+        assert_eq!(back[..2], words[..2]);
+        assert!((f32::from_bits(back[2]) - 0.1).abs() < 1e-4);
+    }
+}

@@ -1,0 +1,111 @@
+//! The tuner: what is measured decides the plan, and what is wrong is never taken.
+
+use std::collections::BTreeMap;
+use wgrad_device::Device;
+use wgrad_doctor::breaks::{Damage, named};
+use wgrad_graph::{Builder, Graph, Role};
+use wgrad_kernels::{Candidate, candidates};
+use wgrad_plan::{Choices, Plan, PlanOptions, key, plan, verify};
+use wgrad_session::{Session, tune, tune_step};
+use wgrad_tests::{checked_gpu, cpu, own_gpu};
+use wgrad_types::Type;
+
+/// A product and what else a step of it needs.
+fn product() -> Graph {
+    let b = Builder::new();
+    let (x, w) = (b.input("x", Type::f32(&[96, 200])), b.param("w", &[200, 80], Role::Weight));
+    b.output("y", &(x.matmul(&w) + 1.0).relu());
+    b.graph()
+}
+
+fn planned(graph: &Graph, device: &Device, choices: &Choices) -> Plan {
+    let options = PlanOptions { choices: Some(choices), ..PlanOptions::default() };
+    let plan = plan(graph, device.caps(), &options).expect("a plan");
+    verify(&plan).expect("sound memory");
+    plan
+}
+
+fn forms(plan: &Plan, device: &Device) -> Vec<Candidate> {
+    candidates(&plan.steps[0].step, device.caps()).expect("forms")
+}
+
+#[test]
+fn choices_change_the_plan_and_nothing_else_does() {
+    let (device, graph) = (own_gpu(), product());
+    let guessed = planned(&graph, &device, &Choices::default());
+    let forms = forms(&guessed, &device);
+    assert!(forms.len() > 1);
+    for form in &forms {
+        let choices = Choices([(key(&forms), form.name.clone())].into());
+        let chosen = planned(&graph, &device, &choices);
+        assert_eq!(chosen.steps[0].candidate, *form);
+        assert_eq!(chosen, planned(&graph, &device, &choices));
+    }
+    let others = Choices(BTreeMap::from([(key(&forms) ^ 1, forms[1].name.clone())]));
+    assert_eq!(planned(&graph, &device, &others), guessed);
+}
+
+#[test]
+fn a_broken_form_is_named_and_never_taken() {
+    let (mut device, graph) = (checked_gpu(), product());
+    let plan = planned(&graph, &device, &Choices::default());
+    let sound = forms(&plan, &device);
+    let mut tried = 0;
+    for mistake in ["depth-loop", "depth-tail", "edge-store-row", "quad-order", "wrong-lane"] {
+        let broken = named(mistake).expect("a mistake of the list");
+        let Damage::Text(damage) = broken.damage else { panic!("{mistake} is not made in a text") };
+        for at in 0..sound.len() {
+            let mut forms = sound.clone();
+            let Some(text) = damage(&forms[at].launches[0]) else { continue };
+            forms[at].launches[0].source = text.into();
+            let tuned = tune_step(&mut device, &plan, &plan.steps[0], &forms).expect("the device lasts");
+            let why = tuned.trials[at].seconds.as_ref().expect_err(mistake);
+            assert!(why.starts_with("wrong: element "), "{mistake}: {why}");
+            assert!(tuned.winner.is_some_and(|w| w != at), "{mistake}");
+            tried += 1;
+        }
+    }
+    assert!(tried >= 4, "{tried} mistakes fit");
+    let mut forms = sound.clone();
+    forms[0].launches[0].source = "fn main() { no text }".into();
+    let tuned = tune_step(&mut device, &plan, &plan.steps[0], &forms).expect("the device lasts");
+    assert!(tuned.trials[0].seconds.as_ref().is_err_and(|why| why.contains("was rejected")), "{tuned:?}");
+    assert!(tuned.winner.is_some_and(|w| w > 0));
+}
+
+#[test]
+fn all_wrong_means_no_choice() {
+    let (mut device, graph) = (checked_gpu(), product());
+    let plan = planned(&graph, &device, &Choices::default());
+    let mut forms = forms(&plan, &device);
+    forms.iter_mut().for_each(|f| f.launches[0].source = "".into());
+    let tuned = tune_step(&mut device, &plan, &plan.steps[0], &forms).expect("the device lasts");
+    assert_eq!((tuned.winner, tuned.seconds()), (None, None));
+}
+
+#[test]
+fn a_lost_device_is_opened_anew_and_sessions_take_what_was_found() {
+    let (mut device, graph) = (own_gpu(), product());
+    let Device::Gpu(gpu) = &device else { panic!("tests have an adapter") };
+    gpu.destroy();
+    let mut seen = 0;
+    let tuning = tune(&mut device, &[&graph, &graph], true, &mut |_| seen += 1).expect("opened anew");
+    let [tuned] = &tuning.kernels[..] else { panic!("{tuning:?}") };
+    assert_eq!((seen, tuned.count), (1, 2));
+    assert!(tuned.trials[0].seconds.as_ref().is_err_and(|why| why.starts_with("the device was lost")));
+    let winner = tuned.winner.expect("another form is right");
+    assert!(winner > 0);
+    let (_, runner) = Session::new(&device, &graph, &Vec::new(), 0).expect("a session");
+    assert_eq!(runner.plan().steps[0].candidate.name, tuned.trials[winner].form);
+    // What is known is not timed again, unless asked to.
+    let again = |device: &mut Device, again| {
+        tune(device, &[&graph], again, &mut |_| {}).expect("tuned").kernels.len()
+    };
+    assert_eq!((again(&mut device, false), again(&mut device, true)), (0, 1));
+}
+
+#[test]
+fn the_cpu_has_nothing_to_tune() {
+    let tuning = tune(&mut cpu(), &[&product()], true, &mut |_| {}).expect("no failure");
+    assert!(tuning.kernels.is_empty() && tuning.kept.is_none());
+}
