@@ -95,7 +95,12 @@ pub(super) fn check_both(run: &Run) {
 
 /// With f16 around the products every loss stays within a hundredth of f32's.
 fn half_run(run: &Run, reference: &Reference, label: &str, device: &Device) {
-    assert!(device.caps().f16 || label == "cpu", "{label} has f16 in its shaders");
+    // WebGPU's baseline has none by definition; every other adapter of these tests has.
+    let none = label != "cpu" && std::env::var_os("WGRAD_LIMITS").is_some();
+    assert_eq!(device.caps().f16, label != "cpu" && !none, "{label} has f16 in its shaders");
+    if none {
+        return;
+    }
     let optimizer = Optimizer { loss_scaling: true, ..run.optimizer };
     let half = Run { optimizer, free: run.free.clone(), ..*run };
     let (mut session, mut runner, _) = begin(&half, reference, device, false);
