@@ -59,6 +59,21 @@ fn json_lines_tell_the_run() {
 }
 
 #[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let place = Place::new();
+    for model in ["lenet", "cifar-cnn", "gpt"] {
+        let bits = ["1", "2", "3"].map(|threads| {
+            let out = format!("{model}-{threads}");
+            let args = ["train", "--model", model, "--steps", "3", "--device", "cpu", "--out", &out];
+            let output = place.wgrad(&args).env("RAYON_NUM_THREADS", threads).output().expect("it runs");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            fs::read(place.path(&out).join("checkpoint/model.safetensors")).expect("a model")
+        });
+        assert!(bits[0] == bits[1] && bits[0] == bits[2], "{model} on 1, 2 and 3 threads");
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bits() {
     let place = Place::new();
     let data = place.photos();
