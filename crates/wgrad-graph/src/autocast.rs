@@ -47,8 +47,8 @@ fn below_gradients(graph: &Graph) -> Vec<bool> {
     below
 }
 
-/// The graph with f16 where products, convolutions and attention read, as far as gradients (`Graph::kept`) and results come from
-/// them.
+/// The graph with f16 where products, convolutions and attention read, as far as gradients (`Graph::kept`) and results
+/// come from them.
 pub fn autocast(graph: &Graph) -> Graph {
     let below = below_gradients(graph);
     let read = |i: usize| if below[i] { f16_operands(&graph.nodes[i].op) } else { 0 };
@@ -58,10 +58,9 @@ pub fn autocast(graph: &Graph) -> Graph {
         halved[base.index()] = graph.ty(base).dtype == DType::F32;
     }
     // Results, updates and gradients keep the precision they are computed in.
-    let ends: Vec<Value> = (graph.kept.iter().copied())
-        .chain(graph.outputs.iter().map(|o| o.1))
-        .chain(graph.updates.iter().map(|u| u.value))
-        .collect();
+    let mut ends = vec![false; graph.nodes.len()];
+    let results = graph.kept.iter().chain(graph.outputs.iter().map(|o| &o.1));
+    results.chain(graph.updates.iter().map(|u| &u.value)).for_each(|v| ends[v.index()] = true);
     let mut to = Graph::default();
     // What a node became, and its f16, where it has one.
     let mut new: Vec<(Value, Option<Value>)> = Vec::with_capacity(graph.nodes.len());
@@ -85,7 +84,7 @@ pub fn autocast(graph: &Graph) -> Graph {
         } else {
             None
         };
-        let stays = node.inputs.is_empty() || ends.contains(&Value(i as u32));
+        let stays = node.inputs.is_empty() || ends[i];
         seen.push(match f16 {
             Some(f16) if halved[i] && !stays => push(&mut to, Cast(DType::F32).into(), &[f16]),
             _ => here,

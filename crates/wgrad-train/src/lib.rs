@@ -21,6 +21,7 @@ mod precision;
 mod predict;
 mod run;
 mod segmentation;
+mod shelf;
 mod state;
 mod task;
 mod text;

@@ -1,15 +1,16 @@
 //! Making pictures as a task: loaders of pictures whose classes do not matter, judgement, and a sheet that shows what is made.
 
 use crate::config::Config;
-use crate::data::{Prepared, eval_loader, padded, prepare, tensors, train_loader, watched};
+use crate::data::padded;
 use crate::evaluate::{BATCH, Evaluation, Scores, check};
 use crate::painting::{self, PainterKind};
+use crate::shelf::Shelf;
 use crate::state::{Card, ModelCard};
-use crate::task::{Feed, Feeds, Gradients, Sizes, Task};
+use crate::task::{Feeds, Gradients, Sizes, Task};
 use crate::{Observer, TrainError};
 use std::cell::RefCell;
 use std::sync::atomic::AtomicBool;
-use wgrad_data::{Loader, Split};
+use wgrad_data::Loader;
 use wgrad_graph::Graph;
 use wgrad_nn::{Mode, Net, Optimizer};
 use wgrad_session::{Runner, Session};
@@ -24,10 +25,7 @@ const GAP: usize = 2;
 pub(crate) struct Painting<'a> {
     config: &'a Config,
     kind: PainterKind,
-    prepared: Prepared,
-    loader: Loader,
-    watched: Loader,
-    watched_name: &'static str,
+    shelf: Shelf,
     sheet: RefCell<Option<Vec<u8>>>,
 }
 
@@ -37,12 +35,9 @@ impl<'a> Painting<'a> {
         kind: PainterKind,
         observer: &mut dyn Observer,
     ) -> Result<Self, TrainError> {
-        let prepared = prepare(config, observer)?;
-        let (split, watched_name) = watched(&prepared.dataset);
         // Players meet on full batches only; a small data set is one.
-        let loader = train_loader(config, &prepared, kind == PainterKind::DcGan)?;
-        let watched = eval_loader(prepared.dataset.subset(split), &prepared.pipeline, BATCH, config.workers)?;
-        Ok(Self { config, kind, prepared, loader, watched, watched_name, sheet: RefCell::default() })
+        let shelf = Shelf::new(config, kind == PainterKind::DcGan, observer)?;
+        Ok(Self { config, kind, shelf, sheet: RefCell::default() })
     }
 }
 
@@ -129,16 +124,15 @@ fn sheet(card: &ModelCard, kind: PainterKind, judged: &Judged) -> Result<Vec<u8>
 
 impl Task for Painting<'_> {
     fn sizes(&self) -> Sizes {
-        let d = &self.prepared.dataset;
-        Sizes { train: d.train.len(), validation: d.validation.len(), test: d.test.len() }
+        self.shelf.sizes()
     }
 
     fn val_split(&self) -> Option<f64> {
-        self.prepared.val_split
+        self.shelf.prepared.val_split
     }
 
     fn card(&self) -> Card {
-        Card::Image(self.prepared.card.clone())
+        Card::Image(self.shelf.prepared.card.clone())
     }
 
     fn unit(&self) -> &'static str {
@@ -150,39 +144,35 @@ impl Task for Painting<'_> {
     }
 
     fn rows(&self) -> (usize, Option<usize>) {
-        let images = self.prepared.dataset.train.len();
+        let images = self.shelf.prepared.dataset.train.len();
         let full = self.config.batch_size.min(images);
         let rest = Some(images % full).filter(|&rest| rest > 0 && self.kind != PainterKind::DcGan);
         (full, rest)
     }
 
     fn training(&self, rows: usize, gradients: Gradients<'_>) -> Result<Net, TrainError> {
-        painting::training(&self.prepared.card, rows, gradients, self.config.freeze.as_deref())
+        painting::training(&self.shelf.prepared.card, rows, gradients, self.config.freeze.as_deref())
     }
 
     fn answer(&self, rows: usize, optimizer: &Optimizer) -> Result<Option<Graph>, TrainError> {
-        painting::answer(&self.prepared.card, rows, optimizer)
+        painting::answer(&self.shelf.prepared.card, rows, optimizer)
     }
 
     fn evaluation(&self, averaged: bool) -> Result<Graph, TrainError> {
         let net = if averaged { Net::averaged() } else { Net::new(Mode::Eval) };
-        painting::evaluation(&net, &self.prepared.card, BATCH)
+        painting::evaluation(&net, &self.shelf.prepared.card, BATCH)
     }
 
     fn batches_per_epoch(&self) -> usize {
-        self.loader.batches_per_epoch()
+        self.shelf.loader.batches_per_epoch()
     }
 
     fn epoch(&self, epoch: u64, from: usize) -> Feeds<'_> {
-        Box::new(self.loader.epoch(epoch, from).map(|batch| {
-            let batch = batch?;
-            let (x, y) = tensors(&self.prepared.card, &batch);
-            Ok(Feed { x, y, rows: batch.len })
-        }))
+        self.shelf.epoch(epoch, from)
     }
 
     fn watched(&self) -> &'static str {
-        self.watched_name
+        self.shelf.watched_name
     }
 
     fn judge(
@@ -192,17 +182,10 @@ impl Task for Painting<'_> {
         last_word: bool,
         stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError> {
-        let (card, dataset) = (&self.prepared.card, &self.prepared.dataset);
-        let tests = last_word && !dataset.test.is_empty();
-        let judged = if tests {
-            let subset = dataset.subset(Split::Test);
-            let loader = eval_loader(subset, &self.prepared.pipeline, BATCH, self.config.workers)?;
-            judge(session, runner, card, &loader, stop)?
-        } else {
-            judge(session, runner, card, &self.watched, stop)?
-        };
+        let card = &self.shelf.prepared.card;
+        let judge = |loader: &_| judge(session, runner, card, loader, stop);
+        let (judged, split) = self.shelf.judged(last_word, judge)?;
         *self.sheet.borrow_mut() = Some(sheet(card, self.kind, &judged)?);
-        let split = if tests { "test" } else { self.watched_name };
         Ok(Evaluation { loss: judged.loss, split: split.into(), scores: judged.scores })
     }
 
@@ -211,6 +194,6 @@ impl Task for Painting<'_> {
     }
 
     fn take_warnings(&self) -> Vec<String> {
-        self.loader.take_warnings()
+        self.shelf.loader.take_warnings()
     }
 }

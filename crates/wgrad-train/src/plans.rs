@@ -2,7 +2,8 @@
 //! so that a batch may be larger than memory holds at once.
 //!
 //! A part adds its gradients, times its share of the batch's samples, to sums kept between plans; the update's plan moves
-//! the weights by them. A second player's step ends a step in the same place. But for batch statistics, which are each part's own, it is the step of the whole batch.
+//! the weights by them. But for batch statistics, which are each part's own, it is the step of the whole batch. A second
+//! player's step ends a step in the same place.
 
 use crate::TrainError;
 use crate::anomaly::Watch;

@@ -6,7 +6,7 @@ mod array;
 mod caps;
 mod checksum;
 mod dtype;
-mod half;
+mod f16;
 mod shape;
 mod view;
 
@@ -14,6 +14,6 @@ pub use array::{Array, HostTensor};
 pub use caps::{AdapterClass, Caps, Limits, Vendor};
 pub use checksum::Checksum;
 pub use dtype::DType;
-pub use half::{f16_bits, f16_value, pack_f16, unpack_f16};
+pub use f16::{f16_bits, f16_value, pack_f16, round_f16, unpack_f16};
 pub use shape::{ShapeError, Type, broadcast_shapes, coordinates, numel, strides_of};
 pub use view::View;

@@ -11,6 +11,7 @@ rows! {
     max_pool2d_dense [real(&[2, 3, 9, 10])] |x| x[0].max_pool2d(Window::new(3, 1, 1));
     max_pool2d_stride_beyond [real(&[2, 3, 11, 10])] |x| x[0].max_pool2d(Window::new(2, 3, 0));
     max_pool2d_ties [ties(&[2, 3, 9, 9], 3)] |x| x[0].max_pool2d(Window::new(3, 2, 0));
+    max_pool2d_pairs_ties [ties(&[2, 3, 8, 9], 2)] |x| x[0].max_pool2d(Window::new(2, 2, 0));
     max_pool2d_padded_ties [ties(&[2, 3, 8, 9], 2)] |x| x[0].max_pool2d(Window::new(3, 2, 1));
     max_pool2d_negative [real(&[1, 2, 6, 6])] |x| (x[0].square() * -1.0 - 1.0).max_pool2d(Window::new(3, 2, 1));
     max_pool2d_whole [real(&[2, 3, 4, 5])] |x| x[0].max_pool2d(Window { kernel: [4, 5], stride: [1, 1], padding: [0, 0] });

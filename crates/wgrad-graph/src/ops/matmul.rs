@@ -4,8 +4,8 @@ use super::{OpDef, Vjp};
 use crate::Tensor;
 use wgrad_types::{Array, DType, ShapeError, Type, broadcast_shapes, coordinates, numel};
 
-/// `y[.., i, j] = sum_k a[.., i, k] * b[.., k, j]`: `[.., M, K]` x `[.., K, N]` -> `[.., M, N]`, f32 (of f16 operands, too), leading axes
-/// broadcast (`torch.matmul` for two operands of rank 2 or more).
+/// `y[.., i, j] = sum_k a[.., i, k] * b[.., k, j]`: `[.., M, K]` x `[.., K, N]` -> `[.., M, N]`, f32 (of f16 operands, too),
+/// leading axes broadcast (`torch.matmul` for two operands of rank 2 or more).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MatMul;
 

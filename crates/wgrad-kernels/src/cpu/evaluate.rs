@@ -24,6 +24,8 @@ pub(super) struct Blocks {
     locals: Vec<Lines<u32>>,
     /// For operands that a loop needs element by element although they are all the same.
     spread: [Lines<u32>; 3],
+    /// What comes and goes through memory over a segment.
+    streams: Vec<Ahead>,
 }
 
 /// What a thread keeps.
@@ -36,7 +38,7 @@ pub(super) struct Own {
 impl Own {
     /// Room for code's blocks, and for its results where they are kept.
     pub(super) fn parts(&mut self, code: &Code<'_>, kept: bool) -> (&mut Blocks, &mut [Lines<u32>]) {
-        let Blocks { locals, spread } = &mut self.blocks;
+        let Blocks { locals, spread, .. } = &mut self.blocks;
         if locals.len() < code.locals {
             locals.resize_with(code.locals, Lines::default);
         }
@@ -77,7 +79,7 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
-        let Self { code, chunk, kept, blocks: Blocks { locals, spread }, results } = self;
+        let Self { code, chunk, kept, blocks: Blocks { locals, spread, streams }, results } = self;
         let instrs = &code.expr.instrs;
         let (mut few, mut many) = ([Value::Same(0); FEW], Vec::new());
         let values = if instrs.len() <= FEW {
@@ -92,11 +94,12 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
                 To::Result(i) => Value::Result(i),
             };
         }
-        let (mut at, mut streams) = (0, Vec::new());
+        let mut at = 0;
+        streams.clear();
         while at < chunk.len {
             let n = code.segment(chunk.here.start + at, chunk.len - at);
             code.at_hand.iter().for_each(|&r| values[r] = code.value(r, at, n, &chunk));
-            // What comes and goes through memory; each loop asks for the next block of one of them.
+            // Each loop asks for the next block of one stream.
             if n >= BLOCK {
                 streams.clear();
                 streams.extend(code.at_hand.iter().filter_map(|&r| match values[r] {

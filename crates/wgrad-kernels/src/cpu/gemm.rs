@@ -1,5 +1,5 @@
-//! Matrix products in tiles that depend on shapes alone: packed panels of our own, and the `gemm` crate for products of
-//! few rows or columns, where packing would not pay.
+//! Matrix products in tiles, a task each: packed panels of our own, and the `gemm` crate for products of few rows or
+//! columns, where packing would not pay.
 
 use super::pack::WIDE;
 use super::tile::PANEL;
@@ -163,11 +163,13 @@ pub(crate) fn matmul(step: &Step, av: &View, bv: &View, reads: Reads<'_>, out: &
         let at = (z * m + i) * n + j;
         // The epilogue on rows, whole where they are neighbours.
         let (runs, len) = if b.cols == n { (1, a.rows * n) } else { (a.rows, b.cols) };
-        let product = if panels { panel::product } else { product };
         #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
         // SAFETY: tasks have disjoint tiles of the output, which is borrowed for all of this function.
         unsafe {
-            product(out, at, n, a, b);
+            match panels {
+                true => panel::product(out, at, n, a, b, panel::depth(m, &b)),
+                false => product(out, at, n, a, b),
+            }
             for run in 0..runs {
                 map::epilogue(step, &code, reads, at + run * n, out.row(at + run * n, len));
             }
@@ -179,6 +181,52 @@ pub(crate) fn matmul(step: &Step, av: &View, bv: &View, reads: Reads<'_>, out: &
         tasks => {
             let together = (TASK_WORK / (rows * cols * k).max(1)).clamp(1, tasks.div_ceil(16));
             (0..tasks).into_par_iter().with_min_len(together).for_each(task);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Core, Expr};
+    use wgrad_types::{DType, Type};
+
+    /// `[m, k] x [k, n]`, the second operand stored turned where asked for, on so many threads.
+    fn bits(threads: usize, [m, n, k]: [usize; 3], turned: bool) -> Vec<u32> {
+        let value =
+            |i: usize| ((i.wrapping_mul(2_654_435_761) >> 7 & 0xffff) as f32 / 65536.0 - 0.5).to_bits();
+        let (a, b): (Vec<u32>, Vec<u32>) =
+            ((0..m * k).map(value).collect(), (7..n * k + 7).map(value).collect());
+        let mut bv = View::contiguous(&[k, n]);
+        if turned {
+            bv.strides = vec![1, k as isize];
+        }
+        let (av, shape) = (View::contiguous(&[m, k]), vec![m, n]);
+        let step = Step {
+            core: Core::MatMul { a: av.clone(), b: bv.clone() },
+            operands: vec![Type::f32(&[m, k]), Type::f32(&[n * k])],
+            shape,
+            epilogue: Expr::identity(),
+            outputs: vec![DType::F32],
+            in_place: vec![None],
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        let mut out = vec![0; m * n];
+        let reads = Reads { operands: &[&a, &b], origins: &[], scalars: &[] };
+        pool.install(|| matmul(&step, &av, &bv, reads, &mut out));
+        out
+    }
+
+    /// Also where the last tile has few rows: its sums are those of the whole product.
+    #[test]
+    fn the_cut_changes_no_bit() {
+        for shape in [[65, 48, 3000], [72, 50, 4096], [33, 200, 2100], [300, 97, 700], [16, 640, 1500]] {
+            for turned in [false, true] {
+                let one = bits(1, shape, turned);
+                for threads in [2, 3, 5, 8] {
+                    assert!(bits(threads, shape, turned) == one, "{shape:?} on {threads} threads");
+                }
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use super::ahead::Ahead;
 use super::real::{Erf, Exp, Log, Real, Sigmoid, Softplus, Tanh, map};
 use pulp::Simd;
 use wgrad_graph::ops::{BinaryKind, CompareKind, UnaryKind};
-use wgrad_types::{DType, f16_bits, f16_value};
+use wgrad_types::{DType, round_f16};
 
 #[inline(always)]
 fn each(x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
@@ -232,10 +232,7 @@ pub(super) fn cast(from: DType, to: DType, x: &[u32], out: &mut [u32]) {
         }
     };
     match (from, to) {
-        (DType::F32, DType::F16) => {
-            let rounded = |v: f32| f16_value(f16_bits(v));
-            each(bytemuck::cast_slice(x), bytemuck::cast_slice_mut(out), rounded);
-        }
+        (DType::F32, DType::F16) => round_f16(bytemuck::cast_slice(x), bytemuck::cast_slice_mut(out)),
         (DType::F32, DType::I32) => one(|w| (f32::from_bits(w) as i32).cast_unsigned(), out),
         (DType::F32, DType::Bool) => one(|w| u32::from(f32::from_bits(w) != 0.0), out),
         (DType::I32, DType::F32) => one(|w| (w.cast_signed() as f32).to_bits(), out),

@@ -1,5 +1,5 @@
 //! Memory in whole cache lines: a vector of the widest kind is read and written in one piece there, and in two
-//! everywhere else (`measure matmul_512`: a tenth).
+//! everywhere else.
 
 use bytemuck::Zeroable;
 use std::ops::{Deref, DerefMut};

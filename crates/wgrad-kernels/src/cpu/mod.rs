@@ -1,7 +1,7 @@
 //! CPU twins: every step on the host, over rayon's threads, with `gemm` for what is shaped like a matrix product.
 //!
-//! Work is cut by shape alone, never by the number of threads, and partial sums are added in a fixed order: the bits
-//! are the same on any number of threads. Nothing here plans memory; slices come from the device.
+//! Work is cut by shape, or by the number of threads where the cut changes no sum, and partial sums are added in a fixed
+//! order: the bits are the same on any number of threads. Nothing here plans memory; slices come from the device.
 
 mod ahead;
 mod attention;

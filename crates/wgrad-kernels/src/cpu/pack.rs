@@ -150,22 +150,22 @@ mod tests {
     #[test]
     fn panels_hold_every_element_of_any_strides() {
         let data: Vec<f32> = (0..8000).map(|i| i as f32).collect();
-        for (rows_, cols, row_stride, col_stride) in
+        for (height, cols, row_stride, col_stride) in
             [(19, 21, 40, 1), (16, 24, 24, 1), (19, 21, 1, 40), (17, 9, 60, 3), (1, 1, 1, 1), (8, 4, 5, 1)]
         {
-            let m = Mat { data: &data, offset: 7, rows: rows_, cols, row_stride, col_stride };
+            let m = Mat { data: &data, offset: 7, rows: height, cols, row_stride, col_stride };
             let at = |i: usize, j: usize| data[7 + i * row_stride + j * col_stride];
-            let mut to = vec![-1.0; rows_.next_multiple_of(PANEL) * cols];
+            let mut to = vec![-1.0; height.next_multiple_of(PANEL) * cols];
             rows(m, &mut to);
             for (x, i) in to.iter().zip(0..) {
                 let (p, k, r) = (i / (PANEL * cols), i / PANEL % cols, i % PANEL);
                 let row = p * PANEL + r;
-                assert_eq!(*x, if row < rows_ { at(row, k) } else { 0.0 }, "row {row}, depth {k}");
+                assert_eq!(*x, if row < height { at(row, k) } else { 0.0 }, "row {row}, depth {k}");
             }
-            let mut to = vec![-1.0; cols.next_multiple_of(WIDE) * rows_];
+            let mut to = vec![-1.0; cols.next_multiple_of(WIDE) * height];
             columns(m, &mut to);
             for (x, i) in to.iter().zip(0..) {
-                let (p, k, c) = (i / (WIDE * rows_), i / WIDE % rows_, i % WIDE);
+                let (p, k, c) = (i / (WIDE * height), i / WIDE % height, i % WIDE);
                 let col = p * WIDE + c;
                 assert_eq!(*x, if col < cols { at(k, col) } else { 0.0 }, "column {col}, depth {k}");
             }

@@ -11,8 +11,7 @@ use pulp::{Simd, WithSimd};
 const DEPTH: usize = 512;
 /// Floats of the columns packed together: all rows find them in the second-level cache.
 const GROUP: usize = 128 << 10;
-/// Rows so few that memory sets the pace: blocks are long where the columns lie in memory, deep or wide. No tile of a
-/// product with more rows has as few.
+/// Rows so few that memory sets the pace: blocks are long where the columns lie in memory, deep or wide.
 const FEW: usize = 32;
 /// Vectors of a register tile.
 const VECTORS: usize = 3;
@@ -22,19 +21,22 @@ pub(super) fn pays(m: usize, n: usize, k: usize) -> bool {
     m >= PANEL && n >= WIDE && k >= 8
 }
 
-/// `out[at + i * stride + j] = sum_k a[i, k] b[k, j]`.
-///
-/// # Safety
-/// No other task touches this tile meanwhile.
-#[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
-pub(super) unsafe fn product(out: Shared, at: usize, stride: usize, a: Mat<'_>, b: Mat<'_>) {
-    // Blocks of equal depth; by the depth alone, so that a sum's order does not depend on how a product is cut.
-    let most = match (a.rows <= FEW, b.col_stride == 1) {
+/// Depth of a whole product's blocks, which are equally deep: the order of its sums, so that no tile may choose its own.
+pub(super) fn depth(rows: usize, b: &Mat<'_>) -> usize {
+    let most = match (rows <= FEW, b.col_stride == 1) {
         (false, _) => DEPTH,
         (true, false) => 4 * DEPTH,
         (true, true) => DEPTH / 4,
     };
-    let depth = a.cols.div_ceil(a.cols.div_ceil(most)).next_multiple_of(8).min(a.cols);
+    b.rows.div_ceil(b.rows.div_ceil(most)).next_multiple_of(8).min(b.rows)
+}
+
+/// `out[at + i * stride + j] = sum_k a[i, k] b[k, j]`, in blocks of a [`depth`].
+///
+/// # Safety
+/// No other task touches this tile meanwhile.
+#[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
+pub(super) unsafe fn product(out: Shared, at: usize, stride: usize, a: Mat<'_>, b: Mat<'_>, depth: usize) {
     let tall = a.rows.next_multiple_of(PANEL);
     let group = (GROUP / depth / WIDE * WIDE).clamp(WIDE, b.cols.next_multiple_of(WIDE));
     with_floats([tall * depth, group * depth], |rows, columns| {

@@ -137,14 +137,16 @@ impl Walk<'_> {
         let mut start = range.start;
         while start < range.end {
             let len = self.code.chunk(start, range.end - start);
-            let here = Here { start, acc: &[], before: &[] };
-            if let Some(words) = self.code.plain(len, start, self.reads) {
-                self.chunk(start, bytemuck::cast_slice(words), base, acc);
-                start += len;
-                continue;
+            match self.code.plain(len, start, self.reads) {
+                Some(words) => self.chunk(start, bytemuck::cast_slice(words), base, acc),
+                None => {
+                    let here = Here { start, acc: &[], before: &[] };
+                    self.code.eval(len, here, self.reads, &mut []);
+                    self.code.result(0, len, |words| {
+                        self.chunk(start, bytemuck::cast_slice(words), base, acc);
+                    });
+                }
             }
-            self.code.eval(len, here, self.reads, &mut []);
-            self.code.result(0, len, |words| self.chunk(start, bytemuck::cast_slice(words), base, acc));
             start += len;
         }
     }

@@ -7,7 +7,6 @@
 mod trial;
 
 use crate::SessionError;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use trial::Bench;
 use wgrad_device::{Clock, Device};
@@ -82,16 +81,19 @@ pub fn tune(
     for graph in graphs {
         plans.push(plan(graph, device.caps(), &PlanOptions::default())?);
     }
-    let keys: Vec<u64> = plans.iter().flat_map(|p| &p.steps).map(|s| key(&forms(s, device))).collect();
-    let mut done = BTreeSet::new();
+    // Every kernel once, with the number of its steps.
+    let mut kernels: Vec<(u64, Vec<Candidate>, &Plan, &PlanStep, usize)> = Vec::new();
     for (plan, step) in plans.iter().flat_map(|p| p.steps.iter().map(move |s| (p, s))) {
         let forms = forms(step, device);
         let key = key(&forms);
-        if forms.len() < 2 || !done.insert(key) || (!again && known.0.contains_key(&key)) {
-            continue;
+        match kernels.iter_mut().find(|k| k.0 == key) {
+            Some(kernel) => kernel.4 += 1,
+            None => kernels.push((key, forms, plan, step, 1)),
         }
-        let mut tuned = tune_step(device, plan, step, &forms)?;
-        tuned.count = keys.iter().filter(|k| **k == key).count();
+    }
+    kernels.retain(|(key, forms, ..)| forms.len() > 1 && (again || !known.0.contains_key(key)));
+    for (_, forms, plan, step, count) in kernels {
+        let tuned = Tuned { count, ..tune_step(device, plan, step, &forms)? };
         seen(&tuned);
         all.push(tuned);
     }

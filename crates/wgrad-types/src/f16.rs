@@ -1,31 +1,26 @@
 //! IEEE half precision as a storage type: conversions on the host, and two elements a word as adapters hold them.
 
+use half::f16;
+use half::slice::HalfFloatSliceExt as _;
+
 /// The nearest f16's bits, ties to even; what is too large becomes infinity.
 pub fn f16_bits(value: f32) -> u16 {
-    const SMALLEST_NORMAL: u32 = 0x3880_0000;
-    let sign = (value.to_bits() >> 16) as u16 & 0x8000;
-    let magnitude = value.to_bits() & 0x7fff_ffff;
-    let rounded = match magnitude {
-        // NaN; from 65520 on infinity is nearest.
-        0x7f80_0001.. => 0x7e00,
-        0x477f_f000.. => 0x7c00,
-        // The last place of 0.5 + x is the smallest f16's.
-        ..SMALLEST_NORMAL => (f32::from_bits(magnitude) + 0.5).to_bits() - 0.5f32.to_bits(),
-        _ => (magnitude + 0xfff + (magnitude >> 13 & 1) - 0x3800_0000) >> 13,
-    };
-    sign | rounded as u16
+    f16::from_f32(value).to_bits()
 }
 
 /// An f16's value.
 pub fn f16_value(bits: u16) -> f32 {
-    let rest = u32::from(bits & 0x7fff) << 13;
-    let magnitude = match bits & 0x7c00 {
-        0x7c00 => f32::from_bits(rest | 0x7f80_0000),
-        // As many of the smallest f16, 2^-24, as the bits count.
-        0 => f32::from(bits & 0x3ff) * f32::from_bits(0x3380_0000),
-        _ => f32::from_bits(rest + 0x3800_0000),
-    };
-    f32::from_bits(magnitude.to_bits() | u32::from(bits & 0x8000) << 16)
+    f16::from_bits(bits).to_f32()
+}
+
+/// Each element as the nearest f16.
+pub fn round_f16(x: &[f32], out: &mut [f32]) {
+    let mut some = [f16::ZERO; 64];
+    for (x, out) in x.chunks(some.len()).zip(out.chunks_mut(64)) {
+        let some = &mut some[..x.len()];
+        some.convert_from_f32_slice(x);
+        some.convert_to_f32_slice(out);
+    }
 }
 
 /// f32 words as f16, two a word.
@@ -69,6 +64,10 @@ mod tests {
             assert_eq!((f16_value(f16_bits(value)), f16_value(f16_bits(-value))), (want, -want));
         }
         assert_eq!((f16_value(1), f16_value(0x3c00), f16_bits(1e-9)), (2f32.powi(-24), 1.0, 0));
+        let values: Vec<f32> = (0..200).map(|i| (i as f32 - 77.7).exp2() * 1.1).collect();
+        let mut rounded = vec![0.0; values.len()];
+        round_f16(&values, &mut rounded);
+        assert!(values.iter().zip(rounded).all(|(&v, r)| r == f16_value(f16_bits(v))));
     }
 
     #[test]
