@@ -5,7 +5,8 @@
 //! computed once, and results are written where they belong, so that only arithmetic makes loops.
 
 use super::Reads;
-use super::evaluate::{Evaluate, with_own};
+use super::evaluate::{BLOCK, Evaluate, with_own};
+use super::lanes::OUTSIDE;
 use super::tile::dispatch;
 use super::view::{Runs, Stretch};
 use crate::expr::{Expr, Instr, Reg};
@@ -48,12 +49,24 @@ pub(super) enum To {
     Result(usize),
 }
 
-/// Where an instruction's values over a segment are.
+/// A part of a chunk: rows of equally many elements, or a part of one.
+#[derive(Clone, Copy)]
+pub(super) struct Field {
+    pub n: usize,
+    pub row: usize,
+}
+
+/// Where an instruction's values over a field are.
 #[derive(Clone, Copy)]
 pub(super) enum Value<'a> {
-    /// Side by side, from the segment's first.
+    /// Side by side, from the field's first.
     Each(&'a [u32]),
     Same(u32),
+    /// One a row, in the list of such from this one on, or in a block.
+    PerRow(usize),
+    PerRowLocal(usize),
+    /// In these words, each row somewhere else: in the list of places from this one on.
+    Rows(&'a [u32], usize),
     Local(usize),
     Result(usize),
 }
@@ -134,23 +147,29 @@ impl<'e> Code<'e> {
         made.iter().for_each(|&r| expr.instrs[r].operands().for_each(|x| last[x] = r));
         let (mut places, mut free, mut locals) = (vec![None; count], Vec::new(), 0);
         for &r in &made {
-            // A result's place is never one of its operands'.
-            let to = match expr.results.iter().position(|&x| x == r) {
-                Some(i) => To::Result(i),
-                None => To::Local(free.pop().unwrap_or_else(|| {
-                    locals += 1;
-                    locals - 1
-                })),
-            };
             let instr = &expr.instrs[r];
+            let result = expr.results.iter().position(|&x| x == r);
             let arithmetic = instr.load().is_none() && instr.operands().next().is_some();
+            let masked = matches!(instr, Instr::Masked { .. });
+            same[r] = result.is_none() && arithmetic && !masked && instr.operands().all(|x| same[x]);
+            let mut new = || {
+                locals += 1;
+                locals - 1
+            };
+            if same[r] {
+                // Computed before all others, so its block is its own.
+                self.single.push(Line { r, to: To::Local(new()) });
+                continue;
+            }
+            // A result's place is never one of its operands'.
+            let to = match result {
+                Some(i) => To::Result(i),
+                None => To::Local(free.pop().unwrap_or_else(new)),
+            };
             if let To::Local(l) = to {
                 places[r] = Some(l);
-                let masked = matches!(instr, Instr::Masked { .. });
-                same[r] = arithmetic && !masked && instr.operands().all(|x| same[x]);
             }
-            let lines = if same[r] { &mut self.single } else { &mut self.lines };
-            lines.push(Line { r, to });
+            self.lines.push(Line { r, to });
             free.extend((0..=r).filter(|&x| last[x] == r).filter_map(|x| places[x]));
         }
         let written = |i: usize| self.lines.iter().any(|l| matches!(l.to, To::Result(j) if j == i));
@@ -181,9 +200,15 @@ impl<'e> Code<'e> {
         if at == 0 { (CHUNK / row * row).min(left) } else { (row - at).min(left) }
     }
 
-    /// Elements from `start` on over which every value at hand is in one run, of `left`.
-    pub(super) fn segment(&self, start: usize, left: usize) -> usize {
-        self.row.map_or(left, |row| (row - start % row).min(left))
+    /// The field that begins at `start` where `left` are left in the chunk: several short rows, or what is left of one.
+    pub(super) fn field(&self, start: usize, left: usize) -> Field {
+        let Some(row) = self.row else { return Field { n: left, row: left } };
+        let left_of_row = row - start % row;
+        if left_of_row == row && 2 * row <= left.min(BLOCK) {
+            return Field { n: left.min(BLOCK) / row * row, row };
+        }
+        let n = left_of_row.min(left);
+        Field { n, row: n }
     }
 
     /// Evaluates `len <= CHUNK` elements into `outputs`, or where there are none into a thread's own memory, from where
@@ -216,27 +241,50 @@ impl<'e> Code<'e> {
         }
     }
 
-    /// The value of an instruction that is at hand, over `n` elements of a segment that begins `at` elements into the
-    /// chunk.
-    pub(super) fn value<'a>(&self, r: Reg, at: usize, n: usize, chunk: &Chunk<'a>) -> Value<'a> {
-        match &self.expr.instrs[r] {
-            Instr::Acc => Value::Each(&chunk.here.acc[at..at + n]),
-            Instr::Const(value) => Value::Same(constant(*value, self.expr.dtypes[r])),
-            Instr::Scalar { word } => Value::Same(chunk.reads.scalars[*word]),
+    /// The value of an instruction that is at hand, over a field that begins `at` elements into the chunk; what differs by
+    /// rows is added to the lists.
+    pub(super) fn value<'a>(
+        &self,
+        r: Reg,
+        at: usize,
+        Field { n, row }: Field,
+        chunk: &Chunk<'a>,
+        words: &mut Vec<u32>,
+        places: &mut Vec<usize>,
+    ) -> Value<'a> {
+        let (operand, runs) = match &self.expr.instrs[r] {
+            Instr::Acc => return Value::Each(&chunk.here.acc[at..at + n]),
+            Instr::Const(value) => return Value::Same(constant(*value, self.expr.dtypes[r])),
+            Instr::Scalar { word } => return Value::Same(chunk.reads.scalars[*word]),
             Instr::Load { operand, .. } => match (self.taken_by(*operand), &self.views[r]) {
-                (Some(output), _) => Value::Each(&chunk.here.before[output][at..at + n]),
-                (None, Some(runs)) => {
-                    let (words, origin) = (chunk.reads.operands[*operand], chunk.reads.origin(*operand));
-                    match runs.stretch(chunk.here.start + at, n).expect("a segment lies in one run") {
-                        Stretch::Outside => Value::Same(0),
-                        Stretch::Same(from) => Value::Same(words[from - origin]),
-                        Stretch::InOrder(from) => Value::Each(&words[from - origin..from - origin + n]),
-                    }
-                }
-                (None, None) => unreachable!("every load has a view"),
+                (Some(output), _) => return Value::Each(&chunk.here.before[output][at..at + n]),
+                (None, runs) => (*operand, runs.as_ref().expect("every load has a view")),
             },
             _ => unreachable!("not at hand"),
+        };
+        let (data, origin) = (chunk.reads.operands[operand], chunk.reads.origin(operand));
+        let start = chunk.here.start + at;
+        match runs.stretch(start, n) {
+            Some(Stretch::Outside) => return Value::Same(0),
+            Some(Stretch::Same(from)) => return Value::Same(data[from - origin]),
+            Some(Stretch::InOrder(from)) => return Value::Each(&data[from - origin..from - origin + n]),
+            None => {}
         }
+        let stretch = |r: usize| runs.stretch(start + r * row, row).expect("a row lies in one run");
+        if runs.is_same() {
+            let first = words.len();
+            words.extend((0..n / row).map(|r| match stretch(r) {
+                Stretch::Same(from) | Stretch::InOrder(from) => data[from - origin],
+                Stretch::Outside => 0,
+            }));
+            return Value::PerRow(first);
+        }
+        let first = places.len();
+        places.extend((0..n / row).map(|r| match stretch(r) {
+            Stretch::InOrder(from) | Stretch::Same(from) => from - origin,
+            Stretch::Outside => OUTSIDE,
+        }));
+        Value::Rows(data, first)
     }
 }
 

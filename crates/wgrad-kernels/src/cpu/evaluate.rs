@@ -2,7 +2,7 @@
 //! between instructions stays in the first-level cache, and memory is read and written while others are computed.
 
 use super::ahead::Ahead;
-use super::chunk::{CHUNK, Chunk, Code, To, Value};
+use super::chunk::{CHUNK, Chunk, Code, Field, Line, To, Value};
 use super::lanes::{Arg, binary, binary_i32, cast, compare, select, unary};
 use super::{Lines, Reads};
 use crate::expr::{Expr, Instr, Reg};
@@ -16,7 +16,7 @@ use wgrad_types::DType;
 /// Values of so few instructions stand on the stack.
 const FEW: usize = 24;
 /// Elements of a block.
-const BLOCK: usize = 1024;
+pub(super) const BLOCK: usize = 1024;
 
 /// A thread's blocks.
 #[derive(Default)]
@@ -24,8 +24,11 @@ pub(super) struct Blocks {
     locals: Vec<Lines<u32>>,
     /// For operands that a loop needs element by element although they are all the same.
     spread: [Lines<u32>; 3],
-    /// What comes and goes through memory over a segment.
+    /// What comes and goes through memory over a field.
     streams: Vec<Ahead>,
+    /// Of values that differ by rows, those of all rows of a field, or where they are.
+    words: Vec<u32>,
+    places: Vec<usize>,
 }
 
 /// What a thread keeps.
@@ -79,7 +82,8 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
-        let Self { code, chunk, kept, blocks: Blocks { locals, spread, streams }, results } = self;
+        let Self { code, chunk, kept, blocks, results } = self;
+        let Blocks { locals, spread, streams, words: gathered, places } = blocks;
         let instrs = &code.expr.instrs;
         let (mut few, mut many) = ([Value::Same(0); FEW], Vec::new());
         let values = if instrs.len() <= FEW {
@@ -97,10 +101,15 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
         let mut at = 0;
         streams.clear();
         while at < chunk.len {
-            let n = code.segment(chunk.here.start + at, chunk.len - at);
-            code.at_hand.iter().for_each(|&r| values[r] = code.value(r, at, n, &chunk));
+            let Field { n, row } = code.field(chunk.here.start + at, chunk.len - at);
+            let rows = n / row;
+            gathered.clear();
+            places.clear();
+            for &r in &code.at_hand {
+                values[r] = code.value(r, at, Field { n, row }, &chunk, gathered, places);
+            }
             // Each loop asks for the next block of one stream.
-            if n >= BLOCK {
+            if n >= BLOCK / 2 {
                 streams.clear();
                 streams.extend(code.at_hand.iter().filter_map(|&r| match values[r] {
                     Value::Each(words) => Some(Ahead::of(words)),
@@ -111,15 +120,16 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
                 }
             }
             let mut turns = streams.iter().cycle();
-            // What has one value over all of the segment first, then everything a block at a time.
+            // What has one value over a row first, for all rows together, then everything a block at a time.
             let mut singles = code.single.iter();
             let mut b = 0;
             while b < n {
                 let single = singles.next();
                 let (lines, m) = match single {
-                    Some(line) => (std::slice::from_ref(line), 1),
+                    Some(line) => (std::slice::from_ref(line), rows),
                     None => (&code.lines[..], BLOCK.min(n - b)),
                 };
+                let row = if single.is_some() { 1 } else { row.min(m) };
                 for line in lines {
                     let instr = &instrs[line.r];
                     let (mut local, mut result): (Lines<u32>, &mut [u32]) = (Lines::new(), &mut []);
@@ -133,14 +143,18 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
                             &mut result[at + b..at + b + m]
                         }
                     };
+                    let arg = |x: Reg| match values[x] {
+                        Value::Each(words) => Arg::Each(&words[b..b + m]),
+                        Value::Same(word) => Arg::Same(word),
+                        Value::Local(l) => Arg::Each(&locals[l][..m]),
+                        Value::Result(i) => Arg::Each(&results[i][at + b..at + b + m]),
+                        Value::PerRow(words) => per_row(&gathered[words..][..rows], single),
+                        Value::PerRowLocal(l) => per_row(&locals[l][..rows], single),
+                        Value::Rows(words, first) => Arg::Rows(words, &places[first..][..rows]),
+                    };
                     let mut args = [Arg::Same(0); 3];
-                    for (arg, x) in args.iter_mut().zip(instr.operands()) {
-                        *arg = match values[x] {
-                            Value::Each(words) => Arg::Each(&words[b..b + m]),
-                            Value::Same(word) => Arg::Same(word),
-                            Value::Local(l) => Arg::Each(&locals[l][..m]),
-                            Value::Result(i) => Arg::Each(&results[i][at + b..at + b + m]),
-                        };
+                    for (to, x) in args.iter_mut().zip(instr.operands()) {
+                        *to = arg(x);
                     }
                     match instr {
                         Instr::Unary(..)
@@ -148,17 +162,26 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
                         | Instr::Compare(..)
                         | Instr::Select(..)
                         | Instr::Cast(_) => {
-                            let ahead =
-                                turns.next().map_or(Ahead::none(), |stream: &Ahead| stream.after(b + m));
-                            apply(s, code.expr, line.r, args, out, spread, ahead);
+                            let ahead = match single {
+                                Some(_) => Ahead::none(),
+                                None => {
+                                    turns.next().map_or(Ahead::none(), |stream: &Ahead| stream.after(b + m))
+                                }
+                            };
+                            apply(s, code.expr, line.r, args, row, out, spread, ahead);
                         }
-                        _ => read(code, line.r, args[0], chunk.here.start + at + b, &chunk.reads, out),
-                    }
-                    if single.is_some() {
-                        values[line.r] = Value::Same(out[0]);
+                        _ => {
+                            let start = chunk.here.start + at + b;
+                            read(code, line.r, args[0], row, start, &chunk.reads, out);
+                        }
                     }
                     match line.to {
-                        To::Local(l) => locals[l] = local,
+                        To::Local(l) => {
+                            locals[l] = local;
+                            if single.is_some() {
+                                values[line.r] = Value::PerRowLocal(l);
+                            }
+                        }
                         To::Result(i) => results[i] = result,
                     }
                 }
@@ -168,12 +191,16 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
                 for &(i, r) in &code.copies {
                     let result = take(&mut results[i]);
                     let out = &mut result[at + b..at + b + m];
-                    match values[r] {
-                        Value::Each(words) => out.copy_from_slice(&words[b..b + m]),
-                        Value::Same(word) => out.fill(word),
-                        Value::Local(l) => out.copy_from_slice(&locals[l][..m]),
-                        Value::Result(j) => out.copy_from_slice(&results[j][at + b..at + b + m]),
-                    }
+                    let value = match values[r] {
+                        Value::Each(words) => Arg::Each(&words[b..b + m]),
+                        Value::Same(word) => Arg::Same(word),
+                        Value::Local(l) => Arg::Each(&locals[l][..m]),
+                        Value::Result(j) => Arg::Each(&results[j][at + b..at + b + m]),
+                        Value::PerRow(words) => per_row(&gathered[words..][..rows], None),
+                        Value::PerRowLocal(l) => per_row(&locals[l][..rows], None),
+                        Value::Rows(words, first) => Arg::Rows(words, &places[first..][..rows]),
+                    };
+                    value.write(row, out);
                     results[i] = result;
                 }
                 b += m;
@@ -183,8 +210,17 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
     }
 }
 
+/// A value a row: an element each for what is computed once a row, and one for all where there is one row.
+fn per_row<'a>(words: &'a [u32], single: Option<&Line>) -> Arg<'a> {
+    match (single, words) {
+        (Some(_), words) => Arg::Each(words),
+        (None, &[word]) => Arg::Same(word),
+        (None, words) => Arg::PerRow(words),
+    }
+}
+
 /// Writes out what an instruction reads through a view, from element `start` on.
-fn read(code: &Code<'_>, r: Reg, arg: Arg<'_>, start: usize, reads: &Reads<'_>, out: &mut [u32]) {
+fn read(code: &Code<'_>, r: Reg, arg: Arg<'_>, row: usize, start: usize, reads: &Reads<'_>, out: &mut [u32]) {
     let runs = code.views[r].as_ref().expect("what reads through a view has one");
     match &code.expr.instrs[r] {
         Instr::Load { operand, .. } => {
@@ -195,23 +231,22 @@ fn read(code: &Code<'_>, r: Reg, arg: Arg<'_>, start: usize, reads: &Reads<'_>, 
             draw(out, reads.scalars[SEED_WORD], reads.scalars[STEP_WORD], *stream);
         }
         Instr::Masked { .. } => {
-            match arg {
-                Arg::Each(words) => out.copy_from_slice(words),
-                Arg::Same(word) => out.fill(word),
-            }
+            arg.write(row, out);
             runs.clear_outside(start, out);
         }
         _ => runs.indices(start, out),
     }
 }
 
-/// Arithmetic.
+/// Arithmetic on operands in rows of `row` elements.
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "inlined into its one caller")]
 fn apply<S: Simd>(
     s: S,
     expr: &Expr,
     r: Reg,
     [a, b, c]: [Arg<'_>; 3],
+    row: usize,
     out: &mut [u32],
     spread: &mut [Lines<u32>; 3],
     ahead: Ahead,
@@ -221,17 +256,18 @@ fn apply<S: Simd>(
     let (sa, sb, sc) = (&mut sa[..n], &mut sb[..n], &mut sc[..n]);
     match &expr.instrs[r] {
         Instr::Unary(kind, _) => {
-            unary(s, *kind, bytemuck::cast_slice(a.spread(sa)), bytemuck::cast_slice_mut(out), ahead);
+            unary(s, *kind, bytemuck::cast_slice(a.spread(row, sa)), bytemuck::cast_slice_mut(out), ahead);
         }
         Instr::Binary(kind, ..) => match dtype {
-            DType::F32 => binary(s, *kind, a, b, bytemuck::cast_slice_mut(out), [sa, sb], ahead),
+            DType::F32 => binary(s, *kind, [a, b], row, bytemuck::cast_slice_mut(out), [sa, sb], ahead),
             _ => {
-                let (a, b) = (bytemuck::cast_slice(a.spread(sa)), bytemuck::cast_slice(b.spread(sb)));
+                let (a, b) =
+                    (bytemuck::cast_slice(a.spread(row, sa)), bytemuck::cast_slice(b.spread(row, sb)));
                 binary_i32(*kind, a, b, bytemuck::cast_slice_mut(out));
             }
         },
         Instr::Compare(kind, x, _) => {
-            let (a, b) = (a.spread(sa), b.spread(sb));
+            let (a, b) = (a.spread(row, sa), b.spread(row, sb));
             match expr.dtypes[*x] {
                 DType::F32 | DType::F16 => {
                     compare::<f32>(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
@@ -242,8 +278,8 @@ fn apply<S: Simd>(
                 DType::Bool => compare(*kind, a, b, out),
             }
         }
-        Instr::Select(..) => select(a.spread(sa), b.spread(sb), c.spread(sc), out),
-        Instr::Cast(x) => cast(expr.dtypes[*x], dtype, a.spread(sa), out),
+        Instr::Select(..) => select(a.spread(row, sa), b.spread(row, sb), c.spread(row, sc), out),
+        Instr::Cast(x) => cast(expr.dtypes[*x], dtype, a.spread(row, sa), out),
         _ => unreachable!("not arithmetic"),
     }
 }

@@ -1,9 +1,9 @@
-//! Matrix products in tiles, a task each: packed panels of our own, and the `gemm` crate for products of few rows or
-//! columns, where packing would not pay.
+//! Matrix products in tiles, a task each: packed panels of our own, one pass over memory where rows are few, and the `gemm`
+//! crate where columns are.
 
 use super::pack::WIDE;
 use super::tile::PANEL;
-use super::{Reads, map, panel};
+use super::{Reads, map, panel, thin};
 use crate::Step;
 use rayon::prelude::*;
 use wgrad_types::{View, coordinates, numel};
@@ -105,15 +105,23 @@ unsafe fn product(out: Shared, at: usize, row_stride: usize, a: Mat<'_>, b: Mat<
 
 /// Multiply-adds that are worth a task of their own, and those a task has at most where a product is large.
 const TASK_WORK: usize = 2 << 20;
-const MOST_WORK: usize = 256 << 20;
+const MOST_WORK: usize = 2 << 30;
 /// Rows and columns a tile is not cut below.
 const LEAST: usize = 64;
 
-/// Rows and columns of a tile: as square as may be, since a tile packs its own operands. Panels add a sum's terms in the
-/// same order however a product is cut, so that is by the number of threads; `gemm` may not, and is cut by shape alone.
-fn cut(m: usize, n: usize, k: usize, batch: usize, panels: bool) -> (usize, usize) {
+/// Who computes a product.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Thin,
+    Panels,
+    Gemm,
+}
+
+/// Rows and columns of a tile: as square as may be, since a tile packs its own operands. Our own ways add a sum's terms in
+/// the same order however a product is cut, so that is by the number of threads; `gemm` may not, and is cut by shape alone.
+fn cut(m: usize, n: usize, k: usize, batch: usize, way: Way) -> (usize, usize) {
     let work = m * n * k;
-    let threads = if panels { rayon::current_num_threads() } else { 4 };
+    let threads = if way == Way::Gemm { 4 } else { rayon::current_num_threads() };
     let wanted = (work / TASK_WORK).min(threads.div_ceil(batch.max(1))).max(work / MOST_WORK);
     let (mut rows, mut cols, mut tiles) = (m, n, 1);
     while tiles < wanted && (rows > LEAST || cols > LEAST) {
@@ -151,8 +159,14 @@ pub(crate) fn matmul(step: &Step, av: &View, bv: &View, reads: Reads<'_>, out: &
     if m * n * batch == 0 {
         return;
     }
-    let panels = panel::pays(m, n, k);
-    let (rows, cols) = cut(m, n, k, batch, panels);
+    let way = if thin::fits(m, bv.strides[r - 2], bv.strides[r - 1]) {
+        Way::Thin
+    } else if panel::pays(m, n, k) {
+        Way::Panels
+    } else {
+        Way::Gemm
+    };
+    let (rows, cols) = cut(m, n, k, batch, way);
     let (down, across) = (m.div_ceil(rows), n.div_ceil(cols));
     let out = Shared::new(out);
     let task = |t: usize| {
@@ -166,9 +180,10 @@ pub(crate) fn matmul(step: &Step, av: &View, bv: &View, reads: Reads<'_>, out: &
         #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
         // SAFETY: tasks have disjoint tiles of the output, which is borrowed for all of this function.
         unsafe {
-            match panels {
-                true => panel::product(out, at, n, a, b, panel::depth(m, &b)),
-                false => product(out, at, n, a, b),
+            match way {
+                Way::Thin => thin::product(out, at, n, a, b),
+                Way::Panels => panel::product(out, at, n, a, b, panel::depth(m, &b)),
+                Way::Gemm => product(out, at, n, a, b),
             }
             for run in 0..runs {
                 map::epilogue(step, &code, reads, at + run * n, out.row(at + run * n, len));
@@ -220,7 +235,15 @@ mod tests {
     /// Also where the last tile has few rows: its sums are those of the whole product.
     #[test]
     fn the_cut_changes_no_bit() {
-        for shape in [[65, 48, 3000], [72, 50, 4096], [33, 200, 2100], [300, 97, 700], [16, 640, 1500]] {
+        for shape in [
+            [65, 48, 3000],
+            [72, 50, 4096],
+            [33, 200, 2100],
+            [300, 97, 700],
+            [16, 640, 1500],
+            [1, 4099, 1501],
+            [7, 3001, 530],
+        ] {
             for turned in [false, true] {
                 let one = bits(1, shape, turned);
                 for threads in [2, 3, 5, 8] {

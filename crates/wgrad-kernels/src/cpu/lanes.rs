@@ -70,23 +70,56 @@ pub(super) fn unary<S: Simd>(s: S, kind: UnaryKind, x: &[f32], out: &mut [f32], 
     }
 }
 
-/// An operand over a chunk: its elements, or one value for all of them.
+/// An operand over some rows: its elements, or fewer values that stand for them.
 #[derive(Clone, Copy)]
 pub(super) enum Arg<'a> {
     Each(&'a [u32]),
+    /// One value for all.
     Same(u32),
+    /// A value a row.
+    PerRow(&'a [u32]),
+    /// A row's elements lie together, but each row elsewhere: where in the words, or [`OUTSIDE`] for zeros.
+    Rows(&'a [u32], &'a [usize]),
 }
 
+/// The place of a row that is padding.
+pub(super) const OUTSIDE: usize = usize::MAX;
+
 impl<'a> Arg<'a> {
-    /// The elements; one value is written out into `to`.
-    pub(super) fn spread(self, to: &'a mut [u32]) -> &'a [u32] {
+    /// Whether rows differ in where their elements are.
+    #[inline(always)]
+    fn by_rows(&self) -> bool {
+        matches!(self, Self::PerRow(_) | Self::Rows(..))
+    }
+
+    /// Of row `r` of so many elements: no more by rows.
+    #[inline(always)]
+    fn of_row(self, r: usize, row: usize) -> Self {
         match self {
-            Self::Each(words) => words,
-            Self::Same(word) => {
-                to.fill(word);
-                to
-            }
+            Self::Each(words) => Self::Each(&words[r * row..][..row]),
+            Self::Same(word) => Self::Same(word),
+            Self::PerRow(words) => Self::Same(words[r]),
+            Self::Rows(_, places) if places[r] == OUTSIDE => Self::Same(0),
+            Self::Rows(words, places) => Self::Each(&words[places[r]..][..row]),
         }
+    }
+
+    /// Writes the elements out.
+    pub(super) fn write(self, row: usize, to: &mut [u32]) {
+        match self {
+            Self::Each(words) => to.copy_from_slice(words),
+            Self::Same(word) => to.fill(word),
+            _ => to.chunks_exact_mut(row).enumerate().for_each(|(r, to)| self.of_row(r, row).write(row, to)),
+        }
+    }
+
+    /// The elements; what is less is written out into `to`.
+    pub(super) fn spread(self, row: usize, to: &'a mut [u32]) -> &'a [u32] {
+        if let Self::Each(words) = self {
+            return words;
+        }
+        self.write(row, to);
+        to
     }
 }
 
@@ -125,8 +158,21 @@ fn split<S: Simd>(s: S, words: &[u32]) -> (&[S::f32s], S::f32s) {
     (whole, if tail.is_empty() { s.splat_f32s(0.0) } else { s.partial_load_f32s(tail) })
 }
 
+/// `out[i] = F(a[i], b[i])`, in rows of `row` elements.
 #[inline(always)]
-fn zip<S: Simd, F: Pair>(s: S, a: Arg<'_>, b: Arg<'_>, out: &mut [f32], ahead: Ahead) {
+fn zip<S: Simd, F: Pair>(s: S, [a, b]: [Arg<'_>; 2], row: usize, out: &mut [f32], ahead: Ahead) {
+    if a.by_rows() || b.by_rows() {
+        for (r, out) in out.chunks_exact_mut(row).enumerate() {
+            one::<S, F>(s, a.of_row(r, row), b.of_row(r, row), out, ahead.after(r * row));
+        }
+    } else {
+        one::<S, F>(s, a, b, out, ahead);
+    }
+}
+
+/// The same for operands that are not by rows.
+#[inline(always)]
+fn one<S: Simd, F: Pair>(s: S, a: Arg<'_>, b: Arg<'_>, out: &mut [f32], ahead: Ahead) {
     let value = |word: u32| s.splat_f32s(f32::from_bits(word));
     let (out, out_tail) = S::as_mut_simd_f32s(out);
     let tail = match (a, b) {
@@ -159,33 +205,34 @@ fn zip<S: Simd, F: Pair>(s: S, a: Arg<'_>, b: Arg<'_>, out: &mut [f32], ahead: A
             out.fill(same);
             same
         }
+        _ => unreachable!("of one row"),
     };
     if !out_tail.is_empty() {
         s.partial_store_f32s(out_tail, tail);
     }
 }
 
-/// `spread` is room for operands that are the same everywhere.
+/// Operands in rows of `row` elements; `spread` is room for those that are no loop's.
 #[inline(always)]
 pub(super) fn binary<S: Simd>(
     s: S,
     kind: BinaryKind,
-    a: Arg<'_>,
-    b: Arg<'_>,
+    args: [Arg<'_>; 2],
+    row: usize,
     out: &mut [f32],
     spread: [&mut [u32]; 2],
     ahead: Ahead,
 ) {
     match kind {
-        BinaryKind::Add => zip::<S, Add>(s, a, b, out, ahead),
-        BinaryKind::Sub => zip::<S, Sub>(s, a, b, out, ahead),
-        BinaryKind::Mul => zip::<S, Mul>(s, a, b, out, ahead),
-        BinaryKind::Div => zip::<S, Div>(s, a, b, out, ahead),
-        BinaryKind::Maximum => zip::<S, Maximum>(s, a, b, out, ahead),
-        BinaryKind::Minimum => zip::<S, Minimum>(s, a, b, out, ahead),
+        BinaryKind::Add => zip::<S, Add>(s, args, row, out, ahead),
+        BinaryKind::Sub => zip::<S, Sub>(s, args, row, out, ahead),
+        BinaryKind::Mul => zip::<S, Mul>(s, args, row, out, ahead),
+        BinaryKind::Div => zip::<S, Div>(s, args, row, out, ahead),
+        BinaryKind::Maximum => zip::<S, Maximum>(s, args, row, out, ahead),
+        BinaryKind::Minimum => zip::<S, Minimum>(s, args, row, out, ahead),
         BinaryKind::Pow => {
-            let [sa, sb] = spread;
-            let (a, b) = (a.spread(sa), b.spread(sb));
+            let ([a, b], [sa, sb]) = (args, spread);
+            let (a, b) = (a.spread(row, sa), b.spread(row, sb));
             pairs::<f32, f32>(bytemuck::cast_slice(a), bytemuck::cast_slice(b), out, f32::powf);
         }
     }

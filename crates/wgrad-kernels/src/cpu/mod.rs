@@ -22,6 +22,7 @@ mod real;
 mod reduce;
 mod rows;
 mod scratch;
+mod thin;
 mod tile;
 mod view;
 

@@ -16,7 +16,7 @@ pub(super) fn rows(a: Mat<'_>, to: &mut [f32]) {
         if count < PANEL {
             panel.fill(0.0);
         } else if a.col_stride == 1 {
-            turn(std::array::from_fn(|i| &from[i * a.row_stride..][..a.cols]), panel, PANEL);
+            turn(from, a.row_stride, a.cols, panel, PANEL);
             continue;
         }
         for (k, line) in panel.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
@@ -60,8 +60,7 @@ pub(super) fn columns(b: Mat<'_>, to: &mut [f32]) {
         }
         let eights = if b.row_stride == 1 { count / 8 * 8 } else { 0 };
         for c in (0..eights).step_by(8) {
-            let eight = std::array::from_fn(|i| &from[(c + i) * b.col_stride..][..b.rows]);
-            turn(eight, &mut panel[c..], WIDE);
+            turn(&from[c * b.col_stride..], b.col_stride, b.rows, &mut panel[c..], WIDE);
         }
         for (k, line) in panel.as_chunks_mut::<WIDE>().0.iter_mut().enumerate() {
             for (c, x) in line[..count].iter_mut().enumerate().skip(eights) {
@@ -71,47 +70,58 @@ pub(super) fn columns(b: Mat<'_>, to: &mut [f32]) {
     }
 }
 
-/// `to[k * pitch + i] = from[i][k]`: eight rows, all equally long, become columns.
-fn turn(from: [&[f32]; 8], to: &mut [f32], pitch: usize) {
-    let whole = squares(from, to, pitch);
-    for k in whole..from[0].len() {
-        for (x, row) in to[k * pitch..][..8].iter_mut().zip(from) {
-            *x = row[k];
+/// `to[k * pitch + i] = from[i * stride + k]` for eight `i` and every `k < n`: rows become columns.
+pub(super) fn turn(from: &[f32], stride: usize, n: usize, to: &mut [f32], pitch: usize) {
+    let whole = squares(from, stride, n / 8 * 8, to, pitch);
+    for k in whole..n {
+        for (i, x) in to[k * pitch..][..8].iter_mut().enumerate() {
+            *x = from[i * stride + k];
         }
     }
 }
 
 /// The whole squares of eight by eight; gives out how many depths that makes.
 #[cfg(target_arch = "x86_64")]
-fn squares(from: [&[f32]; 8], to: &mut [f32], pitch: usize) -> usize {
+fn squares(from: &[f32], stride: usize, whole: usize, to: &mut [f32], pitch: usize) -> usize {
     use pulp::x86::V3;
 
-    // No closure: they would not be compiled for the same processor.
-    macro_rules! pair {
-        ($avx:ident, $from:ident, $k:ident, $i:expr) => {{
-            let four: &[f32; 4] = $from[$i][$k..].first_chunk().expect("whole fours");
-            let below: &[f32; 4] = $from[$i + 4][$k..].first_chunk().expect("whole fours");
-            let low = $avx._mm256_castps128_ps256(pulp::cast(*four));
-            $avx._mm256_insertf128_ps::<1>(low, pulp::cast(*below))
-        }};
+    struct Squares<'a> {
+        from: &'a [f32],
+        stride: usize,
+        whole: usize,
+        to: &'a mut [f32],
+        pitch: usize,
+        v3: V3,
     }
-    struct Squares<'a>([&'a [f32]; 8], &'a mut [f32], usize, V3);
     impl pulp::NullaryFnOnce for Squares<'_> {
-        type Output = usize;
+        type Output = ();
 
         #[inline(always)]
-        fn call(self) -> usize {
-            let Self(from, to, pitch, V3 { avx, .. }) = self;
-            let whole = from[0].len() / 8 * 8;
-            let from = from.map(|row| &row[..whole]);
+        #[expect(unsafe_code, reason = "sixteen checks a square took longer than its arithmetic")]
+        fn call(self) {
+            let Self { from, stride, whole, to, pitch, v3: V3 { avx, .. } } = self;
+            if whole == 0 {
+                return;
+            }
+            assert!(7 * stride + whole <= from.len() && (whole - 1) * pitch + 8 <= to.len());
+            let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+            // No closures: they would not be compiled for the same processor.
+            macro_rules! pair {
+                ($k:expr, $i:expr) => {{
+                    // SAFETY: rows $i and $i + 4 have the depths up to $k + 4, since $k + 4 <= whole.
+                    let (four, below) = unsafe {
+                        (
+                            from.add($i * stride + $k).cast::<[f32; 4]>().read(),
+                            from.add(($i + 4) * stride + $k).cast::<[f32; 4]>().read(),
+                        )
+                    };
+                    let low = avx._mm256_castps128_ps256(pulp::cast(four));
+                    avx._mm256_insertf128_ps::<1>(low, pulp::cast(below))
+                }};
+            }
             for k in (0..whole).step_by(4) {
                 // Rows i and i + 4 side by side: what follows exchanges within halves alone.
-                let (a, b, c, d) = (
-                    pair!(avx, from, k, 0),
-                    pair!(avx, from, k, 1),
-                    pair!(avx, from, k, 2),
-                    pair!(avx, from, k, 3),
-                );
+                let (a, b, c, d) = (pair!(k, 0), pair!(k, 1), pair!(k, 2), pair!(k, 3));
                 let (low, high) = (avx._mm256_unpacklo_ps(a, b), avx._mm256_unpackhi_ps(a, b));
                 let (low2, high2) = (avx._mm256_unpacklo_ps(c, d), avx._mm256_unpackhi_ps(c, d));
                 let lines = [
@@ -122,20 +132,21 @@ fn squares(from: [&[f32]; 8], to: &mut [f32], pitch: usize) -> usize {
                 ];
                 for (i, line) in lines.into_iter().enumerate() {
                     let line: [f32; 8] = pulp::cast(line);
-                    *to[(k + i) * pitch..].first_chunk_mut().expect("room") = line;
+                    // SAFETY: k + i < whole, and eight elements from the last depth's first on lie in `to`.
+                    unsafe { to.add((k + i) * pitch).cast::<[f32; 8]>().write(line) };
                 }
             }
-            whole
         }
     }
-    V3::try_new().map_or(0, |v3| v3.vectorize(Squares(from, to, pitch, v3)))
+    let Some(v3) = V3::try_new() else { return 0 };
+    v3.vectorize(Squares { from, stride, whole, to, pitch, v3 });
+    whole
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn squares(from: [&[f32]; 8], to: &mut [f32], pitch: usize) -> usize {
-    let whole = from[0].len() / 8 * 8;
+fn squares(from: &[f32], stride: usize, whole: usize, to: &mut [f32], pitch: usize) -> usize {
     for k in (0..whole).step_by(8) {
-        let square = from.map(|row| *row[k..].first_chunk::<8>().expect("whole eights"));
+        let square: [&[f32]; 8] = std::array::from_fn(|i| &from[i * stride + k..][..8]);
         for i in 0..8 {
             to[(k + i) * pitch..][..8].copy_from_slice(&square.map(|row| row[i]));
         }

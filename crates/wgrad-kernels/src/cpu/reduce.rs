@@ -153,6 +153,14 @@ impl Walk<'_> {
 
     fn chunk(&self, start: usize, values: &[f32], base: usize, acc: &mut [[u32; 2]]) {
         let last = &self.groups[self.groups.len() - 1];
+        // Whole rows, a result each.
+        if let [Group { stride: 1, .. }, Group { extent, stride: 0 }] = self.groups
+            && start.is_multiple_of(*extent)
+            && values.len().is_multiple_of(*extent)
+        {
+            let slots = &mut acc[start / extent - base..];
+            return dispatch(Folds { kind: self.kind, rows: values, row: *extent, slots });
+        }
         let (mut row, mut at, mut done) = (start / last.extent, start % last.extent, 0);
         while done < values.len() {
             let take = (last.extent - at).min(values.len() - done);
@@ -164,7 +172,8 @@ impl Walk<'_> {
             let run = &values[done..done + take];
             if last.stride == 0 {
                 let slot = &mut acc[o - base];
-                *slot = to_words(self.kind.combine(from_words(*slot), fold(self.kind, run)));
+                let slots = std::slice::from_mut(slot);
+                dispatch(Folds { kind: self.kind, rows: run, row: take, slots });
             } else {
                 let slots = &mut acc[o + at - base..o + at - base + take];
                 match self.kind {
@@ -194,80 +203,85 @@ impl<F: Fn(f64, f64) -> f64> WithSimd for Columns<'_, F> {
     }
 }
 
-/// Sums a run, of a chunk at most: a few f32 sums in every lane of several vectors, then the lanes in f64.
-struct Sum<'a>(&'a [f32]);
+/// Combines each of several rows, of a chunk at most, with what its slot holds.
+struct Folds<'a> {
+    kind: ReduceKind,
+    rows: &'a [f32],
+    row: usize,
+    slots: &'a mut [[u32; 2]],
+}
+
+impl WithSimd for Folds<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        let start = self.kind.start() as f32;
+        for (slot, run) in self.slots.iter_mut().zip(self.rows.chunks_exact(self.row)) {
+            let value = match self.kind {
+                ReduceKind::Sum => sum(s, run),
+                ReduceKind::Max => f64::from(extreme(s, run, start, true)),
+                ReduceKind::Min => f64::from(extreme(s, run, start, false)),
+            };
+            *slot = to_words(self.kind.combine(from_words(*slot), value));
+        }
+    }
+}
 
 /// Vectors that are combined side by side, to hide an operation's latency.
 const SIDE: usize = 4;
 
-impl WithSimd for Sum<'_> {
-    type Output = f64;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, s: S) -> f64 {
-        let (vectors, tail) = S::as_simd_f32s(self.0);
-        let (blocks, rest) = vectors.as_chunks::<SIDE>();
-        let mut sums = [s.splat_f32s(0.0); SIDE];
-        for block in blocks {
-            for (sum, &v) in sums.iter_mut().zip(block) {
-                *sum = s.add_f32s(*sum, v);
-            }
-        }
-        for (sum, &v) in sums.iter_mut().zip(rest) {
+/// Sums a run, of a chunk at most: a few f32 sums in every lane of several vectors, then the lanes.
+#[inline(always)]
+fn sum<S: Simd>(s: S, run: &[f32]) -> f64 {
+    let (vectors, tail) = S::as_simd_f32s(run);
+    let (blocks, rest) = vectors.as_chunks::<SIDE>();
+    let mut sums = [s.splat_f32s(0.0); SIDE];
+    for block in blocks {
+        for (sum, &v) in sums.iter_mut().zip(block) {
             *sum = s.add_f32s(*sum, v);
         }
-        let [a, b, c, d] = sums;
-        let all = [s.add_f32s(s.add_f32s(a, b), s.add_f32s(c, d))];
-        let lanes: &[f32] = bytemuck::cast_slice(&all);
-        lanes.iter().chain(tail).map(|&v| f64::from(v)).sum()
     }
+    for (sum, &v) in sums.iter_mut().zip(rest) {
+        *sum = s.add_f32s(*sum, v);
+    }
+    let [a, b, c, d] = sums;
+    let mut all = f64::from(s.reduce_sum_f32s(s.add_f32s(s.add_f32s(a, b), s.add_f32s(c, d))));
+    for &v in tail {
+        all += f64::from(v);
+    }
+    all
 }
 
 /// The largest, or the smallest, of a run and a start; what is no number is passed over.
-struct Extreme<'a>(&'a [f32], f32, bool);
-
-impl WithSimd for Extreme<'_> {
-    type Output = f32;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, s: S) -> f32 {
-        let Self(run, start, largest) = self;
-        // The smallest is the largest of what is turned round.
-        let sign = s.splat_f32s(if largest { 0.0 } else { -0.0 });
-        let start = if largest { start } else { -start };
-        let (vectors, tail) = S::as_simd_f32s(run);
-        let (blocks, rest) = vectors.as_chunks::<SIDE>();
-        let mut most = [s.splat_f32s(start); SIDE];
-        for block in blocks {
-            for (most, &v) in most.iter_mut().zip(block) {
-                let v = s.xor_f32s(v, sign);
-                *most = s.select_f32s(s.greater_than_f32s(v, *most), v, *most);
-            }
-        }
-        for (most, &v) in most.iter_mut().zip(rest) {
+#[inline(always)]
+fn extreme<S: Simd>(s: S, run: &[f32], start: f32, largest: bool) -> f32 {
+    // The smallest is the largest of what is turned round.
+    let sign = s.splat_f32s(if largest { 0.0 } else { -0.0 });
+    let start = if largest { start } else { -start };
+    let (vectors, tail) = S::as_simd_f32s(run);
+    let (blocks, rest) = vectors.as_chunks::<SIDE>();
+    let mut most = [s.splat_f32s(start); SIDE];
+    for block in blocks {
+        for (most, &v) in most.iter_mut().zip(block) {
             let v = s.xor_f32s(v, sign);
             *most = s.select_f32s(s.greater_than_f32s(v, *most), v, *most);
         }
-        let [mut all, others @ ..] = most;
-        for v in others {
-            all = s.select_f32s(s.greater_than_f32s(v, all), v, all);
-        }
-        let all = [all];
-        let lanes: &[f32] = bytemuck::cast_slice(&all);
-        let better = |a: f32, b: f32| if b > a { b } else { a };
-        let best = lanes.iter().fold(start, |a, &b| better(a, b));
-        let best = tail.iter().fold(best, |a, &b| better(a, if largest { b } else { -b }));
-        if largest { best } else { -best }
     }
-}
-
-fn fold(kind: ReduceKind, run: &[f32]) -> f64 {
-    let start = kind.start() as f32;
-    match kind {
-        ReduceKind::Sum => dispatch(Sum(run)),
-        ReduceKind::Max => f64::from(dispatch(Extreme(run, start, true))),
-        ReduceKind::Min => f64::from(dispatch(Extreme(run, start, false))),
+    for (most, &v) in most.iter_mut().zip(rest) {
+        let v = s.xor_f32s(v, sign);
+        *most = s.select_f32s(s.greater_than_f32s(v, *most), v, *most);
     }
+    let [mut all, others @ ..] = most;
+    for v in others {
+        all = s.select_f32s(s.greater_than_f32s(v, all), v, all);
+    }
+    let mut best = s.reduce_max_f32s(all);
+    for &v in tail {
+        let v = if largest { v } else { -v };
+        best = if v > best { v } else { best };
+    }
+    if largest { best } else { -best }
 }
 
 /// First largest along an axis.

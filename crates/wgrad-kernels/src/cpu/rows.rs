@@ -8,8 +8,10 @@ use crate::rows::{Chain, Link, Source};
 use crate::step::Core;
 use rayon::prelude::*;
 
-/// Elements of all values of a block of rows together.
-const BLOCK: usize = 16 << 10;
+/// Elements of all values of a block of rows together: they stay in the first-level cache.
+const BLOCK: usize = 6 << 10;
+/// Elements of all values that are worth a task.
+const TASK: usize = 32 << 10;
 
 /// A link's code: of a reduction's prologue and of the rest.
 struct Ready<'a> {
@@ -32,31 +34,33 @@ impl<'a> Ready<'a> {
 pub(crate) fn run(chain: &Chain, reads: Reads<'_>, outputs: Vec<&mut [u32]>) {
     let row = |v: usize| chain.values[v].ty.numel() / chain.rows;
     let block = (BLOCK / chain.row().max(1)).clamp(1, chain.rows);
-    let mut tasks: Vec<Vec<Option<&mut [u32]>>> =
-        (0..chain.rows.div_ceil(block)).map(|_| Vec::new()).collect();
+    let together = (TASK / chain.row().max(1) / block).max(1) * block;
+    // An output's rows, a part a task.
+    let mut tasks: Vec<Vec<&mut [u32]>> =
+        (0..chain.rows.div_ceil(together)).map(|_| Vec::with_capacity(outputs.len())).collect();
     for (o, out) in outputs.into_iter().enumerate() {
         let value = chain.values.iter().position(|v| v.output == Some(o)).expect("every output is a value");
         assert_eq!(out.len(), chain.rows * row(value), "an output holds all rows");
-        out.chunks_mut(block * row(value)).zip(&mut tasks).for_each(|(part, task)| task.push(Some(part)));
+        out.chunks_mut(together * row(value)).zip(&mut tasks).for_each(|(part, task)| task.push(part));
     }
     let links: Vec<Ready<'_>> = chain.links.iter().map(Ready::new).collect();
     let inner: usize = (0..chain.values.len()).filter(|&v| chain.values[v].output.is_none()).map(row).sum();
     tasks.into_par_iter().enumerate().for_each(|(t, mut outs)| {
-        let (first, count) = (t * block, block.min(chain.rows - t * block));
-        with_floats([inner * count, 0], |own, _| {
-            let mut rest: &mut [u32] = bytemuck::cast_slice_mut(own);
-            let mut values: Vec<Option<&mut [u32]>> = Vec::with_capacity(chain.values.len());
-            for (v, value) in chain.values.iter().enumerate() {
-                values.push(match value.output {
-                    Some(o) => outs[o].take(),
-                    None => {
-                        let (mine, after) = std::mem::take(&mut rest).split_at_mut(row(v) * count);
-                        rest = after;
-                        Some(mine)
-                    }
-                });
+        let (first, end) = (t * together, ((t + 1) * together).min(chain.rows));
+        with_floats([inner * block, 0], |own, _| {
+            for at in (first..end).step_by(block) {
+                let count = block.min(end - at);
+                let mut rest: &mut [u32] = bytemuck::cast_slice_mut(&mut *own);
+                let mut values: Vec<Option<&mut [u32]>> = Vec::with_capacity(chain.values.len());
+                for (v, value) in chain.values.iter().enumerate() {
+                    let n = row(v) * count;
+                    values.push(Some(match value.output {
+                        Some(o) => outs[o].split_off_mut(..n).expect("an output holds all rows"),
+                        None => rest.split_off_mut(..n).expect("room for all values"),
+                    }));
+                }
+                links.iter().for_each(|ready| one(chain, ready, reads, at, &mut values));
             }
-            links.iter().for_each(|ready| one(chain, ready, reads, first, &mut values));
         });
     });
 }

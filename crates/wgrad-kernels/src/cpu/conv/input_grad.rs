@@ -1,6 +1,8 @@
 //! The input's gradient: phase by phase of the input, a convolution of the output's gradient with the taps that fall
 //! on that phase, so a stride wastes nothing.
 
+use super::gathered::{self, Correlation, Pass};
+use super::interleaved::Interleaved;
 use super::{Geometry, channel_blocks};
 use crate::Step;
 use crate::cpu::scratch::with_floats;
@@ -13,6 +15,9 @@ use wgrad_graph::ops::ConvSpec;
 struct Margins {
     top: usize,
     left: usize,
+    /// Rows and columns of the padded input, in steps of the stride, that any phase reaches.
+    high: usize,
+    wide: usize,
     rows: usize,
     pitch: usize,
 }
@@ -21,10 +26,9 @@ impl Margins {
     fn new(g: &Geometry<'_>) -> Self {
         let ([sh, sw], [dh, dw], [ph, pw]) = (g.spec.stride, g.spec.dilation, g.spec.padding);
         let (top, left) = ((g.kh - 1) * dh / sh, (g.kw - 1) * dw / sw);
-        // Rows and columns of the padded input, in steps of the stride, that any phase reaches. What a row reads beyond
-        // its pitch is the next row's left margin.
+        // What a row reads beyond its pitch is the next row's left margin.
         let (high, wide) = ((g.h + ph - 1) / sh + 1, (g.w + pw - 1) / sw + 1);
-        Self { top, left, rows: top + high.max(g.oh + top), pitch: wide.max(g.ow + left) }
+        Self { top, left, high, wide, rows: top + high.max(g.oh + top), pitch: wide.max(g.ow + left) }
     }
 
     fn plane(&self) -> usize {
@@ -98,7 +102,12 @@ fn phases(g: &Geometry<'_>, m: &Margins) -> Vec<Phase> {
 /// Words of scratch [`input_grad`] needs: at most every weight once, in panels.
 pub(crate) fn scratch(step: &Step, spec: &ConvSpec) -> usize {
     let w = &step.operands[1].shape;
-    spec.groups * packed(w[1], w[0] / spec.groups * w[2] * w[3])
+    let terms = w[0] / spec.groups * w[2] * w[3];
+    if gathered::pays(w[1]) {
+        gathered::scratch(spec.groups, w[1], terms)
+    } else {
+        spec.groups * packed(w[1], terms)
+    }
 }
 
 pub(crate) fn input_grad(
@@ -110,13 +119,57 @@ pub(crate) fn input_grad(
 ) {
     let (ys, ws) = (&step.operands[0].shape, &step.operands[1].shape);
     let g = Geometry::new(spec, &step.shape, ws, ys);
-    let (dy, w, code) = (reads.f32(0), reads.f32(1), map::code(step));
-    let (x_group, y_group, w_group) = g.sizes();
     if out.is_empty() {
         return;
     }
-    let margins = Margins::new(&g);
-    let phases = phases(&g, &margins);
+    if gathered::pays(g.c) {
+        correlation(&g, reads.f32(1)).run(step, reads, reads.f32(0), out, scratch);
+    } else {
+        planar(step, &g, reads, out, scratch);
+    }
+}
+
+/// Pixels of the input times filters, a pass a phase.
+fn correlation<'a>(g: &Geometry<'_>, weights: &'a [f32]) -> Correlation<'a> {
+    let ([sh, sw], [ph, pw], m) = (g.spec.stride, g.spec.padding, Margins::new(g));
+    let source = Interleaved {
+        channels: g.o,
+        rows: m.top + m.high,
+        cols: m.left + m.wide,
+        top: m.top,
+        left: m.left,
+        image: [g.oh, g.ow],
+    };
+    let place = |row: usize, col: usize| row * source.row() + col * g.o;
+    let pass = |Phase { at: [a, b], rows, cols, .. }: Phase| {
+        let pixels = || rows.steps.clone().flat_map(|i| cols.steps.clone().map(move |j| (i, j)));
+        // The farthest tap comes first in memory.
+        let taps = rows.taps.iter().rev().flat_map(|r| cols.taps.iter().rev().map(move |s| (r, s)));
+        Pass {
+            from: pixels().map(|(i, j)| place(i, j)).collect(),
+            to: pixels().map(|(i, j)| (i * sh + a - ph) * g.w + j * sw + b - pw).collect(),
+            taps: taps.map(|(r, s)| (place(m.top - r.1, m.left - s.1), r.0 * g.kw + s.0)).collect(),
+        }
+    };
+    let passes = phases(g, &m).into_iter().map(pass).collect();
+    Correlation {
+        groups: g.spec.groups,
+        channels: g.c,
+        pixels: g.h * g.w,
+        passes,
+        weights,
+        strides: [g.kh * g.kw, g.taps()],
+        source,
+    }
+}
+
+/// Vectors of pixels, for few channels.
+fn planar(step: &Step, g: &Geometry<'_>, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
+    let spec = g.spec;
+    let (dy, w, code) = (reads.f32(0), reads.f32(1), map::code(step));
+    let (x_group, y_group, w_group) = g.sizes();
+    let margins = Margins::new(g);
+    let phases = phases(g, &margins);
     let size = scratch.len() / spec.groups;
     let weights: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch[..spec.groups * size]);
     for (group, to) in weights.chunks_exact_mut(size.max(1)).enumerate() {
@@ -146,7 +199,7 @@ pub(crate) fn input_grad(
         let panels = (dx.len() / pixels).next_multiple_of(PANEL);
         let room = g.o * margins.plane() + margins.left + pitch + SLACK;
         with_floats([room, panels * pitch + SLACK], |image, flat| {
-            margins.fill(&g, &dy[at * y_group..][..y_group], image);
+            margins.fill(g, &dy[at * y_group..][..y_group], image);
             for phase in &phases {
                 let weights = &weights[at % spec.groups * size + phase.weights..];
                 let base = phase.rows.steps.start * margins.pitch;
@@ -159,7 +212,7 @@ pub(crate) fn input_grad(
                     cols: (phase.rows.steps.len() - 1) * margins.pitch + phase.cols.steps.end,
                     spread: margins.plane() / (phase.rows.taps.len() * phase.cols.taps.len()),
                 });
-                scatter(&g, phase, &margins, flat, pitch, dx);
+                scatter(g, phase, &margins, flat, pitch, dx);
             }
         });
         map::epilogue(step, &code, reads, at * x_group + first * pixels, part);

@@ -1,24 +1,26 @@
-//! Convolutions without patch matrices: strides and padding are taken out of the image once, and after that every tap
-//! of the kernel is the same image a constant offset further on.
+//! Convolutions without patch matrices: an image is copied once, with its padding, and after that every tap of the
+//! kernel is the same image a constant offset further on.
 //!
-//! An image is copied into planes, one a channel and phase (row and column modulo the stride), with its padding. Output
-//! pixel `(i, j)` is element `q = i * pitch + j` of a flat range, and tap `(c, r, s)` reads element `taps[c, r, s] + q` of
-//! the copy: whole vectors along `q`, for any stride, padding and dilation. Columns from `ow` to `pitch` are computed
-//! and dropped. Sums are in a fixed order, and work is cut by shape alone.
+//! Where output channels fill vectors, the copy has its channels side by side and pixels times filters are a product
+//! ([`gathered`]); where they are few, it is in planes and vectors are of pixels ([`planar`]). Sums are in a fixed order,
+//! and work is cut by shape alone.
 
+mod gathered;
 mod input_grad;
+mod interleaved;
+mod outer;
+mod planar;
 mod planes;
 mod weight_grad;
 
 pub(crate) use input_grad::{input_grad, scratch as input_grad_scratch};
 pub(crate) use weight_grad::{scratch as weight_grad_scratch, weight_grad};
 
-use super::scratch::with_floats;
-use super::tile::{Correlate, PANEL, SLACK, dispatch, pack, packed, whole};
-use super::{Reads, map};
+use super::Reads;
+use super::tile::PANEL;
 use crate::Step;
-use planes::Planes;
-use rayon::prelude::*;
+use gathered::{Correlation, Pass};
+use interleaved::Interleaved;
 use wgrad_graph::ops::ConvSpec;
 
 /// Tasks a step is cut into where it has fewer images.
@@ -63,54 +65,40 @@ fn channel_blocks(n: usize, images: usize) -> usize {
 
 /// Words of scratch [`forward`] needs.
 pub(crate) fn scratch(step: &Step, spec: &ConvSpec) -> usize {
-    let w = &step.operands[1].shape;
-    spec.groups * packed(w[0] / spec.groups, w[1..].iter().product())
+    let g = Geometry::new(spec, &step.operands[0].shape, &step.operands[1].shape, &step.shape);
+    if gathered::pays(g.o) { gathered::scratch(spec.groups, g.o, g.taps()) } else { planar::scratch(&g) }
 }
 
 pub(crate) fn forward(step: &Step, spec: &ConvSpec, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
-    let (xs, ws) = (&step.operands[0].shape, &step.operands[1].shape);
-    let g = Geometry::new(spec, xs, ws, &step.shape);
-    let (x, w, code) = (reads.f32(0), reads.f32(1), map::code(step));
-    let (x_group, y_group, w_group) = g.sizes();
+    let g = Geometry::new(spec, &step.operands[0].shape, &step.operands[1].shape, &step.shape);
     if out.is_empty() {
         return;
     }
-    let (planes, pixels) = (Planes::of_input(&g), g.oh * g.ow);
-    let taps = planes.taps(&g);
-    let (cols, size) = ((g.oh - 1) * planes.pitch + g.ow, packed(g.o, taps.len()));
-    let weights: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch[..spec.groups * size]);
-    for (group, to) in weights.chunks_exact_mut(size.max(1)).enumerate() {
-        let w = &w[group * w_group..][..w_group];
-        pack(g.o, taps.len(), |o, k| w[o * taps.len() + k], to);
+    if !gathered::pays(g.o) {
+        return planar::forward(step, &g, reads, out, scratch);
     }
-    let weights: &[f32] = weights;
-    let block = channel_blocks(g.o, xs[0] * spec.groups);
-    let mut tasks = Vec::with_capacity(out.len() / (pixels * block) + 1);
-    for (at, y) in out.chunks_mut(y_group).enumerate() {
-        tasks.extend(y.chunks_mut(block * pixels).enumerate().map(|(b, part)| (at, b * block, part)));
-    }
-    tasks.into_par_iter().with_max_len(1).for_each(|(at, first, part)| {
-        let (rows, pitch) = (part.len() / pixels, whole(cols));
-        let panels = rows.next_multiple_of(PANEL);
-        with_floats([planes.len() + SLACK, panels * pitch + SLACK], |image, flat| {
-            planes.fill(&g, &x[at * x_group..][..x_group], image);
-            let weights = &weights[at % spec.groups * size..][..size];
-            dispatch(Correlate {
-                weights: &weights[first * taps.len()..][..panels * taps.len()],
-                taps: &taps,
-                x: image,
-                out: flat,
-                pitch,
-                cols,
-                spread: planes.channel() / (g.kh * g.kw),
-            });
-            let y: &mut [f32] = bytemuck::cast_slice_mut(part);
-            for (y, flat) in y.chunks_exact_mut(pixels).zip(flat.chunks_exact(pitch)) {
-                for (row, from) in y.chunks_exact_mut(g.ow).zip(flat.chunks(planes.pitch)) {
-                    row.copy_from_slice(&from[..g.ow]);
-                }
-            }
-        });
-        map::epilogue(step, &code, reads, at * y_group + first * pixels, part);
-    });
+    let ([sh, sw], [dh, dw]) = (spec.stride, spec.dilation);
+    let source = Interleaved {
+        channels: g.c,
+        rows: (g.oh - 1) * sh + (g.kh - 1) * dh + 1,
+        cols: (g.ow - 1) * sw + (g.kw - 1) * dw + 1,
+        top: spec.padding[0],
+        left: spec.padding[1],
+        image: [g.h, g.w],
+    };
+    let pass = Pass {
+        from: (0..g.oh * g.ow).map(|q| q / g.ow * sh * source.row() + q % g.ow * sw * g.c).collect(),
+        to: (0..g.oh * g.ow).collect(),
+        taps: (0..g.kh * g.kw).map(|t| (t / g.kw * dh * source.row() + t % g.kw * dw * g.c, t)).collect(),
+    };
+    let correlation = Correlation {
+        source,
+        groups: spec.groups,
+        channels: g.o,
+        pixels: g.oh * g.ow,
+        passes: vec![pass],
+        weights: reads.f32(1),
+        strides: [g.taps(), g.kh * g.kw],
+    };
+    correlation.run(step, reads, reads.f32(0), out, scratch);
 }

@@ -1,8 +1,8 @@
-//! The weights' gradient: every weight is a product of two flat ranges, the output's gradient and the input a tap further
-//! on. A task takes a block of output channels and a range of images; partial sums are added in order.
+//! The weights' gradient: outer products of channels where they fill vectors ([`outer`]); where they are few, every weight
+//! is a product of two flat ranges, the output's gradient and the input a tap further on. There, a task takes a block of output channels and a range of images; partial sums are added in order.
 
-use super::Geometry;
 use super::planes::Planes;
+use super::{Geometry, outer};
 use crate::Step;
 use crate::cpu::scratch::with_floats;
 use crate::cpu::tile::{Contract, SLACK, dispatch, whole};
@@ -26,7 +26,12 @@ fn cut(images: usize, channels: usize) -> (usize, usize) {
 
 /// Words of scratch [`weight_grad`] needs.
 pub(crate) fn scratch(step: &Step, spec: &ConvSpec) -> usize {
-    let (parts, _) = cut(step.operands[0].shape[0], step.shape[0] / spec.groups);
+    let (xs, ys) = (&step.operands[0].shape, &step.operands[1].shape);
+    let g = Geometry::new(spec, xs, &step.shape, ys);
+    if outer::pays(&g) {
+        return outer::scratch(&g, xs[0]);
+    }
+    let (parts, _) = cut(xs[0], g.o);
     if parts == 1 { 0 } else { parts * step.numel() }
 }
 
@@ -43,6 +48,9 @@ pub(crate) fn weight_grad(
     let (x_group, y_group, w_group) = g.sizes();
     if out.is_empty() {
         return;
+    }
+    if outer::pays(&g) {
+        return outer::weight_grad(step, &g, images, reads, out, scratch);
     }
     let planes = Planes::of_input(&g);
     let taps = planes.taps(&g);

@@ -1,0 +1,264 @@
+//! Convolutions as products of pixels and filters: eight output pixels times up to three vectors of output channels stay
+//! in registers over all taps and channels. The image has its channels side by side and is read in place.
+
+use super::TASKS;
+use super::interleaved::Interleaved;
+use crate::Step;
+use crate::cpu::pack::{WIDE, turn};
+use crate::cpu::scratch::with_floats;
+use crate::cpu::tile::{PANEL, dispatch};
+use crate::cpu::{Reads, map};
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Output channels that are packed together in ones: a vector of the widest kind.
+const VECTOR: usize = 16;
+/// Vectors of a register tile.
+const VECTORS: usize = 3;
+
+/// Whether vectors of output channels are full enough.
+pub(super) fn pays(channels: usize) -> bool {
+    4 * channels >= 3 * channels.next_multiple_of(VECTOR)
+}
+
+/// Output pixels that read the same taps.
+pub(super) struct Pass {
+    /// Where each pixel's first tap lies in the copy, and where the pixel lies in its plane.
+    pub from: Vec<usize>,
+    pub to: Vec<usize>,
+    /// Offset in the copy and position in the filter of each tap, ascending offsets.
+    pub taps: Vec<(usize, usize)>,
+}
+
+/// A correlation of images with filters.
+pub(super) struct Correlation<'a> {
+    pub source: Interleaved,
+    pub groups: usize,
+    /// Output channels of a group, and pixels of each.
+    pub channels: usize,
+    pub pixels: usize,
+    pub passes: Vec<Pass>,
+    pub weights: &'a [f32],
+    /// Elements from an output channel's weights to the next one's, and the same for input channels.
+    pub strides: [usize; 2],
+}
+
+/// Words of scratch: every weight once, in panels.
+pub(super) fn scratch(groups: usize, channels: usize, terms: usize) -> usize {
+    groups * channels.next_multiple_of(VECTOR) * terms
+}
+
+/// Ranges of vectors, nearly equally wide: the panels of so many output channels.
+fn panels(channels: usize) -> Vec<Range<usize>> {
+    let vectors = channels.div_ceil(VECTOR);
+    let count = vectors.div_ceil(VECTORS);
+    (0..count).map(|p| p * vectors / count..(p + 1) * vectors / count).collect()
+}
+
+/// Neighbouring taps as one: ranges of the copy.
+fn runs(taps: &[(usize, usize)], channels: usize) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for &(at, _) in taps {
+        match runs.last_mut() {
+            Some(run) if run.end == at => run.end += channels,
+            _ => runs.push(at..at + channels),
+        }
+    }
+    runs
+}
+
+impl Correlation<'_> {
+    /// Weights of a group's panel for a pass: `[tap][input channel][output channel]`; missing ones are zeros.
+    fn pack(&self, group: usize, vectors: &Range<usize>, pass: &Pass, to: &mut [f32]) {
+        let (inner, width, [outer_stride, inner_stride]) =
+            (self.source.channels, vectors.len() * VECTOR, self.strides);
+        let w = &self.weights[group * (self.weights.len() / self.groups)..];
+        for (e, first) in (vectors.start * VECTOR..vectors.end * VECTOR).step_by(8).enumerate() {
+            let count = self.channels.saturating_sub(first).min(8);
+            for c in 0..inner {
+                for (t, &(_, position)) in pass.taps.iter().enumerate() {
+                    let line = &mut to[(t * inner + c) * width + e * 8..][..8];
+                    line[count..].fill(0.0);
+                    for (i, x) in line[..count].iter_mut().enumerate() {
+                        *x = w[(first + i) * outer_stride + c * inner_stride + position];
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs over all of the output, with the step's epilogue.
+    pub(super) fn run(&self, step: &Step, reads: Reads<'_>, x: &[f32], out: &mut [u32], scratch: &mut [u32]) {
+        let code = map::code(step);
+        let (inner, panels) = (self.source.channels, panels(self.channels));
+        // One panel after the other, all passes of each.
+        let terms: usize = self.passes.iter().map(|pass| pass.taps.len() * inner).sum();
+        let size = self.channels.next_multiple_of(VECTOR) * terms;
+        let packed: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch[..self.groups * size]);
+        let mut parts = Vec::with_capacity(self.groups * panels.len());
+        for (group, mut rest) in packed.chunks_exact_mut(size.max(1)).enumerate() {
+            for panel in &panels {
+                let (part, after) = rest.split_at_mut(panel.len() * VECTOR * terms);
+                parts.push((group, panel, part));
+                rest = after;
+            }
+        }
+        parts.into_par_iter().for_each(|(group, panel, mut part)| {
+            for pass in &self.passes {
+                let (to, after) = part.split_at_mut(panel.len() * VECTOR * pass.taps.len() * inner);
+                self.pack(group, panel, pass, to);
+                part = after;
+            }
+        });
+        let packed: &[f32] = packed;
+        let runs: Vec<_> = self.passes.iter().map(|pass| runs(&pass.taps, inner)).collect();
+        let covered = self.passes.iter().map(|pass| pass.to.len()).sum::<usize>() == self.pixels;
+        let (plane, from_group) = (self.pixels, inner * self.source.image[0] * self.source.image[1]);
+        // Images to a task, or where they are few blocks of panels of each.
+        let units = out.len() / (self.channels * plane).max(1);
+        let block = panels.len().div_ceil(TASKS.div_ceil(units.max(1)).min(panels.len()).max(1));
+        let mut tasks = Vec::with_capacity(units * panels.len().div_ceil(block));
+        for (unit, mut rest) in out.chunks_exact_mut((self.channels * plane).max(1)).enumerate() {
+            for panels in panels.chunks(block) {
+                let (first, last) = (panels[0].start * VECTOR, panels[panels.len() - 1].end * VECTOR);
+                let (part, after) = rest.split_at_mut((last.min(self.channels) - first) * plane);
+                tasks.push((unit, panels, part));
+                rest = after;
+            }
+        }
+        tasks.into_par_iter().with_max_len(1).for_each(|(unit, panels, part)| {
+            let first = panels[0].start * VECTOR;
+            let y: &mut [f32] = bytemuck::cast_slice_mut(part);
+            if !covered {
+                y.fill(0.0);
+            }
+            with_floats([self.source.len(), 0], |image, _| {
+                self.source.fill(&x[unit * from_group..][..from_group], image);
+                for panel in panels {
+                    let at = panel.start * VECTOR - first;
+                    let width = panel.len() * VECTOR;
+                    let mut weights =
+                        &packed[unit % self.groups * size + panel.start * VECTOR * terms..][..width * terms];
+                    for (pass, runs) in self.passes.iter().zip(&runs) {
+                        let (now, after) = weights.split_at(width * pass.taps.len() * inner);
+                        weights = after;
+                        let channels = width.min(y.len() / plane - at);
+                        dispatch(Product {
+                            x: image,
+                            pass,
+                            runs,
+                            weights: now,
+                            width,
+                            out: &mut y[at * plane..],
+                            plane,
+                            channels,
+                        });
+                    }
+                }
+            });
+            map::epilogue(step, &code, reads, unit * self.channels * plane + first * plane, part);
+        });
+    }
+}
+
+/// A panel of output channels over all pixels of a pass.
+struct Product<'a> {
+    x: &'a [f32],
+    pass: &'a Pass,
+    runs: &'a [Range<usize>],
+    /// `[term][width]`.
+    weights: &'a [f32],
+    width: usize,
+    out: &'a mut [f32],
+    plane: usize,
+    channels: usize,
+}
+
+/// Sums of eight pixels, each over a panel's channels.
+#[repr(align(64))]
+struct Sums([[f32; WIDE]; PANEL]);
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let mut sums = Sums([[0.0; WIDE]; PANEL]);
+        let last = self.pass.from.len() - 1;
+        for q in (0..=last).step_by(PANEL) {
+            // Where there are fewer than eight, the last is computed again.
+            let at: [usize; PANEL] = std::array::from_fn(|i| self.pass.from[(q + i).min(last)]);
+            for part in (0..self.width).step_by(VECTORS * S::F32_LANES) {
+                match (self.width - part) / S::F32_LANES {
+                    1 => self.pixels::<S, 1>(simd, &at, part, &mut sums),
+                    2 => self.pixels::<S, 2>(simd, &at, part, &mut sums),
+                    _ => self.pixels::<S, VECTORS>(simd, &at, part, &mut sums),
+                }
+            }
+            self.store(q, &sums);
+        }
+    }
+}
+
+impl Product<'_> {
+    #[inline(always)]
+    fn pixels<S: Simd, const NV: usize>(&self, simd: S, at: &[usize; PANEL], part: usize, sums: &mut Sums) {
+        if S::REGISTER_COUNT >= 32 {
+            self.tile::<S, PANEL, 0, NV>(simd, at, part, sums);
+        } else {
+            self.tile::<S, 4, 0, NV>(simd, at, part, sums);
+            self.tile::<S, 4, 4, NV>(simd, at, part, sums);
+        }
+    }
+
+    /// `ROWS` pixels from `FROM` on times `NV` vectors.
+    #[inline(always)]
+    fn tile<S: Simd, const ROWS: usize, const FROM: usize, const NV: usize>(
+        &self,
+        simd: S,
+        at: &[usize; PANEL],
+        part: usize,
+        sums: &mut Sums,
+    ) {
+        let width = NV * S::F32_LANES;
+        let mut acc = [[simd.splat_f32s(0.0); NV]; ROWS];
+        let mut weights = self.weights;
+        for run in self.runs {
+            let n = run.len();
+            let rows: [&[f32]; ROWS] = std::array::from_fn(|i| &self.x[at[FROM + i] + run.start..][..n]);
+            let (now, after) = weights.split_at(n * self.width);
+            weights = after;
+            for (k, w) in (0..n).zip(now.chunks_exact(self.width)) {
+                let w = &S::as_simd_f32s(&w[part..part + width]).0[..NV];
+                for (sums, row) in acc.iter_mut().zip(&rows) {
+                    #[expect(unsafe_code, reason = "eight checks at every step of the innermost loop")]
+                    // SAFETY: every row has n elements, and k < n.
+                    let x = simd.splat_f32s(unsafe { *row.get_unchecked(k) });
+                    for (sum, w) in sums.iter_mut().zip(w) {
+                        *sum = simd.mul_add_e_f32s(x, *w, *sum);
+                    }
+                }
+            }
+        }
+        for (row, acc) in sums.0[FROM..FROM + ROWS].iter_mut().zip(&acc) {
+            S::as_mut_simd_f32s(&mut row[part..part + width]).0[..NV].copy_from_slice(acc);
+        }
+    }
+
+    /// Writes the sums of the pixels from `q` on to their places.
+    #[inline(always)]
+    fn store(&mut self, q: usize, sums: &Sums) {
+        let to = &self.pass.to[q..self.pass.to.len().min(q + PANEL)];
+        let (first, n) = (to[0], self.channels);
+        if to.len() == PANEL && to[PANEL - 1] - first == PANEL - 1 {
+            turn(sums.0.as_flattened(), WIDE, n, &mut self.out[first..], self.plane);
+            return;
+        }
+        for (&place, sums) in to.iter().zip(&sums.0) {
+            for (y, sum) in self.out[place..].iter_mut().step_by(self.plane).zip(&sums[..n]) {
+                *y = *sum;
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! An image with its channels side by side, so that a tap's products over all channels are a sum along memory.
+
+use crate::cpu::pack::turn;
+
+/// Layout of the copy: `[row][column][channel]`, the image from row `top` and column `left` on, zeros around it.
+pub(super) struct Interleaved {
+    pub channels: usize,
+    pub rows: usize,
+    pub cols: usize,
+    pub top: usize,
+    pub left: usize,
+    /// Height and width of the image; what does not fit is left out.
+    pub image: [usize; 2],
+}
+
+impl Interleaved {
+    /// Elements of a row.
+    pub(super) fn row(&self) -> usize {
+        self.cols * self.channels
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows * self.row()
+    }
+
+    /// Copies an image's planes in.
+    pub(super) fn fill(&self, planes: &[f32], to: &mut [f32]) {
+        for (i, line) in to[..self.len()].chunks_exact_mut(self.row().max(1)).enumerate() {
+            self.fill_row(i, planes, line);
+        }
+    }
+
+    /// Row `i` of the copy.
+    pub(super) fn fill_row(&self, i: usize, planes: &[f32], to: &mut [f32]) {
+        let ([h, w], c) = (self.image, self.channels);
+        if i < self.top || i - self.top >= h || self.left >= self.cols {
+            to.fill(0.0);
+            return;
+        }
+        let n = w.min(self.cols - self.left);
+        let (before, rest) = to.split_at_mut(self.left * c);
+        let (line, after) = rest.split_at_mut(n * c);
+        before.fill(0.0);
+        after.fill(0.0);
+        let from = |channel: usize| &planes[(channel * h + i - self.top) * w..][..n];
+        for first in (0..c / 8 * 8).step_by(8) {
+            turn(&planes[(first * h + i - self.top) * w..], h * w, n, &mut line[first..], c);
+        }
+        for channel in c / 8 * 8..c {
+            for (x, pixel) in from(channel).iter().zip(line[channel..].iter_mut().step_by(c)) {
+                *pixel = *x;
+            }
+        }
+    }
+}

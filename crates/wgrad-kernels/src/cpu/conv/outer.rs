@@ -1,0 +1,254 @@
+//! The weights' gradient as outer products: at every pixel eight output channels times up to three vectors of input
+//! channels, added up in registers over rows of pixels. No partial sums of images are kept: a task has output channels
+//! of its own.
+
+use super::interleaved::Interleaved;
+use super::{Geometry, TASKS};
+use crate::Step;
+use crate::cpu::gemm::Mat;
+use crate::cpu::scratch::with_floats;
+use crate::cpu::tile::{PANEL, dispatch};
+use crate::cpu::{Reads, map, pack};
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+/// Floats of images and gradients that are made ready together.
+const TOGETHER: usize = 512 << 10;
+/// Pixels summed over before sums leave the registers: their gradients stay in the first-level cache.
+const PIXELS: usize = 384;
+/// Input channels come in whole vectors of any width.
+const VECTOR: usize = 16;
+/// Vectors of a register tile.
+const VECTORS: usize = 3;
+
+/// Whether register tiles are full enough.
+pub(super) fn pays(g: &Geometry<'_>) -> bool {
+    g.c.is_multiple_of(VECTOR) && 4 * g.o >= 3 * g.o.next_multiple_of(PANEL)
+}
+
+/// The copy of the input.
+fn source(g: &Geometry<'_>) -> Interleaved {
+    Interleaved {
+        channels: g.c,
+        rows: (g.oh.max(1) - 1) * g.spec.stride[0] + (g.kh - 1) * g.spec.dilation[0] + 1,
+        cols: (g.ow.max(1) - 1) * g.spec.stride[1] + (g.kw - 1) * g.spec.dilation[1] + 1,
+        top: g.spec.padding[0],
+        left: g.spec.padding[1],
+        image: [g.h, g.w],
+    }
+}
+
+/// Floats of an image's gradients in panels.
+fn gradients(g: &Geometry<'_>) -> usize {
+    g.o.next_multiple_of(PANEL) * g.oh * g.ow
+}
+
+/// Images made ready together.
+fn together(g: &Geometry<'_>, images: usize) -> usize {
+    (TOGETHER / (source(g).len() + gradients(g)).max(1)).clamp(1, images.max(1))
+}
+
+/// Words of scratch [`weight_grad`] needs.
+pub(super) fn scratch(g: &Geometry<'_>, images: usize) -> usize {
+    together(g, images) * (source(g).len() + gradients(g))
+}
+
+pub(super) fn weight_grad(
+    step: &Step,
+    g: &Geometry<'_>,
+    images: usize,
+    reads: Reads<'_>,
+    out: &mut [u32],
+    scratch: &mut [u32],
+) {
+    let (x, dy, groups) = (reads.f32(0), reads.f32(1), g.spec.groups);
+    let (x_group, y_group, w_group) = g.sizes();
+    let (source, most) = (source(g), together(g, images));
+    let scratch: &mut [f32] = bytemuck::cast_slice_mut(scratch);
+    let (xs, rest) = scratch.split_at_mut(most * source.len());
+    let dys = &mut rest[..most * gradients(g)];
+    let sums: &mut [f32] = bytemuck::cast_slice_mut(&mut *out);
+    let images = if g.oh * g.ow == 0 { 0 } else { images };
+    if images == 0 {
+        sums.fill(0.0);
+    }
+    // A range of output channels each: whole panels.
+    let block = g.o.div_ceil(PANEL).div_ceil(TASKS) * PANEL;
+    let taps: Vec<usize> = (0..g.kh * g.kw)
+        .map(|t| t / g.kw * g.spec.dilation[0] * source.row() + t % g.kw * g.spec.dilation[1] * g.c)
+        .collect();
+    for (group, sums) in sums.chunks_exact_mut(w_group).enumerate() {
+        for first in (0..images).step_by(most) {
+            let n = most.min(images - first);
+            let (xs, dys) = (&mut xs[..n * source.len()], &mut dys[..n * gradients(g)]);
+            let at = |i: usize| (first + i) * groups + group;
+            let rows = || {
+                let lines = xs.par_chunks_exact_mut(source.row()).enumerate().with_min_len(8);
+                lines.for_each(|(r, line)| {
+                    let image = &x[at(r / source.rows) * x_group..][..x_group];
+                    source.fill_row(r % source.rows, image, line);
+                });
+            };
+            let panels = || {
+                let panels = dys.par_chunks_exact_mut(n * PANEL * g.oh * g.ow).enumerate();
+                panels.for_each(|(p, panel)| gradient_panel(g, dy, p, |i| at(i) * y_group, panel));
+            };
+            rayon::join(rows, panels);
+            let (xs, dys): (&[f32], &[f32]) = (xs, dys);
+            let lines: Vec<usize> = (0..n * g.oh)
+                .map(|r| r / g.oh * source.len() + r % g.oh * g.spec.stride[0] * source.row())
+                .collect();
+            let tasks = sums.par_chunks_mut(block * g.taps()).zip(dys.par_chunks(block * n * g.oh * g.ow));
+            tasks.with_max_len(1).for_each(|(out, dys)| {
+                dispatch(Outer {
+                    x: xs,
+                    dy: dys,
+                    lines: &lines,
+                    taps: &taps,
+                    cols: g.ow,
+                    pitch: g.spec.stride[1] * g.c,
+                    channels: g.c,
+                    out,
+                    begin: first == 0,
+                });
+            });
+        }
+    }
+    let code = map::code(step);
+    out.par_chunks_mut(g.taps()).enumerate().with_min_len(4).for_each(|(o, words)| {
+        in_order(g, bytemuck::cast_slice_mut(words));
+        map::epilogue(step, &code, reads, o * g.taps(), words);
+    });
+}
+
+/// Eight channels' gradients of all images side by side, pixel by pixel; `at` is where an image's begin.
+fn gradient_panel(g: &Geometry<'_>, dy: &[f32], p: usize, at: impl Fn(usize) -> usize, to: &mut [f32]) {
+    let pixels = g.oh * g.ow;
+    for (i, to) in to.chunks_exact_mut(PANEL * pixels).enumerate() {
+        let m = Mat {
+            data: dy,
+            offset: at(i) + p * PANEL * pixels,
+            rows: PANEL.min(g.o - p * PANEL),
+            cols: pixels,
+            row_stride: pixels,
+            col_stride: 1,
+        };
+        pack::rows(m, to);
+    }
+}
+
+/// Turns an output channel's sums from `[tap][input channel]` to the order of weights.
+fn in_order(g: &Geometry<'_>, sums: &mut [f32]) {
+    let positions = g.kh * g.kw;
+    if positions == 1 {
+        return;
+    }
+    with_floats([sums.len(), 0], |copy, _| {
+        copy.copy_from_slice(sums);
+        for (c, to) in sums.chunks_exact_mut(positions).enumerate() {
+            for (w, sum) in to.iter_mut().zip(copy[c..].iter().step_by(g.c)) {
+                *w = *sum;
+            }
+        }
+    });
+}
+
+/// Adds to `out[o][tap][c]` the products of gradients and input over some images.
+struct Outer<'a> {
+    x: &'a [f32],
+    /// `[panel][line][pixel][PANEL]`.
+    dy: &'a [f32],
+    /// Where each row of pixels begins in `x`.
+    lines: &'a [usize],
+    taps: &'a [usize],
+    /// Pixels of a row, and floats of `x` from one to the next.
+    cols: usize,
+    pitch: usize,
+    channels: usize,
+    out: &'a mut [f32],
+    begin: bool,
+}
+
+impl WithSimd for Outer<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let together = (PIXELS / self.cols).max(1);
+        let vectors = self.channels / S::F32_LANES;
+        let tiles = vectors.div_ceil(VECTORS);
+        let mut first = 0;
+        while first < self.lines.len() {
+            let last = (first + together).min(self.lines.len());
+            for p in 0..self.out.len().div_ceil(PANEL * self.taps.len() * self.channels) {
+                for t in 0..self.taps.len() {
+                    for tile in 0..tiles {
+                        let (from, to) = (tile * vectors / tiles, (tile + 1) * vectors / tiles);
+                        let at = (p, t, from * S::F32_LANES);
+                        match to - from {
+                            1 => self.panel::<S, 1>(simd, at, first..last),
+                            2 => self.panel::<S, 2>(simd, at, first..last),
+                            _ => self.panel::<S, VECTORS>(simd, at, first..last),
+                        }
+                    }
+                }
+            }
+            first = last;
+        }
+    }
+}
+
+impl Outer<'_> {
+    #[inline(always)]
+    fn panel<S: Simd, const NV: usize>(
+        &mut self,
+        simd: S,
+        at: (usize, usize, usize),
+        lines: std::ops::Range<usize>,
+    ) {
+        if S::REGISTER_COUNT >= 32 {
+            self.tile::<S, PANEL, 0, NV>(simd, at, lines);
+        } else {
+            self.tile::<S, 4, 0, NV>(simd, at, lines.clone());
+            self.tile::<S, 4, 4, NV>(simd, at, lines);
+        }
+    }
+
+    /// `ROWS` output channels of panel `p` from `FROM` on times `NV` vectors of input channels from `c` on, at tap `t`.
+    #[inline(always)]
+    fn tile<S: Simd, const ROWS: usize, const FROM: usize, const NV: usize>(
+        &mut self,
+        simd: S,
+        (p, t, c): (usize, usize, usize),
+        lines: std::ops::Range<usize>,
+    ) {
+        let width = NV * S::F32_LANES;
+        let (row, begin) = (self.taps.len() * self.channels, self.begin && lines.start == 0);
+        let at = |i: usize| (p * PANEL + FROM + i) * row + t * self.channels + c;
+        let mut acc = [[simd.splat_f32s(0.0); NV]; ROWS];
+        for (i, sums) in acc.iter_mut().enumerate() {
+            if let Some(out) = self.out.get(at(i)..).filter(|out| !begin && !out.is_empty()) {
+                sums.copy_from_slice(&S::as_simd_f32s(&out[..width]).0[..NV]);
+            }
+        }
+        let line = PANEL * self.cols;
+        let dy = &self.dy[p * self.lines.len() * line..][lines.start * line..lines.end * line];
+        for (&from, dy) in self.lines[lines].iter().zip(dy.chunks_exact(line)) {
+            let x = &self.x[from + self.taps[t] + c..][..(self.cols - 1) * self.pitch + width];
+            for (q, dy) in dy.as_chunks::<PANEL>().0.iter().enumerate() {
+                let x = &S::as_simd_f32s(&x[q * self.pitch..][..width]).0[..NV];
+                for (i, sums) in acc.iter_mut().enumerate() {
+                    let dy = simd.splat_f32s(dy[FROM + i]);
+                    for (sum, x) in sums.iter_mut().zip(x) {
+                        *sum = simd.mul_add_e_f32s(dy, *x, *sum);
+                    }
+                }
+            }
+        }
+        for (i, sums) in acc.iter().enumerate() {
+            if let Some(out) = self.out.get_mut(at(i)..).filter(|out| !out.is_empty()) {
+                S::as_mut_simd_f32s(&mut out[..width]).0[..NV].copy_from_slice(sums);
+            }
+        }
+    }
+}
