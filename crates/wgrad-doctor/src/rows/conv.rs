@@ -23,6 +23,13 @@ rows! {
     conv2d_oblong [real(&[2, 3, 12, 7]), real(&[4, 3, 5, 1])] |x| x[0].conv2d(&x[1], None, ConvSpec { stride: [2, 1], padding: [1, 0], ..ConvSpec::default() });
     conv2d_whole_image [real(&[3, 4, 5, 5]), real(&[7, 4, 5, 5])] |x| x[0].conv2d(&x[1], None, spec(1, 0, 1, 1));
     conv2d_many_channels [real(&[2, 33, 6, 6]), real(&[40, 33, 3, 3])] |x| x[0].conv2d(&x[1], None, spec(1, 1, 1, 1));
+    // Channels that fill vectors; the gradients' mathematics is that of the rows above.
+    conv2d_wide [real(&[2, 16, 9, 11]), real(&[20, 16, 3, 3]), real(&[20])] no gradient |x| x[0].conv2d(&x[1], Some(&x[2]), spec(1, 1, 1, 1));
+    conv2d_wide_grouped [real(&[2, 32, 6, 7]), real(&[32, 16, 3, 3])] no gradient |x| x[0].conv2d(&x[1], None, spec(1, 1, 1, 2));
+    conv2d_wide_input_grad_beyond_kernel [real(&[2, 12, 3, 2]), real(&[12, 16, 2, 2])] no gradient |x| x[0].conv2d_input_grad(&x[1], spec(3, 0, 1, 1), [8, 7]);
+    conv2d_wide_input_grad_dilated [real(&[2, 13, 5, 5]), real(&[13, 16, 3, 3])] no gradient |x| x[0].conv2d_input_grad(&x[1], spec(2, 2, 2, 1), [9, 10]);
+    conv2d_wide_weight_grad [real(&[2, 16, 9, 11]), real(&[2, 20, 9, 11])] no gradient |x| x[0].conv2d_weight_grad(&x[1], spec(1, 1, 1, 1), [3, 3]);
+    conv2d_wide_weight_grad_dilated [real(&[2, 32, 9, 10]), real(&[2, 14, 5, 5])] no gradient |x| x[0].conv2d_weight_grad(&x[1], spec(2, 2, 2, 2), [3, 3]);
     conv2d_batch [real(&[9, 6, 12, 12]), real(&[16, 6, 5, 5])] |x| x[0].conv2d(&x[1], None, spec(1, 0, 1, 1));
     conv2d_relu [real(&[2, 3, 9, 8]), real(&[5, 3, 3, 3]), real(&[5])] |x| x[0].conv2d(&x[1], Some(&x[2]), spec(1, 1, 1, 1)).relu();
     conv2d_residual [real(&[2, 4, 6, 6]), real(&[4, 4, 3, 3])] |x| (x[0].conv2d(&x[1], None, spec(1, 1, 1, 1)) + &x[0]).relu();

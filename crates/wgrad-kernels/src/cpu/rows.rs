@@ -8,10 +8,10 @@ use crate::rows::{Chain, Link, Source};
 use crate::step::Core;
 use rayon::prelude::*;
 
-/// Elements of all values of a block of rows together: they stay in the first-level cache.
-const BLOCK: usize = 6 << 10;
+/// Elements of all values of a block of rows together: few enough for the caches, enough to pay for each link.
+const BLOCK: usize = 16 << 10;
 /// Elements of all values that are worth a task.
-const TASK: usize = 32 << 10;
+const TASK: usize = 64 << 10;
 
 /// A link's code: of a reduction's prologue and of the rest.
 struct Ready<'a> {

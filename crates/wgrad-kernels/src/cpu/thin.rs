@@ -9,7 +9,7 @@ use pulp::{Simd, WithSimd};
 /// A product with so many rows is none of few.
 const ROWS: usize = 8;
 /// Rows, or columns, of the other matrix that are read side by side.
-const STREAMS: usize = 4;
+const STREAMS: usize = 8;
 
 /// Whether a product is one: few rows, and the other matrix has its rows or its columns in one piece.
 pub(super) fn fits(m: usize, row_stride: isize, col_stride: isize) -> bool {

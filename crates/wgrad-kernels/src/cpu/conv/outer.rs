@@ -252,3 +252,58 @@ impl Outer<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Core, Expr};
+    use wgrad_graph::ops::ConvSpec;
+    use wgrad_types::{DType, Type};
+
+    /// Several ranges of images, several blocks of pixels, panels that are not full: against sums in f64, and the same bits
+    /// on any number of threads.
+    #[test]
+    fn all_ranges_of_images_are_added() {
+        let (xs, ws, ys) = ([45, 32, 30, 21], [13, 32, 3, 2], [45, 13, 30, 11]);
+        let spec = ConvSpec { stride: [1, 2], padding: [1, 1], ..ConvSpec::default() };
+        let value = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7 & 0xffff) as f32 / 65536.0 - 0.5;
+        let x: Vec<f32> = (0..xs.iter().product()).map(value).collect();
+        let dy: Vec<f32> = (5..ys.iter().product::<usize>() + 5).map(value).collect();
+        let step = Step {
+            core: Core::Conv2dWeightGrad(spec.clone()),
+            operands: vec![Type::f32(&xs), Type::f32(&ys)],
+            shape: ws.to_vec(),
+            epilogue: Expr::identity(),
+            outputs: vec![DType::F32],
+            in_place: vec![None],
+        };
+        let g = Geometry::new(&spec, &xs, &ws, &ys);
+        assert!(pays(&g) && together(&g, xs[0]) < xs[0] / 2, "several ranges");
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            let mut out = vec![7; ws.iter().product()];
+            let mut room = vec![7; scratch(&g, xs[0])];
+            let operands: [&[u32]; 2] = [bytemuck::cast_slice(&x), bytemuck::cast_slice(&dy)];
+            let reads = Reads { operands: &operands, origins: &[], scalars: &[] };
+            pool.install(|| weight_grad(&step, &g, xs[0], reads, &mut out, &mut room));
+            out
+        };
+        let got = run(1);
+        assert!([2, 3, 5].iter().all(|&threads| run(threads) == got));
+        for (i, word) in got.iter().enumerate().step_by(7) {
+            let (o, c, r, s) = (i / (32 * 6), i / 6 % 32, i / 2 % 3, i % 2);
+            let mut want = 0.0;
+            for n in 0..xs[0] {
+                for (y, z) in (0..30).flat_map(|y| (0..11).map(move |z| (y, z))) {
+                    let (row, col) = (y + r, z * 2 + s);
+                    if (1..31).contains(&row) && (1..22).contains(&col) {
+                        let at = |n: usize, c: usize| ((n * 32 + c) * 30 + row - 1) * 21 + col - 1;
+                        want += f64::from(x[at(n, c)]) * f64::from(dy[((n * 13 + o) * 30 + y) * 11 + z]);
+                    }
+                }
+            }
+            let got = f64::from(f32::from_bits(*word));
+            assert!((got - want).abs() < 2e-3, "{o} {c} {r} {s}: {got} for {want}");
+        }
+    }
+}
