@@ -270,7 +270,7 @@ mod tests {
         let x: Vec<f32> = (0..xs.iter().product()).map(value).collect();
         let dy: Vec<f32> = (5..ys.iter().product::<usize>() + 5).map(value).collect();
         let step = Step {
-            core: Core::Conv2dWeightGrad(spec.clone()),
+            core: Core::Conv2dWeightGrad(spec),
             operands: vec![Type::f32(&xs), Type::f32(&ys)],
             shape: ws.to_vec(),
             epilogue: Expr::identity(),
