@@ -56,8 +56,8 @@ impl Placer<'_> {
         Place { slot: self.slot(bytes, kind), offset: 0, bytes }
     }
 
-    /// A free activation slot: the smallest that fits, else the largest grown, else a new one.
-    fn activation(&mut self, bytes: usize) -> Place {
+    /// A slot that is free meanwhile: the smallest that fits, else the largest grown, else a new one of this kind.
+    fn passing(&mut self, bytes: usize, kind: SlotKind) -> Place {
         let size = footprint(bytes);
         let fits = self
             .free
@@ -68,7 +68,7 @@ impl Placer<'_> {
         // A slot far too large is left for values that need it.
         let chosen = fits.filter(|&s| self.slots[s].bytes <= size.saturating_mul(8)).or_else(|| {
             let largest = self.free.iter().copied().max_by_key(|&s| (self.slots[s].bytes, s))?;
-            (self.slots[largest].bytes < size && self.slots[largest].bytes * 2 >= size).then_some(largest)
+            (self.slots[largest].bytes < size && self.slots[largest].bytes * 4 >= size).then_some(largest)
         });
         match chosen {
             Some(s) => {
@@ -76,7 +76,16 @@ impl Placer<'_> {
                 self.slots[s].bytes = self.slots[s].bytes.max(size);
                 Place { slot: s, offset: 0, bytes }
             }
-            None => self.own(bytes, SlotKind::Activation),
+            None => self.own(bytes, kind),
+        }
+    }
+
+    /// Whether a buffer's memory serves others after its last reader: activations, and gradients that lie in no page.
+    fn passes(&self, buffers: &[Buffer], b: usize) -> bool {
+        match buffers[b].kind {
+            SlotKind::Activation => true,
+            SlotKind::Gradient => self.pages.members[b].is_none() && !self.pages.whole.contains(&b),
+            _ => false,
         }
     }
 }
@@ -144,7 +153,7 @@ pub(crate) fn place(
                     let place = placer.places[from].expect("an operand is placed before its reader");
                     Place { bytes, ..place }
                 }
-                (None, None) if buffers[b].kind == SlotKind::Activation => placer.activation(bytes),
+                (None, None) if placer.passes(&buffers, b) => placer.passing(bytes, buffers[b].kind),
                 (None, None) => placer.own(bytes, buffers[b].kind),
             };
             placer.places[b] = Some(place);
@@ -156,7 +165,8 @@ pub(crate) fn place(
         check_bindings(draft, caps, &buffers)?;
         let candidate = choose(draft, caps, options)?;
         let scratch_bytes = scratch(draft, caps, &candidate);
-        let scratch: Vec<Place> = scratch_bytes.iter().map(|&b| placer.activation(b)).collect();
+        let scratch: Vec<Place> =
+            scratch_bytes.iter().map(|&b| placer.passing(b, SlotKind::Activation)).collect();
         values.extend(scratch.iter().map(|&place| StoredValue {
             place,
             first: i,
@@ -174,12 +184,14 @@ pub(crate) fn place(
         let mut dead: Vec<usize> = scratch.iter().map(|p| p.slot).collect();
         for &b in draft.operands.iter().chain(&draft.outputs) {
             let over = last[b].is_none_or(|l| l <= i);
-            if buffers[b].kind == SlotKind::Activation && over && !given_away.contains(&b) {
+            if placer.passes(&buffers, b) && over && !given_away.contains(&b) {
                 dead.push(placer.places[b].expect("placed above").slot);
             }
         }
         for s in dead {
-            if !placer.free.contains(&s) && placer.slots[s].kind == SlotKind::Activation {
+            let lent = matches!(placer.slots[s].kind, SlotKind::Activation | SlotKind::Gradient)
+                && !placer.page_slots.contains(&Some(s));
+            if lent && !placer.free.contains(&s) {
                 placer.free.push(s);
             }
         }

@@ -1,5 +1,6 @@
 //! One kernel for all parameters: optimizer updates that do the same to differently sized tensors run once over flat
-//! pages. Each operand position (weights, gradients, each state) gets pages of its own, with equal offsets.
+//! pages. Each operand position (weights, gradients, each state) gets pages of its own, with equal offsets. A large tensor
+//! fills a launch by itself; its update comes as soon as it can, so that its gradient's memory serves the next one.
 
 use crate::plan::{Buffer, Draft, ParamLayout, Place, SlotKind};
 use std::collections::BTreeMap;
@@ -77,6 +78,9 @@ pub(crate) fn updates(
     let mut classes: Vec<(Code, Vec<Option<usize>>, Vec<usize>)> = Vec::new();
     for (i, d) in drafts.iter().enumerate() {
         let Some(code) = signature(d).filter(|code| own(d, &code.1)) else { continue };
+        if d.step.numel() * 4 >= LARGE {
+            continue;
+        }
         match classes.iter_mut().find(|c| c.0 == code && c.1 == d.step.in_place) {
             Some(class) => class.2.push(i),
             None => classes.push((code, d.step.in_place.clone(), vec![i])),
@@ -103,6 +107,26 @@ pub(crate) fn updates(
     drafts.extend(merged);
     pages.members.resize(buffers.len(), None);
     pages
+}
+
+/// Bytes of a tensor that is updated alone.
+const LARGE: usize = 16 << 20;
+
+/// Moves updates that stand alone to the first place where all they read is there and nobody else reads what they write
+/// over.
+pub(crate) fn hasten(drafts: &mut Vec<Draft>, pages: &Pages) {
+    for i in 0..drafts.len() {
+        let update = &drafts[i];
+        if signature(update).is_none() || update.outputs.iter().any(|o| pages.whole.contains(o)) {
+            continue;
+        }
+        let before = |d: &Draft| {
+            d.outputs.iter().any(|b| update.operands.contains(b) || update.outputs.contains(b))
+                || d.operands.iter().any(|b| update.outputs.contains(b))
+        };
+        let to = drafts[..i].iter().rposition(before).map_or(0, |last| last + 1);
+        drafts[to..=i].rotate_right(1);
+    }
 }
 
 /// A page must be bindable; half of that keeps allocators happy.

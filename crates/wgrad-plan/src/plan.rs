@@ -251,6 +251,7 @@ pub fn plan(graph: &Graph, caps: &Caps, options: &PlanOptions<'_>) -> Result<Pla
     }
     attention::merge(&mut drafts);
     let pages = merge::updates(&mut buffers, &mut drafts, caps, options.layout);
+    merge::hasten(&mut drafts, &pages);
     let results: Vec<usize> = outputs.iter().map(|o| o.1).collect();
     rows::merge(&buffers, &mut drafts, &results, caps);
     memory::place(&graph, caps, options, memory::Drafts { buffers, drafts, outputs, pages, scalars })
