@@ -44,7 +44,7 @@ rows! {
     conv2d_residual [real(&[2, 4, 6, 6]), real(&[4, 4, 3, 3])] |x| (x[0].conv2d(&x[1], None, spec(1, 1, 1, 1)) + &x[0]).relu();
     // Channels enough for Winograd's transform; edges of its blocks, and whole ones.
     conv2d_winograd [real(&[1, 32, 5, 9]), real(&[35, 32, 3, 3]), real(&[35])] |x| x[0].conv2d(&x[1], Some(&x[2]), spec(1, 1, 1, 1)).relu();
-    conv2d_winograd_blocks [real(&[2, 33, 4, 16]), real(&[32, 33, 3, 3])] |x| x[0].conv2d(&x[1], None, spec(1, 1, 1, 1)) * 0.5;
+    conv2d_winograd_blocks [real(&[1, 32, 4, 16]), real(&[32, 32, 3, 3])] |x| x[0].conv2d(&x[1], None, spec(1, 1, 1, 1)) * 0.5;
     conv2d_winograd_valid [real(&[1, 32, 6, 11]), real(&[32, 32, 3, 3])] |x| x[0].conv2d(&x[1], None, spec(1, 0, 1, 1));
     conv2d_input_grad [real(&[2, 5, 7, 6]), real(&[5, 3, 3, 3])] |x| x[0].conv2d_input_grad(&x[1], spec(1, 0, 1, 1), [9, 8]);
     conv2d_input_grad_strided [real(&[2, 4, 4, 4]), real(&[4, 3, 3, 3])] |x| x[0].conv2d_input_grad(&x[1], spec(2, 1, 1, 1), [8, 7]);
