@@ -1,5 +1,9 @@
 //! What benchmarks share: models in training as `peers/` trains them. Kernels and ceilings are those of `wgrad bench`.
 
+mod ratios;
+
+pub use ratios::{Ratio, ratios};
+
 use wgrad::models::{ImageModel, ModelKind, TextKind, TextModel};
 use wgrad::prelude::*;
 use wgrad::train::{text_graph, train_graph};

@@ -64,24 +64,19 @@ fn a_lenet_step_on_adapters() {
           18  gather_grad.direct                           [4, 10]            s14 s4 -> s11  40 flop
           19  sum.tree4                                    [4, 1]             s11 s12 -> s14  84 flop
           20  map.scalar                                   [4, 10]            s11 s14 s13 -> s11  120 flop
-          21  sum.column in fc3                            [1, 10]            s11 -> s19+248064  40 flop
-          22  matmul.tile32x32x16_4x4 in fc3               [10, 84]           s11 s10 -> s19+244480  6720 flop
-          23  matmul.tile32x32x16_4x4 in fc3               [4, 84]            s11 s0+244480 s10 -> s20  7392 flop
-          24  sum.column in fc2                            [1, 84]            s20 -> s19+243968  336 flop
-          25  matmul.tile32x32x16_4x4 in fc2               [84, 120]          s20 s9 -> s19+203520  80640 flop
-          26  matmul.tile32x32x16_4x4 in fc2               [4, 120]           s20 s0+203520 s9 -> s10  81600 flop
-          27  sum.column in fc1                            [1, 120]           s10 -> s19+203008  480 flop
-          28  matmul.tile32x32x16_4x4 in fc1               [4, 400]           s10 s0+11008 -> s21  384000 flop
-          29  matmul.tile32x32x16_4x4 in fc1               [120, 400]         s10 s8 -> s19+11008  384000 flop
-          30  max_pool2d_grad.direct                       [4, 16, 10, 10]    s7 s21 -> s22  19200 flop
-          31  sum.tree128 in conv2                         [1, 16, 1, 1]      s22 -> s19+10752  6400 flop
-          32  conv2d_input_grad.tile32x32x16_4x4.split2 in conv2 [4, 6, 14, 14]     s22 s0+1024 -> s7  1920000 flop
-          33  conv2d_weight_grad.tile32x32x16_4x4.split3 in conv2 [16, 6, 5, 5]      s6 s22 -> s19+1024  1920000 flop
-          34  max_pool2d_grad.direct                       [4, 6, 28, 28]     s5 s7 -> s23  56448 flop
-          35  sum.tree256 in conv1                         [1, 6, 1, 1]       s23 -> s19+768  18816 flop
-          36  conv2d_weight_grad.tile32x32x16_4x4.split24 in conv1 [6, 1, 5, 5]       s3 s23 -> s19  940800 flop
-          37  map.scalar                                   [1]                s18 -> s24  0 flop
-          38  map.vec4 in optimizer                        [62080]            s0 s1 s19 s2 -> s0 s1 s2  807040 flop
+          21  matmul.tile32x32x16_4x4 in fc3               [10, 84]           s11 s10 -> s19+244480 s19+248064  6760 flop
+          22  matmul.tile32x32x16_4x4 in fc3               [4, 84]            s11 s0+244480 s10 -> s20  7392 flop
+          23  matmul.tile32x32x16_4x4 in fc2               [84, 120]          s20 s9 -> s19+203520 s19+243968  80976 flop
+          24  matmul.tile32x32x16_4x4 in fc2               [4, 120]           s20 s0+203520 s9 -> s10  81600 flop
+          25  matmul.tile32x32x16_4x4 in fc1               [4, 400]           s10 s0+11008 -> s21  384000 flop
+          26  matmul.tile32x32x16_4x4 in fc1               [120, 400]         s10 s8 -> s19+11008 s19+203008  384480 flop
+          27  max_pool2d_grad.direct                       [4, 16, 10, 10]    s7 s21 -> s22  19200 flop
+          28  conv2d_input_grad.tile32x32x16_4x4.split2 in conv2 [4, 6, 14, 14]     s22 s0+1024 -> s7  1920000 flop
+          29  conv2d_weight_grad.tile32x32x16_4x4.split3 in conv2 [16, 6, 5, 5]      s6 s22 -> s19+1024 s19+10752  1926400 flop
+          30  max_pool2d_grad.direct                       [4, 6, 28, 28]     s5 s7 -> s23  56448 flop
+          31  conv2d_weight_grad.tile32x32x16_4x4.split24 in conv1 [6, 1, 5, 5]       s3 s23 -> s19 s19+768  959616 flop
+          32  map.scalar                                   [1]                s18 -> s24  0 flop
+          33  map.vec4 in optimizer                        [62080]            s0 s1 s19 s2 -> s0 s1 s2  807040 flop
     "#]].assert_eq(&text(&Caps::webgpu_baseline()));
     let software = Caps { class: AdapterClass::Software, subgroup: Some(8), ..Caps::webgpu_baseline() };
     expect![[r#"
@@ -107,24 +102,19 @@ fn a_lenet_step_on_adapters() {
           18  gather_grad.direct                           [4, 10]            s14 s4 -> s11  40 flop
           19  sum.column                                   [4, 1]             s11 s12 -> s14  84 flop
           20  map.scalar                                   [4, 10]            s11 s14 s13 -> s11  120 flop
-          21  sum.column in fc3                            [1, 10]            s11 -> s19+248064  40 flop
-          22  matmul.subgroup10x32 in fc3                  [10, 84]           s11 s10 -> s19+244480  6720 flop
-          23  matmul.subgroup4x32 in fc3                   [4, 84]            s11 s0+244480 s10 -> s20  7392 flop
-          24  sum.column in fc2                            [1, 84]            s20 -> s19+243968  336 flop
-          25  matmul.subgroup16x32 in fc2                  [84, 120]          s20 s9 -> s19+203520  80640 flop
-          26  matmul.subgroup4x32 in fc2                   [4, 120]           s20 s0+203520 s9 -> s10  81600 flop
-          27  sum.column in fc1                            [1, 120]           s10 -> s19+203008  480 flop
-          28  matmul.subgroup4x32 in fc1                   [4, 400]           s10 s0+11008 -> s21  384000 flop
-          29  matmul.subgroupt16x32 in fc1                 [120, 400]         s10 s8 -> s19+11008  384000 flop
-          30  max_pool2d_grad.direct                       [4, 16, 10, 10]    s7 s21 -> s22  19200 flop
-          31  sum.subgroup8 in conv2                       [1, 16, 1, 1]      s22 -> s19+10752  6400 flop
-          32  conv2d_input_grad.subgroup6x32 in conv2      [4, 6, 14, 14]     s22 s0+1024 -> s7  1920000 flop
-          33  conv2d_weight_grad.subgroup16x32.split3 in conv2 [16, 6, 5, 5]      s6 s22 -> s19+1024  1920000 flop
-          34  max_pool2d_grad.direct                       [4, 6, 28, 28]     s5 s7 -> s24  56448 flop
-          35  sum.subgroup8 in conv1                       [1, 6, 1, 1]       s24 -> s19+768  18816 flop
-          36  conv2d_weight_grad.subgroup6x32.split16 in conv1 [6, 1, 5, 5]       s3 s24 -> s19  940800 flop
-          37  map.scalar                                   [1]                s18 -> s25  0 flop
-          38  map.vec4 in optimizer                        [62080]            s0 s1 s19 s2 -> s0 s1 s2  807040 flop
+          21  matmul.subgroup10x32 in fc3                  [10, 84]           s11 s10 -> s19+244480 s19+248064  6760 flop
+          22  matmul.subgroup4x32 in fc3                   [4, 84]            s11 s0+244480 s10 -> s20  7392 flop
+          23  matmul.subgroup16x32 in fc2                  [84, 120]          s20 s9 -> s19+203520 s19+243968  80976 flop
+          24  matmul.subgroup4x32 in fc2                   [4, 120]           s20 s0+203520 s9 -> s10  81600 flop
+          25  matmul.subgroup4x32 in fc1                   [4, 400]           s10 s0+11008 -> s21  384000 flop
+          26  matmul.subgroupt16x32 in fc1                 [120, 400]         s10 s8 -> s19+11008 s19+203008  384480 flop
+          27  max_pool2d_grad.direct                       [4, 16, 10, 10]    s7 s21 -> s22  19200 flop
+          28  conv2d_input_grad.subgroup6x32 in conv2      [4, 6, 14, 14]     s22 s0+1024 -> s7  1920000 flop
+          29  conv2d_weight_grad.subgroup16x32.split3 in conv2 [16, 6, 5, 5]      s6 s22 -> s19+1024 s19+10752  1926400 flop
+          30  max_pool2d_grad.direct                       [4, 6, 28, 28]     s5 s7 -> s24  56448 flop
+          31  conv2d_weight_grad.subgroup6x32.split16 in conv1 [6, 1, 5, 5]       s3 s24 -> s19 s19+768  959616 flop
+          32  map.scalar                                   [1]                s18 -> s25  0 flop
+          33  map.vec4 in optimizer                        [62080]            s0 s1 s19 s2 -> s0 s1 s2  807040 flop
     "#]].assert_eq(&text(&software));
 }
 

@@ -1,7 +1,7 @@
 //! One workload's figures as tab-separated lines, as the programs in `peers/` print them:
 //! `peer workload device metric value`.
 //!
-//! `measure cifar_cnn_b32`, `measure alexnet_b16`, `measure gpt_c64`, `measure kernels`, `measure matmul_512`, `measure ceilings`; `RAYON_NUM_THREADS` sets the
+//! `measure cifar_cnn_b32`, `measure alexnet_b16`, `measure gpt_c64`, `measure kernels`, `measure matmul_512`, `measure ceilings`, `measure ratios`; `RAYON_NUM_THREADS` sets the
 //! threads, `WGRAD_BENCH_DEVICE` another device than `cpu`.
 
 #![expect(clippy::print_stdout, reason = "figures are what this program is for")]
@@ -11,7 +11,7 @@ use std::time::Instant;
 use wgrad::models::ModelKind;
 use wgrad::prelude::*;
 use wgrad_bench::{Ceilings, Kernel, MadeUp, Unit, kernels};
-use wgrad_benches::training;
+use wgrad_benches::{ratios, training};
 
 type Done = Result<(), Box<dyn Error>>;
 
@@ -52,7 +52,7 @@ fn main() -> Done {
     let begun = Instant::now();
     let workload = std::env::args()
         .nth(1)
-        .ok_or("usage: measure cifar_cnn_bN | alexnet_bN | gpt_cN | kernels | ceilings")?;
+        .ok_or("usage: measure cifar_cnn_bN | alexnet_bN | gpt_cN | kernels | ceilings | ratios")?;
     let device = std::env::var("WGRAD_BENCH_DEVICE").unwrap_or_else(|_| "cpu".into());
     let threads = rayon::current_num_threads();
     let label = if device == "cpu" { format!("cpu{threads}t") } else { device.clone() };
@@ -61,6 +61,18 @@ fn main() -> Done {
         let most = Ceilings::of(&Device::open(&device.parse()?)?.0)?;
         report.row(&workload, "GFLOP_per_s", most.flops / 1e9);
         report.row(&workload, "GB_per_s", most.bytes / 1e9);
+        return Ok(());
+    }
+    if workload == "ratios" {
+        let found = ratios(&Device::open(&device.parse()?)?.0)?;
+        for ratio in found {
+            let [a, b] = ratio.rates;
+            let verdict = if ratio.holds() { "holds" } else { "does not hold" };
+            println!(
+                "{:<45}\t{:.3}\twanted {}\t{verdict}\t({a:.2} and {b:.2})",
+                ratio.name, ratio.value, ratio.wanted
+            );
+        }
         return Ok(());
     }
     let chosen = |k: &Kernel| workload == "kernels" || workload == k.name;

@@ -19,7 +19,7 @@ use wgrad_plan::{PlanOptions, plan};
 use wgrad_types::{AdapterClass, Caps, Limits};
 
 /// Forms of a kernel that are looked at; further ones are the first again, in another number of parts.
-const FORMS: usize = 3;
+const FORMS: usize = 4;
 
 /// A discrete AMD GPU through RADV, as far as kernels depend on it.
 fn caps() -> Caps {

@@ -71,7 +71,7 @@ pub fn kernels() -> Vec<Kernel> {
             name: "conv3x3_wgrad",
             amount: conv,
             unit: Unit::Flop,
-            operands: vec![image.clone(), image],
+            operands: vec![image.clone(), image.clone()],
             build: |t| t[0].conv2d_weight_grad(&t[1], SAME, [3, 3]),
         },
         Kernel {
@@ -80,6 +80,30 @@ pub fn kernels() -> Vec<Kernel> {
             unit: Unit::Flop,
             operands: vec![vec![8, 3, 224, 224], vec![64, 3, 11, 11]],
             build: |t| t[0].conv2d(&t[1], None, ConvSpec { stride: [4, 4], padding: [2, 2], ..SAME }),
+        },
+        Kernel {
+            name: "conv3x3_wgrad_bias",
+            amount: conv,
+            unit: Unit::Flop,
+            operands: vec![image.clone(), image.clone()],
+            build: |t| {
+                let weights = t[0].conv2d_weight_grad(&t[1], SAME, [3, 3]).reshape(&[64 * 64 * 9]);
+                Tensor::concat(&[&weights, &t[1].sum(&[0, 2, 3]).reshape(&[64])], 0)
+            },
+        },
+        Kernel {
+            name: "depthwise3x3_n8_c64_56",
+            amount: conv / 64.0,
+            unit: Unit::Flop,
+            operands: vec![image.clone(), vec![64, 1, 3, 3]],
+            build: |t| t[0].conv2d(&t[1], None, ConvSpec { groups: 64, ..SAME }),
+        },
+        Kernel {
+            name: "depthwise3x3_wgrad",
+            amount: conv / 64.0,
+            unit: Unit::Flop,
+            operands: vec![image.clone(), image],
+            build: |t| t[0].conv2d_weight_grad(&t[1], ConvSpec { groups: 64, ..SAME }, [3, 3]),
         },
         Kernel {
             name: "softmax_4096x1024",

@@ -15,7 +15,7 @@ mod wgsl;
 pub use cpu::{CpuBuffers, Failed, run as run_cpu};
 pub use expr::{Expr, Instr, Reg};
 pub use launch::{Access, Binding, Buffer, Candidate, Launch, Unsupported};
-pub use step::{Core, Cost, Step};
+pub use step::{Core, Cost, Step, Sums};
 pub use wgsl::candidates;
 
 /// Scalar words every plan has: the seed of random draws and the step's number, both u32.

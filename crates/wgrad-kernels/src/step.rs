@@ -74,11 +74,23 @@ pub enum Core {
     Custom(Custom),
 }
 
+/// Sums over a product's depth that come out of the product's launch as the step's second output: a bias's gradient
+/// beside its weights'. They have no epilogue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sums {
+    /// The operand summed: 0 or 1.
+    pub operand: usize,
+    /// The operand's memory as `[outer, kept, inner]`; the sum runs over outer and inner.
+    pub spans: [usize; 3],
+    /// The output's shape, of `kept` elements.
+    pub shape: Vec<usize>,
+}
+
 /// One kernel's work: a core, what it reads, and the element-wise code at its end.
 ///
 /// Operands are contiguous buffers; views say how they are read. The core's own operands come first; those the
 /// expressions load follow (or repeat them). Outputs are contiguous, of `shape` (those of
-/// `Core::Rows` and `Core::Attention` of their own shapes).
+/// `Core::Rows`, `Core::Attention` and [`Sums`] of their own shapes).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// The operation.
@@ -91,6 +103,8 @@ pub struct Step {
     pub epilogue: Expr,
     /// Dtype of each output.
     pub outputs: Vec<DType>,
+    /// What a product sums on the side.
+    pub sums: Option<Sums>,
     /// Per output the operand whose memory it takes over, if any: that operand is read only through
     /// contiguous loads of this step's epilogue, at the element being written.
     pub in_place: Vec<Option<usize>>,
@@ -125,7 +139,10 @@ impl Step {
                 value.map_or(&self.shape, |v| &v.ty.shape).clone()
             }
             Core::Attention(attention) => attention.shape(attention.parts[o]),
-            _ => self.shape.clone(),
+            _ => match &self.sums {
+                Some(sums) if o == 1 => sums.shape.clone(),
+                _ => self.shape.clone(),
+            },
         }
     }
 

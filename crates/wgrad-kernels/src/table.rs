@@ -19,6 +19,8 @@ pub(crate) struct Figures {
     pub(crate) results: usize,
     /// Tiles offered.
     pub(crate) tiles: usize,
+    /// Channels in and out from which 3x3 convolutions go through Winograd's transform first.
+    pub(crate) winograd: usize,
     /// Invocations below which a reduction is split.
     pub(crate) reduction: usize,
     /// Why.
@@ -32,6 +34,7 @@ const ANY: Figures = Figures {
     split: (64, 128),
     results: 64,
     tiles: 3,
+    winograd: usize::MAX,
     reduction: 1 << 14,
     reason: "Nothing is known of it: taken for a small GPU, which a large one outgrows sooner than the other way round.",
 };
@@ -101,6 +104,7 @@ const TABLE: [Figures; 9] = [
         busy: 4,
         split: (4, 256),
         tiles: 1,
+        winograd: 64,
         reason: "A workgroup costs as much as thousands of operations, and barriers cut it into coroutines: few workgroups, one tile \
                  as a last form; subgroup kernels come before it.",
         ..ANY

@@ -29,7 +29,8 @@ pub fn cost(step: &Step) -> Cost {
     let written: usize = match &step.core {
         Core::Rows(chain) => chain.values.iter().filter(|v| v.output.is_some()).map(|v| v.ty.bytes()).sum(),
         Core::Attention(a) => a.parts.iter().map(|p| numel(&a.shape(*p)) * 4).sum(),
-        _ => step.outputs.iter().map(|d| step.numel() * d.bytes()).sum(),
+        _ => step.outputs.iter().enumerate().map(|(o, d)| numel(&step.output_shape(o)) * d.bytes()).sum(),
     };
-    Cost { flops: core + n * step.epilogue.flops() as u64, bytes: (read + written) as u64 }
+    let sums = step.sums.as_ref().map_or(0, |s| numel(&s.spans)) as u64;
+    Cost { flops: core + sums + n * step.epilogue.flops() as u64, bytes: (read + written) as u64 }
 }

@@ -113,7 +113,8 @@ impl Context<'_> {
     ) -> Emitted {
         let types: Vec<Type> = operands.iter().map(|&v| self.ty(v).clone()).collect();
         let in_place = vec![None; outputs.len()];
-        let step = Step { core, operands: types, shape: shape.to_vec(), epilogue, outputs, in_place };
+        let step =
+            Step { core, operands: types, shape: shape.to_vec(), epilogue, outputs, sums: None, in_place };
         Emitted { step, operands, absorbed: None }
     }
 

@@ -14,6 +14,7 @@ mod memory;
 mod merge;
 mod plan;
 mod rows;
+mod sums;
 mod verify;
 
 pub use choices::{Choices, MOST_FORMS, key};

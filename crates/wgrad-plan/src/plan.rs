@@ -3,7 +3,7 @@
 use crate::choices::Choices;
 use crate::emit::{Context, Emitted, Force};
 use crate::fuse::{Class, class, fuse};
-use crate::{attention, memory, merge, rows};
+use crate::{attention, memory, merge, rows, sums};
 use std::collections::{BTreeMap, BTreeSet};
 use wgrad_graph::ops::{Leaf, Op};
 use wgrad_graph::{Graph, Role, Value, simplify};
@@ -250,6 +250,7 @@ pub fn plan(graph: &Graph, caps: &Caps, options: &PlanOptions<'_>) -> Result<Pla
         drafts.iter_mut().for_each(|d| d.step = d.step.widened());
     }
     attention::merge(&mut drafts);
+    sums::merge(&mut drafts, caps);
     let pages = merge::updates(&mut buffers, &mut drafts, caps, options.layout);
     merge::hasten(&mut drafts, &pages);
     let results: Vec<usize> = outputs.iter().map(|o| o.1).collect();

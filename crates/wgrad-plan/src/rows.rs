@@ -114,6 +114,7 @@ fn build(buffers: &[Buffer], drafts: &[Draft], results: &[usize], rows: usize, m
             .unwrap_or_default(),
         epilogue: Expr::default(),
         outputs: outputs.iter().map(|&b| buffers[b].ty.dtype).collect(),
+        sums: None,
         in_place: vec![None; outputs.len()],
         core: Core::Rows(Chain { rows, links, values }),
     };

@@ -1,5 +1,5 @@
 //! The planner's proof: no two live values overlap, no dispatch binds one buffer both for reading and writing,
-//! or writes one twice.
+//! or writes a place twice.
 
 use crate::plan::{Place, Plan};
 
@@ -36,10 +36,11 @@ pub fn verify(plan: &Plan) -> Result<(), String> {
         }
     }
     for (i, s) in plan.steps.iter().enumerate() {
-        let mut written: Vec<usize> = s.outputs.iter().chain(&s.scratch).map(|p| p.slot).collect();
-        written.sort_unstable();
-        if let Some(w) = written.windows(2).find(|w| w[0] == w[1]) {
-            return Err(format!("step {i} ({}) writes slot {} twice", s.label(), w[0]));
+        let written: Vec<&Place> = s.outputs.iter().chain(&s.scratch).collect();
+        for (j, a) in written.iter().enumerate() {
+            if written[j + 1..].iter().any(|b| overlap(a, b)) {
+                return Err(format!("step {i} ({}) writes slot {} twice", s.label(), a.slot));
+            }
         }
         for (o, out) in s.outputs.iter().enumerate() {
             for (j, x) in s.operands.iter().enumerate() {

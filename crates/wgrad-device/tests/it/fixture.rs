@@ -76,6 +76,7 @@ impl Map {
             shape: vec![n],
             epilogue: self.epilogue,
             outputs: vec![DType::F32],
+            sums: None,
             in_place: vec![self.in_place],
         };
         let scratch = self.scratch.iter().map(|p| p.bytes).collect();

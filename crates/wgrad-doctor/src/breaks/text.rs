@@ -47,6 +47,19 @@ pub(super) const BREAKS: &[Break] = &[
         let own = |line: &str| combines && starts(line, "for (var r = ");
         in_lines(&l.source, own, |line| less(line, "u; r +="))
     }),
+    text(
+        "sum-beside-product",
+        "a bias's gradient misses some of what its weights' gradient multiplies",
+        |l| {
+            let sums = ["column_sums += b", "row_sums0 += a", "sums0 += value"];
+            let own = |line: &str| sums.iter().any(|begin| starts(line, begin));
+            in_lines(&l.source, own, |_| Some(String::new()))
+        },
+    ),
+    text("transform-sign", "Winograd's transform of the results has a sign wrong", |l| {
+        let own = |line: &str| l.name.contains("winograd") && starts(line, "let y1_1 = ");
+        in_lines(&l.source, own, |line| Some(line.replacen(" - ", " + ", 1)))
+    }),
     text("map-edge", "the last element (or four) of a map is left out", |l| {
         let bound = |line: &str| starts(line, "if (i < ") || starts(line, "let end = min(");
         let map = l.name.starts_with("map.");

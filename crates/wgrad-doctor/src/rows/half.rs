@@ -51,6 +51,19 @@ rows! {
         half(&x[0]).conv2d(&half(&x[1]), None, ConvSpec { padding: [0, 0], ..SAME })
     };
     f16_conv_grouped [real(&[2, 4, 7, 7]), real(&[6, 2, 3, 3])] no gradient |x| half(&x[0]).conv2d(&half(&x[1]), None, GROUPED);
+    f16_conv_winograd [real(&[2, 32, 7, 9]), real(&[32, 32, 3, 3])] no gradient |x| half(&x[0]).conv2d(&half(&x[1]), None, SAME);
+    f16_conv_depthwise [real(&[2, 4, 7, 9]), real(&[4, 1, 3, 3])] no gradient |x| {
+        half(&x[0]).conv2d(&half(&x[1]), None, ConvSpec { groups: 4, ..SAME })
+    };
+    f16_conv_depthwise_weight_grad [real(&[2, 4, 9, 11]), real(&[2, 4, 9, 11])] no gradient |x| {
+        half(&x[0]).conv2d_weight_grad(&half(&x[1]), ConvSpec { groups: 4, ..SAME }, [3, 3])
+    };
+    f16_conv_weight_grad_bias [real(&[2, 3, 9, 11]), real(&[2, 5, 9, 11])] no gradient |x| {
+        let dy = half(&x[1]);
+        let dw = half(&x[0]).conv2d_weight_grad(&dy, SAME, [3, 3]);
+        let db = dy.to_f32().sum(&[0, 2, 3]).reshape(&[5]);
+        Tensor::concat(&[&dw.reshape(&[135]), &db], 0)
+    };
     f16_conv_input_grad [real(&[2, 5, 9, 11]), real(&[5, 3, 3, 3])] no gradient |x| {
         half(&x[0]).conv2d_input_grad(&half(&x[1]), SAME, [9, 11])
     };

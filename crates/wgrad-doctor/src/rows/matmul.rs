@@ -26,6 +26,11 @@ rows! {
     matmul_of_computed [real(&[9, 5]), real(&[5, 8])] |x| x[0].exp().matmul(&x[1].pad(&[(0, 0), (1, 2)]));
     linear [real(&[3, 5, 12]), real(&[7, 12]), real(&[7])] |x| x[0].linear(&x[1], Some(&x[2]));
     linear_relu [real(&[32, 60]), real(&[44, 60]), real(&[44])] |x| x[0].linear(&x[1], Some(&x[2])).relu();
+    linear_long [real(&[700, 12]), real(&[20, 12]), real(&[20])] |x| x[0].linear(&x[1], Some(&x[2]));
+    linear_ragged [real(&[67, 45]), real(&[39, 45]), real(&[39])] |x| x[0].linear(&x[1], Some(&x[2]));
+    // The bias along rows of a product, and beside a weight that is not transposed.
+    matmul_bias [real(&[150, 33]), real(&[33, 70]), real(&[70])] |x| x[0].matmul(&x[1]) + &x[2];
+    matmul_bias_down [real(&[18, 33]), real(&[33, 130]), real(&[18, 1])] |x| x[0].matmul(&x[1]) + &x[2];
     matmul_residual [real(&[33, 20]), real(&[20, 24]), real(&[33, 24])] |x| x[0].matmul(&x[1]) * 0.5 + &x[2];
     matmul_gelu [real(&[16, 20]), real(&[20, 24])] |x| x[0].matmul(&x[1]).gelu();
     matmul_square_of [real(&[16, 20])] |x| x[0].matmul(&x[0].t());

@@ -223,6 +223,7 @@ mod tests {
             shape,
             epilogue: Expr::identity(),
             outputs: vec![DType::F32],
+            sums: None,
             in_place: vec![None],
         };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");

@@ -22,6 +22,7 @@ mod real;
 mod reduce;
 mod rows;
 mod scratch;
+mod sums;
 mod thin;
 mod tile;
 mod view;
@@ -88,6 +89,9 @@ pub fn run(step: &Step, buffers: CpuBuffers<'_>) -> Result<(), Failed> {
         Core::Rows(chain) => rows::run(chain, reads, outputs),
         Core::Attention(spec) => attention::run(spec, reads, outputs),
         _ => {
+            if let Some(spec) = &step.sums {
+                sums::run(spec, reads, outputs.pop().expect("sums have an output"));
+            }
             let out = outputs.pop().expect("these cores have one output");
             return one(step, reads, out, scratch);
         }

@@ -5,8 +5,10 @@
 //! control flow, sums always in one order. This folder builds text; it never talks to a device.
 
 mod attention;
+mod block;
 mod constant;
 mod custom;
+mod depthwise;
 mod epilogue;
 mod expr;
 mod gemm;
@@ -18,6 +20,7 @@ mod space;
 #[cfg(test)]
 mod tests;
 mod text;
+mod winograd;
 
 use crate::expr::{Expr, Instr};
 use crate::launch::{Candidate, Unsupported};
@@ -32,8 +35,16 @@ pub fn candidates(step: &Step, caps: &Caps) -> Result<Vec<Candidate>, Unsupporte
         return Ok(vec![Candidate { name: "nothing".to_owned(), launches: Vec::new(), scratch: Vec::new() }]);
     }
     if gemm::is_product(step) {
+        let (mut direct, also) = (depthwise::candidates(step, caps)?, winograd::candidate(step, caps)?);
         return match gemm::candidates(step, caps)? {
-            Some(forms) => Ok(forms),
+            Some(forms) => {
+                let (first, later): (Vec<_>, Vec<_>) = also.into_iter().partition(|form| form.0);
+                direct.extend(first.into_iter().map(|form| form.1));
+                direct.extend(forms);
+                // Among the few that are tuned.
+                direct.splice(direct.len().min(2)..direct.len().min(2), later.into_iter().map(|form| form.1));
+                Ok(direct)
+            }
             None => map::candidates(&constant::with_constant_acc(step, 0.0), caps),
         };
     }

@@ -111,7 +111,17 @@ impl<'a> Module<'a> {
 
     /// The name of the f32 scratch buffer, bound to read or to write.
     pub(super) fn scratch(&mut self, access: Access, width: Width) -> String {
-        self.bind(Buffer::Scratch(0), access, "partials".to_owned(), DType::F32.wgsl(), width)
+        self.scratch_at(0, "partials", access, width)
+    }
+
+    /// Binds one of several f32 scratch buffers under a name of the caller's.
+    pub(super) fn scratch_at(&mut self, i: usize, name: &str, access: Access, width: Width) -> String {
+        self.bind(Buffer::Scratch(i), access, name.to_owned(), DType::F32.wgsl(), width)
+    }
+
+    /// The name of the scratch buffer of parts of sums on the side, bound to read or to write.
+    pub(super) fn partial_sums(&mut self, access: Access) -> String {
+        self.scratch_at(1, "partial_sums", access, Width::One)
     }
 
     /// The name of the scalars, bound as words.

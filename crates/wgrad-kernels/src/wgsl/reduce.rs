@@ -63,6 +63,8 @@ struct Job<'a> {
     source: Source<'a>,
     outputs: usize,
     length: usize,
+    /// How many sums on the side a split product has.
+    sums: usize,
 }
 
 /// The forms of a reduction of `prologue` over `axes` of `shape`.
@@ -77,7 +79,7 @@ pub(super) fn candidates(
         kept.map(|a| *a.0).product::<usize>()
     };
     let (outputs, length) = (extent(false), extent(true));
-    let job = Job { step, caps, kind, source: Source::Prologue(space), outputs, length };
+    let job = Job { step, caps, kind, source: Source::Prologue(space), outputs, length, sums: 0 };
     forms(&job, space).into_iter().map(|form| candidate(&job, form)).collect()
 }
 
@@ -89,7 +91,8 @@ pub(super) fn combine_partials(
     caps: &Caps,
 ) -> Result<Launch, Unsupported> {
     let outputs = step.numel();
-    let job = Job { step, caps, kind, source: Source::Partials, outputs, length: count };
+    let sums = step.sums.as_ref().map_or(0, |s| s.spans[1]);
+    let job = Job { step, caps, kind, source: Source::Partials, outputs, length: count, sums };
     let software = caps.class == AdapterClass::Software;
     let lanes = if software || outputs >= 256 || count <= 16 { 1 } else { 32 };
     let mut form = whole(&job, lanes);
@@ -213,14 +216,18 @@ fn launch(job: &Job<'_>, form: Form, name: &str) -> Result<Launch, Unsupported> 
     let sets = job.outputs / acc.lanes();
     let per_group = form.outputs * form.rounds;
     let n_groups = sets.div_ceil(per_group);
-    let grid = Grid::new(&label, n_groups * form.splits, job.caps)?;
     let workgroup = form.lanes * form.outputs;
+    let sum_groups = job.sums.div_ceil(workgroup);
+    let grid = Grid::new(&label, n_groups * form.splits + sum_groups, job.caps)?;
     let store = store(&mut module, job, &form, acc);
     if form.combine == Combine::Tree {
         module.declare(&format!("var<workgroup> lane_values: array<f32, {workgroup}>;\n"));
     }
     let body = OneSet { job, form, acc, sets }.lines(&mut module, &store);
     let mut main = indented(&grid.id(), 1);
+    if job.sums > 0 {
+        main += &indented(&combine_sums(&mut module, job, n_groups, workgroup), 1);
+    }
     if form.splits > 1 {
         main +=
             &format!("    let part = id / {n_groups}u;\n    let first = id % {n_groups}u * {per_group}u;\n");
@@ -239,6 +246,24 @@ fn launch(job: &Job<'_>, form: Form, name: &str) -> Result<Launch, Unsupported> 
         main += &indented(&body.body, 1);
     }
     module.launch(&label, workgroup, &main, &grid)
+}
+
+/// Lines with which the workgroups after the first `groups` add the parts of the sums on the side.
+fn combine_sums(module: &mut Module<'_>, job: &Job<'_>, groups: usize, workgroup: usize) -> Vec<String> {
+    let (parts, sums) = (module.partial_sums(Access::Read), module.output(1, Width::One));
+    vec![
+        format!("if (id >= {groups}u) {{"),
+        format!("    let o = (id - {groups}u) * {workgroup}u + li;"),
+        format!("    if (o < {}u) {{", job.sums),
+        "        var sum = 0.0;".to_owned(),
+        format!("        for (var r = 0u; r < {}u; r += 1u) {{", job.length),
+        format!("            sum += {parts}[r * {}u + o];", job.sums),
+        "        }".to_owned(),
+        format!("        {sums}[o] = sum;"),
+        "    }".to_owned(),
+        "    return;".to_owned(),
+        "}".to_owned(),
+    ]
 }
 
 /// The line that stores `acc`, the combined value of output (or quad) `o`.

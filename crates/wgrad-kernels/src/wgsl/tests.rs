@@ -16,7 +16,7 @@ fn software() -> Caps {
 fn step(core: Core, operands: Vec<Type>, shape: &[usize], epilogue: Expr) -> Step {
     let outputs = vec![DType::F32; epilogue.results.len()];
     let in_place = vec![None; outputs.len()];
-    Step { core, operands, shape: shape.to_vec(), epilogue, outputs, in_place }
+    Step { core, operands, shape: shape.to_vec(), epilogue, outputs, sums: None, in_place }
 }
 
 /// `acc + operand`, read element for element.

@@ -275,6 +275,7 @@ mod tests {
             shape: ws.to_vec(),
             epilogue: Expr::identity(),
             outputs: vec![DType::F32],
+            sums: None,
             in_place: vec![None],
         };
         let g = Geometry::new(&spec, &xs, &ws, &ys);

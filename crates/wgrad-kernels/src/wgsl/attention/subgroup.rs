@@ -12,24 +12,36 @@ use crate::launch::{Launch, Unsupported};
 use crate::wgsl::module::{Grid, Module, Width};
 use crate::wgsl::text::indented;
 
-/// Rows of a subgroup. Sixteen are nearly twice as fast as eight, but take a driver (Mesa 25) 4 s to compile for the
-/// forward pass and 24 s for the gradients, so those have eight; wide sums halve them again.
-fn rows(e: &Extents, size: usize, gradient: bool) -> usize {
-    let most = if gradient { 8 } else { 16 };
+/// Rows of a subgroup. Sixteen are nearly twice as fast as eight, but the gradients of keys and values, which have sums of
+/// both, take a driver (Mesa 25) twice as long to compile then; wide sums halve them again.
+fn rows(e: &Extents, size: usize, pass: Pass) -> usize {
+    let most = if pass == Pass::Keys { 8 } else { 16 };
     if e.depth.max(e.width) > 8 * size { most / 2 } else { most }
 }
 
+/// Rows whose stores are written out.
+const ROWS_STORED: usize = 4;
+
+/// The form's name, by its first launch.
 pub(super) fn name(attention: &Attention, size: usize) -> String {
-    format!("subgroup{}x{}", rows(&attention.extents(), size, attention.is_gradient()), 4 * size)
+    let pass = if attention.is_gradient() { Pass::Queries } else { Pass::Forward };
+    named(attention, size, pass)
+}
+
+fn named(attention: &Attention, size: usize, pass: Pass) -> String {
+    format!("subgroup{}x{}", rows(&attention.extents(), size, pass), 4 * size)
 }
 
 /// The launch of a pass.
 pub(super) fn launch(job: &Job<'_>, size: usize) -> Result<Launch, Unsupported> {
     let (e, keys) = (job.e, job.pass == Pass::Keys);
-    let label =
-        format!("attention.{}.{}", name(job.attention, size), format!("{:?}", job.pass).to_lowercase());
+    let label = format!(
+        "attention.{}.{}",
+        named(job.attention, size, job.pass),
+        format!("{:?}", job.pass).to_lowercase()
+    );
     let (count, heads) = if keys { (e.keys, e.groups) } else { (e.queries, e.heads) };
-    let tall = rows(&e, size, job.attention.is_gradient());
+    let tall = rows(&e, size, job.pass);
     let blocks = count.div_ceil(tall);
     let others = if keys { job.share() * e.queries } else { e.keys };
     let trips = others.div_ceil(4 * size) * ((e.depth + e.width) / 2 + 2 * size + 2);
@@ -189,22 +201,31 @@ impl Text<'_, '_> {
         format!("select(vec4<f32>({hidden}), {value}, {seen})")
     }
 
-    /// Lines that store rows of a part: `[batch, row, head, cols]`; `factor` by row.
+    /// Lines that store rows of a part, `[batch, row, head, cols]`, a few at a time: every store in the text costs a driver
+    /// a branch a lane and element.
     fn store(&mut self, part: Part, name: &str, factor: impl Fn(usize) -> String) {
         let Some(output) = self.job.attention.output(part) else { return };
         let shape = self.job.attention.shape(part);
         let (rows, heads, cols) = (shape[1], shape[2], shape[3]);
         let y = self.module.output(output, Width::Four);
-        let quads = self.quads(cols);
+        let (quads, at_once) = (self.quads(cols), self.tall.min(ROWS_STORED));
         self.add(format!("let {name}_at = (batch * {rows}u * {heads}u + head) * {}u + li;", cols / 4));
-        for r in 0..self.tall {
-            let row_test = (!rows.is_multiple_of(self.tall)).then(|| format!("row0 + {r}u < {rows}u"));
+        self.add(format!("let {name}_end = min(row0 + {}u, {rows}u);", self.tall));
+        self.add(format!("for (var first = row0; first < {name}_end; first += {at_once}u) {{"));
+        for r in 0..at_once {
+            let row_test = (!rows.is_multiple_of(self.tall)).then(|| format!("first + {r}u < {name}_end"));
             for q in 0..quads {
-                let first = q * self.size;
+                self.add(format!("var z{r}_{q} = {name}{r}_{q} * {};", factor(r)));
+                for other in (r + at_once..self.tall).step_by(at_once) {
+                    let value = format!("{name}{other}_{q} * {}", factor(other));
+                    let turn = other - r;
+                    self.add(format!("z{r}_{q} = select(z{r}_{q}, {value}, first == row0 + {turn}u);"));
+                }
+                let lane = q * self.size;
                 let column_test =
-                    (cols / 4 < first + self.size).then(|| format!("li + {first}u < {}u", cols / 4));
-                let at = format!("{name}_at + (row0 + {r}u) * {}u + {first}u", heads * cols / 4);
-                let store = format!("{y}[{at}] = {name}{r}_{q} * {};", factor(r));
+                    (cols / 4 < lane + self.size).then(|| format!("li + {lane}u < {}u", cols / 4));
+                let at = format!("{name}_at + (first + {r}u) * {}u + {lane}u", heads * cols / 4);
+                let store = format!("{y}[{at}] = z{r}_{q};");
                 let tests: Vec<String> = row_test.iter().cloned().chain(column_test).collect();
                 self.add(match tests.is_empty() {
                     true => store,
@@ -212,6 +233,7 @@ impl Text<'_, '_> {
                 });
             }
         }
+        self.add("}");
     }
 
     fn group(&self) -> String {
@@ -262,15 +284,22 @@ impl Text<'_, '_> {
         if let Some(output) = self.job.attention.output(Part::Lse) {
             let y = self.module.output(output, Width::One);
             self.add(format!("let lse_at = (batch * {}u + head) * {}u + row0;", e.heads, e.queries));
-            self.add("if (li == 0u) {");
-            for r in 0..tall {
-                let store = format!("{y}[lse_at + {r}u] = most{r} + log(total{r});");
-                self.add(match e.queries.is_multiple_of(tall) {
-                    true => store,
-                    false => format!("if (row0 + {r}u < {}u) {{ {store} }}", e.queries),
-                });
+            // A lane a row.
+            for first in (0..tall).step_by(self.size) {
+                for name in ["most", "total"] {
+                    self.add(format!("var own_{name}{first} = {name}{first};"));
+                    for r in first + 1..tall.min(first + self.size) {
+                        let own = format!("select(own_{name}{first}, {name}{r}, li == {}u)", r - first);
+                        self.add(format!("own_{name}{first} = {own};"));
+                    }
+                }
+                let mut tests = vec![format!("row0 + {first}u + li < {}u", e.queries)];
+                tests.extend((tall < first + self.size).then(|| format!("li < {}u", tall - first)));
+                self.add(format!(
+                    "if ({}) {{ {y}[lse_at + {first}u + li] = own_most{first} + log(own_total{first}); }}",
+                    tests.join(" && ")
+                ));
             }
-            self.add("}");
         }
     }
 

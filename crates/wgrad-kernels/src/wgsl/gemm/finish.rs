@@ -13,6 +13,8 @@ pub(super) struct Finish {
     call: &'static str,
     /// Name of the scratch buffer and the elements of a part, for a split product.
     partials: Option<(String, usize)>,
+    /// Where sums on the side go, up to their index.
+    sums: Option<String>,
 }
 
 impl Finish {
@@ -25,11 +27,19 @@ impl Finish {
         scalar_operands: &[usize],
     ) -> Self {
         let quads = problem.quad_columns();
+        let sums = problem.summed().map(|(_, extent)| match splits {
+            1 => format!("{}[batch * {extent}u + ", module.output(1, Width::One)),
+            _ => format!(
+                "{}[(part * {}u + batch) * {extent}u + ",
+                module.partial_sums(Access::ReadWrite),
+                problem.batch
+            ),
+        });
         if splits > 1 {
             let width = if quads { Width::Four } else { Width::One };
             let partials = module.scratch(Access::ReadWrite, width);
             let part = problem.batch * problem.m * problem.n;
-            return Self { width, call: "", partials: Some((partials, part)) };
+            return Self { width, call: "", partials: Some((partials, part)), sums };
         }
         let epilogue = Epilogue::new(module.step);
         let width = match quads && epilogue.fits_quads(scalar_operands) {
@@ -38,12 +48,17 @@ impl Finish {
         };
         epilogue.declare(module, width);
         let call = if width == Width::Four { "epilogue4" } else { "epilogue" };
-        Self { width, call, partials: None }
+        Self { width, call, partials: None, sums }
     }
 
     /// Whether four columns are stored at once.
     pub(super) fn four(&self) -> bool {
         self.width == Width::Four
+    }
+
+    /// The line that stores a sum on the side.
+    pub(super) fn store_sum(&self, index: &str, value: &str) -> String {
+        self.sums.as_ref().map_or_else(String::new, |place| format!("{place}{index}] = {value};"))
     }
 
     /// The line that stores `value` at the sum of these addresses (of a quad's first element, where four wide).

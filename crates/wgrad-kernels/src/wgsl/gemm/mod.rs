@@ -10,7 +10,7 @@ mod tile;
 mod walk;
 
 use super::reduce::combine_partials;
-use crate::launch::{Candidate, Unsupported};
+use crate::launch::{Candidate, Launch, Unsupported};
 use crate::step::Step;
 use crate::table::{Figures, figures};
 use problem::Problem;
@@ -88,21 +88,27 @@ pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Option<Vec<Candidat
     Ok(Some(forms))
 }
 
+/// The best guess for a product in one launch, undivided; `None` where it combines nothing.
+pub(super) fn undivided(step: &Step, caps: &Caps) -> Result<Option<Launch>, Unsupported> {
+    let Some(problem) = Problem::of(step).filter(|p| p.k > 0) else { return Ok(None) };
+    one_launch(step, caps, &problem).map(Some)
+}
+
+fn one_launch(step: &Step, caps: &Caps, problem: &Problem) -> Result<Launch, Unsupported> {
+    let (exchanged, also_read) = (problem.exchanged(), step.epilogue.operands());
+    let size = caps.subgroup.filter(|_| caps.class == AdapterClass::Software).unwrap_or(0) as usize;
+    if size >= REGISTER_DEPTHS
+        && let Some(mut tile) = registers(problem, &exchanged, size, &also_read).into_iter().next()
+    {
+        tile.splits = 1;
+        return tile.launch(step, caps);
+    }
+    tile::launch(step, caps, problem, tiles(problem, caps)[0], 1)
+}
+
 /// One launch for every phase of a stride.
 fn phased(step: &Step, caps: &Caps, phases: &[Problem]) -> Result<Candidate, Unsupported> {
-    let also_read = step.epilogue.operands();
-    let size = caps.subgroup.filter(|_| caps.class == AdapterClass::Software).unwrap_or(0) as usize;
-    let launch = |problem: &Problem| {
-        let exchanged = problem.exchanged();
-        if size >= REGISTER_DEPTHS
-            && let Some(mut tile) = registers(problem, &exchanged, size, &also_read).into_iter().next()
-        {
-            tile.splits = 1;
-            return tile.launch(step, caps);
-        }
-        tile::launch(step, caps, problem, tiles(problem, caps)[0], 1)
-    };
-    let launches = phases.iter().map(launch).collect::<Result<Vec<_>, _>>()?;
+    let launches = phases.iter().map(|p| one_launch(step, caps, p)).collect::<Result<Vec<_>, _>>()?;
     Ok(Candidate { name: format!("phases{}", phases.len()), launches, scratch: Vec::new() })
 }
 
@@ -111,14 +117,15 @@ fn finished(
     step: &Step,
     caps: &Caps,
     name: String,
-    launch: crate::launch::Launch,
+    launch: Launch,
     splits: usize,
 ) -> Result<Candidate, Unsupported> {
     if splits == 1 {
         return Ok(Candidate { name, launches: vec![launch], scratch: Vec::new() });
     }
     let combine = combine_partials(step, ReduceKind::Sum, splits, caps)?;
-    let scratch = vec![splits * step.numel() * DType::F32.bytes()];
+    let mut scratch = vec![splits * step.numel() * DType::F32.bytes()];
+    scratch.extend(step.sums.as_ref().map(|s| splits * s.spans[1] * DType::F32.bytes()));
     Ok(Candidate { name: format!("{name}.split{splits}"), launches: vec![launch, combine], scratch })
 }
 

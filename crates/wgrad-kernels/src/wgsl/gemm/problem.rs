@@ -1,12 +1,25 @@
 //! Steps as matrix products: which extents, which operand walks, and where the results go.
 
 use super::walk::{Digit, Divide, Matrix, Walk};
-use crate::step::{Core, Step};
+use crate::step::{Core, Step, Sums};
 use wgrad_graph::ops::ConvSpec;
 use wgrad_types::{DType, View};
 
 /// Most phases that become products of their own.
 const MAX_PHASES: usize = 4;
+
+/// One of a product's operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    A,
+    B,
+}
+
+impl Side {
+    fn other(self) -> Self {
+        if self == Self::A { Self::B } else { Self::A }
+    }
+}
 
 /// `out[z, m, n] = sum over k of a[z, m, k] * b[z, n, k]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +34,17 @@ pub(super) struct Problem {
     pub(super) out_rows: Walk,
     pub(super) out_columns: Walk,
     pub(super) out_batch: Walk,
+    /// The operand whose sums over the depth are the step's second output, `[z, m]` or `[z, n]`.
+    pub(super) sums: Option<Side>,
 }
 
 impl Problem {
     /// The product a step's core asks for, if it is one.
     pub(super) fn of(step: &Step) -> Option<Self> {
-        Some(Self::core(step)?.widening(step))
+        let mut problem = Self::core(step)?.widening(step);
+        let side = |sums: &Sums| if problem.a.operand == sums.operand { Side::A } else { Side::B };
+        problem.sums = step.sums.as_ref().map(side);
+        Some(problem)
     }
 
     /// Operands of f16 are widened as they are read.
@@ -77,8 +95,14 @@ impl Problem {
             b: self.a.clone(),
             out_rows: self.out_columns.clone(),
             out_columns: self.out_rows.clone(),
+            sums: self.sums.map(Side::other),
             ..self.clone()
         }
+    }
+
+    /// Sums on the side that one batch has.
+    pub(super) fn summed(&self) -> Option<(Side, usize)> {
+        self.sums.map(|side| (side, if side == Side::A { self.m } else { self.n }))
     }
 
     /// Whether four neighbouring columns of the result are an aligned quad of the output.
@@ -111,6 +135,7 @@ fn matmul(a: &View, b: &View) -> Problem {
         out_rows: Walk::plain(&[(m, n)]),
         out_columns: Walk::plain(&[(n, 1)]),
         out_batch: Walk::plain(&[(batch, m * n)]),
+        sums: None,
     }
 }
 
@@ -194,6 +219,7 @@ impl<'a> Conv<'a> {
             out_rows: Walk::plain(&[(self.c_out, plane)]),
             out_columns: Walk::plain(&[(self.images, self.all_channels()[1] * plane), (plane, 1)]),
             out_batch: Walk::plain(&[(groups, self.c_out * plane)]),
+            sums: None,
         }
     }
 
@@ -215,6 +241,7 @@ impl<'a> Conv<'a> {
             out_rows: Walk::plain(&[(self.c_in, plane)]),
             out_columns: Walk::plain(&[(self.images, self.all_channels()[0] * plane), (plane, 1)]),
             out_batch: Walk::plain(&[(groups, self.c_in * plane)]),
+            sums: None,
         }
     }
 
@@ -294,6 +321,7 @@ impl<'a> Conv<'a> {
             out_rows: Walk::plain(&[(self.c_in, self.in_plane())]),
             out_columns: Walk::new(&out, [first_out, 0, 0]),
             out_batch: Walk::plain(&[(groups, self.c_in * self.in_plane())]),
+            sums: None,
         }
     }
 
@@ -319,6 +347,7 @@ impl<'a> Conv<'a> {
             out_rows: Walk::plain(&[(self.c_out, n)]),
             out_columns: Walk::plain(&[(n, 1)]),
             out_batch: Walk::plain(&[(groups, self.c_out * n)]),
+            sums: None,
         }
     }
 }

@@ -6,13 +6,16 @@
 //! `a` is loaded once. Rows and columns beyond the edge read the last ones and are never stored.
 
 use super::finish::{Finish, columns};
-use super::problem::Problem;
+use super::problem::{Problem, Side};
 use super::walk::Part;
 use crate::launch::{Launch, Unsupported};
 use crate::step::Step;
 use crate::wgsl::module::{Grid, Module, Width};
 use crate::wgsl::text::{decode, indented};
 use wgrad_types::Caps;
+
+/// Rows whose stores are written out.
+const ROWS_STORED: usize = 4;
 
 /// How the lanes read `b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,11 +100,13 @@ impl Registers<'_> {
         let rows = self.row_parts(&mut head);
         let columns = self.column_parts(by, &mut head);
         head.extend((0..self.rows).map(|r| format!("var c{r} = vec4<f32>(0.0);")));
+        head.extend(self.sums_begin(rows.len()));
         let depths = Depths { tile: self, by, a: &a, b: &b, rows: &rows, columns: &columns };
         let mut main = indented(&head, 1);
         main += &self.loops(&depths);
         let mut tail = Vec::new();
         self.store(&finish, &mut tail);
+        self.store_sums(&finish, rows.len(), &mut tail);
         main += &indented(&tail, 1);
         module.launch(&label, self.size, &main, &grid)
     }
@@ -202,24 +207,104 @@ impl Registers<'_> {
         text
     }
 
+    /// Lines that begin sums on the side: a lane's share of its rows, by load, or its columns'.
+    fn sums_begin(&self, loads: usize) -> Vec<String> {
+        match self.problem.sums {
+            None => Vec::new(),
+            Some(Side::B) => vec!["var column_sums = vec4<f32>(0.0);".to_owned()],
+            Some(Side::A) => {
+                let ty = if self.row_vectors() { "vec4<f32>" } else { "f32" };
+                (0..loads).map(|i| format!("var row_sums{i} = {ty}(0.0);")).collect()
+            }
+        }
+    }
+
+    /// The line that adds load `i` of a step of `count` depths to the lane's rows.
+    fn add_loaded(&self, i: usize, count: usize) -> String {
+        let (name, zero) = if self.row_vectors() { ("av", "vec4<f32>(0.0)") } else { ("a", "0.0") };
+        match count == self.depths {
+            true => format!("row_sums{i} += {name}{i};"),
+            false => format!("row_sums{i} += select({zero}, {name}{i}, li % {}u < {count}u);", self.depths),
+        }
+    }
+
+    /// Lines that store sums on the side: the first tile along the other axis has them all.
+    fn store_sums(&self, finish: &Finish, loads: usize, lines: &mut Vec<String>) {
+        let p = self.problem;
+        let Some((side, extent)) = p.summed() else { return };
+        if side == Side::B {
+            let store = |c: usize| finish.store_sum(&format!("n + {c}u"), &format!("column_sums[{c}]"));
+            lines.push("if (row0 == 0u) {".to_owned());
+            lines.extend((0..4).map(|c| match p.n.is_multiple_of(self.columns()) {
+                true => format!("    {}", store(c)),
+                false => format!("    if (n + {c}u < {extent}u) {{ {} }}", store(c)),
+            }));
+            lines.push("}".to_owned());
+            return;
+        }
+        let unit = if self.row_vectors() { 4 } else { 1 };
+        let own = format!("li / {}u * {unit}u", self.depths);
+        for i in 0..loads {
+            let mut lane = 1;
+            while lane < self.depths {
+                lines.push(format!("row_sums{i} += subgroupShuffleXor(row_sums{i}, {lane}u);"));
+                lane *= 2;
+            }
+            let first = i * unit * self.rows_at_once();
+            for c in 0..unit {
+                let row = format!("{}u + {own}", first + c);
+                let value = if unit == 4 { format!("row_sums{i}[{c}]") } else { format!("row_sums{i}") };
+                let store = finish.store_sum(&format!("row0 + {row}"), &value);
+                let mine = format!("column0 == 0u && li % {}u == 0u", self.depths);
+                lines.push(format!(
+                    "if ({mine} && {row} < {}u && row0 + {row} < {extent}u) {{ {store} }}",
+                    self.rows
+                ));
+            }
+        }
+    }
+
+    /// Lines that store the rows, a few at a time: every store in the text costs a driver a branch a lane and element, and
+    /// those of sixteen rows would be most of what it compiles.
     fn store(&self, finish: &Finish, lines: &mut Vec<String>) {
         let p = self.problem;
         let places = columns(p, finish.four(), "n", "q", lines);
-        for r in 0..self.rows {
-            lines.push(format!("let m{r} = row0 + {r}u;"));
-            let row = p.out_rows.print(&format!("m{r}"), &format!("w{r}"), lines);
-            let row_test = (!p.m.is_multiple_of(self.rows)).then(|| format!("m{r} < {}u", p.m));
+        let at_once = self.rows.min(ROWS_STORED);
+        let looped = self.rows > at_once;
+        let indent = if looped { "    " } else { "" };
+        if looped {
+            lines.push(format!("let row_end = min(row0 + {}u, {}u);", self.rows, p.m));
+            lines.push(format!("for (var first = row0; first < row_end; first += {at_once}u) {{"));
+        }
+        let mut body = Vec::new();
+        for r in 0..at_once {
+            let (first, end) =
+                if looped { ("first", "row_end".into()) } else { ("row0", format!("{}u", p.m)) };
+            body.push(format!("let m{r} = {first} + {r}u;"));
+            let mut value = format!("c{r}");
+            if looped {
+                value = format!("value{r}");
+                body.push(format!("var {value} = c{r};"));
+                body.extend((r + at_once..self.rows).step_by(at_once).map(|other| {
+                    format!("{value} = select({value}, c{other}, first == row0 + {}u);", other - r)
+                }));
+            }
+            let row = p.out_rows.print(&format!("m{r}"), &format!("w{r}"), &mut body);
+            let whole = p.m.is_multiple_of(self.rows) && self.rows.is_multiple_of(at_once);
+            let row_test = (!whole).then(|| format!("m{r} < {end}"));
             for (c, place) in places.iter().enumerate() {
-                let value = if finish.four() { format!("c{r}") } else { format!("c{r}[{c}]") };
+                let value = if finish.four() { value.clone() } else { format!("{value}[{c}]") };
                 let store = finish.store(["zo", &row.addr, &place.addr], &value);
                 let column_test = (!p.n.is_multiple_of(self.columns())).then(|| format!("qn{c} < {}u", p.n));
                 let tests: Vec<String> = row_test.iter().cloned().chain(column_test).collect();
-                lines.push(match tests.is_empty() {
+                body.push(match tests.is_empty() {
                     true => store,
                     false => format!("if ({}) {{ {store} }}", tests.join(" && ")),
                 });
             }
         }
+        lines.extend(body.iter().map(|line| format!("{indent}{line}")));
+        lines.extend(looped.then(|| "}".to_owned()));
     }
 }
 
@@ -246,7 +331,7 @@ impl Depths<'_> {
             true => format!("let k = k0 + {own};"),
             false => format!("let k = k0 + min({own}, {}u);", count - 1),
         });
-        self.load_a(&mut lines);
+        self.load_a(count, &mut lines);
         let depth = self.depth_of_b(&mut lines);
         if self.by == Columns::DepthVector {
             self.load_columns(count, &mut lines);
@@ -257,11 +342,14 @@ impl Depths<'_> {
                 let a = self.shuffled_a(r, kk);
                 lines.push(format!("c{r} += {a} * b{kk};"));
             }
+            if self.tile.problem.sums == Some(Side::B) {
+                lines.push(format!("column_sums += b{kk};"));
+            }
         }
         lines
     }
 
-    fn load_a(&self, lines: &mut Vec<String>) {
+    fn load_a(&self, count: usize, lines: &mut Vec<String>) {
         let matrix = &self.tile.problem.a;
         let depth = matrix.depth.print("k", "ak_", lines);
         for (i, row) in self.rows.iter().enumerate() {
@@ -271,6 +359,9 @@ impl Depths<'_> {
             } else {
                 let element = matrix.element(self.a, [row, &depth], &format!("ae{i}_"), lines);
                 lines.push(format!("let a{i} = {element};"));
+            }
+            if self.tile.problem.sums == Some(Side::A) {
+                lines.push(self.tile.add_loaded(i, count));
             }
         }
     }

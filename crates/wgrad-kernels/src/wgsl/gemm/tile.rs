@@ -6,7 +6,7 @@
 //! one follows every read of a block before it is overwritten.
 
 use super::finish::{Finish, columns};
-use super::problem::Problem;
+use super::problem::{Problem, Side};
 use super::walk::{Matrix, Part};
 use crate::launch::{Launch, Unsupported};
 use crate::step::Step;
@@ -52,7 +52,7 @@ impl Tile {
 const UNROLLED_DEPTHS: usize = 4;
 
 /// One side of the product: the operand, its block, and how the workgroup shares its loading.
-struct Side<'a> {
+struct Block<'a> {
     matrix: &'a Matrix,
     letter: char,
     /// Rows of the block and of the operand.
@@ -63,6 +63,8 @@ struct Side<'a> {
     /// Neighbouring invocations take neighbouring rows, else neighbouring depths.
     row_first: bool,
     vector: bool,
+    /// Whether the sums of rows over the depth are wanted.
+    summed: bool,
 }
 
 /// One invocation's loads of a block: names of the places, and of the parts that stay the same in the loop.
@@ -72,7 +74,7 @@ struct Loads {
     rows: Vec<Vec<Part>>,
 }
 
-impl Side<'_> {
+impl Block<'_> {
     fn quads(&self) -> usize {
         self.rows / 4
     }
@@ -124,6 +126,25 @@ impl Side<'_> {
             .collect()
     }
 
+    /// Lines that add the invocations' sums of what they loaded, through the block's memory, and store them: the first
+    /// tile along the other axis has them all.
+    fn store_sums(&self, finish: &Finish, loads: &Loads, lines: &mut Vec<String>) {
+        let (l, quads) = (self.letter, self.quads());
+        for (j, (quad, depth, _)) in loads.places.iter().enumerate() {
+            lines.push(format!("block_{l}[{depth} * {quads}u + {quad}] = sums{j};"));
+        }
+        let (own, other) = if l == 'a' { ("row0", "column0") } else { ("column0", "row0") };
+        let row = format!("{own} + li");
+        lines.push("workgroupBarrier();".to_owned());
+        lines.push(format!("if ({other} == 0u && li < {}u && {row} < {}u) {{", self.rows, self.extent));
+        lines.push("    var total = 0.0;".to_owned());
+        lines.push(format!("    for (var d = 0u; d < {}u; d += 1u) {{", self.tile.depth));
+        lines.push(format!("        total += block_{l}[d * {quads}u + li / 4u][li % 4u];"));
+        lines.push("    }".to_owned());
+        lines.push(format!("    {}", finish.store_sum(&row, "total")));
+        lines.push("}".to_owned());
+    }
+
     /// Lines that load the invocation's share of the block at depth `k0` and store it.
     fn stage(&self, buffer: &str, loads: &Loads, lines: &mut Vec<String>) {
         let l = self.letter;
@@ -150,6 +171,11 @@ impl Side<'_> {
             if ragged {
                 value = format!("select(vec4<f32>(0.0), {value}, {l}k{j} < {}u)", self.depth_extent);
             }
+            if self.summed {
+                lines.push(format!("let value{j} = {value};"));
+                lines.push(format!("sums{j} += value{j};"));
+                value = format!("value{j}");
+            }
             lines.push(format!("block_{l}[{depth} * {}u + {quad}] = {value};", self.quads()));
         }
     }
@@ -171,7 +197,8 @@ pub(super) fn launch(
         let matrix = if letter == 'a' { &problem.a } else { &problem.b };
         let vector = matrix.row_quads() && !also_read.contains(&matrix.operand);
         let row_first = matrix.rows.dense() || !matrix.depth.dense();
-        Side { matrix, letter, rows, extent, tile, depth_extent: problem.k, row_first, vector }
+        let summed = problem.sums == Some(if letter == 'a' { Side::A } else { Side::B });
+        Block { matrix, letter, rows, extent, tile, depth_extent: problem.k, row_first, vector, summed }
     };
     let a = side('a', tile.rows, problem.m);
     let b = side('b', tile.columns, problem.n);
@@ -190,6 +217,9 @@ pub(super) fn launch(
     batch_parts(problem, &mut head);
     let loads = with_batch(loads);
     head.extend(accumulators(tile));
+    for (_, loads) in [(&a, &loads[0]), (&b, &loads[1])].iter().filter(|side| side.0.summed) {
+        head.extend((0..loads.places.len()).map(|j| format!("var sums{j} = vec4<f32>(0.0);")));
+    }
     let mut stage = Vec::new();
     a.stage(&names[0], &loads[0], &mut stage);
     b.stage(&names[1], &loads[1], &mut stage);
@@ -200,6 +230,9 @@ pub(super) fn launch(
     main += &inner_loop(tile);
     main += "        workgroupBarrier();\n    }\n";
     let mut tail = Vec::new();
+    for (block, loads) in [(&a, &loads[0]), (&b, &loads[1])].iter().filter(|side| side.0.summed) {
+        block.store_sums(&finish, loads, &mut tail);
+    }
     store(problem, tile, &finish, &mut tail);
     main += &indented(&tail, 1);
     module.launch(&label, tile.invocations(), &main, &grid)

@@ -1,0 +1,171 @@
+//! Kernels of an adapter against each other in one run: what the kernels' issue asks of the software adapter, a line a sentence.
+//!
+//! Runs go through all kernels in turn, so that a machine whose speed wanders does not favour one, and the best of each
+//! counts: other work on the machine only adds to a time.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Instant;
+use wgrad::device::{Device, Program};
+use wgrad::graph::Graph;
+use wgrad::plan::{Plan, PlanOptions, plan};
+use wgrad::types::{AdapterClass, Caps};
+use wgrad_bench::kernels;
+
+type Done<T> = Result<T, Box<dyn Error>>;
+
+/// Rounds through all kernels.
+const ROUNDS: usize = 7;
+/// Rows of the square products.
+const SIDES: [usize; 2] = [512, 1024];
+/// Pairs of query and key that see each other, of all pairs, in the causal attention measured.
+const SEEN: f64 = 257.0 / 512.0;
+
+/// A sentence of the issue and what was measured.
+pub struct Ratio {
+    /// What is compared with what.
+    pub name: String,
+    /// The ratio, or seconds.
+    pub value: f64,
+    /// The least (or, for seconds, the largest) value wanted.
+    pub wanted: f64,
+    /// The two rates in GFLOP/s or GB/s.
+    pub rates: [f64; 2],
+}
+
+impl Ratio {
+    /// Whether it is as wanted.
+    pub fn holds(&self) -> bool {
+        if self.name.ends_with(", s") { self.value <= self.wanted } else { self.value >= self.wanted }
+    }
+}
+
+/// A kernel ready to run, its work a run, and the seconds of its runs.
+struct Subject {
+    name: String,
+    amount: f64,
+    run: Box<dyn FnMut() -> Done<()>>,
+    first: f64,
+    times: Vec<f64>,
+}
+
+impl Subject {
+    fn new(name: &str, amount: f64, mut run: Box<dyn FnMut() -> Done<()>>) -> Done<Self> {
+        let start = Instant::now();
+        run()?;
+        let first = start.elapsed().as_secs_f64();
+        Ok(Self { name: name.to_owned(), amount, run, first, times: Vec::new() })
+    }
+
+    fn rate(&self) -> f64 {
+        let best = self.times.iter().copied().fold(f64::INFINITY, f64::min);
+        self.amount / best / 1e9
+    }
+}
+
+/// A plan on a device; its weights are zeros, which take as long as any numbers.
+fn on(device: &Device, name: &str, amount: f64, plan: Plan) -> Done<Subject> {
+    let start = Instant::now();
+    let plan = Arc::new(plan);
+    let mut memory = device.memory(&plan.layout)?;
+    let mut program: Program = device.program(plan, &memory)?;
+    let compiled = start.elapsed().as_secs_f64();
+    let run = move || -> Done<()> {
+        program.step(&mut memory, &[], &[0, 0])?;
+        program.wait()?;
+        Ok(())
+    };
+    let mut subject = Subject::new(name, amount, Box::new(run))?;
+    subject.first += compiled;
+    Ok(subject)
+}
+
+/// The plan as for a GPU: tiles in workgroup memory, trees for reductions. The best of its forms that `fits`.
+fn as_gpu(graph: &Graph, caps: &Caps, fits: impl Fn(&str) -> bool) -> Done<Plan> {
+    let caps = Caps { class: AdapterClass::OtherGpu, subgroup: None, ..caps.clone() };
+    for candidate in 0..8 {
+        let options = PlanOptions { candidate, ..PlanOptions::default() };
+        let plan = plan(graph, &caps, &options)?;
+        if plan.steps.iter().any(|s| fits(&s.candidate.name)) {
+            return Ok(plan);
+        }
+    }
+    Err("no such form".into())
+}
+
+/// One thread's product on the host with AVX2 (what `matrixmultiply` uses), rows and columns `n`.
+#[expect(unsafe_code, reason = "matrixmultiply's interface is raw pointers")]
+fn on_one_thread(n: usize) -> Done<Subject> {
+    let (a, b, mut c) = (vec![0.5_f32; n * n], vec![0.25_f32; n * n], vec![0.0_f32; n * n]);
+    let s = n as isize;
+    let run = move || -> Done<()> {
+        // SAFETY: all three are n x n, row-major and alive; c is borrowed mutably.
+        unsafe {
+            let (a, b) = (a.as_ptr(), b.as_ptr());
+            matrixmultiply::sgemm(n, n, n, 1.0, a, s, 1, b, s, 1, 0.0, c.as_mut_ptr(), s, 1);
+        }
+        Ok(())
+    };
+    Subject::new(&format!("host {n}"), 2.0 * (n * n * n) as f64, Box::new(run))
+}
+
+/// All sentences on a device.
+///
+/// # Errors
+/// Where a kernel has no plan there, or the device fails.
+pub fn ratios(device: &Device) -> Done<Vec<Ratio>> {
+    let caps = device.caps();
+    let mut subjects = Vec::new();
+    let all = kernels();
+    let kernel = |name: &str| all.iter().find(|k| k.name == name).ok_or_else(|| format!("no kernel {name}"));
+    let ours = |name: &str, amount: f64| -> Done<Subject> {
+        on(device, name, amount, plan(&kernel(name)?.graph(), caps, &PlanOptions::default())?)
+    };
+    for n in SIDES {
+        let square = kernel(&format!("matmul_{n}"))?;
+        subjects.push(ours(square.name, square.amount)?);
+        let tiled = as_gpu(&square.graph(), caps, |form| form.starts_with("tile64x64x16"))?;
+        subjects.push(on(device, &format!("tile {n}"), square.amount, tiled)?);
+        subjects.push(on_one_thread(n)?);
+    }
+    let softmax = kernel("softmax_4096x1024")?;
+    subjects.push(ours(softmax.name, softmax.amount)?);
+    let tree = as_gpu(&softmax.graph(), caps, |form| form.starts_with("tree"))?;
+    subjects.push(on(device, "tree", softmax.amount, tree)?);
+    let convolutions = ["conv3x3_n8_c64_56", "conv3x3_igrad", "conv3x3_wgrad"];
+    for name in convolutions {
+        subjects.push(ours(name, kernel(name)?.amount)?);
+    }
+    let attention = ["attention_b4h8s256d64", "attention_b4h8s256d64_train"];
+    for name in attention {
+        // By the pairs that see each other, not by the whole square.
+        subjects.push(ours(name, kernel(name)?.amount * SEEN)?);
+    }
+    for _ in 0..ROUNDS {
+        for subject in &mut subjects {
+            let start = Instant::now();
+            (subject.run)()?;
+            subject.times.push(start.elapsed().as_secs_f64());
+        }
+    }
+    let rate = |name: &str| subjects.iter().find(|s| s.name == name).map_or(0.0, Subject::rate);
+    let first = |name: &str| subjects.iter().find(|s| s.name == name).map_or(0.0, |s| s.first);
+    let mut ratios = Vec::new();
+    let mut add = |name: String, (a, b): (f64, f64), wanted: f64| {
+        ratios.push(Ratio { name, value: a / b, wanted, rates: [a, b] });
+    };
+    for n in SIDES {
+        let product = rate(&format!("matmul_{n}"));
+        add(format!("matmul {n} / 64x64x16 in workgroup memory"), (product, rate(&format!("tile {n}"))), 3.0);
+        add(format!("matmul {n} / one AVX2 thread"), (product, rate(&format!("host {n}"))), 0.25);
+        add(format!("matmul {n} first call, s"), (first(&format!("matmul_{n}")), 1.0), 1.0);
+    }
+    add("softmax / trees".into(), (rate(softmax.name), rate("tree")), 5.0);
+    for name in convolutions.into_iter().chain(attention) {
+        add(format!("{name} / matmul 512"), (rate(name), rate("matmul_512")), 0.6);
+    }
+    for name in attention {
+        add(format!("{name} first call, s"), (first(name), 1.0), f64::INFINITY);
+    }
+    Ok(ratios)
+}

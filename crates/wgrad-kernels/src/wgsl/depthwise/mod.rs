@@ -1,0 +1,46 @@
+//! Convolutions whose channels do not see each other, without the detour through products of one row.
+//!
+//! A workgroup owns a channel, whose weights it holds in registers; an invocation owns a few neighbouring places of it at
+//! a time and reads each element of the source once for all of them. The input's gradient is such a convolution too:
+//! places of a block that begins at a multiple of the stride meet the same taps in every block, so none is tried in vain.
+
+mod places;
+mod weights;
+
+use crate::launch::{Candidate, Unsupported};
+use crate::step::{Core, Step};
+use crate::wgsl::block::Extents;
+use wgrad_types::Caps;
+
+/// Loop trips an invocation may take: Mesa 22.3 ends every loop of an invocation after 65535 in all.
+const MAX_TRIPS: usize = 60_000;
+/// Taps that are written out.
+const MAX_TAPS: usize = 25;
+/// The direct forms of a step, if it is a depthwise convolution or one of its gradients.
+pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Vec<Candidate>, Unsupported> {
+    let shape = |i: usize| &step.operands[i].shape[..];
+    let (spec, x, w, y) = match &step.core {
+        Core::Conv2d(spec) => (spec, shape(0), shape(1), &step.shape[..]),
+        Core::Conv2dInputGrad(spec) => (spec, &step.shape[..], shape(1), shape(0)),
+        Core::Conv2dWeightGrad(spec) => (spec, shape(0), &step.shape[..], shape(1)),
+        _ => return Ok(Vec::new()),
+    };
+    let depthwise = spec.groups > 1 && spec.groups == x[1] && w[0] == x[1] && step.sums.is_none();
+    if !depthwise || w[2] * w[3] > MAX_TAPS || y[2] * y[3] == 0 {
+        return Ok(Vec::new());
+    }
+    let plane = |of: &[usize]| [of[2], of[3]];
+    let e = Extents {
+        spec: *spec,
+        images: x[0],
+        channels: x[1],
+        input: plane(x),
+        output: plane(y),
+        kernel: plane(w),
+    };
+    let form = match &step.core {
+        Core::Conv2dWeightGrad(_) => weights::candidate(step, &e, caps)?,
+        _ => places::candidate(step, &e, caps)?,
+    };
+    Ok(form.into_iter().collect())
+}
