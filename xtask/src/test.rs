@@ -84,16 +84,6 @@ fn run_steps(steps: &mut Steps, root: &Path, skip_setup: bool, cargo_args: &[Str
         let test = ["test", "--workspace", "--tests", "--", "golden", "steps"];
         some_tests(all, run_tests(in_root(root).env("WGRAD_LIMITS", "webgpu-baseline").args(test)))
     })?;
-    if all {
-        // Mesa's software adapter then has subgroups of 4 in place of 8; others take no notice. The rows' tests have the
-        // adapter's own features, and none with WebGPU's limits.
-        steps.step("doctor, subgroups of 4", || {
-            let mut doctor = Command::new(target(root).join("debug/wgrad"));
-            let settings =
-                [("LP_NATIVE_VECTOR_WIDTH", "128"), ("WGRAD_CACHE_DIR", ""), ("NODEVICE_SELECT", "1")];
-            quiet(run_command(doctor.args(["doctor", "--device", "gpu:0"]).current_dir(root).envs(settings)))
-        })?;
-    }
     steps.step("examples", || {
         quiet(run_command(in_root(root).args(["build", "--workspace", "--examples"])))
     })?;
