@@ -1,15 +1,9 @@
 #!/bin/sh
-# wgrad against PyTorch on this machine's processor, side by side: benches/peers/compare.sh [WORKLOAD…]
-# ROUNDS (3) and THREADS (2) by environment. PyTorch goes into a virtual environment under the target folder, 3 GB.
+# wgrad beside another engine on this machine, in turn: benches/peers/compare.sh PEER [WORKLOAD…]
+# PEER: torch, candle, burn-flex (the processor); burn-wgsl, burn-vulkan, meganeura (the software adapter). What it measures
+# and prints: compare.py. What it builds goes under the target folder; burn takes minutes, PyTorch 3 GB.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
-target=${CARGO_TARGET_DIR:-$PWD/target}
-python=${PYTHON:-$target/peers/bin/python}
-if [ ! -x "$python" ]; then
-    python3 -m venv "$target/peers"
-    "$target/peers/bin/pip" install --quiet torch numpy
-fi
 cargo build --release --workspace --bins
-[ $# -gt 0 ] || set -- cifar_cnn_b32 cifar_cnn_b128 alexnet_b16 gpt_c64 gpt_c256 kernels
-exec "$python" "$here/compare.py" "$target/release/measure" "$python" "${ROUNDS:-3}" "${THREADS:-2}" "$@"
+exec python3 "$here/compare.py" "$@"

@@ -1,5 +1,6 @@
 //! Hot kernels through the compiler of real AMD GPUs, without one: Mesa's RADV over a kernel interface that does nothing
-//! (`mesa-drm-shim`). Figures are held against `docs/audit.tsv`; a spill, or a figure that got worse, is a failure.
+//! (`mesa-drm-shim`). Figures are held against `docs/audit.tsv`; a spill, a figure that got worse, or a tiled product that
+//! takes more for a multiply-add than [`LIMITS`] is a failure.
 //!
 //! The driver comes from Debian's backports into the target folder; nothing is installed. What the figures are good for:
 //! comparing forms of a kernel. They are the compiler's model, not a measurement.
@@ -24,7 +25,12 @@ deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian
 /// The table, and what it allows figures to differ by: compilers change a little from one version to the next.
 const TABLE: &str = "docs/audit.tsv";
 const SLACK: f64 = 1.05;
-const HEAD: &str = "chip\tkernel\tregisters\tspills\tlds\toccupancy\tinstructions\tinverse_throughput";
+const HEAD: &str =
+    "chip\tkernel\tform\tregisters\tspills\tlds\toccupancy\tinstructions\tinverse_throughput\tper_fma";
+
+/// The most that a tiled product or convolution may take for a multiply-add of an invocation, in the form that runs
+/// untuned: what good kernels of the kind take by the same compiler.
+const LIMITS: [(&str, f64); 2] = [("navi31", 17.5), ("navi10", 26.0)];
 
 /// A kernel's figures on a chip.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +38,10 @@ struct Figures {
     spills: u64,
     occupancy: u64,
     inverse_throughput: u64,
+    /// Place among the candidates, from 1.
+    form: u64,
+    /// Inverse throughput for a multiply-add, of tiled products.
+    per_fma: Option<f64>,
     /// The row as the table has it.
     row: String,
 }
@@ -47,7 +57,10 @@ pub(crate) fn run(root: &Path, target: &Path, update: bool) -> Result<()> {
     for chip in CHIPS {
         let out = compile(&program, &driver, chip)?;
         for line in out.lines().filter(|l| !l.starts_with('#')) {
-            let _ = writeln!(text, "{chip}\t{line}");
+            let inverse = line.rsplit('\t').next().and_then(|cell| cell.parse::<f64>().ok());
+            let fmas = fmas(line.split('\t').next().unwrap_or_default());
+            let per_fma = inverse.zip(fmas).map_or("-".into(), |(inverse, n)| format!("{:.2}", inverse / n));
+            let _ = writeln!(text, "{chip}\t{line}\t{per_fma}");
         }
     }
     print!("{text}");
@@ -69,6 +82,10 @@ pub(crate) fn run(root: &Path, target: &Path, update: bool) -> Result<()> {
     }
     if !spilled.is_empty() {
         bail!("registers spill: {}", spilled.join(", "));
+    }
+    let slow = beyond_limits(&now);
+    if !slow.is_empty() {
+        bail!("too much for a multiply-add: {}", slow.join(", "));
     }
     println!("audit: {} kernels on {} chips, none spills", now.len() / CHIPS.len(), CHIPS.len());
     Ok(())
@@ -132,18 +149,38 @@ fn compile(program: &Path, driver: &Path, chip: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Multiply-adds of an invocation between two loads of a tile, by the form's name: `tile64x64x16_8x8` has 8 x 8 x 16.
+///
+/// The compiler's figure counts that stretch eight times, the loop it stands in, so it is for eight multiply-adds; what is
+/// outside the loop adds little. (The inner loop it takes to run four times, which it does, or unrolls.)
+fn fmas(kernel: &str) -> Option<f64> {
+    let (sizes, own) = kernel.rsplit_once(".tile")?.1.split_once('_')?;
+    let depth: f64 = sizes.split('x').nth(2)?.parse().ok()?;
+    let (rows, columns) = own.split_once('x')?;
+    Some(depth * rows.parse::<f64>().ok()? * columns.parse::<f64>().ok()?)
+}
+
+/// Tiled products beyond [`LIMITS`], in words.
+fn beyond_limits(now: &Table) -> Vec<String> {
+    let limit = |chip: &str| LIMITS.iter().find(|l| l.0 == chip).map_or(f64::INFINITY, |l| l.1);
+    let slow = now.iter().filter(|((chip, _), f)| f.form == 1 && f.per_fma.is_some_and(|n| n > limit(chip)));
+    slow.map(|((chip, name), f)| format!("{name} on {chip} {:.2}", f.per_fma.unwrap_or_default())).collect()
+}
+
 fn parse(text: &str) -> Result<Table> {
     let mut table = Table::new();
     for line in text.lines().skip(1).filter(|l| !l.trim().is_empty()) {
         let cells: Vec<&str> = line.split('\t').collect();
-        let [chip, name, _, spills, _, occupancy, _, inverse] = cells[..] else {
-            bail!("{TABLE}: {line:?} has not eight columns");
+        let [chip, name, form, _, spills, _, occupancy, _, inverse, per_fma] = cells[..] else {
+            bail!("{TABLE}: {line:?} has not ten columns");
         };
         let number = |cell: &str| cell.parse().with_context(|| format!("{TABLE}: {cell:?} in {line:?}"));
         let figures = Figures {
             spills: number(spills)?,
             occupancy: number(occupancy)?,
             inverse_throughput: number(inverse)?,
+            form: number(form)?,
+            per_fma: per_fma.parse().ok(),
             row: line.to_owned(),
         };
         table.insert((chip.to_owned(), name.to_owned()), figures);
@@ -174,7 +211,8 @@ fn compare(table: &Table, now: &Table) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const OLD: &str = "head\nnavi31\ta\t96\t0\t8192\t16\t252\t1000\nnavi31\tb\t8\t0\t0\t32\t9\t10\n";
+    const OLD: &str =
+        "head\nnavi31\ta\t1\t96\t0\t8192\t16\t252\t1000\t17.50\nnavi31\tb\t1\t8\t0\t0\t32\t9\t10\t-\n";
 
     #[test]
     fn worse_figures_new_rows_and_lost_ones_are_told() {
@@ -192,6 +230,17 @@ mod tests {
             assert!(said.iter().any(|line| line.contains(word)), "{to}: {said:?}");
         }
         assert!(compare(&old, &Table::new()).iter().all(|line| line.ends_with("is gone")));
+    }
+
+    #[test]
+    fn multiply_adds_are_counted_by_the_name_and_held_to_the_limit() {
+        assert_eq!(fmas("matmul_512/matmul.tile64x64x16_8x8"), Some(1024.0));
+        assert_eq!(fmas("gelu_4096x1024/map.vec4"), None);
+        assert!(beyond_limits(&parse(OLD).unwrap()).is_empty());
+        let slow = OLD.replace("17.50", "17.51");
+        assert_eq!(beyond_limits(&parse(&slow).unwrap()), ["a on navi31 17.51"]);
+        assert!(beyond_limits(&parse(&slow.replace("navi31", "raven")).unwrap()).is_empty());
+        assert!(beyond_limits(&parse(&slow.replace("a\t1\t", "a\t2\t")).unwrap()).is_empty());
     }
 
     #[test]

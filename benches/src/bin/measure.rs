@@ -27,8 +27,13 @@ impl Report {
         println!("wgrad\t{workload}\t{}\t{metric}\t{value:.5}", self.device);
     }
 
-    /// Median, best and first of timed runs; `items` a run.
+    /// Dispatches where the device has them; first, median and best of timed runs, `items` a run.
     fn times(&self, workload: &str, metric: &str, items: f64, subject: &mut MadeUp) -> Done {
+        let dispatches: usize =
+            subject.runner().plan().steps.iter().map(|s| s.candidate.launches.len()).sum();
+        if dispatches > 0 {
+            self.row(workload, "dispatches", dispatches as f64);
+        }
         let first = Instant::now();
         subject.step()?;
         self.row(workload, "first_step_ms", first.elapsed().as_secs_f64() * 1e3);

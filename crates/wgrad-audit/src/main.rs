@@ -1,5 +1,5 @@
 //! Every hot kernel compiled by the Vulkan driver at hand, and what its compiler says: a line a kernel, tab-separated,
-//! `name registers spills lds occupancy instructions inverse_throughput`.
+//! `name form registers spills lds occupancy instructions inverse_throughput`. Form 1 is what a discrete GPU gets untuned.
 //!
 //! `cargo xtask audit` runs it once for each AMD chip under a driver that has the compiler but no hardware, and holds the
 //! figures against a table. The kernels are those of `wgrad bench`, in the forms a discrete GPU may be given.
@@ -33,9 +33,10 @@ fn caps() -> Caps {
     Caps { class: AdapterClass::Discrete, limits, ..Caps::webgpu_baseline() }
 }
 
-/// Launches by a name that says the benchmark, the kernel and its form; each text once.
-fn launches() -> Result<BTreeMap<String, Launch>> {
-    let (mut found, mut seen): (BTreeMap<String, Launch>, Vec<Arc<str>>) = Default::default();
+/// Launches by a name that says the benchmark, the kernel and its form, with the form's place among the candidates; each
+/// text once.
+fn launches() -> Result<BTreeMap<String, (usize, Launch)>> {
+    let (mut found, mut seen): (BTreeMap<String, (usize, Launch)>, Vec<Arc<str>>) = Default::default();
     for kernel in kernels() {
         for candidate in 0..FORMS {
             let options = PlanOptions { candidate, ..PlanOptions::default() };
@@ -44,7 +45,8 @@ fn launches() -> Result<BTreeMap<String, Launch>> {
             for launch in plan.steps.iter().flat_map(|s| &s.candidate.launches) {
                 if !seen.contains(&launch.source) {
                     seen.push(launch.source.clone());
-                    found.insert(format!("{}/{}", kernel.name, launch.name), launch.clone());
+                    let name = format!("{}/{}", kernel.name, launch.name);
+                    found.insert(name, (candidate + 1, launch.clone()));
                 }
             }
         }
@@ -55,12 +57,12 @@ fn launches() -> Result<BTreeMap<String, Launch>> {
 fn main() -> Result<()> {
     let driver = Driver::load()?;
     println!("# {}", driver.name());
-    for (name, launch) in launches()? {
+    for (name, (form, launch)) in launches()? {
         let module = spirv::translate(&launch.source).with_context(|| name.clone())?;
         let s = driver.compile(&module, launch.bindings.len()).with_context(|| name.clone())?;
         let figures = [s.registers, s.spills, s.lds, s.occupancy, s.instructions, s.inverse_throughput];
         let figures: Vec<String> = figures.iter().map(u64::to_string).collect();
-        println!("{name}\t{}", figures.join("\t"));
+        println!("{name}\t{form}\t{}", figures.join("\t"));
     }
     Ok(())
 }

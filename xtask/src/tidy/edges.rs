@@ -59,6 +59,10 @@ pub(super) fn check(tree: &[File]) -> Vec<Problem> {
 }
 
 fn check_manifest(file: &File) -> Vec<Problem> {
+    if file.text.lines().any(|line| line.trim() == "[workspace]") {
+        // A workspace of its own: a program that is measured beside ours, and shares nothing with it.
+        return Vec::new();
+    }
     let (name, dependencies) = read_manifest(&file.text);
     let allowed = EDGES.iter().find(|(from, _)| *from == name).map(|(_, to)| *to);
     if allowed.is_none() && !FREE.contains(&name.as_str()) {
@@ -207,6 +211,12 @@ mod tests {
         for (from, allowed) in EDGES {
             assert!(allowed.iter().all(|to| place(to) < place(from)), "{from}");
         }
+    }
+
+    #[test]
+    fn a_workspace_of_its_own_is_left_alone() {
+        assert_eq!(said("burn-peer", "[dependencies]\nwgpu = \"30\"\n").len(), 1);
+        assert!(said("burn-peer", "[workspace]\n\n[dependencies]\nwgpu = \"30\"\n").is_empty());
     }
 
     #[test]

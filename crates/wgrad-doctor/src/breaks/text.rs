@@ -140,6 +140,38 @@ pub(super) const BREAKS: &[Break] = &[
     text("precision", "a function is a ten-thousandth off", |l| {
         replaced(&l.source, "= tanh(", "= 1.0001f * tanh(")
     }),
+    text("f16-conversion", "what is stored as f16 has only the digits of a bfloat16", |l| {
+        let own = |line: &str| line.contains("] = f16(") || line.contains("] = vec4<f16>(");
+        in_lines(&l.source, own, |line| {
+            let (to, value) = line.split_once("f16")?;
+            let four = to.ends_with("vec4<");
+            let (real, word) = if four { ("vec4<f32>", "vec4<u32>") } else { ("f32", "u32") };
+            let (open, value) = value.split_at(value.find('(')? + 1);
+            let value = value.strip_suffix(");")?;
+            let cut = format!("bitcast<{real}>(bitcast<{word}>({value}) & {word}(0xffff0000u))");
+            Some(format!("{to}f16{open}{cut});"))
+        })
+    }),
+    text("f16-cast", "a cast to f16 and back leaves the f32 as it was", |l| {
+        let four = l.source.replace("vec4<f32>(vec4<f16>(", "vec4<f32>(vec4<f32>(");
+        Some(four.replace("f32(f16(", "f32(f32("))
+    }),
+    text("f16-sums", "a product of f16 adds up in f16", |l| {
+        let sum = |line: &str| {
+            let name = line.trim_start().split_once(" += ").map_or("", |(name, _)| name);
+            name.starts_with('c') && name[1..].starts_with(|c: char| c.is_ascii_digit())
+        };
+        let half = l.source.contains("enable f16;");
+        in_lines(
+            &l.source,
+            |line| half && sum(line),
+            |line| {
+                let (sum, more) = line.split_once(" += ")?;
+                let more = more.strip_suffix(';')?;
+                Some(format!("{sum} = vec4<f32>(vec4<f16>({} + {more}));", sum.trim_start()))
+            },
+        )
+    }),
 ];
 
 const fn text(name: &'static str, what: &'static str, damage: fn(&Launch) -> Option<String>) -> Break {

@@ -1,4 +1,4 @@
-//! f16 as storage: read by products and convolutions, written by what comes before them. Operands are rounded alike
+//! f16 as storage: read by products, convolutions and attention, written by what comes before them. Operands are rounded alike
 //! everywhere and sums are f32, so f32's tolerance holds; where a result is rounded to f16 it may be the neighbour.
 //!
 //! No gradients: f16 is put in after differentiation, and the gradients' own kernels are rows here.
@@ -6,7 +6,7 @@
 use super::rows;
 use crate::{real, within};
 use wgrad_graph::Tensor;
-use wgrad_graph::ops::ConvSpec;
+use wgrad_graph::ops::{AttentionGrad, AttentionOperand, ConvSpec};
 use wgrad_types::DType;
 
 const SAME: ConvSpec = ConvSpec { stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 1 };
@@ -15,6 +15,14 @@ const GROUPED: ConvSpec = ConvSpec { groups: 2, ..SAME };
 
 fn half(x: &Tensor) -> Tensor {
     x.cast(DType::F16)
+}
+
+/// Causal attention's gradient by one operand, as mixed precision has it: all but the statistics are f16.
+fn attention_grad(x: &[Tensor], of: AttentionOperand) -> Tensor {
+    let [q, k, v, dy] = [0, 1, 2, 3].map(|i| half(&x[i]));
+    let (lse, y) = (q.attention_lse(&k, true), q.scaled_dot_product_attention(&k, &v, true));
+    let delta = (dy.to_f32() * &y.permute(&[0, 2, 1, 3])).sum(&[3]).permute(&[0, 2, 1]);
+    q.attention_grad(AttentionGrad { causal: true, of }, [&k, &v, &dy, &lse, &delta])
 }
 
 rows! {
@@ -78,5 +86,24 @@ rows! {
     };
     f16_conv_weight_grad_strided [real(&[3, 4, 16, 16]), real(&[3, 8, 8, 8])] no gradient |x| {
         half(&x[0]).conv2d_weight_grad(&half(&x[1]), STRIDED, [3, 3])
+    };
+    f16_attention [real(&[2, 2, 19, 8]), real(&[2, 2, 21, 8]), real(&[2, 2, 21, 8])] no gradient |x| {
+        half(&x[0]).scaled_dot_product_attention(&half(&x[1]), &half(&x[2]), false)
+    };
+    f16_attention_causal [real(&[1, 2, 70, 8]), real(&[1, 2, 70, 8]), real(&[1, 2, 70, 8])] no gradient |x| {
+        half(&x[0]).scaled_dot_product_attention(&half(&x[1]), &half(&x[2]), true)
+    };
+    f16_attention_shared_heads [real(&[2, 4, 6, 4]), real(&[2, 2, 6, 4]), real(&[2, 2, 6, 4])] no gradient |x| {
+        half(&x[0]).scaled_dot_product_attention(&half(&x[1]), &half(&x[2]), true)
+    };
+    // The last operand is the gradient of the result, which lies [B, L, H, E].
+    f16_attention_grad_q [real(&[1, 2, 37, 12]), real(&[1, 2, 37, 12]), real(&[1, 2, 37, 12]), real(&[1, 37, 2, 12])] no gradient |x| {
+        attention_grad(x, AttentionOperand::Q)
+    };
+    f16_attention_grad_k [real(&[1, 2, 37, 12]), real(&[1, 2, 37, 12]), real(&[1, 2, 37, 12]), real(&[1, 37, 2, 12])] no gradient |x| {
+        attention_grad(x, AttentionOperand::K)
+    };
+    f16_attention_grad_v [real(&[1, 2, 37, 12]), real(&[1, 2, 37, 12]), real(&[1, 2, 37, 12]), real(&[1, 37, 2, 12])] no gradient |x| {
+        attention_grad(x, AttentionOperand::V)
     };
 }
