@@ -68,14 +68,14 @@ fn a_lenet_step_on_adapters() {
           22  matmul.tile32x32x16_4x4 in fc3               [4, 84]            s11 s0+244480 s10 -> s20  7392 flop
           23  matmul.tile32x32x16_4x4 in fc2               [84, 120]          s20 s9 -> s19+203520 s19+243968  80976 flop
           24  matmul.tile32x32x16_4x4 in fc2               [4, 120]           s20 s0+203520 s9 -> s10  81600 flop
-          25  matmul.tile32x32x16_4x4 in fc1               [4, 400]           s10 s0+11008 -> s21  384000 flop
+          25  matmul.tile32x32x16_4x4 in fc1               [4, 400]           s10 s0+11008 -> s9  384000 flop
           26  matmul.tile32x32x16_4x4 in fc1               [120, 400]         s10 s8 -> s19+11008 s19+203008  384480 flop
-          27  max_pool2d_grad.direct                       [4, 16, 10, 10]    s7 s21 -> s22  19200 flop
-          28  conv2d_input_grad.tile32x32x16_4x4.split2 in conv2 [4, 6, 14, 14]     s22 s0+1024 -> s7  1920000 flop
-          29  conv2d_weight_grad.tile32x32x16_4x4.split3 in conv2 [16, 6, 5, 5]      s6 s22 -> s19+1024 s19+10752  1926400 flop
-          30  max_pool2d_grad.direct                       [4, 6, 28, 28]     s5 s7 -> s23  56448 flop
-          31  conv2d_weight_grad.tile32x32x16_4x4.split24 in conv1 [6, 1, 5, 5]       s3 s23 -> s19 s19+768  959616 flop
-          32  map.scalar                                   [1]                s18 -> s24  0 flop
+          27  max_pool2d_grad.direct                       [4, 16, 10, 10]    s7 s9 -> s8  19200 flop
+          28  conv2d_input_grad.tile32x32x16_4x4.split2 in conv2 [4, 6, 14, 14]     s8 s0+1024 -> s7  1920000 flop
+          29  conv2d_weight_grad.tile32x32x16_4x4.split3 in conv2 [16, 6, 5, 5]      s6 s8 -> s19+1024 s19+10752  1926400 flop
+          30  max_pool2d_grad.direct                       [4, 6, 28, 28]     s5 s7 -> s21  56448 flop
+          31  conv2d_weight_grad.tile32x32x16_4x4.split24 in conv1 [6, 1, 5, 5]       s3 s21 -> s19 s19+768  959616 flop
+          32  map.scalar                                   [1]                s18 -> s22  0 flop
           33  map.vec4 in optimizer                        [62080]            s0 s1 s19 s2 -> s0 s1 s2  807040 flop
     "#]].assert_eq(&text(&Caps::webgpu_baseline()));
     let software = Caps { class: AdapterClass::Software, subgroup: Some(8), ..Caps::webgpu_baseline() };
@@ -106,14 +106,14 @@ fn a_lenet_step_on_adapters() {
           22  matmul.subgroup4x32 in fc3                   [4, 84]            s11 s0+244480 s10 -> s20  7392 flop
           23  matmul.subgroup16x32 in fc2                  [84, 120]          s20 s9 -> s19+203520 s19+243968  80976 flop
           24  matmul.subgroup4x32 in fc2                   [4, 120]           s20 s0+203520 s9 -> s10  81600 flop
-          25  matmul.subgroup4x32 in fc1                   [4, 400]           s10 s0+11008 -> s21  384000 flop
+          25  matmul.subgroup4x32 in fc1                   [4, 400]           s10 s0+11008 -> s9  384000 flop
           26  matmul.subgroupt16x32 in fc1                 [120, 400]         s10 s8 -> s19+11008 s19+203008  384480 flop
-          27  max_pool2d_grad.direct                       [4, 16, 10, 10]    s7 s21 -> s22  19200 flop
-          28  conv2d_input_grad.subgroup6x32 in conv2      [4, 6, 14, 14]     s22 s0+1024 -> s7  1920000 flop
-          29  conv2d_weight_grad.subgroup16x32.split3 in conv2 [16, 6, 5, 5]      s6 s22 -> s19+1024 s19+10752  1926400 flop
-          30  max_pool2d_grad.direct                       [4, 6, 28, 28]     s5 s7 -> s24  56448 flop
-          31  conv2d_weight_grad.subgroup6x32.split16 in conv1 [6, 1, 5, 5]       s3 s24 -> s19 s19+768  959616 flop
-          32  map.scalar                                   [1]                s18 -> s25  0 flop
+          27  max_pool2d_grad.direct                       [4, 16, 10, 10]    s7 s9 -> s8  19200 flop
+          28  conv2d_input_grad.subgroup6x32 in conv2      [4, 6, 14, 14]     s8 s0+1024 -> s7  1920000 flop
+          29  conv2d_weight_grad.subgroup16x32.split3 in conv2 [16, 6, 5, 5]      s6 s8 -> s19+1024 s19+10752  1926400 flop
+          30  max_pool2d_grad.direct                       [4, 6, 28, 28]     s5 s7 -> s21  56448 flop
+          31  conv2d_weight_grad.subgroup6x32.split16 in conv1 [6, 1, 5, 5]       s3 s21 -> s19 s19+768  959616 flop
+          32  map.scalar                                   [1]                s18 -> s22  0 flop
           33  map.vec4 in optimizer                        [62080]            s0 s1 s19 s2 -> s0 s1 s2  807040 flop
     "#]].assert_eq(&text(&software));
 }
@@ -130,9 +130,9 @@ fn a_lenet_step_on_the_cpu() {
            1  max_pool2d                                   [4, 6, 14, 14]     s5 -> s7  18816 flop
            2  conv2d in conv2                              [4, 16, 10, 10]    s7 s0+1024 s0+10752 -> s8  1932800 flop
            3  max_pool2d                                   [4, 16, 5, 5]      s8 -> s9  6400 flop
-           4  matmul in fc1                                [4, 120]           s9 s0+11008 s0+203008 -> s10  384960 flop
-           5  matmul in fc2                                [4, 84]            s10 s0+203520 s0+243968 -> s6  81312 flop
-           6  matmul in fc3                                [4, 10]            s6 s0+244480 s0+248064 -> s11  6760 flop
+           4  matmul in fc1                                [4, 120]           s9 s0+11008 s0+203008 -> s6  384960 flop
+           5  matmul in fc2                                [4, 84]            s6 s0+203520 s0+243968 -> s10  81312 flop
+           6  matmul in fc3                                [4, 10]            s10 s0+244480 s0+248064 -> s11  6760 flop
            7  amax                                         [4, 1]             s11 -> s12  40 flop
            8  map                                          [4, 10]            s11 s12 -> s14  40 flop
            9  sum                                          [4, 1]             s14 -> s12  80 flop
@@ -148,22 +148,22 @@ fn a_lenet_step_on_the_cpu() {
           19  sum                                          [4, 1]             s11 s12 -> s16  84 flop
           20  map                                          [4, 10]            s11 s16 s14 -> s11  120 flop
           21  sum in fc3                                   [1, 10]            s11 -> s20+248064  40 flop
-          22  matmul in fc3                                [10, 84]           s11 s6 -> s20+244480  6720 flop
-          23  matmul in fc3                                [4, 84]            s11 s0+244480 s6 -> s21  7392 flop
+          22  matmul in fc3                                [10, 84]           s11 s10 -> s20+244480  6720 flop
+          23  matmul in fc3                                [4, 84]            s11 s0+244480 s10 -> s21  7392 flop
           24  sum in fc2                                   [1, 84]            s21 -> s20+243968  336 flop
-          25  matmul in fc2                                [84, 120]          s21 s10 -> s20+203520  80640 flop
-          26  matmul in fc2                                [4, 120]           s21 s0+203520 s10 -> s6  81600 flop
-          27  sum in fc1                                   [1, 120]           s6 -> s20+203008  480 flop
-          28  matmul in fc1                                [4, 400]           s6 s0+11008 -> s22  384000 flop
-          29  matmul in fc1                                [120, 400]         s6 s9 -> s20+11008  384000 flop
-          30  max_pool2d_grad                              [4, 16, 10, 10]    s8 s22 -> s23  19200 flop
-          31  sum in conv2                                 [1, 16, 1, 1]      s23 -> s20+10752  6400 flop
-          32  conv2d_input_grad in conv2                   [4, 6, 14, 14]     s23 s0+1024 -> s8  1920000 flop
-          33  conv2d_weight_grad in conv2                  [16, 6, 5, 5]      s7 s23 -> s20+1024  1920000 flop
-          34  max_pool2d_grad                              [4, 6, 28, 28]     s5 s8 -> s24  56448 flop
-          35  sum in conv1                                 [1, 6, 1, 1]       s24 -> s20+768  18816 flop
-          36  conv2d_weight_grad in conv1                  [6, 1, 5, 5]       s3 s24 -> s20  940800 flop
-          37  map                                          [1]                s13 -> s25  0 flop
+          25  matmul in fc2                                [84, 120]          s21 s6 -> s20+203520  80640 flop
+          26  matmul in fc2                                [4, 120]           s21 s0+203520 s6 -> s10  81600 flop
+          27  sum in fc1                                   [1, 120]           s10 -> s20+203008  480 flop
+          28  matmul in fc1                                [4, 400]           s10 s0+11008 -> s6  384000 flop
+          29  matmul in fc1                                [120, 400]         s10 s9 -> s20+11008  384000 flop
+          30  max_pool2d_grad                              [4, 16, 10, 10]    s8 s6 -> s9  19200 flop
+          31  sum in conv2                                 [1, 16, 1, 1]      s9 -> s20+10752  6400 flop
+          32  conv2d_input_grad in conv2                   [4, 6, 14, 14]     s9 s0+1024 -> s8  1920000 flop
+          33  conv2d_weight_grad in conv2                  [16, 6, 5, 5]      s7 s9 -> s20+1024  1920000 flop
+          34  max_pool2d_grad                              [4, 6, 28, 28]     s5 s8 -> s6  56448 flop
+          35  sum in conv1                                 [1, 6, 1, 1]       s6 -> s20+768  18816 flop
+          36  conv2d_weight_grad in conv1                  [6, 1, 5, 5]       s3 s6 -> s20  940800 flop
+          37  map                                          [1]                s13 -> s22  0 flop
           38  map in optimizer                             [62080]            s0 s1 s20 s2 -> s0 s1 s2  807040 flop
     "#]].assert_eq(&text);
 }

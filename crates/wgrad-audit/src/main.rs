@@ -36,7 +36,8 @@ fn caps() -> Caps {
 /// Launches by a name that says the benchmark, the kernel and its form, with the form's place among the candidates; each
 /// text once.
 fn launches() -> Result<BTreeMap<String, (usize, Launch)>> {
-    let (mut found, mut seen): (BTreeMap<String, (usize, Launch)>, Vec<Arc<str>>) = Default::default();
+    let mut found: BTreeMap<String, (usize, Launch)> = BTreeMap::new();
+    let mut seen: Vec<Arc<str>> = Vec::new();
     for kernel in kernels() {
         for candidate in 0..FORMS {
             let options = PlanOptions { candidate, ..PlanOptions::default() };

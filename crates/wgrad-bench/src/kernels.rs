@@ -64,111 +64,17 @@ fn products() -> Vec<Kernel> {
         square("matmul_512", 512),
         square("matmul_1024", 1024),
         square("matmul_2048", 2048),
-<<<<<<< HEAD
-        Kernel {
-            name: "gemv_4096",
-            amount: 4.0 * (4096 * 4096) as f64,
-            unit: Unit::Byte,
-            operands: vec![vec![1, 4096], vec![4096, 4096]],
-            build: |t| t[0].matmul(&t[1]),
-        },
-        Kernel {
-            name: "conv3x3_n8_c64_56",
-            amount: conv,
-            unit: Unit::Flop,
-            operands: vec![image.clone(), filter.clone()],
-            build: |t| t[0].conv2d(&t[1], None, SAME),
-        },
-        Kernel {
-            name: "conv3x3_igrad",
-            amount: conv,
-            unit: Unit::Flop,
-            operands: vec![image.clone(), filter],
-            build: |t| t[0].conv2d_input_grad(&t[1], SAME, [56, 56]),
-        },
-        Kernel {
-            name: "conv3x3_wgrad",
-            amount: conv,
-            unit: Unit::Flop,
-            operands: vec![image.clone(), image.clone()],
-            build: |t| t[0].conv2d_weight_grad(&t[1], SAME, [3, 3]),
-        },
-        Kernel {
-            name: "conv11x11s4_n8_c3_224",
-            amount: 2.0 * (8 * 64 * 55 * 55 * 3 * 121) as f64,
-            unit: Unit::Flop,
-            operands: vec![vec![8, 3, 224, 224], vec![64, 3, 11, 11]],
-            build: |t| t[0].conv2d(&t[1], None, ConvSpec { stride: [4, 4], padding: [2, 2], ..SAME }),
-        },
-        Kernel {
-            name: "conv3x3_wgrad_bias",
-            amount: conv,
-            unit: Unit::Flop,
-            operands: vec![image.clone(), image.clone()],
-            build: |t| {
-                let weights = t[0].conv2d_weight_grad(&t[1], SAME, [3, 3]).reshape(&[64 * 64 * 9]);
-                Tensor::concat(&[&weights, &t[1].sum(&[0, 2, 3]).reshape(&[64])], 0)
-            },
-        },
-        Kernel {
-            name: "depthwise3x3_n8_c64_56",
-            amount: conv / 64.0,
-            unit: Unit::Flop,
-            operands: vec![image.clone(), vec![64, 1, 3, 3]],
-            build: |t| t[0].conv2d(&t[1], None, ConvSpec { groups: 64, ..SAME }),
-        },
-        Kernel {
-            name: "depthwise3x3_wgrad",
-            amount: conv / 64.0,
-            unit: Unit::Flop,
-            operands: vec![image.clone(), image],
-            build: |t| t[0].conv2d_weight_grad(&t[1], ConvSpec { groups: 64, ..SAME }, [3, 3]),
-        },
-        Kernel {
-            name: "softmax_4096x1024",
-            amount: 8.0 * rows as f64,
-            unit: Unit::Byte,
-            operands: vec![vec![4096, 1024]],
-            build: |t| t[0].softmax(1),
-        },
-        Kernel {
-            name: "layer_norm_4096x1024",
-            amount: 8.0 * rows as f64,
-            unit: Unit::Byte,
-            operands: vec![vec![4096, 1024], vec![1024], vec![1024]],
-            build: |t| t[0].layer_norm(&t[1], Some(&t[2]), 1e-5),
-        },
-        Kernel {
-            name: "gelu_4096x1024",
-            amount: 8.0 * rows as f64,
-            unit: Unit::Byte,
-            operands: vec![vec![4096, 1024]],
-            build: |t| t[0].gelu(),
-        },
-        Kernel {
-            name: "attention_b4h8s256d64",
-            amount: 4.0 * (4 * 8 * 256 * 256 * 64) as f64,
-            unit: Unit::Flop,
-            operands: vec![heads.clone(), heads.clone(), heads.clone()],
-            build: |t| t[0].scaled_dot_product_attention(&t[1], &t[2], true),
-        },
-        Kernel {
-            name: "attention_b4h8s256d64_train",
-            amount: 14.0 * (4 * 8 * 256 * 256 * 64) as f64,
-            unit: Unit::Flop,
-            operands: vec![heads.clone(), heads.clone(), heads.clone(), heads],
-            build: |t| {
-                let y = t[0].scaled_dot_product_attention(&t[1], &t[2], true);
-                let gradients = differentiate(&(&y * &t[3]).sum(&[0, 1, 2, 3]), &t[..3]);
-                let gradients = gradients.expect("attention has a gradient");
-                Tensor::concat(&gradients.iter().collect::<Vec<_>>(), 0)
-            },
-        },
-=======
         bytes("gemv_4096", 4096 * 4096, &[&[1, 4096], &[4096, 4096]], |t| t[0].matmul(&t[1])),
         flop("conv3x3_n8_c64_56", CONV, &[IMAGE, FILTER], |t| t[0].conv2d(&t[1], None, SAME)),
         flop("conv3x3_igrad", CONV, &[IMAGE, FILTER], |t| t[0].conv2d_input_grad(&t[1], SAME, [56, 56])),
         flop("conv3x3_wgrad", CONV, &[IMAGE, IMAGE], |t| t[0].conv2d_weight_grad(&t[1], SAME, [3, 3])),
+        flop("conv3x3_wgrad_bias", CONV, &[IMAGE, IMAGE], |t| {
+            let weights = t[0].conv2d_weight_grad(&t[1], SAME, [3, 3]).reshape(&[64 * 64 * 9]);
+            Tensor::concat(&[&weights, &t[1].sum(&[0, 2, 3]).reshape(&[64])], 0)
+        }),
+        flop("depthwise3x3_wgrad", CONV / 64, &[IMAGE, IMAGE], |t| {
+            t[0].conv2d_weight_grad(&t[1], ConvSpec { groups: 64, ..SAME }, [3, 3])
+        }),
         flop(
             "conv11x11s4_n8_c3_224",
             2 * 8 * 64 * 55 * 55 * 3 * 121,
@@ -242,7 +148,6 @@ fn others() -> Vec<Kernel> {
             let rows = index(&t[0]).reshape(&[4096, 1]).broadcast_to(&[4096, WIDTH]);
             t[0].gather_grad(&rows, 0, TABLE)
         }),
->>>>>>> peers5
     ]
 }
 

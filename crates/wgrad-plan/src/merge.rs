@@ -114,7 +114,7 @@ const LARGE: usize = 16 << 20;
 
 /// Moves updates that stand alone to the first place where all they read is there and nobody else reads what they write
 /// over.
-pub(crate) fn hasten(drafts: &mut Vec<Draft>, pages: &Pages) {
+pub(crate) fn hasten(drafts: &mut [Draft], pages: &Pages) {
     for i in 0..drafts.len() {
         let update = &drafts[i];
         if signature(update).is_none() || update.outputs.iter().any(|o| pages.whole.contains(o)) {
