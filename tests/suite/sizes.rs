@@ -13,7 +13,20 @@ use wgrad_types::{AdapterClass, Caps, DType, HostTensor, Limits};
 
 /// Whether every step adds in an order that its size does not decide.
 fn one_order(plan: &Plan) -> bool {
-    plan.steps.iter().all(|s| s.candidate.scratch.is_empty() && !matches!(s.step.core, Core::Reduce { .. }))
+    plan.steps.iter().all(|s| {
+        let shared = match s.step.core {
+            // Attention's forms walk the keys in blocks of their own.
+            Core::Reduce { .. } | Core::Attention(_) => true,
+            Core::Conv2dWeightGrad(_) => s.candidate.name.starts_with("depthwise"),
+            _ => false,
+        };
+        s.candidate.scratch.is_empty() && !shared && s.step.sums.is_none()
+    })
+}
+
+/// Whether a convolution is computed directly: in another order than as a product.
+fn direct(plan: &Plan) -> bool {
+    plan.steps.iter().any(|s| s.candidate.name.starts_with("depthwise"))
 }
 
 /// Two elements further apart than this share of the largest; a share of 0 asks for equal bits. Zeros lose their sign:
@@ -54,7 +67,7 @@ fn alike(part: usize, of: usize) {
     let mut compared = 0;
     for row in rows::all().into_iter().skip(part).step_by(of) {
         let built = build(row, 0);
-        let mut known: BTreeMap<Vec<String>, Vec<HostTensor>> = BTreeMap::new();
+        let mut ways: [BTreeMap<Vec<String>, Vec<HostTensor>>; 2] = Default::default();
         for target in sizes() {
             for candidate in 0..MOST_CANDIDATES {
                 let plan = planned(&built.graph, &target, candidate).expect("rows fit every device");
@@ -63,6 +76,7 @@ fn alike(part: usize, of: usize) {
                     .iter()
                     .flat_map(|s| s.candidate.launches.iter().map(|l| l.source.to_string()))
                     .collect();
+                let known = &mut ways[usize::from(direct(&plan))];
                 if !one_order(&plan) || known.contains_key(&texts) {
                     continue;
                 }
