@@ -47,7 +47,8 @@ fn launches() -> Result<BTreeMap<String, (usize, Launch)>> {
                 if !seen.contains(&launch.source) {
                     seen.push(launch.source.clone());
                     let name = format!("{}/{}", kernel.name, launch.name);
-                    found.insert(name, (candidate + 1, launch.clone()));
+                    // Of several texts of a name, as of products split differently, the one that runs first.
+                    found.entry(name).or_insert((candidate + 1, launch.clone()));
                 }
             }
         }
