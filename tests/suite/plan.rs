@@ -4,7 +4,7 @@ use expect_test::expect;
 use wgrad_graph::{Builder, Graph};
 use wgrad_models::{ImageModel, ModelKind};
 use wgrad_nn::Optimizer;
-use wgrad_plan::{PlanOptions, SlotKind, Summary, dump, plan, verify};
+use wgrad_plan::{Place, PlanOptions, SlotKind, Summary, dump, plan, verify};
 use wgrad_train::{eval_graph, train_graph};
 use wgrad_types::{AdapterClass, Caps, Limits, Type};
 
@@ -207,6 +207,34 @@ fn memory_is_reused_and_sound() {
                 .sum();
             assert!(held < all, "{kind:?}: {held} bytes of slots for {all} bytes of values");
         }
+    }
+}
+
+/// AlexNet's dense layers are updated as soon as their gradients are there and nobody reads their weights any more.
+#[test]
+fn a_large_gradient_leaves_its_memory_to_the_next() {
+    for caps in [Caps::cpu(), roomy()] {
+        let graph = training(ModelKind::AlexNet, 224, 4);
+        let plan = plan(&graph, &caps, &PlanOptions::default()).expect("a plan");
+        let gradient = |slot: usize| plan.slots[slot].kind == SlotKind::Gradient;
+        let held: usize = plan.slots.iter().filter(|s| s.kind == SlotKind::Gradient).map(|s| s.bytes).sum();
+        let values = plan.values.iter().filter(|v| gradient(v.place.slot));
+        let all: usize = values.map(|v| v.place.bytes).sum();
+        assert!(4 * held < 3 * all, "{held} bytes of slots for {all} bytes of gradients");
+        let mut updates = 0;
+        for (i, update) in plan.steps.iter().enumerate().filter(|(_, s)| s.scope == "optimizer") {
+            for written in &update.outputs {
+                let meets = |p: &Place| {
+                    p.slot == written.slot
+                        && p.offset < written.offset + written.bytes
+                        && written.offset < p.offset + p.bytes
+                };
+                let late = plan.steps[i + 1..].iter().find(|s| s.operands.iter().any(meets));
+                assert!(late.is_none(), "{} reads what is updated", late.expect("some").label());
+            }
+            updates += 1;
+        }
+        assert!(updates >= 3, "two alone and the rest: {updates}");
     }
 }
 

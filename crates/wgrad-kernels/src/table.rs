@@ -5,6 +5,13 @@
 
 use wgrad_types::{AdapterClass, Caps, Vendor};
 
+/// Loop trips an invocation may take: Mesa 22.3 ends every loop of an invocation after 65535 in all.
+pub(crate) const MAX_TRIPS: usize = 60_000;
+
+/// Rows of a subgroup's results whose stores are written out, the others in turns of a loop: every store in the text
+/// costs a software adapter's compiler (Mesa 25) a branch a lane and element.
+pub(crate) const ROWS_STORED: usize = 4;
+
 /// What forms are chosen by on an adapter.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Figures {

@@ -130,6 +130,7 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
                     None => (&code.lines[..], BLOCK.min(n - b)),
                 };
                 let row = if single.is_some() { 1 } else { row.min(m) };
+                let part = Part { at, b, m, rows, gathered, places };
                 for line in lines {
                     let instr = &instrs[line.r];
                     let (mut local, mut result): (Lines<u32>, &mut [u32]) = (Lines::new(), &mut []);
@@ -143,18 +144,9 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
                             &mut result[at + b..at + b + m]
                         }
                     };
-                    let arg = |x: Reg| match values[x] {
-                        Value::Each(words) => Arg::Each(&words[b..b + m]),
-                        Value::Same(word) => Arg::Same(word),
-                        Value::Local(l) => Arg::Each(&locals[l][..m]),
-                        Value::Result(i) => Arg::Each(&results[i][at + b..at + b + m]),
-                        Value::PerRow(words) => per_row(&gathered[words..][..rows], single),
-                        Value::PerRowLocal(l) => per_row(&locals[l][..rows], single),
-                        Value::Rows(words, first) => Arg::Rows(words, &places[first..][..rows]),
-                    };
                     let mut args = [Arg::Same(0); 3];
                     for (to, x) in args.iter_mut().zip(instr.operands()) {
-                        *to = arg(x);
+                        *to = part.arg(values[x], locals, results, single);
                     }
                     match instr {
                         Instr::Unary(..)
@@ -191,21 +183,47 @@ impl WithSimd for Evaluate<'_, '_, '_, '_> {
                 for &(i, r) in &code.copies {
                     let result = take(&mut results[i]);
                     let out = &mut result[at + b..at + b + m];
-                    let value = match values[r] {
-                        Value::Each(words) => Arg::Each(&words[b..b + m]),
-                        Value::Same(word) => Arg::Same(word),
-                        Value::Local(l) => Arg::Each(&locals[l][..m]),
-                        Value::Result(j) => Arg::Each(&results[j][at + b..at + b + m]),
-                        Value::PerRow(words) => per_row(&gathered[words..][..rows], None),
-                        Value::PerRowLocal(l) => per_row(&locals[l][..rows], None),
-                        Value::Rows(words, first) => Arg::Rows(words, &places[first..][..rows]),
-                    };
+                    let value = part.arg(values[r], locals, results, None);
                     value.write(row, out);
                     results[i] = result;
                 }
                 b += m;
             }
             at += n;
+        }
+    }
+}
+
+/// A block of a field: where it begins in the chunk and in the field, how long it is, and what differs by the field's rows.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    at: usize,
+    b: usize,
+    m: usize,
+    rows: usize,
+    gathered: &'a [u32],
+    places: &'a [usize],
+}
+
+impl<'a> Part<'a> {
+    /// A value over the block, or over its rows for what is computed once a row.
+    #[inline(always)]
+    fn arg(
+        self,
+        value: Value<'a>,
+        locals: &'a [Lines<u32>],
+        results: &'a [&mut [u32]],
+        single: Option<&Line>,
+    ) -> Arg<'a> {
+        let Self { at, b, m, rows, gathered, places } = self;
+        match value {
+            Value::Each(words) => Arg::Each(&words[b..b + m]),
+            Value::Same(word) => Arg::Same(word),
+            Value::Local(l) => Arg::Each(&locals[l][..m]),
+            Value::Result(i) => Arg::Each(&results[i][at + b..at + b + m]),
+            Value::PerRow(first) => per_row(&gathered[first..][..rows], single),
+            Value::PerRowLocal(l) => per_row(&locals[l][..rows], single),
+            Value::Rows(words, first) => Arg::Rows(words, &places[first..][..rows]),
         }
     }
 }

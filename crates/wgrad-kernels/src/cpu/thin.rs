@@ -66,19 +66,28 @@ impl WithSimd for Thin<'_, '_> {
     }
 }
 
+/// `D` lines of a matrix, `pitch` apart, and their whole vectors.
+#[inline(always)]
+fn streams<S: Simd, const D: usize>(
+    b: Mat<'_>,
+    first: usize,
+    pitch: usize,
+    len: usize,
+) -> ([&[f32]; D], [&[S::f32s]; D]) {
+    let (mut lines, mut vectors) = ([&[][..]; D], [&[][..]; D]);
+    for (d, (line, vectors)) in lines.iter_mut().zip(&mut vectors).enumerate() {
+        *line = &b.data[b.offset + first + d * pitch..][..len];
+        *vectors = S::as_simd_f32s(line).0;
+    }
+    (lines, vectors)
+}
+
 impl Thin<'_, '_> {
     /// Adds what `D` rows of the other matrix from `k` on give.
     #[inline(always)]
     fn add<S: Simd, const D: usize>(&mut self, s: S, k: usize) {
         let (b, depth) = (self.b, self.b.rows);
-        let mut lines: [&[f32]; D] = [&[]; D];
-        for (d, line) in lines.iter_mut().enumerate() {
-            *line = &b.data[b.offset + (k + d) * b.row_stride..][..b.cols];
-        }
-        let mut vectors: [&[S::f32s]; D] = [&[]; D];
-        for (v, line) in vectors.iter_mut().zip(&lines) {
-            *v = S::as_simd_f32s(line).0;
-        }
+        let (lines, vectors) = streams::<S, D>(b, k * b.row_stride, b.row_stride, b.cols);
         // One row of the product after the other: the lines stay in the cache.
         for (out, row) in self.outs.iter_mut().zip(self.rows.chunks_exact(depth)) {
             let (out, tail) = S::as_mut_simd_f32s(out);
@@ -108,14 +117,7 @@ impl Thin<'_, '_> {
     #[inline(always)]
     fn dot<S: Simd, const D: usize>(&mut self, s: S, j: usize) {
         let (b, depth) = (self.b, self.b.rows);
-        let mut lines: [&[f32]; D] = [&[]; D];
-        for (d, line) in lines.iter_mut().enumerate() {
-            *line = &b.data[b.offset + (j + d) * b.col_stride..][..depth];
-        }
-        let mut vectors: [&[S::f32s]; D] = [&[]; D];
-        for (v, line) in vectors.iter_mut().zip(&lines) {
-            *v = S::as_simd_f32s(line).0;
-        }
+        let (lines, vectors) = streams::<S, D>(b, j * b.col_stride, b.col_stride, depth);
         for (out, row) in self.outs.iter_mut().zip(self.rows.chunks_exact(depth)) {
             let (row, tail) = S::as_simd_f32s(row);
             let mut sums = [s.splat_f32s(0.0); D];

@@ -1,6 +1,9 @@
 //! A block of neighbouring places of a channel, and the elements of another plane that their taps meet.
 
-use super::text::affine;
+use super::module::Grid;
+use super::text::{affine, indented};
+use crate::launch::Unsupported;
+use crate::table::MAX_TRIPS;
 use std::collections::BTreeSet;
 use wgrad_graph::ops::ConvSpec;
 use wgrad_types::{AdapterClass, Caps};
@@ -31,6 +34,45 @@ pub(super) fn workgroup(caps: &Caps) -> usize {
         AdapterClass::Software => caps.subgroup.unwrap_or(8) as usize,
         _ => WORKGROUP,
     }
+}
+
+/// Workgroups wanted on a software adapter, where each should own as much as possible.
+const SOFTWARE_GROUPS: usize = 16;
+
+/// How many of `items` a workgroup takes, where each of `others` has as many.
+pub(super) fn share(items: usize, others: usize, caps: &Caps) -> usize {
+    let lanes = workgroup(caps);
+    match caps.class {
+        AdapterClass::Software => {
+            let parts = SOFTWARE_GROUPS.div_ceil(others).max(items.div_ceil(lanes * MAX_TRIPS));
+            items.div_ceil(parts).next_multiple_of(lanes)
+        }
+        _ => lanes,
+    }
+}
+
+/// The grid of workgroups that share so many blocks of each channel, and lines that name a workgroup's `channel`, its
+/// `first` block and the `end` of its blocks.
+pub(super) fn by_channel(
+    label: &str,
+    channels: usize,
+    blocks: usize,
+    caps: &Caps,
+) -> Result<(Grid, Vec<String>), Unsupported> {
+    let chunk = share(blocks, channels, caps);
+    let parts = blocks.div_ceil(chunk);
+    let grid = Grid::new(label, channels * parts, caps)?;
+    let mut head = grid.id();
+    head.push(format!("let channel = id / {parts}u;"));
+    head.push(format!("let first = id % {parts}u * {chunk}u;"));
+    head.push(format!("let end = min(first + {chunk}u, {blocks}u);"));
+    Ok((grid, head))
+}
+
+/// A kernel whose invocations go from `first` to `end`, `at` by `at`.
+pub(super) fn walk(head: &[String], body: &[String], caps: &Caps) -> String {
+    let (head, body, lanes) = (indented(head, 1), indented(body, 2), workgroup(caps));
+    format!("{head}    for (var at = first + li; at < end; at += {lanes}u) {{\n{body}    }}\n")
 }
 
 /// Places of a block along x.
@@ -139,8 +181,8 @@ impl Block {
         self.axes[0].blocks * self.axes[1].blocks
     }
 
-    /// Lines that take the block's number `at` apart: `image`, `row` and `column` of its first place, and load the source's
-    /// elements `v{row}_{column}` from `plane`, the address of the channel's plane.
+    /// Lines that take the block's number `at` apart, `image`, `block_y` and `block_x`, and load the source's elements
+    /// `v{row}_{column}` from `plane`, the address of the channel's plane.
     pub(super) fn load(&self, at: &str, plane: &str, buffer: &str, half: bool) -> Vec<String> {
         let [y, x] = &self.axes;
         let across = x.blocks;
@@ -168,6 +210,16 @@ impl Block {
             }
         }
         lines
+    }
+
+    /// Lines that name the `row` and `column` of the block's first place, and its address in the plane that blocks cover.
+    pub(super) fn first_place(&self, name: &str, plane: &str) -> [String; 3] {
+        let [y, x] = &self.axes;
+        [
+            format!("let row = block_y * {}u;", y.places),
+            format!("let column = block_x * {}u;", x.places),
+            format!("let {name} = {plane} + row * {}u + column;", x.extent),
+        ]
     }
 
     /// What place (i, j) multiplies: tap and the name of the element.

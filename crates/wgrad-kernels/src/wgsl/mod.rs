@@ -35,15 +35,15 @@ pub fn candidates(step: &Step, caps: &Caps) -> Result<Vec<Candidate>, Unsupporte
         return Ok(vec![Candidate { name: "nothing".to_owned(), launches: Vec::new(), scratch: Vec::new() }]);
     }
     if gemm::is_product(step) {
-        let (mut direct, also) = (depthwise::candidates(step, caps)?, winograd::candidate(step, caps)?);
         return match gemm::candidates(step, caps)? {
-            Some(forms) => {
-                let (first, later): (Vec<_>, Vec<_>) = also.into_iter().partition(|form| form.0);
-                direct.extend(first.into_iter().map(|form| form.1));
-                direct.extend(forms);
-                // Among the few that are tuned.
-                direct.splice(direct.len().min(2)..direct.len().min(2), later.into_iter().map(|form| form.1));
-                Ok(direct)
+            Some(products) => {
+                let mut forms = depthwise::candidates(step, caps)?;
+                forms.extend(products);
+                if let Some((first, form)) = winograd::candidate(step, caps)? {
+                    // Where not first, among the few that are tuned.
+                    forms.insert(if first { 0 } else { forms.len().min(2) }, form);
+                }
+                Ok(forms)
             }
             None => map::candidates(&constant::with_constant_acc(step, 0.0), caps),
         };

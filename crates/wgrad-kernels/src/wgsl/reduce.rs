@@ -11,12 +11,9 @@ use super::space::Space;
 use super::text::{decode, f32_literal, indented};
 use crate::launch::{Access, Candidate, Launch, Unsupported};
 use crate::step::Step;
-use crate::table::figures;
+use crate::table::{MAX_TRIPS, figures};
 use wgrad_graph::ops::ReduceKind;
 use wgrad_types::{AdapterClass, Caps, DType};
-
-/// Loop trips an invocation may take: Mesa 22.3 ends every loop of an invocation after 65535 in all.
-const MAX_TRIPS: usize = 60_000;
 
 /// What is combined.
 enum Source<'a> {

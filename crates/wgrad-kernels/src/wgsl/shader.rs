@@ -8,12 +8,10 @@ use super::text::indented;
 use crate::expr::{Expr, Instr};
 use crate::launch::{Candidate, Unsupported};
 use crate::step::{Core, Step};
+use crate::table::MAX_TRIPS;
 use wgrad_graph::ops::Window;
 use wgrad_shaders::{Hook, expand};
 use wgrad_types::{AdapterClass, Caps, View, numel};
-
-/// Loop trips an invocation may take: Mesa 22.3 ends every loop of an invocation after 65535 in all.
-const MAX_TRIPS: usize = 60_000;
 
 /// A shader, its figures, and the loop trips an output element takes.
 struct Kernel {

@@ -5,24 +5,21 @@
 //! and runs the epilogue. An invocation takes four tiles beside each other, a vector an element. The input's gradient is the
 //! same with the weights turned round and their channels exchanged.
 
-use super::block::{Block, Extents, workgroup};
+use super::block::{Block, Extents, by_channel, share, walk, workgroup};
 use super::epilogue::Epilogue;
 use super::gemm;
 use super::module::{Grid, Module, Width};
-use super::text::indented;
 use crate::expr::Expr;
 use crate::launch::{Access, Buffer, Candidate, Launch, Unsupported};
 use crate::step::{Core, Step};
 use crate::table::figures;
 use wgrad_graph::ops::ConvSpec;
-use wgrad_types::{AdapterClass, Caps, DType, Type, View};
+use wgrad_types::{Caps, DType, Type, View};
 
 /// Channels in and out from which it is offered.
 const FEWEST: usize = 32;
 /// Scratch beyond which it is not: transformed images take four times the memory.
 const MOST_SCRATCH: usize = 512 << 20;
-/// Workgroups wanted of a transform on a software adapter.
-const SOFTWARE_GROUPS: usize = 16;
 
 const WEIGHTS: usize = 0;
 const TILES: usize = 1;
@@ -96,8 +93,8 @@ impl Job<'_> {
         let w = module.operand(1, Width::One);
         let to = module.scratch_at(WEIGHTS, "weights", Access::ReadWrite, Width::One);
         let half = self.step.operands[1].dtype == DType::F16;
-        let (pairs, lanes) = (c * o, workgroup(self.caps));
-        let per = self.chunk(pairs, lanes, 1);
+        let pairs = c * o;
+        let per = share(pairs, 1, self.caps);
         let grid = Grid::new(&label, pairs.div_ceil(per), self.caps)?;
         let mut head = grid.id();
         head.push(format!("let first = id * {per}u;"));
@@ -256,27 +253,9 @@ impl Job<'_> {
         self.launch(module, &label, &head, &body, &grid)
     }
 
-    /// Items of a workgroup: on a software adapter as many as leave every thread enough.
-    fn chunk(&self, items: usize, lanes: usize, others: usize) -> usize {
-        match self.caps.class {
-            AdapterClass::Software => {
-                items.div_ceil(SOFTWARE_GROUPS.div_ceil(others)).next_multiple_of(lanes)
-            }
-            _ => lanes,
-        }
-    }
-
-    /// A workgroup's channel and blocks: the grid, and lines that name `channel`, `first` and `end`.
+    /// The grid and the first lines of a launch of so many channels.
     fn by_channel(&self, label: &str, channels: usize) -> Result<(Grid, Vec<String>), Unsupported> {
-        let blocks = self.count() / 4;
-        let chunk = self.chunk(blocks, workgroup(self.caps), channels);
-        let parts = blocks.div_ceil(chunk);
-        let grid = Grid::new(label, channels * parts, self.caps)?;
-        let mut head = grid.id();
-        head.push(format!("let channel = id / {parts}u;"));
-        head.push(format!("let first = id % {parts}u * {chunk}u;"));
-        head.push(format!("let end = min(first + {chunk}u, {blocks}u);"));
-        Ok((grid, head))
+        by_channel(label, channels, self.count() / 4, self.caps)
     }
 
     /// A launch whose invocations go from `first` to `end`, `at` by `at`.
@@ -288,11 +267,6 @@ impl Job<'_> {
         body: &[String],
         grid: &Grid,
     ) -> Result<Launch, Unsupported> {
-        let lanes = workgroup(self.caps);
-        let mut main = indented(head, 1);
-        main += &format!("    for (var at = first + li; at < end; at += {lanes}u) {{\n");
-        main += &indented(body, 2);
-        main += "    }\n";
-        module.launch(label, lanes, &main, grid)
+        module.launch(label, workgroup(self.caps), &walk(head, body, self.caps), grid)
     }
 }

@@ -1,5 +1,6 @@
 //! An image with its channels side by side, so that a tap's products over all channels are a sum along memory.
 
+use super::Geometry;
 use crate::cpu::pack::turn;
 
 /// Layout of the copy: `[row][column][channel]`, the image from row `top` and column `left` on, zeros around it.
@@ -14,6 +15,26 @@ pub(super) struct Interleaved {
 }
 
 impl Interleaved {
+    /// The copy of the input that a convolution's taps walk over.
+    pub(super) fn of_input(g: &Geometry<'_>) -> Self {
+        let ([sh, sw], [dh, dw]) = (g.spec.stride, g.spec.dilation);
+        Self {
+            channels: g.c,
+            rows: (g.oh.max(1) - 1) * sh + (g.kh - 1) * dh + 1,
+            cols: (g.ow.max(1) - 1) * sw + (g.kw - 1) * dw + 1,
+            top: g.spec.padding[0],
+            left: g.spec.padding[1],
+            image: [g.h, g.w],
+        }
+    }
+
+    /// Offsets of the taps `(r, s)` in such a copy, in that order.
+    pub(super) fn taps(&self, g: &Geometry<'_>) -> impl Iterator<Item = usize> {
+        let [dh, dw] = g.spec.dilation;
+        let (row, channels, kw) = (self.row(), self.channels, g.kw);
+        (0..g.kh * kw).map(move |t| t / kw * dh * row + t % kw * dw * channels)
+    }
+
     /// Elements of a row.
     pub(super) fn row(&self) -> usize {
         self.cols * self.channels

@@ -77,19 +77,11 @@ pub(crate) fn forward(step: &Step, spec: &ConvSpec, reads: Reads<'_>, out: &mut 
     if !gathered::pays(g.o) {
         return planar::forward(step, &g, reads, out, scratch);
     }
-    let ([sh, sw], [dh, dw]) = (spec.stride, spec.dilation);
-    let source = Interleaved {
-        channels: g.c,
-        rows: (g.oh - 1) * sh + (g.kh - 1) * dh + 1,
-        cols: (g.ow - 1) * sw + (g.kw - 1) * dw + 1,
-        top: spec.padding[0],
-        left: spec.padding[1],
-        image: [g.h, g.w],
-    };
+    let ([sh, sw], source) = (spec.stride, Interleaved::of_input(&g));
     let pass = Pass {
         from: (0..g.oh * g.ow).map(|q| q / g.ow * sh * source.row() + q % g.ow * sw * g.c).collect(),
         to: (0..g.oh * g.ow).collect(),
-        taps: (0..g.kh * g.kw).map(|t| (t / g.kw * dh * source.row() + t % g.kw * dw * g.c, t)).collect(),
+        taps: source.taps(&g).zip(0..).collect(),
     };
     let correlation = Correlation {
         source,

@@ -26,18 +26,6 @@ pub(super) fn pays(g: &Geometry<'_>) -> bool {
     g.c.is_multiple_of(VECTOR) && 4 * g.o >= 3 * g.o.next_multiple_of(PANEL)
 }
 
-/// The copy of the input.
-fn source(g: &Geometry<'_>) -> Interleaved {
-    Interleaved {
-        channels: g.c,
-        rows: (g.oh.max(1) - 1) * g.spec.stride[0] + (g.kh - 1) * g.spec.dilation[0] + 1,
-        cols: (g.ow.max(1) - 1) * g.spec.stride[1] + (g.kw - 1) * g.spec.dilation[1] + 1,
-        top: g.spec.padding[0],
-        left: g.spec.padding[1],
-        image: [g.h, g.w],
-    }
-}
-
 /// Floats of an image's gradients in panels.
 fn gradients(g: &Geometry<'_>) -> usize {
     g.o.next_multiple_of(PANEL) * g.oh * g.ow
@@ -45,12 +33,12 @@ fn gradients(g: &Geometry<'_>) -> usize {
 
 /// Images made ready together.
 fn together(g: &Geometry<'_>, images: usize) -> usize {
-    (TOGETHER / (source(g).len() + gradients(g)).max(1)).clamp(1, images.max(1))
+    (TOGETHER / (Interleaved::of_input(g).len() + gradients(g)).max(1)).clamp(1, images.max(1))
 }
 
 /// Words of scratch [`weight_grad`] needs.
 pub(super) fn scratch(g: &Geometry<'_>, images: usize) -> usize {
-    together(g, images) * (source(g).len() + gradients(g))
+    together(g, images) * (Interleaved::of_input(g).len() + gradients(g))
 }
 
 pub(super) fn weight_grad(
@@ -63,7 +51,7 @@ pub(super) fn weight_grad(
 ) {
     let (x, dy, groups) = (reads.f32(0), reads.f32(1), g.spec.groups);
     let (x_group, y_group, w_group) = g.sizes();
-    let (source, most) = (source(g), together(g, images));
+    let (source, most) = (Interleaved::of_input(g), together(g, images));
     let scratch: &mut [f32] = bytemuck::cast_slice_mut(scratch);
     let (xs, rest) = scratch.split_at_mut(most * source.len());
     let dys = &mut rest[..most * gradients(g)];
@@ -74,9 +62,7 @@ pub(super) fn weight_grad(
     }
     // A range of output channels each: whole panels.
     let block = g.o.div_ceil(PANEL).div_ceil(TASKS) * PANEL;
-    let taps: Vec<usize> = (0..g.kh * g.kw)
-        .map(|t| t / g.kw * g.spec.dilation[0] * source.row() + t % g.kw * g.spec.dilation[1] * g.c)
-        .collect();
+    let taps: Vec<usize> = source.taps(g).collect();
     for (group, sums) in sums.chunks_exact_mut(w_group).enumerate() {
         for first in (0..images).step_by(most) {
             let n = most.min(images - first);

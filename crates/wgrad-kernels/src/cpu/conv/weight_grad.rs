@@ -1,5 +1,6 @@
 //! The weights' gradient: outer products of channels where they fill vectors ([`outer`]); where they are few, every weight
-//! is a product of two flat ranges, the output's gradient and the input a tap further on. There, a task takes a block of output channels and a range of images; partial sums are added in order.
+//! is a product of two flat ranges, the output's gradient and the input a tap further on. There, a task takes a block of
+//! output channels and a range of images; partial sums are added in order.
 
 use super::planes::Planes;
 use super::{Geometry, outer};

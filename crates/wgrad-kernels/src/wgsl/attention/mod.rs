@@ -14,8 +14,6 @@ use crate::launch::{Candidate, Launch, Unsupported};
 use crate::step::Step;
 use wgrad_types::{AdapterClass, Caps, DType, View};
 
-/// Loop trips an invocation may take: Mesa 22.3 ends every loop of an invocation after 65535 in all.
-const MAX_TRIPS: usize = 60_000;
 /// Where the running maximum begins: below any score, and finite, since WGSL may assume no infinities.
 const LOWEST: &str = "-1e30f";
 

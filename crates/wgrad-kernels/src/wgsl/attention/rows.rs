@@ -1,8 +1,9 @@
 //! An invocation a row: its query (or key) and its sums stay in registers, the others pass by one at a time at an
 //! address that is the same for all invocations of a workgroup. Right everywhere, and the form for real GPUs.
 
-use super::{DELTA, DY, Job, K, LOWEST, LSE, MAX_TRIPS, Matrix, Part, Pass, Q, V};
+use super::{DELTA, DY, Job, K, LOWEST, LSE, Matrix, Part, Pass, Q, V};
 use crate::launch::{Launch, Unsupported};
+use crate::table::MAX_TRIPS;
 use crate::wgsl::module::{Grid, Module, Width};
 use crate::wgsl::text::indented;
 use wgrad_types::AdapterClass;

@@ -5,10 +5,10 @@
 //! where they were made and go round the same way when they multiply values, whose columns the lanes own.
 
 use super::{
-    Attention, DELTA, DY, Extents, Job, K, LOWEST, LSE, MAX_TRIPS, Matrix, Part, Pass, Q, V, across, larger,
-    plus,
+    Attention, DELTA, DY, Extents, Job, K, LOWEST, LSE, Matrix, Part, Pass, Q, V, across, larger, plus,
 };
 use crate::launch::{Launch, Unsupported};
+use crate::table::{MAX_TRIPS, ROWS_STORED};
 use crate::wgsl::module::{Grid, Module, Width};
 use crate::wgsl::text::indented;
 
@@ -18,9 +18,6 @@ fn rows(e: &Extents, size: usize, pass: Pass) -> usize {
     let most = if pass == Pass::Keys { 8 } else { 16 };
     if e.depth.max(e.width) > 8 * size { most / 2 } else { most }
 }
-
-/// Rows whose stores are written out.
-const ROWS_STORED: usize = 4;
 
 /// The form's name, by its first launch.
 pub(super) fn name(attention: &Attention, size: usize) -> String {
@@ -201,8 +198,7 @@ impl Text<'_, '_> {
         format!("select(vec4<f32>({hidden}), {value}, {seen})")
     }
 
-    /// Lines that store rows of a part, `[batch, row, head, cols]`, a few at a time: every store in the text costs a driver
-    /// a branch a lane and element.
+    /// Lines that store rows of a part, `[batch, row, head, cols]`, [`ROWS_STORED`] at a time.
     fn store(&mut self, part: Part, name: &str, factor: impl Fn(usize) -> String) {
         let Some(output) = self.job.attention.output(part) else { return };
         let shape = self.job.attention.shape(part);

@@ -12,10 +12,9 @@ use crate::step::{Core, Step};
 use crate::wgsl::block::Extents;
 use wgrad_types::Caps;
 
-/// Loop trips an invocation may take: Mesa 22.3 ends every loop of an invocation after 65535 in all.
-const MAX_TRIPS: usize = 60_000;
 /// Taps that are written out.
 const MAX_TAPS: usize = 25;
+
 /// The direct forms of a step, if it is a depthwise convolution or one of its gradients.
 pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Vec<Candidate>, Unsupported> {
     let shape = |i: usize| &step.operands[i].shape[..];

@@ -1,32 +1,17 @@
 //! The forward pass and the input's gradient: an invocation goes from block to block of its channel.
 
-use super::MAX_TRIPS;
 use crate::launch::{Candidate, Unsupported};
 use crate::step::{Core, Step};
-use crate::wgsl::block::{Block, Extents, workgroup};
+use crate::wgsl::block::{Block, Extents, by_channel, walk, workgroup};
 use crate::wgsl::epilogue::Epilogue;
-use crate::wgsl::module::{Grid, Module, Width};
-use crate::wgsl::text::indented;
-use wgrad_types::{AdapterClass, Caps, DType};
-
-/// Workgroups wanted on a software adapter, where each should own as much as possible.
-const SOFTWARE_GROUPS: usize = 16;
+use crate::wgsl::module::{Module, Width};
+use wgrad_types::{Caps, DType};
 
 pub(super) fn candidate(step: &Step, e: &Extents, caps: &Caps) -> Result<Option<Candidate>, Unsupported> {
     let gradient = matches!(step.core, Core::Conv2dInputGrad(_));
     let Some(block) = Block::new(e, gradient) else { return Ok(None) };
-    let lanes = workgroup(caps);
-    let blocks = e.images * block.count();
-    let parts = match caps.class {
-        AdapterClass::Software => {
-            SOFTWARE_GROUPS.div_ceil(e.channels).max(blocks.div_ceil(lanes * MAX_TRIPS))
-        }
-        _ => blocks.div_ceil(lanes),
-    };
-    let chunk = blocks.div_ceil(parts).next_multiple_of(lanes);
-    let parts = blocks.div_ceil(chunk);
     let label = format!("{}.depthwise", step.name());
-    let grid = Grid::new(&label, e.channels * parts, caps)?;
+    let (grid, mut head) = by_channel(&label, e.channels, e.images * block.count(), caps)?;
     let mut module = Module::new(step, caps);
     let (source, weights) = (module.operand(0, Width::One), module.operand(1, Width::One));
     let half = |i: usize| step.operands[i].dtype == DType::F16;
@@ -34,10 +19,6 @@ pub(super) fn candidate(step: &Step, e: &Extents, caps: &Caps) -> Result<Option<
     let epilogue = Epilogue::new(step);
     let quads = columns.extent.is_multiple_of(4) && epilogue.fits_quads(&[0, 1]);
     epilogue.declare(&mut module, if quads { Width::Four } else { Width::One });
-    let mut head = grid.id();
-    head.push(format!("let channel = id / {parts}u;"));
-    head.push(format!("let first = id % {parts}u * {chunk}u;"));
-    head.push(format!("let end = min(first + {chunk}u, {blocks}u);"));
     for t in 0..e.taps() {
         let element = format!("{weights}[channel * {}u + {t}u]", e.taps());
         let element = if half(1) { format!("f32({element})") } else { element };
@@ -45,13 +26,7 @@ pub(super) fn candidate(step: &Step, e: &Extents, caps: &Caps) -> Result<Option<
     }
     let plane = |of: usize| format!("(image * {}u + channel) * {of}u", e.channels);
     let mut body = block.load("at", &plane(rows.source * columns.source), &source, half(0));
-    body.push(format!("let row = block_y * {}u;", rows.places));
-    body.push(format!("let column = block_x * {}u;", columns.places));
-    body.push(format!(
-        "let result = {} + row * {}u + column;",
-        plane(rows.extent * columns.extent),
-        columns.extent
-    ));
+    body.extend(block.first_place("result", &plane(rows.extent * columns.extent)));
     for i in 0..rows.places {
         for j in 0..columns.places {
             let products: Vec<String> =
@@ -83,10 +58,6 @@ pub(super) fn candidate(step: &Step, e: &Extents, caps: &Caps) -> Result<Option<
             body.push("}".to_owned());
         }
     }
-    let mut main = indented(&head, 1);
-    main += &format!("    for (var at = first + li; at < end; at += {lanes}u) {{\n");
-    main += &indented(&body, 2);
-    main += "    }\n";
-    let launch = module.launch(&label, lanes, &main, &grid)?;
+    let launch = module.launch(&label, workgroup(caps), &walk(&head, &body, caps), &grid)?;
     Ok(Some(Candidate { name: "depthwise".to_owned(), launches: vec![launch], scratch: Vec::new() }))
 }

@@ -1,11 +1,10 @@
 //! The weights' gradient: a workgroup, or several where channels are few, goes through all blocks of its channel with a
 //! sum a tap in registers; lanes are added in a fixed order at the end, workgroups through scratch.
 
-use super::MAX_TRIPS;
 use crate::launch::{Access, Candidate, Unsupported};
 use crate::step::Step;
-use crate::table::figures;
-use crate::wgsl::block::{Block, Extents, workgroup};
+use crate::table::{MAX_TRIPS, figures};
+use crate::wgsl::block::{Block, Extents, walk, workgroup};
 use crate::wgsl::epilogue::Epilogue;
 use crate::wgsl::module::{Grid, Module, Width};
 use crate::wgsl::reduce::combine_partials;
@@ -44,18 +43,13 @@ pub(super) fn candidate(step: &Step, e: &Extents, caps: &Caps) -> Result<Option<
     let mut head = grid.id();
     head.push(format!("let channel = id % {}u;", e.channels));
     head.push(format!("let part = id / {}u;", e.channels));
-    head.push(format!("let end = min(part * {chunk}u + {chunk}u, {blocks}u);"));
+    head.push(format!("let first = part * {chunk}u;"));
+    head.push(format!("let end = min(first + {chunk}u, {blocks}u);"));
     head.extend((0..taps).map(|t| format!("var sum{t} = 0.0;")));
     let [rows, columns] = &block.axes;
     let plane = |of: usize| format!("(image * {}u + channel) * {of}u", e.channels);
     let mut body = block.load("at", &plane(rows.source * columns.source), &x, half(0));
-    body.push(format!("let row = block_y * {}u;", rows.places));
-    body.push(format!("let column = block_x * {}u;", columns.places));
-    body.push(format!(
-        "let given = {} + row * {}u + column;",
-        plane(rows.extent * columns.extent),
-        columns.extent
-    ));
+    body.extend(block.first_place("given", &plane(rows.extent * columns.extent)));
     for i in 0..rows.places {
         for j in 0..columns.places {
             let mut tests = Vec::new();
@@ -82,10 +76,7 @@ pub(super) fn candidate(step: &Step, e: &Extents, caps: &Caps) -> Result<Option<
             }
         }
     }
-    let mut main = indented(&head, 1);
-    main += &format!("    for (var at = part * {chunk}u + li; at < end; at += {lanes}u) {{\n");
-    main += &indented(&body, 2);
-    main += "    }\n";
+    let mut main = walk(&head, &body, caps);
     let mut tail = Vec::new();
     if caps.class == AdapterClass::Software && caps.subgroup == Some(lanes as u32) {
         tail.extend((0..taps).map(|t| format!("let total{t} = subgroupAdd(sum{t});")));

@@ -12,7 +12,7 @@ mod walk;
 use super::reduce::combine_partials;
 use crate::launch::{Candidate, Launch, Unsupported};
 use crate::step::Step;
-use crate::table::{Figures, figures};
+use crate::table::{Figures, MAX_TRIPS, figures};
 use problem::Problem;
 use subgroup::Registers;
 use tile::Tile;
@@ -26,9 +26,6 @@ const TILES: [Tile; 4] = [
     Tile::new([64, 64, 16], [8, 8]),
     Tile::new([32, 32, 16], [4, 4]),
 ];
-
-/// Loop trips an invocation may take: Mesa 22.3 ends every loop of an invocation after 65535 in all.
-const MAX_TRIPS: usize = 60_000;
 
 /// Rows of a register tile and depths of its step. Their product decides how long a driver compiles the body: Mesa
 /// 25 takes a second for 64, and twice that for 128, which are no faster.
@@ -139,7 +136,8 @@ fn tiles(problem: &Problem, caps: &Caps) -> Vec<Tile> {
     // Work that is thrown away beyond the edges, and workgroups too few to fill the adapter.
     let cost = |t: &Tile| {
         let padded = t.groups(problem) * t.rows * t.columns;
-        let idle = (busy as f64 / t.groups(problem) as f64).max(1.0);
+        let groups = t.groups(problem) * tile_splits(problem, *t, caps);
+        let idle = (busy as f64 / groups as f64).max(1.0);
         let per_result = 1.0 + 8.0 / (t.own_rows * t.own_columns) as f64;
         padded as f64 * idle * per_result
     };

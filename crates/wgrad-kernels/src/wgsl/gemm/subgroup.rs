@@ -10,12 +10,10 @@ use super::problem::{Problem, Side};
 use super::walk::Part;
 use crate::launch::{Launch, Unsupported};
 use crate::step::Step;
+use crate::table::ROWS_STORED;
 use crate::wgsl::module::{Grid, Module, Width};
 use crate::wgsl::text::{decode, indented};
 use wgrad_types::Caps;
-
-/// Rows whose stores are written out.
-const ROWS_STORED: usize = 4;
 
 /// How the lanes read `b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,8 +262,7 @@ impl Registers<'_> {
         }
     }
 
-    /// Lines that store the rows, a few at a time: every store in the text costs a driver a branch a lane and element, and
-    /// those of sixteen rows would be most of what it compiles.
+    /// Lines that store the rows, [`ROWS_STORED`] at a time.
     fn store(&self, finish: &Finish, lines: &mut Vec<String>) {
         let p = self.problem;
         let places = columns(p, finish.four(), "n", "q", lines);
