@@ -288,7 +288,8 @@ impl<'e> Code<'e> {
     }
 }
 
-fn constant(value: f64, dtype: DType) -> u32 {
+/// A constant's word.
+pub(super) fn constant(value: f64, dtype: DType) -> u32 {
     match dtype {
         DType::F32 | DType::F16 => (value as f32).to_bits(),
         DType::I32 => (value as i32).cast_unsigned(),

@@ -3,7 +3,7 @@
 
 use super::ahead::Ahead;
 use super::chunk::{CHUNK, Chunk, Code, Field, Line, To, Value};
-use super::lanes::{Arg, binary, binary_i32, cast, compare, select, unary};
+use super::lanes::{Arg, binary, binary_i32, cast, compared, select, unary};
 use super::{Lines, Reads};
 use crate::expr::{Expr, Instr, Reg};
 use crate::{SEED_WORD, STEP_WORD};
@@ -285,16 +285,7 @@ fn apply<S: Simd>(
             }
         },
         Instr::Compare(kind, x, _) => {
-            let (a, b) = (a.spread(row, sa), b.spread(row, sb));
-            match expr.dtypes[*x] {
-                DType::F32 | DType::F16 => {
-                    compare::<f32>(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
-                }
-                DType::I32 => {
-                    compare::<i32>(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
-                }
-                DType::Bool => compare(*kind, a, b, out),
-            }
+            compared(*kind, expr.dtypes[*x], a.spread(row, sa), b.spread(row, sb), out);
         }
         Instr::Select(..) => select(a.spread(row, sa), b.spread(row, sb), c.spread(row, sc), out),
         Instr::Cast(x) => cast(expr.dtypes[*x], dtype, a.spread(row, sa), out),
@@ -303,7 +294,7 @@ fn apply<S: Simd>(
 }
 
 /// Replaces element numbers by their draws; a Philox block gives four neighbours.
-fn draw(out: &mut [u32], seed: u32, step: u32, stream: u32) {
+pub(super) fn draw(out: &mut [u32], seed: u32, step: u32, stream: u32) {
     let (mut known, mut block) = (None, [0; 4]);
     for o in out {
         let index = *o;

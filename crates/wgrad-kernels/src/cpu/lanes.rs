@@ -49,24 +49,32 @@ pub(super) fn unary<S: Simd>(s: S, kind: UnaryKind, x: &[f32], out: &mut [f32], 
     match kind {
         UnaryKind::Neg => map::<S, Neg>(s, x, out, ahead),
         UnaryKind::Abs => map::<S, Abs>(s, x, out, ahead),
-        UnaryKind::Sign => {
-            each(x, out, |x| f32::from(u8::from(x > 0.0)) - f32::from(u8::from(x < 0.0)));
-        }
-        UnaryKind::Floor => each(x, out, f32::floor),
         UnaryKind::Exp => map::<S, Exp>(s, x, out, ahead),
         UnaryKind::Log => map::<S, Log>(s, x, out, ahead),
         UnaryKind::Sqrt => map::<S, Sqrt>(s, x, out, ahead),
         UnaryKind::Rsqrt => map::<S, Rsqrt>(s, x, out, ahead),
         UnaryKind::Reciprocal => map::<S, Reciprocal>(s, x, out, ahead),
         UnaryKind::Square => map::<S, Square>(s, x, out, ahead),
-        UnaryKind::Sin => each(x, out, f32::sin),
-        UnaryKind::Cos => each(x, out, f32::cos),
         UnaryKind::Tanh => map::<S, Tanh>(s, x, out, ahead),
         UnaryKind::Erf => map::<S, Erf>(s, x, out, ahead),
         UnaryKind::Sigmoid => map::<S, Sigmoid>(s, x, out, ahead),
         UnaryKind::Softplus => map::<S, Softplus>(s, x, out, ahead),
-        UnaryKind::Finite => each(x, out, |x| f32::from(u8::from(x.is_finite()))),
         UnaryKind::Relu => map::<S, Relu>(s, x, out, ahead),
+        _ => slow(kind, x, out),
+    }
+}
+
+/// Functions without vectors of their own.
+pub(super) fn slow(kind: UnaryKind, x: &[f32], out: &mut [f32]) {
+    match kind {
+        UnaryKind::Sign => {
+            each(x, out, |x| f32::from(u8::from(x > 0.0)) - f32::from(u8::from(x < 0.0)));
+        }
+        UnaryKind::Floor => each(x, out, f32::floor),
+        UnaryKind::Sin => each(x, out, f32::sin),
+        UnaryKind::Cos => each(x, out, f32::cos),
+        UnaryKind::Finite => each(x, out, |x| f32::from(u8::from(x.is_finite()))),
+        _ => unreachable!("a function with vectors"),
     }
 }
 
@@ -251,8 +259,20 @@ pub(super) fn binary_i32(kind: BinaryKind, a: &[i32], b: &[i32], out: &mut [i32]
     }
 }
 
+/// Words of a dtype compared.
 #[inline(always)]
-pub(super) fn compare<T: PartialOrd + Copy>(kind: CompareKind, a: &[T], b: &[T], out: &mut [u32]) {
+pub(super) fn compared(kind: CompareKind, dtype: DType, a: &[u32], b: &[u32], out: &mut [u32]) {
+    match dtype {
+        DType::F32 | DType::F16 => {
+            compare::<f32>(kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
+        }
+        DType::I32 => compare::<i32>(kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out),
+        DType::Bool => compare(kind, a, b, out),
+    }
+}
+
+#[inline(always)]
+fn compare<T: PartialOrd + Copy>(kind: CompareKind, a: &[T], b: &[T], out: &mut [u32]) {
     match kind {
         CompareKind::Eq => pairs(a, b, out, |a, b| u32::from(a == b)),
         CompareKind::Ne => pairs(a, b, out, |a, b| u32::from(a != b)),

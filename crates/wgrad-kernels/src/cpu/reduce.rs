@@ -90,31 +90,6 @@ pub(crate) fn run(step: &Step, reads: Reads<'_>, out: &mut [u32], scratch: &mut 
     map::epilogue(step, &map::code(step), reads, 0, out);
 }
 
-/// Rows `first ..` of a reduction over trailing axes, of `rows` in all; `codes` are the prologue's and the epilogue's.
-pub(crate) fn rows(
-    step: &Step,
-    rows: usize,
-    codes: [&Code<'_>; 2],
-    reads: Reads<'_>,
-    first: usize,
-    out: &mut [u32],
-) {
-    const TOGETHER: usize = 64;
-    let Core::Reduce { kind, input_shape, .. } = &step.core else { return };
-    let inner = numel(input_shape) / rows;
-    let groups = [Group { extent: rows, stride: 1 }, Group { extent: inner, stride: 0 }];
-    let walk = Walk { kind: *kind, groups: &groups, code: codes[0], reads };
-    for (i, words) in out.chunks_mut(TOGETHER).enumerate() {
-        let mut sums = [to_words(kind.start()); TOGETHER];
-        let row = first + i * TOGETHER;
-        walk.accumulate(row * inner..(row + words.len()) * inner, row, &mut sums);
-        for (word, sum) in words.iter_mut().zip(sums) {
-            *word = (from_words(sum) as f32).to_bits();
-        }
-    }
-    map::epilogue(step, codes[1], reads, first, out);
-}
-
 fn to_words(v: f64) -> [u32; 2] {
     let bits = v.to_bits();
     [bits as u32, (bits >> 32) as u32]

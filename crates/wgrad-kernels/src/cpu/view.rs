@@ -3,6 +3,7 @@
 use wgrad_types::View;
 
 /// A view with neighbouring axes merged where strides and masks allow, so that runs along the last axis are long.
+#[derive(Debug)]
 pub(crate) struct Runs {
     shape: Vec<usize>,
     strides: Vec<isize>,
@@ -33,6 +34,26 @@ impl Runs {
         let whole = self.mask[last] == (0, self.shape[last]);
         let len = if last == 0 { usize::MAX } else { self.shape[last] };
         (whole && matches!(self.strides[last], 0 | 1)).then_some(len)
+    }
+
+    /// Offset, distance and whether one element stands for all, of rows of `width` elements of which there are `rows`;
+    /// `None` where they are not equally far apart, or not side by side.
+    pub(crate) fn by_rows(&self, rows: usize, width: usize) -> Option<(usize, usize, bool)> {
+        let whole = self.shape.iter().zip(&self.mask).all(|(&n, &m)| m == (0, n));
+        let offset = usize::try_from(self.offset).ok().filter(|_| whole)?;
+        let (pitch, stride) = match (&self.shape[..], &self.strides[..]) {
+            (&[n], &[stride]) if n == rows * width => (stride * width as isize, stride),
+            (&[n, own], &[pitch, stride]) if (n, own) == (rows, width) => (pitch, stride),
+            (&[1], _) if rows * width == 1 => (0, 0),
+            _ => return None,
+        };
+        let pitch = usize::try_from(pitch).ok()?;
+        match stride {
+            0 => Some((offset, pitch, true)),
+            1 => Some((offset, pitch, false)),
+            _ if width == 1 => Some((offset, pitch, true)),
+            _ => None,
+        }
     }
 
     /// Where the elements `start .. start + len` are, if they are all in one run.
