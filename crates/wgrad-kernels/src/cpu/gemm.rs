@@ -180,14 +180,13 @@ pub(crate) fn matmul(step: &Step, av: &View, bv: &View, reads: Reads<'_>, out: &
         #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
         // SAFETY: tasks have disjoint tiles of the output, which is borrowed for all of this function.
         unsafe {
+            let end = |at: usize, len: usize| map::epilogue(step, &code, reads, at, out.row(at, len));
             match way {
                 Way::Thin => thin::product(out, at, n, a, b),
-                Way::Panels => panel::product(out, at, n, a, b, panel::depth(m, &b)),
+                Way::Panels => return panel::product(out, at, n, a, b, panel::depth(m, &b), &end),
                 Way::Gemm => product(out, at, n, a, b),
             }
-            for run in 0..runs {
-                map::epilogue(step, &code, reads, at + run * n, out.row(at + run * n, len));
-            }
+            (0..runs).for_each(|run| end(at + run * n, len));
         }
     };
     match batch * down * across {
@@ -228,7 +227,7 @@ mod tests {
         };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
         let mut out = vec![0; m * n];
-        let reads = Reads { operands: &[&a, &b], origins: &[], scalars: &[] };
+        let reads = Reads { operands: &[&a, &b], scalars: &[] };
         pool.install(|| matmul(&step, &av, &bv, reads, &mut out));
         out
     }

@@ -5,19 +5,17 @@
 
 mod ahead;
 mod attention;
-mod chunk;
 mod conv;
 mod custom;
-mod evaluate;
 mod gather;
 mod gemm;
-mod lanes;
 mod lines;
 mod map;
 mod maxpool;
 mod pack;
 mod panel;
 mod pool;
+mod program;
 mod real;
 mod reduce;
 mod rows;
@@ -51,16 +49,10 @@ pub struct CpuBuffers<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Reads<'a> {
     pub operands: &'a [&'a [u32]],
-    /// Per operand the element its slice begins with; none means 0.
-    pub origins: &'a [usize],
     pub scalars: &'a [u32],
 }
 
 impl<'a> Reads<'a> {
-    fn origin(&self, operand: usize) -> usize {
-        self.origins.get(operand).copied().unwrap_or(0)
-    }
-
     fn f32(&self, operand: usize) -> &'a [f32] {
         bytemuck::cast_slice(self.operands[operand])
     }
@@ -83,7 +75,7 @@ pub fn scratch_words(step: &Step) -> usize {
 /// Where it is a user's operation and its function panics.
 pub fn run(step: &Step, buffers: CpuBuffers<'_>) -> Result<(), Failed> {
     let CpuBuffers { operands, mut outputs, scalars, scratch } = buffers;
-    let reads = Reads { operands: &operands, origins: &[], scalars };
+    let reads = Reads { operands: &operands, scalars };
     match &step.core {
         Core::Map => map::run(step, reads, outputs),
         Core::Rows(chain) => rows::run(chain, reads, outputs),

@@ -13,6 +13,8 @@ const DEPTH: usize = 512;
 const GROUP: usize = 128 << 10;
 /// Rows so few that memory sets the pace: blocks are long where the columns lie in memory, deep or wide.
 const FEW: usize = 32;
+/// Elements whose sums are whole that wait for each other.
+const ENDED: usize = 4 << 10;
 /// Vectors of a register tile.
 const VECTORS: usize = 3;
 
@@ -31,16 +33,25 @@ pub(super) fn depth(rows: usize, b: &Mat<'_>) -> usize {
     b.rows.div_ceil(b.rows.div_ceil(most)).next_multiple_of(8).min(b.rows)
 }
 
-/// `out[at + i * stride + j] = sum_k a[i, k] b[k, j]`, in blocks of a [`depth`].
+/// `out[at + i * stride + j] = sum_k a[i, k] b[k, j]`, in blocks of a [`depth`]. `end` is called for every run of elements
+/// whose sums are whole, from one on, while they are in the cache.
 ///
 /// # Safety
 /// No other task touches this tile meanwhile.
 #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
-pub(super) unsafe fn product(out: Shared, at: usize, stride: usize, a: Mat<'_>, b: Mat<'_>, depth: usize) {
+pub(super) unsafe fn product(
+    out: Shared,
+    at: usize,
+    stride: usize,
+    a: Mat<'_>,
+    b: Mat<'_>,
+    depth: usize,
+    end: &dyn Fn(usize, usize),
+) {
     let tall = a.rows.next_multiple_of(PANEL);
     let group = (GROUP / depth / WIDE * WIDE).clamp(WIDE, b.cols.next_multiple_of(WIDE));
     with_floats([tall * depth, group * depth], |rows, columns| {
-        dispatch(Product { a, b, depth, group, rows, columns, out, at, stride });
+        dispatch(Product { a, b, depth, group, rows, columns, out, at, stride, end });
     });
 }
 
@@ -55,6 +66,7 @@ struct Product<'a> {
     out: Shared,
     at: usize,
     stride: usize,
+    end: &'a dyn Fn(usize, usize),
 }
 
 impl WithSimd for Product<'_> {
@@ -62,10 +74,11 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { a, b, depth, group, rows, columns, out, at, stride } = self;
+        let Self { a, b, depth, group, rows, columns, out, at, stride, end } = self;
         let (m, n, k) = (a.rows, b.cols, a.cols);
         for first in (0..k).step_by(depth) {
             let depth = depth.min(k - first);
+            let end = (first + depth == k).then_some(end);
             let rows = &mut rows[..m.next_multiple_of(PANEL) * depth];
             pack::rows(Mat { offset: a.offset + first * a.col_stride, cols: depth, ..a }, rows);
             // Columns are packed just before all rows use them: more would not stay in the cache.
@@ -75,7 +88,7 @@ impl WithSimd for Product<'_> {
                 let offset = b.offset + first * b.row_stride + left * b.col_stride;
                 pack::columns(Mat { offset, rows: depth, cols, ..b }, columns);
                 let block =
-                    Block { rows, columns, depth, out, at: at + left, stride, m, n: cols, begin: first == 0 };
+                    Block { rows, columns, depth, out, at: at + left, stride, m, n: cols, begin: first == 0, end };
                 block.multiply(simd);
             }
         }
@@ -94,6 +107,8 @@ struct Block<'a> {
     m: usize,
     n: usize,
     begin: bool,
+    /// In the last block: what becomes of sums that are whole.
+    end: Option<&'a dyn Fn(usize, usize)>,
 }
 
 /// Sums of a register tile.
@@ -102,6 +117,7 @@ type Sums<S, const ROWS: usize, const NV: usize> = [[<S as Simd>::f32s; NV]; ROW
 impl Block<'_> {
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S) {
+        let mut ended = 0;
         for i in (0..self.m).step_by(PANEL) {
             for (q, columns) in self.columns.chunks_exact(WIDE * self.depth).enumerate() {
                 for part in (0..WIDE.min(self.n - q * WIDE)).step_by(VECTORS * S::F32_LANES) {
@@ -112,6 +128,17 @@ impl Block<'_> {
                         _ => self.panel::<S, VECTORS>(simd, columns, (i, q, part)),
                     }
                 }
+            }
+            let done = (i + PANEL).min(self.m);
+            if let Some(end) = self.end
+                && (done == self.m || (done - ended) * self.n >= ENDED)
+            {
+                if self.n == self.stride {
+                    end(self.at + ended * self.stride, (done - ended) * self.stride);
+                } else {
+                    (ended..done).for_each(|row| end(self.at + row * self.stride, self.n));
+                }
+                ended = done;
             }
         }
     }

@@ -4,26 +4,12 @@
 
 #![expect(clippy::excessive_precision, reason = "coefficients as published")]
 
-use super::ahead::Ahead;
 use pulp::Simd;
 
 /// A function of one variable.
 pub(super) trait Real {
     /// Its values at a vector's elements.
     fn of<S: Simd>(s: S, x: S::f32s) -> S::f32s;
-}
-
-/// `out[i] = F(x[i])`.
-#[inline(always)]
-pub(super) fn map<S: Simd, F: Real>(s: S, x: &[f32], out: &mut [f32], ahead: Ahead) {
-    let ((x, x_tail), (out, out_tail)) = (S::as_simd_f32s(x), S::as_mut_simd_f32s(out));
-    for (i, (o, &x)) in out.iter_mut().zip(x).enumerate() {
-        ahead.fetch(i * S::F32_LANES);
-        *o = F::of(s, x);
-    }
-    if !x_tail.is_empty() {
-        s.partial_store_f32s(out_tail, F::of(s, s.partial_load_f32s(x_tail)));
-    }
 }
 
 /// 1.5 * 2^23: adding it rounds to a whole number, which the low bits then hold.
@@ -226,7 +212,7 @@ mod tests {
 
         fn with_simd<S: Simd>(self, s: S) -> f32 {
             let mut out = [0.0];
-            map::<S, F>(s, &[self.0], &mut out, Ahead::none());
+            s.partial_store_f32s(&mut out, F::of(s, s.splat_f32s(self.0)));
             out[0]
         }
     }

@@ -4,8 +4,9 @@
 //! outermost group is reduced, a fixed number of partial results is made and added in order.
 
 use super::Reads;
-use super::chunk::{Code, Here};
 use super::map;
+use super::program::{CHUNK, Program};
+use super::scratch::with_floats;
 use super::tile::dispatch;
 use crate::{Core, Step};
 use pulp::{Simd, WithSimd};
@@ -60,7 +61,7 @@ pub(crate) fn scratch(axes: &[usize], shape: &[usize]) -> usize {
 pub(crate) fn run(step: &Step, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
     let Core::Reduce { kind, axes, input_shape, prologue } = &step.core else { return };
     let groups = groups(axes, input_shape);
-    let code = Code::new(prologue, &[], input_shape);
+    let code = Program::expr(prologue, &[], input_shape);
     let (n, total) = (out.len(), numel(input_shape));
     let parts = parts(&groups, total);
     let partials: &mut [[u32; 2]] = bytemuck::cast_slice_mut(&mut scratch[..parts * n * 2]);
@@ -102,7 +103,7 @@ fn from_words(w: [u32; 2]) -> f64 {
 struct Walk<'a> {
     kind: ReduceKind,
     groups: &'a [Group],
-    code: &'a Code<'a>,
+    code: &'a Program,
     reads: Reads<'a>,
 }
 
@@ -110,17 +111,18 @@ impl Walk<'_> {
     /// Combines a range of the input into accumulators that begin at output element `base`.
     fn accumulate(&self, range: std::ops::Range<usize>, base: usize, acc: &mut [[u32; 2]]) {
         let mut start = range.start;
+        // Whole rows of the last group where they are short.
+        let last = self.groups[self.groups.len() - 1].extent;
+        let most = if last <= CHUNK { CHUNK / last * last } else { CHUNK };
         while start < range.end {
-            let len = self.code.chunk(start, range.end - start);
-            match self.code.plain(len, start, self.reads) {
+            let len = most.min(range.end - start);
+            match self.code.plain(start, len, self.reads) {
                 Some(words) => self.chunk(start, bytemuck::cast_slice(words), base, acc),
-                None => {
-                    let here = Here { start, acc: &[], before: &[] };
-                    self.code.eval(len, here, self.reads, &mut []);
-                    self.code.result(0, len, |words| {
-                        self.chunk(start, bytemuck::cast_slice(words), base, acc);
-                    });
-                }
+                None => with_floats([len, 0], |values, _| {
+                    let values = &mut values[..len];
+                    self.code.range(start, self.reads, &mut [bytemuck::cast_slice_mut(values)]);
+                    self.chunk(start, values, base, acc);
+                }),
             }
             start += len;
         }

@@ -11,23 +11,41 @@ pub(crate) struct Runs {
     offset: isize,
 }
 
-/// Where the elements of a range are, if all in one run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stretch {
-    /// All of it is padding.
-    Outside,
-    /// One element for all.
-    Same(usize),
-    /// Side by side from this element on.
-    InOrder(usize),
+/// Rows in memory: the elements of each side by side, or one for all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rows {
+    pub offset: isize,
+    /// Extents and strides that count the rows.
+    lead: Vec<(usize, isize)>,
+    /// Whether one element stands for all of a row.
+    pub same: bool,
+}
+
+impl Rows {
+    /// Where a row begins.
+    pub(crate) fn place(&self, row: usize) -> usize {
+        if let &[(_, stride)] = &self.lead[..] {
+            return (self.offset + row as isize * stride) as usize;
+        }
+        let (mut at, mut rest) = (self.offset, row);
+        for &(n, stride) in self.lead.iter().rev() {
+            at += (rest % n) as isize * stride;
+            rest /= n;
+        }
+        at as usize
+    }
+
+    /// Elements between neighbouring rows, where they are always as many.
+    pub(crate) fn pitch(&self) -> Option<usize> {
+        match &self.lead[..] {
+            [] => Some(0),
+            &[(_, stride)] => usize::try_from(stride).ok(),
+            _ => None,
+        }
+    }
 }
 
 impl Runs {
-    /// Whether an element stays the same over each run.
-    pub(crate) fn is_same(&self) -> bool {
-        self.strides.last() == Some(&0)
-    }
-
     /// Over how many elements it runs in memory order or stays the same, before it jumps; `None` where it does neither.
     pub(crate) fn run(&self) -> Option<usize> {
         let last = self.shape.len() - 1;
@@ -36,49 +54,23 @@ impl Runs {
         (whole && matches!(self.strides[last], 0 | 1)).then_some(len)
     }
 
-    /// Offset, distance and whether one element stands for all, of rows of `width` elements of which there are `rows`;
-    /// `None` where they are not equally far apart, or not side by side.
-    pub(crate) fn by_rows(&self, rows: usize, width: usize) -> Option<(usize, usize, bool)> {
+    /// Where rows of `width` elements are, of which there are `rows`; `None` where one is not side by side.
+    pub(crate) fn by_rows(&self, rows: usize, width: usize) -> Option<Rows> {
         let whole = self.shape.iter().zip(&self.mask).all(|(&n, &m)| m == (0, n));
-        let offset = usize::try_from(self.offset).ok().filter(|_| whole)?;
-        let (pitch, stride) = match (&self.shape[..], &self.strides[..]) {
-            (&[n], &[stride]) if n == rows * width => (stride * width as isize, stride),
-            (&[n, own], &[pitch, stride]) if (n, own) == (rows, width) => (pitch, stride),
-            (&[1], _) if rows * width == 1 => (0, 0),
-            _ => return None,
-        };
-        let pitch = usize::try_from(pitch).ok()?;
-        match stride {
-            0 => Some((offset, pitch, true)),
-            1 => Some((offset, pitch, false)),
-            _ if width == 1 => Some((offset, pitch, true)),
-            _ => None,
-        }
-    }
-
-    /// Where the elements `start .. start + len` are, if they are all in one run.
-    pub(crate) fn stretch(&self, start: usize, len: usize) -> Option<Stretch> {
         let last = self.shape.len() - 1;
-        let (n, stride, (lo, hi)) = (self.shape[last].max(1), self.strides[last], self.mask[last]);
-        let at = start % n;
-        if at + len > n || !matches!(stride, 0 | 1) {
+        let (n, stride) = (self.shape[last], self.strides[last]);
+        if !whole || self.offset < 0 || self.shape.iter().product::<usize>() != rows * width {
             return None;
         }
-        let (mut base, mut inside, mut rest) = (self.offset, true, start / n);
-        for d in (0..last).rev() {
-            let i = rest % self.shape[d];
-            rest /= self.shape[d];
-            base += i as isize * self.strides[d];
-            inside &= i >= self.mask[d].0 && i < self.mask[d].1;
+        let mut lead: Vec<(usize, isize)> =
+            self.shape[..last].iter().copied().zip(self.strides[..last].iter().copied()).collect();
+        match stride {
+            0 | 1 if n.is_multiple_of(width) => lead.push((n / width, stride * width as isize)),
+            _ if width == 1 => lead.push((n, stride)),
+            _ => return None,
         }
-        if !inside || at + len <= lo || at >= hi {
-            return Some(Stretch::Outside);
-        }
-        if at < lo || at + len > hi {
-            return None;
-        }
-        let from = (base + at as isize * stride) as usize;
-        Some(if stride == 0 { Stretch::Same(from) } else { Stretch::InOrder(from) })
+        lead.retain(|l| l.0 > 1);
+        Some(Rows { offset: self.offset, lead, same: stride == 0 || width == 1 })
     }
 
     pub(crate) fn new(view: &View) -> Self {

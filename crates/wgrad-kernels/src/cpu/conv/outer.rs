@@ -271,7 +271,7 @@ mod tests {
             let mut out = vec![7; ws.iter().product()];
             let mut room = vec![7; scratch(&g, xs[0])];
             let operands: [&[u32]; 2] = [bytemuck::cast_slice(&x), bytemuck::cast_slice(&dy)];
-            let reads = Reads { operands: &operands, origins: &[], scalars: &[] };
+            let reads = Reads { operands: &operands, scalars: &[] };
             pool.install(|| weight_grad(&step, &g, xs[0], reads, &mut out, &mut room));
             out
         };

@@ -1,0 +1,85 @@
+//! Which neighbours one loop does: what it saves is a pass over the cache.
+
+use super::lane::{Function, summed};
+use super::{From, Program, To, What};
+use wgrad_graph::ops::ReduceKind;
+
+impl Program {
+    /// Makes one operation of two where a loop can do both.
+    pub(super) fn combine(&mut self) {
+        let mut uses = vec![0; self.nodes.len()];
+        for from in self.nodes.iter().flat_map(|n| n.args) {
+            if let From::Node(n) = from {
+                uses[n] += 1;
+            }
+        }
+        for n in 0..self.nodes.len() {
+            let reads = self.nodes[n].reads;
+            // The operation behind an operand, where nothing else reads it.
+            let behind = |program: &Self, i: usize| match program.nodes[n].args[i] {
+                From::Node(p) => {
+                    let node = &program.nodes[p];
+                    let own = uses[p] == 1 && matches!(node.to, To::Slot(_)) && node.width == reads;
+                    match node.what {
+                        What::Apply(f) if own => Some((p, f, node.args)),
+                        _ => None,
+                    }
+                }
+                _ => None,
+            };
+            let [a, b, c] = self.nodes[n].args;
+            let merged = match self.nodes[n].what {
+                // What is above zero lets another value through.
+                What::Apply(Function::Choose) if c == From::Word(0) => behind(self, 0)
+                    .filter(|&(_, f, [_, y, _])| f == Function::Greater && y == From::Word(0))
+                    .map(|(p, _, [x, ..])| (p, What::Apply(Function::Gate), [x, b, From::Nowhere])),
+                What::Apply(f) => {
+                    let left = behind(self, 0).and_then(|(p, g, [x, y, _])| Some((p, together(g, f)?, [x, y, b])));
+                    let right = || {
+                        behind(self, 1).and_then(|(p, g, [x, y, _])| Some((p, turned(f, g)?, [x, y, a])))
+                    };
+                    left.or_else(right).map(|(p, f, args)| (p, What::Apply(f), args))
+                }
+                What::Fold(ReduceKind::Sum, Function::Copy) => behind(self, 0)
+                    .filter(|&(_, f, _)| summed(f))
+                    .map(|(p, f, args)| (p, What::Fold(ReduceKind::Sum, f), args)),
+                _ => None,
+            };
+            if let Some((p, what, args)) = merged {
+                (self.nodes[n].what, self.nodes[n].args) = (what, args);
+                self.nodes[p].args = [From::Nowhere; 3];
+                self.nodes[p].width = 0;
+            }
+        }
+    }
+}
+
+/// `f(g(x, y), z)` as one function of three.
+fn together(g: Function, f: Function) -> Option<Function> {
+    use Function::{
+        Add, AddAdd, AddMul, ErrorFunction, ErrorMul, ExpSub, Exponential, Mul, MulAdd, MulMul, MulSub, Square,
+        SquareSub, Sub, SubMul, SubSub,
+    };
+    Some(match (g, f) {
+        (Add, Add) => AddAdd,
+        (Add, Mul) => AddMul,
+        (Sub, Mul) => SubMul,
+        (Sub, Sub) => SubSub,
+        (Mul, Mul) => MulMul,
+        (Mul, Add) => MulAdd,
+        (Mul, Sub) => MulSub,
+        (Sub, Exponential) => ExpSub,
+        (Mul, ErrorFunction) => ErrorMul,
+        (Sub, Square) => SquareSub,
+        _ => return None,
+    })
+}
+
+/// `f(z, g(x, y))` as one function of `x`, `y`, `z`.
+fn turned(f: Function, g: Function) -> Option<Function> {
+    match (f, g) {
+        (Function::Add | Function::Mul, _) => together(g, f),
+        (Function::Sub, Function::Mul) => Some(Function::NegMulAdd),
+        _ => None,
+    }
+}

@@ -1,0 +1,313 @@
+//! Element-wise functions of up to three operands over rows, and sums and extremes of them: one loop a function, in
+//! which an operand that is one value for a whole row is a step of nothing.
+
+use crate::cpu::ahead::Ahead;
+use crate::cpu::real::{Erf, Exp, Log, Real, Sigmoid, Softplus, Tanh};
+use pulp::Simd;
+use wgrad_graph::ops::ReduceKind;
+
+/// An operand over some rows: where each row's elements are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lane<'a> {
+    pub words: &'a [u32],
+    /// Words between the beginnings of rows.
+    pub pitch: usize,
+    /// Whether one word stands for all of a row's elements.
+    pub same: bool,
+}
+
+impl<'a> Lane<'a> {
+    pub(super) const NONE: Lane<'static> = Lane { words: &[0], pitch: 0, same: true };
+
+    /// Whether the rows are as one: one after the other, or all the same word.
+    #[inline(always)]
+    fn flat(&self, rows: usize, width: usize) -> bool {
+        rows == 1 || self.pitch == if self.same { 0 } else { width }
+    }
+
+    /// Row `r`'s words.
+    #[inline(always)]
+    fn row(&self, r: usize, width: usize) -> &'a [u32] {
+        &self.words[r * self.pitch..][..if self.same { 1 } else { width }]
+    }
+
+    /// The elements side by side; what is not is written out into `to`.
+    pub(super) fn spread<'b>(&self, rows: usize, width: usize, to: &'b mut [u32]) -> &'b [u32]
+    where
+        'a: 'b,
+    {
+        if !self.same && self.flat(rows, width) {
+            return &self.words[..rows * width];
+        }
+        for (r, to) in to[..rows * width].chunks_exact_mut(width).enumerate() {
+            match self.row(r, width) {
+                &[word] => to.fill(word),
+                words => to.copy_from_slice(words),
+            }
+        }
+        &to[..rows * width]
+    }
+}
+
+/// A function of up to three variables.
+pub(super) trait Three {
+    fn of<S: Simd>(s: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s;
+}
+
+macro_rules! three {
+    ($($name:ident |$s:ident, $a:ident, $b:ident, $c:ident| $body:expr;)*) => {
+        $(struct $name;
+
+        impl Three for $name {
+            #[inline(always)]
+            fn of<S: Simd>($s: S, $a: S::f32s, $b: S::f32s, $c: S::f32s) -> S::f32s {
+                $body
+            }
+        })*
+
+        /// A function by name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(super) enum Function { $($name),* }
+
+        /// `out = f(a, b, c)` over rows of `width` elements that stand side by side in `out`.
+        #[inline(always)]
+        pub(super) fn apply<S: Simd>(
+            s: S,
+            f: Function,
+            lanes: [Lane<'_>; 3],
+            width: usize,
+            out: &mut [u32],
+            ahead: Ahead,
+        ) {
+            match f {
+                $(Function::$name => each::<S, $name>(s, lanes, width, out, ahead),)*
+            }
+        }
+    };
+}
+
+three! {
+    Copy |_s, a, _b, _c| a;
+    Neg |s, a, _b, _c| s.neg_f32s(a);
+    Abs |s, a, _b, _c| s.abs_f32s(a);
+    Sqrt |s, a, _b, _c| s.sqrt_f32s(a);
+    Rsqrt |s, a, _b, _c| s.div_f32s(s.splat_f32s(1.0), s.sqrt_f32s(a));
+    Reciprocal |s, a, _b, _c| s.div_f32s(s.splat_f32s(1.0), a);
+    Square |s, a, _b, _c| s.mul_f32s(a, a);
+    Relu |s, a, _b, _c| s.select_f32s(s.less_than_or_equal_f32s(a, s.splat_f32s(0.0)), s.splat_f32s(0.0), a);
+    Exponential |s, a, _b, _c| Exp::of(s, a);
+    Logarithm |s, a, _b, _c| Log::of(s, a);
+    Tangent |s, a, _b, _c| Tanh::of(s, a);
+    Logistic |s, a, _b, _c| Sigmoid::of(s, a);
+    LogOnePlusExp |s, a, _b, _c| Softplus::of(s, a);
+    ErrorFunction |s, a, _b, _c| Erf::of(s, a);
+    Add |s, a, b, _c| s.add_f32s(a, b);
+    Sub |s, a, b, _c| s.sub_f32s(a, b);
+    Mul |s, a, b, _c| s.mul_f32s(a, b);
+    Div |s, a, b, _c| s.div_f32s(a, b);
+    Maximum |s, a, b, _c| s.select_f32s(s.greater_than_f32s(a, b), a, b);
+    Minimum |s, a, b, _c| s.select_f32s(s.less_than_f32s(a, b), a, b);
+    Equal |s, a, b, _c| truth(s, s.equal_f32s(a, b), true);
+    NotEqual |s, a, b, _c| truth(s, s.equal_f32s(a, b), false);
+    Less |s, a, b, _c| truth(s, s.less_than_f32s(a, b), true);
+    LessEqual |s, a, b, _c| truth(s, s.less_than_or_equal_f32s(a, b), true);
+    Greater |s, a, b, _c| truth(s, s.greater_than_f32s(a, b), true);
+    GreaterEqual |s, a, b, _c| truth(s, s.greater_than_or_equal_f32s(a, b), true);
+    Choose |s, a, b, c| {
+        s.select_f32s(s.equal_u32s(s.transmute_u32s_f32s(a), s.splat_u32s(0)), c, b)
+    };
+    Gate |s, a, b, _c| s.select_f32s(s.greater_than_f32s(a, s.splat_f32s(0.0)), b, s.splat_f32s(0.0));
+    AddAdd |s, a, b, c| s.add_f32s(s.add_f32s(a, b), c);
+    AddMul |s, a, b, c| s.mul_f32s(s.add_f32s(a, b), c);
+    SubMul |s, a, b, c| s.mul_f32s(s.sub_f32s(a, b), c);
+    SubSub |s, a, b, c| s.sub_f32s(s.sub_f32s(a, b), c);
+    MulMul |s, a, b, c| s.mul_f32s(s.mul_f32s(a, b), c);
+    MulAdd |s, a, b, c| s.mul_add_e_f32s(a, b, c);
+    MulSub |s, a, b, c| s.mul_add_e_f32s(a, b, s.neg_f32s(c));
+    NegMulAdd |s, a, b, c| s.mul_add_e_f32s(s.neg_f32s(a), b, c);
+    Tame |s, a, _b, _c| tame(s, a);
+    Inverse |s, a, _b, _c| s.div_f32s(s.splat_f32s(1.0), s.mul_f32s(a, tame(s, a)));
+    ExpSub |s, a, b, _c| Exp::of(s, s.sub_f32s(a, b));
+    ErrorMul |s, a, b, _c| Erf::of(s, s.mul_f32s(a, b));
+    SquareSub |s, a, b, _c| { let d = s.sub_f32s(a, b); s.mul_f32s(d, d) };
+}
+
+/// 1 and 0 as whole numbers, for truth values equal to `is` and for others.
+#[inline(always)]
+fn truth<S: Simd>(s: S, mask: S::m32s, is: bool) -> S::f32s {
+    let [no, yes] = [!is, is].map(|v| s.splat_f32s(f32::from_bits(u32::from(v))));
+    s.select_f32s(mask, yes, no)
+}
+
+/// A factor after which no number that is not zero has an inverse below the normal ones.
+#[inline(always)]
+fn tame<S: Simd>(s: S, a: S::f32s) -> S::f32s {
+    let large = s.greater_than_f32s(s.abs_f32s(a), s.splat_f32s(2.0f32.powi(100)));
+    s.select_f32s(large, s.splat_f32s(2.0f32.powi(-32)), s.splat_f32s(1.0))
+}
+
+/// A row of an operand as vectors.
+struct Side<S: Simd> {
+    vectors: *const S::f32s,
+    /// How far one vector is from the next: 0 where all are the same.
+    step: usize,
+    tail: S::f32s,
+}
+
+/// Loads a row: whole vectors, or `splat` for all of them, and what is left in one filled up with zeros.
+macro_rules! side {
+    ($s:ident, $lane:expr, $r:expr, $width:expr, $splat:ident) => {{
+        let words: &[f32] = bytemuck::cast_slice($lane.row($r, $width));
+        if $lane.same {
+            $splat = $s.splat_f32s(words[0]);
+            Side::<S> { vectors: &raw const $splat, step: 0, tail: $splat }
+        } else {
+            let (vectors, tail) = S::as_simd_f32s(words);
+            let tail = if tail.is_empty() { $s.splat_f32s(0.0) } else { $s.partial_load_f32s(tail) };
+            Side::<S> { vectors: vectors.as_ptr(), step: 1, tail }
+        }
+    }};
+}
+
+impl<S: Simd> Side<S> {
+    /// # Safety
+    /// A row has more than `i` whole vectors.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a pointer that may stand still has no slice")]
+    unsafe fn at(&self, i: usize) -> S::f32s {
+        // SAFETY: whoever made it has the row, or the one vector for all.
+        unsafe { *self.vectors.add(i * self.step) }
+    }
+}
+
+/// A loop over rows, as one where they are side by side.
+#[inline(always)]
+#[expect(unsafe_code, reason = "operands without bounds checks")]
+fn each<S: Simd, F: Three>(s: S, lanes: [Lane<'_>; 3], width: usize, out: &mut [u32], ahead: Ahead) {
+    let rows = out.len() / width;
+    let flat = lanes[0].flat(rows, width) && lanes[1].flat(rows, width) && lanes[2].flat(rows, width);
+    let (rows, width) = if flat { (1, out.len()) } else { (rows, width) };
+    let (mut sa, mut sb, mut sc);
+    for r in 0..rows {
+        let out: &mut [f32] = bytemuck::cast_slice_mut(&mut out[r * width..][..width]);
+        let (out, rest) = S::as_mut_simd_f32s(out);
+        let a = side!(s, lanes[0], r, width, sa);
+        let b = side!(s, lanes[1], r, width, sb);
+        let c = side!(s, lanes[2], r, width, sc);
+        let ahead = ahead.after(r * width);
+        for (i, o) in out.iter_mut().enumerate() {
+            ahead.fetch(i * S::F32_LANES);
+            // SAFETY: operands' rows are as long as the result's.
+            *o = unsafe { F::of(s, a.at(i), b.at(i), c.at(i)) };
+        }
+        if !rest.is_empty() {
+            s.partial_store_f32s(rest, F::of(s, a.tail, b.tail, c.tail));
+        }
+    }
+}
+
+/// What is added up, or compared.
+#[inline(always)]
+pub(super) fn fold<S: Simd>(
+    s: S,
+    kind: ReduceKind,
+    of: Function,
+    lanes: [Lane<'_>; 3],
+    width: usize,
+    out: &mut [u32],
+    ahead: Ahead,
+) {
+    match (kind, of) {
+        (ReduceKind::Sum, Function::Copy) => sums::<S, Copy>(s, lanes, width, out, ahead),
+        (ReduceKind::Sum, Function::Square) => sums::<S, Square>(s, lanes, width, out, ahead),
+        (ReduceKind::Sum, Function::SquareSub) => sums::<S, SquareSub>(s, lanes, width, out, ahead),
+        (ReduceKind::Sum, Function::Mul) => sums::<S, Mul>(s, lanes, width, out, ahead),
+        (ReduceKind::Sum, _) => unreachable!("not a function that sums take in"),
+        (ReduceKind::Max | ReduceKind::Min, _) => extremes(s, kind, lanes[0], width, out),
+    }
+}
+
+/// Whether sums compute it as they go.
+pub(super) fn summed(f: Function) -> bool {
+    matches!(f, Function::Copy | Function::Square | Function::SquareSub | Function::Mul)
+}
+
+/// Vectors that are combined side by side, to hide an operation's latency.
+const SIDE: usize = 4;
+/// Vectors that f32 adds up; longer rows continue in f64.
+const PIECE: usize = 128;
+
+/// A sum a row: a few f32 sums in every lane of several vectors, then the lanes.
+#[inline(always)]
+#[expect(unsafe_code, reason = "operands without bounds checks")]
+fn sums<S: Simd, F: Three>(s: S, lanes: [Lane<'_>; 3], width: usize, out: &mut [u32], ahead: Ahead) {
+    let (mut sa, mut sb, mut sc);
+    for (r, out) in out.iter_mut().enumerate() {
+        let a = side!(s, lanes[0], r, width, sa);
+        let b = side!(s, lanes[1], r, width, sb);
+        let c = side!(s, lanes[2], r, width, sc);
+        let ahead = ahead.after(r * width);
+        let (n, mut i, mut total) = (width / S::F32_LANES, 0, 0.0);
+        while i < n {
+            let end = n.min(i + PIECE);
+            let mut sums = [s.splat_f32s(0.0); SIDE];
+            while i + SIDE <= end {
+                for (k, sum) in sums.iter_mut().enumerate() {
+                    ahead.fetch((i + k) * S::F32_LANES);
+                    // SAFETY: operands' rows have `n` whole vectors.
+                    *sum = s.add_f32s(*sum, unsafe { F::of(s, a.at(i + k), b.at(i + k), c.at(i + k)) });
+                }
+                i += SIDE;
+            }
+            while i < end {
+                // SAFETY: as above.
+                sums[0] = s.add_f32s(sums[0], unsafe { F::of(s, a.at(i), b.at(i), c.at(i)) });
+                i += 1;
+            }
+            let [p, q, u, v] = sums;
+            total += f64::from(s.reduce_sum_f32s(s.add_f32s(s.add_f32s(p, q), s.add_f32s(u, v))));
+        }
+        let mut last = [0.0; 16];
+        let left = width - n * S::F32_LANES;
+        if left > 0 {
+            s.partial_store_f32s(&mut last[..left], F::of(s, a.tail, b.tail, c.tail));
+            for &v in &last[..left] {
+                total += f64::from(v);
+            }
+        }
+        *out = (total as f32).to_bits();
+    }
+}
+
+/// A largest or smallest a row; what is no number is passed over.
+#[inline(always)]
+fn extremes<S: Simd>(s: S, kind: ReduceKind, lane: Lane<'_>, width: usize, out: &mut [u32]) {
+    // The smallest is the largest of what is turned round.
+    let largest = kind == ReduceKind::Max;
+    let sign = s.splat_f32s(if largest { 0.0 } else { -0.0 });
+    for (r, out) in out.iter_mut().enumerate() {
+        let (vectors, tail) = S::as_simd_f32s(bytemuck::cast_slice(lane.row(r, width)));
+        let (blocks, rest) = vectors.as_chunks::<SIDE>();
+        let mut most = [s.splat_f32s(f32::NEG_INFINITY); SIDE];
+        for block in blocks {
+            for (most, &v) in most.iter_mut().zip(block) {
+                let v = s.xor_f32s(v, sign);
+                *most = s.select_f32s(s.greater_than_f32s(v, *most), v, *most);
+            }
+        }
+        for &v in rest {
+            let v = s.xor_f32s(v, sign);
+            most[0] = s.select_f32s(s.greater_than_f32s(v, most[0]), v, most[0]);
+        }
+        let [mut all, others @ ..] = most;
+        for v in others {
+            all = s.select_f32s(s.greater_than_f32s(v, all), v, all);
+        }
+        let mut best = s.reduce_max_f32s(all);
+        for &v in tail {
+            let v = if largest { v } else { -v };
+            best = if v > best { v } else { best };
+        }
+        *out = if largest { best } else { -best }.to_bits();
+    }
+}

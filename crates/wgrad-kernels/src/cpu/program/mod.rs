@@ -1,0 +1,186 @@
+//! Element-wise code made ready: the instructions of an expression, or of all links of a chain of rows, as one list of
+//! operations on rows, in which neighbours that one loop can do are one operation and every value has a place. A block of
+//! rows passes through all operations before the next begins, so that what stands between them stays in the first-level
+//! cache (`run.rs`).
+
+mod build;
+mod combine;
+mod lane;
+mod other;
+mod run;
+
+use super::Reads;
+use super::view::{Rows, Runs};
+use lane::Function;
+pub(super) use run::CHUNK;
+use wgrad_graph::ops::{BinaryKind, CompareKind, ReduceKind, UnaryKind};
+use wgrad_types::DType;
+
+/// Where an operand of an operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    Nowhere,
+    /// What an operation computes.
+    Node(usize),
+    /// An operand of the step, as the load of this number says.
+    Load(usize),
+    /// What this output's memory holds on entry.
+    Before(usize),
+    Word(u32),
+    /// A word of the step's scalars.
+    Scalar(usize),
+}
+
+/// An operand's rows in memory.
+#[derive(Debug, PartialEq, Eq)]
+struct Load {
+    operand: usize,
+    rows: Rows,
+}
+
+/// What an operation does.
+#[derive(Debug)]
+enum What {
+    Apply(Function),
+    /// Combines what a function makes of a row.
+    Fold(ReduceKind, Function),
+    /// What loops over single elements do.
+    Compare(CompareKind),
+    Cast(DType),
+    Whole(BinaryKind),
+    Slow(UnaryKind),
+    Power,
+    /// Memory through a view that has no rows.
+    Gather(usize, Runs),
+    /// A value of the chain through such a view.
+    Within(Runs),
+    Masked(Runs),
+    Index(Runs),
+    Random(Runs, u32),
+}
+
+/// An operation on rows.
+#[derive(Debug)]
+struct Node {
+    what: What,
+    args: [From; 3],
+    /// Elements a row that it reads, and writes; none where another does its work.
+    reads: usize,
+    width: usize,
+    dtype: DType,
+    to: To,
+    /// Memory that the next block needs and that is asked for meanwhile.
+    ahead: Option<Stream>,
+}
+
+/// What goes through memory in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stream {
+    Load(usize),
+    Output(usize),
+}
+
+/// Where a result goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum To {
+    /// A thread's own block of this number.
+    Slot(usize),
+    Output(usize),
+}
+
+/// A list of operations.
+#[derive(Debug, Default)]
+pub(super) struct Program {
+    nodes: Vec<Node>,
+    loads: Vec<Load>,
+    /// First word of each slot in a thread's blocks; then those of two spare ones, and words in all.
+    slots: Vec<usize>,
+    spare: usize,
+    room: usize,
+    /// Elements a row of each output.
+    outputs: Vec<usize>,
+    /// Elements of the widest row, and rows of a block.
+    wide: usize,
+    block: usize,
+    /// The load that is the only result, where it is no more than that.
+    bare: Option<usize>,
+}
+
+impl Program {
+    fn add(&mut self, what: What, args: [From; 3], width: usize, dtype: DType) -> From {
+        self.nodes.push(Node { what, args, reads: width, width, dtype, to: To::Slot(usize::MAX), ahead: None });
+        From::Node(self.nodes.len() - 1)
+    }
+
+    /// Elements a row of each output.
+    pub(super) fn outputs(&self) -> &[usize] {
+        &self.outputs
+    }
+
+    /// Elements `start .. start + len` of the result, where they are an operand's that stand in memory side by side.
+    pub(super) fn plain<'a>(&self, start: usize, len: usize, reads: Reads<'a>) -> Option<&'a [u32]> {
+        let load = &self.loads[self.bare?];
+        let (row, at) = (start / self.wide, start % self.wide);
+        let from = load.rows.place(row) + at;
+        let side_by_side = at + len <= self.wide || load.rows.pitch() == Some(self.wide);
+        (!load.rows.same && side_by_side).then(|| &reads.operands[load.operand][from..][..len])
+    }
+
+    /// Whether an operand is one word a row.
+    fn same(&self, from: From) -> bool {
+        match from {
+            From::Node(n) => self.nodes[n].width == 1,
+            From::Load(l) => self.loads[l].rows.same,
+            From::Before(o) => self.outputs.get(o) == Some(&1),
+            From::Nowhere | From::Word(_) | From::Scalar(_) => true,
+        }
+    }
+
+    /// Gives every result a slot, taken again after its last use. A slot holds `most` elements of a row at most.
+    fn place(&mut self, most: usize) {
+        let mut last: Vec<usize> = (0..self.nodes.len()).collect();
+        for (n, node) in self.nodes.iter().enumerate() {
+            for from in node.args {
+                if let From::Node(x) = from {
+                    last[x] = n;
+                }
+            }
+        }
+        let (mut free, mut widths): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
+        for n in (0..self.nodes.len()).filter(|&n| self.nodes[n].width > 0).collect::<Vec<_>>() {
+            if matches!(self.nodes[n].to, To::Slot(_)) {
+                let slot = free.pop().unwrap_or_else(|| {
+                    widths.push(0);
+                    widths.len() - 1
+                });
+                widths[slot] = widths[slot].max(self.nodes[n].width);
+                self.nodes[n].to = To::Slot(slot);
+            }
+            for x in 0..=n {
+                if let (To::Slot(slot), true) = (self.nodes[x].to, last[x] == n && self.nodes[x].width > 0) {
+                    free.push(slot);
+                }
+            }
+        }
+        // Each begins a cache line.
+        let words = |width: usize| (self.block * width.min(most)).next_multiple_of(16);
+        for width in widths {
+            self.slots.push(self.spare);
+            self.spare += words(width);
+        }
+        self.room = self.spare + 2 * words(self.wide);
+    }
+
+    /// Deals what comes and goes through memory to operations that have it in the cache already.
+    fn deal(&mut self) {
+        let wide = |&l: &usize| !self.loads[l].rows.same && self.loads[l].rows.pitch() == Some(self.wide);
+        let loads = (0..self.loads.len()).filter(wide).map(Stream::Load);
+        let outputs = (0..self.outputs.len()).filter(|&o| self.outputs[o] == self.wide).map(Stream::Output);
+        let streams: Vec<Stream> = loads.chain(outputs).collect();
+        let wide = self.wide;
+        let vectors = |n: &&mut Node| n.width > 0 && n.reads == wide && matches!(n.what, What::Apply(_) | What::Fold(..));
+        for (node, stream) in self.nodes.iter_mut().filter(vectors).skip(1).zip(streams) {
+            node.ahead = Some(stream);
+        }
+    }
+}

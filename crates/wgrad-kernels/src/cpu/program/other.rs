@@ -1,0 +1,130 @@
+//! What is not worth vectors of its own: whole numbers, comparisons, views without rows, random numbers.
+
+use super::lane::Lane;
+use super::run::Place;
+use super::{Node, What};
+use crate::{SEED_WORD, STEP_WORD};
+use wgrad_graph::ops::{BinaryKind, CompareKind, UnaryKind};
+use wgrad_graph::philox;
+use wgrad_types::{DType, round_f16};
+
+impl Place<'_, '_> {
+    /// An operation of this kind on a block.
+    pub(super) fn other(&self, node: &Node, [a, b, _]: [Lane<'_>; 3], out: &mut [u32]) {
+        let (start, rows, width) = (self.start(node.width), self.rows(), self.width(node.width));
+        let [sa, sb] = [0, 1].map(|i| self.spare(i, rows * width));
+        let scalars = self.reads.scalars;
+        match &node.what {
+            What::Apply(_) | What::Fold(..) => unreachable!("vectors do it"),
+            What::Gather(operand, runs) => runs.read(self.reads.operands[*operand], 0, start, out),
+            What::Within(runs) => runs.read(a.words, self.start(a.pitch), start, out),
+            What::Index(runs) => runs.indices(start, out),
+            What::Random(runs, stream) => {
+                runs.indices(start, out);
+                draw(out, scalars[SEED_WORD], scalars[STEP_WORD], *stream);
+            }
+            What::Masked(runs) => {
+                out.copy_from_slice(a.spread(rows, width, sa));
+                runs.clear_outside(start, out);
+            }
+            What::Compare(kind) => {
+                let (a, b) = (a.spread(rows, width, sa), b.spread(rows, width, sb));
+                compare(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
+            }
+            What::Cast(from) => cast(*from, node.dtype, a.spread(rows, width, sa), out),
+            What::Whole(kind) => {
+                let (a, b) = (a.spread(rows, width, sa), b.spread(rows, width, sb));
+                whole(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), bytemuck::cast_slice_mut(out));
+            }
+            What::Slow(kind) => {
+                slow(*kind, bytemuck::cast_slice(a.spread(rows, width, sa)), bytemuck::cast_slice_mut(out));
+            }
+            What::Power => {
+                let (a, b) = (a.spread(rows, width, sa), b.spread(rows, width, sb));
+                pairs(a, b, out, |a, b| f32::from_bits(a).powf(f32::from_bits(b)).to_bits());
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn each(x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
+    for (o, &x) in out.iter_mut().zip(x) {
+        *o = f(x);
+    }
+}
+
+#[inline(always)]
+fn pairs<T: Copy, U>(a: &[T], b: &[T], out: &mut [U], f: impl Fn(T, T) -> U) {
+    for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
+        *o = f(a, b);
+    }
+}
+
+/// Functions of one variable without vectors of their own.
+fn slow(kind: UnaryKind, x: &[f32], out: &mut [f32]) {
+    match kind {
+        UnaryKind::Sign => {
+            each(x, out, |x| f32::from(u8::from(x > 0.0)) - f32::from(u8::from(x < 0.0)));
+        }
+        UnaryKind::Floor => each(x, out, f32::floor),
+        UnaryKind::Sin => each(x, out, f32::sin),
+        UnaryKind::Cos => each(x, out, f32::cos),
+        UnaryKind::Finite => each(x, out, |x| f32::from(u8::from(x.is_finite()))),
+        _ => unreachable!("a function with vectors"),
+    }
+}
+
+/// Whole numbers wrap; division and powers are not defined for them (`Binary::infer`).
+fn whole(kind: BinaryKind, a: &[i32], b: &[i32], out: &mut [i32]) {
+    match kind {
+        BinaryKind::Add => pairs(a, b, out, i32::wrapping_add),
+        BinaryKind::Sub => pairs(a, b, out, i32::wrapping_sub),
+        BinaryKind::Mul => pairs(a, b, out, i32::wrapping_mul),
+        BinaryKind::Maximum => pairs(a, b, out, i32::max),
+        BinaryKind::Minimum => pairs(a, b, out, i32::min),
+        BinaryKind::Div | BinaryKind::Pow => unreachable!("refused by shape inference"),
+    }
+}
+
+/// Of whole numbers; truth values are such.
+fn compare(kind: CompareKind, a: &[i32], b: &[i32], out: &mut [u32]) {
+    match kind {
+        CompareKind::Eq => pairs(a, b, out, |a, b| u32::from(a == b)),
+        CompareKind::Ne => pairs(a, b, out, |a, b| u32::from(a != b)),
+        CompareKind::Lt => pairs(a, b, out, |a, b| u32::from(a < b)),
+        CompareKind::Le => pairs(a, b, out, |a, b| u32::from(a <= b)),
+        CompareKind::Gt => pairs(a, b, out, |a, b| u32::from(a > b)),
+        CompareKind::Ge => pairs(a, b, out, |a, b| u32::from(a >= b)),
+    }
+}
+
+fn cast(from: DType, to: DType, x: &[u32], out: &mut [u32]) {
+    let one = |f: fn(u32) -> u32, out: &mut [u32]| {
+        for (o, &w) in out.iter_mut().zip(x) {
+            *o = f(w);
+        }
+    };
+    match (from, to) {
+        (DType::F32, DType::F16) => round_f16(bytemuck::cast_slice(x), bytemuck::cast_slice_mut(out)),
+        (DType::F32, DType::I32) => one(|w| (f32::from_bits(w) as i32).cast_unsigned(), out),
+        (DType::F32, DType::Bool) => one(|w| u32::from(f32::from_bits(w) != 0.0), out),
+        (DType::I32, DType::F32) => one(|w| (w.cast_signed() as f32).to_bits(), out),
+        (DType::Bool, DType::F32) => one(|w| (w as f32).to_bits(), out),
+        (DType::I32, DType::Bool) => one(|w| u32::from(w != 0), out),
+        _ => out.copy_from_slice(x),
+    }
+}
+
+/// Replaces element numbers by their draws; a Philox block gives four neighbours.
+fn draw(out: &mut [u32], seed: u32, step: u32, stream: u32) {
+    let (mut known, mut block) = (None, [0; 4]);
+    for o in out {
+        let index = *o;
+        if known != Some(index / 4) {
+            known = Some(index / 4);
+            block = philox::philox4x32([index / 4, step, stream, 0], [seed, 0]);
+        }
+        *o = philox::to_unit(block[(index % 4) as usize]).to_bits();
+    }
+}

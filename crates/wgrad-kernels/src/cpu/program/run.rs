@@ -1,0 +1,258 @@
+//! Runs a [`Program`]: all rows in blocks, or a range of elements.
+
+use super::lane::{Lane, apply, fold};
+use super::{From, Load, Program, Stream, To, What};
+use crate::cpu::ahead::Ahead;
+use crate::cpu::gemm::Shared;
+use crate::cpu::tile::dispatch;
+use crate::cpu::{Lines, Reads};
+use pulp::{Simd, WithSimd};
+use std::cell::RefCell;
+
+/// Elements of a block's widest value, where that is more than a row: few enough for the first-level cache.
+pub(super) const BLOCK: usize = 1024;
+/// So many outputs are no list.
+const FEW: usize = 4;
+/// Elements that those who ask for ranges ask for at once.
+pub(crate) const CHUNK: usize = 2048;
+
+thread_local! {
+    /// A thread's own blocks.
+    static BLOCKS: RefCell<Lines<u32>> = const { RefCell::new(Lines::new()) };
+}
+
+/// Where outputs begin: at a row's element.
+#[derive(Clone, Copy)]
+struct Origin {
+    row: usize,
+    element: usize,
+}
+
+/// A block: rows, or a part of one.
+#[derive(Clone, Copy)]
+struct Span {
+    first: usize,
+    count: usize,
+    /// First element and length where it is a part.
+    part: Option<(usize, usize)>,
+}
+
+impl Span {
+    const NONE: Self = Self { first: 0, count: 0, part: None };
+}
+
+impl Program {
+    /// Rows `first .. first + rows` of a chain; outputs begin with the first.
+    pub(crate) fn rows(&self, first: usize, rows: usize, reads: Reads<'_>, outputs: &mut [&mut [u32]]) {
+        let origin = Origin { row: first, element: 0 };
+        self.run(Spans::Rows { next: first, end: first + rows, block: self.block }, origin, reads, outputs);
+    }
+
+    /// Elements `start ..` of an expression, as many as the outputs have.
+    pub(crate) fn range(&self, start: usize, reads: Reads<'_>, outputs: &mut [&mut [u32]]) {
+        let end = start + outputs[0].len();
+        let origin = Origin { row: start / self.wide, element: start % self.wide };
+        let spans = Spans::Range { next: start, end, wide: self.wide, block: self.block };
+        self.run(spans, origin, reads, outputs);
+    }
+
+    fn run(&self, spans: Spans, origin: Origin, reads: Reads<'_>, outputs: &mut [&mut [u32]]) {
+        let mut few = [Shared::new(&mut []); FEW];
+        let mut many = Vec::new();
+        let outputs = match few.get_mut(..outputs.len()) {
+            Some(few) => {
+                few.iter_mut().zip(outputs).for_each(|(to, out)| *to = Shared::new(out));
+                &*few
+            }
+            None => {
+                many.extend(outputs.iter_mut().map(|out| Shared::new(out)));
+                &many[..]
+            }
+        };
+        BLOCKS.with_borrow_mut(|blocks| {
+            let blocks = Shared::new(blocks.room(self.room));
+            dispatch(Run { program: self, place: Place { program: self, reads, span: Span::NONE, origin, blocks, outputs }, spans });
+        });
+    }
+}
+
+/// What comes next.
+#[derive(Clone, Copy)]
+enum Spans {
+    Rows { next: usize, end: usize, block: usize },
+    Range { next: usize, end: usize, wide: usize, block: usize },
+}
+
+impl Spans {
+    #[inline(always)]
+    fn next(&mut self) -> Option<Span> {
+        match self {
+            Self::Rows { next, end, block } => {
+                let (first, count) = (*next, (*block).min(*end - *next));
+                *next += count;
+                (count > 0).then_some(Span { first, count, part: None })
+            }
+            Self::Range { next, end, wide, block } => {
+                let (row, at, left) = (*next / *wide, *next % *wide, *end - *next);
+                if at == 0 && *wide <= left.min(BLOCK) {
+                    let count = (left / *wide).min(*block);
+                    *next += count * *wide;
+                    return Some(Span { first: row, count, part: None });
+                }
+                let n = left.min(*wide - at).min(BLOCK);
+                *next += n;
+                (n > 0).then_some(Span { first: row, count: 1, part: Some((at, n)) })
+            }
+        }
+    }
+}
+
+struct Run<'p, 'a> {
+    program: &'p Program,
+    place: Place<'p, 'a>,
+    spans: Spans,
+}
+
+impl WithSimd for Run<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, s: S) {
+        let Self { program, mut place, mut spans } = self;
+        while let Some(span) = spans.next() {
+            place.span = span;
+            for node in program.nodes.iter().filter(|n| n.width > 0) {
+                let (reading, width) = (place.width(node.reads), place.width(node.width));
+                let [a, b, c] = &node.args;
+                let lanes = [place.lane(a, reading), place.lane(b, reading), place.lane(c, reading)];
+                #[expect(unsafe_code, reason = "blocks of one piece of memory are no slices")]
+                // SAFETY: an operation's result is none of its operands, and no reference lives longer than the operation.
+                let out = unsafe { place.result(node.to, node.width) };
+                let ahead = place.ahead(node.ahead);
+                match node.what {
+                    What::Apply(f) => apply(s, f, lanes, width, out, ahead),
+                    What::Fold(kind, f) => fold(s, kind, f, lanes, reading, out, ahead),
+                    _ => place.other(node, lanes, out),
+                }
+            }
+        }
+    }
+}
+
+/// A block of what is run.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'p, 'a> {
+    program: &'p Program,
+    pub reads: Reads<'a>,
+    span: Span,
+    origin: Origin,
+    blocks: Shared,
+    outputs: &'p [Shared],
+}
+
+impl<'p, 'a> Place<'p, 'a> {
+    pub(super) fn rows(&self) -> usize {
+        self.span.count
+    }
+
+    /// Elements a row of the block, of what has so many.
+    #[inline(always)]
+    pub(super) fn width(&self, width: usize) -> usize {
+        match self.span.part {
+            Some((_, n)) if width == self.program.wide => n,
+            _ => width,
+        }
+    }
+
+    /// The block's first element among all of what has so many a row.
+    #[inline(always)]
+    pub(super) fn start(&self, width: usize) -> usize {
+        match self.span.part {
+            Some((at, _)) if width == self.program.wide => self.span.first * width + at,
+            _ => self.span.first * width,
+        }
+    }
+
+    /// The elements of a result of `width` a row.
+    ///
+    /// # Safety
+    /// No other reference to a result that lives is to the same memory, unless both are only read.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "blocks of one piece of memory are no slices")]
+    unsafe fn result<'x>(&self, to: To, width: usize) -> &'x mut [u32] {
+        let n = self.span.count * self.width(width);
+        // SAFETY: the caller's promise; blocks and outputs outlive the run.
+        unsafe {
+            match to {
+                To::Slot(i) => self.blocks.row(self.program.slots[i], n),
+                To::Output(o) => {
+                    self.outputs[o].row(self.start(width) - self.origin.row * width - self.origin.element, n)
+                }
+            }
+        }
+    }
+
+    /// Room for a block's elements, of which there are two.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "blocks of one piece of memory are no slices")]
+    pub(super) fn spare<'x>(&self, i: usize, n: usize) -> &'x mut [u32] {
+        // SAFETY: memory behind all slots, asked for by one operation at a time, once each.
+        unsafe { self.blocks.row(self.program.spare + i * (self.program.room - self.program.spare) / 2, n) }
+    }
+
+    /// An operand of an operation on rows of `width`.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "blocks of one piece of memory are no slices")]
+    fn lane<'x>(&self, from: &'x From, width: usize) -> Lane<'x>
+    where
+        'a: 'x,
+    {
+        match *from {
+            From::Nowhere => Lane::NONE,
+            From::Node(n) => {
+                let node = &self.program.nodes[n];
+                let own = self.width(node.width);
+                // SAFETY: only read, until the operation is over.
+                let words = unsafe { self.result(node.to, node.width) };
+                Lane { words, pitch: own, same: own == 1 && width > 1 }
+            }
+            From::Before(o) => {
+                let own = self.program.outputs[o];
+                // SAFETY: as above.
+                let words = unsafe { self.result(To::Output(o), own) };
+                Lane { words, pitch: self.width(own), same: false }
+            }
+            From::Load(l) => {
+                let Load { operand, rows } = &self.program.loads[l];
+                let at = match self.span.part {
+                    Some((at, _)) if !rows.same => at,
+                    _ => 0,
+                };
+                let words = &self.reads.operands[*operand][rows.place(self.span.first) + at..];
+                // What has no pitch goes a row at a time.
+                Lane { words, pitch: rows.pitch().unwrap_or(0), same: rows.same }
+            }
+            From::Word(ref word) => Lane { words: std::slice::from_ref(word), pitch: 0, same: true },
+            From::Scalar(word) => Lane { words: &self.reads.scalars[word..=word], pitch: 0, same: true },
+        }
+    }
+
+    /// What the next block reads or writes of a stream of memory.
+    #[inline(always)]
+    fn ahead(&self, stream: Option<Stream>) -> Ahead {
+        let next = self.span.count * self.width(self.program.wide);
+        match stream {
+            None => Ahead::none(),
+            Some(Stream::Load(l)) => {
+                let load = From::Load(l);
+                Ahead::of(self.lane(&load, 0).words).after(next)
+            }
+            Some(Stream::Output(o)) => {
+                #[expect(unsafe_code, reason = "an address alone")]
+                // SAFETY: nothing is read or written through it.
+                let words = unsafe { self.result(To::Output(o), self.program.wide) };
+                Ahead::of(words).after(next)
+            }
+        }
+    }
+}
