@@ -44,6 +44,12 @@ impl Shared {
         Self { start: out.as_mut_ptr(), len: out.len() }
     }
 
+    /// Element `at`, with room for `n` from it on.
+    pub(super) fn place(self, at: usize, n: usize) -> *mut u32 {
+        assert!(at + n <= self.len, "the place lies in the output");
+        self.start.wrapping_add(at)
+    }
+
     /// `n` elements from `at` on.
     ///
     /// # Safety

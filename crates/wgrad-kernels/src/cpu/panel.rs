@@ -166,6 +166,9 @@ impl Block<'_> {
         let acc: Sums<S, ROWS, NV> = sums::<S, ROWS, FROM, NV>(simd, rows, columns, part);
         let (i, j) = (i + FROM, q * WIDE + part);
         let count = width.min(self.n.saturating_sub(j));
+        if count == width && i + ROWS <= self.m {
+            return self.whole(simd, &acc, self.at + i * self.stride + j);
+        }
         // As many turns as there are rows, each on a copy: a loop of unknown length would keep the sums in memory.
         for (r, &row) in acc.iter().enumerate() {
             if count == 0 || i + r >= self.m {
@@ -184,6 +187,29 @@ impl Block<'_> {
                 let sums: &[f32] = bytemuck::cast_slice(row.as_slice());
                 for (o, sum) in out.iter_mut().zip(sums) {
                     *o = if self.begin { *sum } else { *o + *sum };
+                }
+            }
+        }
+    }
+}
+
+impl Block<'_> {
+    /// Stores, or adds, the sums of a whole tile, straight from registers.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
+    fn whole<S: Simd, const ROWS: usize, const NV: usize>(
+        &self,
+        simd: S,
+        acc: &Sums<S, ROWS, NV>,
+        at: usize,
+    ) {
+        let to = self.out.place(at, (ROWS - 1) * self.stride + NV * S::F32_LANES).cast::<f32>();
+        for (r, row) in acc.iter().enumerate() {
+            for (v, sum) in row.iter().enumerate() {
+                // SAFETY: the tile's last element is in the output by `place`, and the tile is this task's alone.
+                unsafe {
+                    let to = to.add(r * self.stride + v * S::F32_LANES).cast::<S::f32s>();
+                    *to = if self.begin { *sum } else { simd.add_f32s(*to, *sum) };
                 }
             }
         }

@@ -115,6 +115,14 @@ impl Walk<'_> {
         let last = self.groups[self.groups.len() - 1].extent;
         let most = if last <= CHUNK { CHUNK / last * last } else { CHUNK };
         while start < range.end {
+            // Columns that stand in memory as they are need no block of their own.
+            let len = (16 * most).min(range.end - start);
+            if self.groups.last().is_some_and(|g| g.stride != 0)
+                && let Some(words) = self.code.plain(start, len, self.reads) {
+                self.chunk(start, bytemuck::cast_slice(words), base, acc);
+                start += len;
+                continue;
+            }
             let len = most.min(range.end - start);
             match self.code.plain(start, len, self.reads) {
                 Some(words) => self.chunk(start, bytemuck::cast_slice(words), base, acc),
@@ -146,37 +154,89 @@ impl Walk<'_> {
                 o += rest % g.extent * g.stride;
                 rest /= g.extent;
             }
-            let run = &values[done..done + take];
+            // Neighbouring rows that have the same results go together.
+            let rows = match self.groups {
+                [.., g, _] if g.stride == 0 && at == 0 && last.stride != 0 && take == last.extent => {
+                    (g.extent - row % g.extent).min((values.len() - done) / take)
+                }
+                _ => 1,
+            };
+            let run = &values[done..done + rows * take];
             if last.stride == 0 {
                 let slot = &mut acc[o - base];
                 let slots = std::slice::from_mut(slot);
                 dispatch(Folds { kind: self.kind, rows: run, row: take, slots });
             } else {
                 let slots = &mut acc[o + at - base..o + at - base + take];
-                match self.kind {
-                    ReduceKind::Sum => dispatch(Columns(slots, run, |a, b| a + b)),
-                    ReduceKind::Max => dispatch(Columns(slots, run, f64::max)),
-                    ReduceKind::Min => dispatch(Columns(slots, run, f64::min)),
-                }
+                dispatch(Columns { kind: self.kind, rows: run, slots });
             }
-            done += take;
-            row += 1;
+            done += rows * take;
+            row += rows;
             at = 0;
         }
     }
 }
 
-/// Combines a run into as many accumulators.
-struct Columns<'a, F>(&'a mut [[u32; 2]], &'a [f32], F);
+/// Combines rows into as many accumulators as a row has elements.
+struct Columns<'a> {
+    kind: ReduceKind,
+    rows: &'a [f32],
+    slots: &'a mut [[u32; 2]],
+}
 
-impl<F: Fn(f64, f64) -> f64> WithSimd for Columns<'_, F> {
+impl WithSimd for Columns<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        for (slot, &v) in self.0.iter_mut().zip(self.1) {
-            *slot = to_words((self.2)(from_words(*slot), f64::from(v)));
+    fn with_simd<S: Simd>(self, s: S) {
+        let Self { kind, rows, slots } = self;
+        let row = slots.len();
+        // Several vectors of a row at once: memory likes neighbours.
+        let (mut at, one, many) = (0, S::F32_LANES, SIDE * S::F32_LANES);
+        while at + many <= row {
+            columns::<S, SIDE>(s, kind, rows, row, at, slots);
+            at += many;
         }
+        while at + one <= row {
+            columns::<S, 1>(s, kind, rows, row, at, slots);
+            at += one;
+        }
+        let whole = at;
+        for (i, slot) in slots.iter_mut().enumerate().skip(whole) {
+            let mut all = from_words(*slot);
+            for row in rows.chunks_exact(row) {
+                all = kind.combine(all, f64::from(row[i]));
+            }
+            *slot = to_words(all);
+        }
+    }
+}
+
+/// Columns `at ..` of rows, as many as `N` vectors have.
+#[inline(always)]
+fn columns<S: Simd, const N: usize>(
+    s: S,
+    kind: ReduceKind,
+    rows: &[f32],
+    row: usize,
+    at: usize,
+    slots: &mut [[u32; 2]],
+) {
+    let mut all = [s.splat_f32s(kind.start() as f32); N];
+    for row in rows.chunks_exact(row) {
+        let vectors = &S::as_simd_f32s(&row[at..at + N * S::F32_LANES]).0[..N];
+        for (all, &v) in all.iter_mut().zip(vectors) {
+            *all = match kind {
+                ReduceKind::Sum => s.add_f32s(*all, v),
+                ReduceKind::Max => s.select_f32s(s.greater_than_f32s(v, *all), v, *all),
+                ReduceKind::Min => s.select_f32s(s.less_than_f32s(v, *all), v, *all),
+            };
+        }
+    }
+    let all: &[f32] = bytemuck::cast_slice(all.as_slice());
+    for (slot, &v) in slots[at..at + N * S::F32_LANES].iter_mut().zip(all) {
+        let (old, v) = (from_words(*slot), f64::from(v));
+        *slot = to_words(if kind == ReduceKind::Sum { old + v } else { kind.combine(old, v) });
     }
 }
 

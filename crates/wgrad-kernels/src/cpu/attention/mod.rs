@@ -7,6 +7,7 @@
 mod product;
 
 use super::gemm::Shared;
+use super::pack::turn;
 use super::real::{Exp, Real};
 use super::tile::{dispatch, whole};
 use super::{Lines, Reads};
@@ -64,7 +65,9 @@ pub(crate) fn run(attention: &Attention, reads: Reads<'_>, outputs: Vec<&mut [u3
         attention.parts.iter().copied().zip(outputs.into_iter().map(Shared::new)).collect();
     // An odd number of vectors, so that a column's elements fall into all sets of the cache.
     let pitch = whole(e.keys) + if (whole(e.keys) / 16).is_multiple_of(2) { 16 } else { 0 };
-    let block = (BLOCK / pitch).clamp(8, ROWS) / 8 * 8;
+    // Of few causal queries, two blocks at least: the first sees half of the keys.
+    let most = if attention.causal { (e.queries / 2).next_multiple_of(16).clamp(16, ROWS) } else { ROWS };
+    let block = (BLOCK / pitch).clamp(8, most) / 8 * 8;
     let job =
         Job { attention, e, reads, outputs, block, depth: whole(e.depth), width: whole(e.width), pitch };
     if attention.is_gradient() {
@@ -119,15 +122,15 @@ impl Job<'_> {
     fn gather_turned(&self, operand: usize, at: [usize; 2], to: &mut Lines<f32>) {
         let (view, data) = (&self.attention.views[operand], self.reads.f32(operand));
         let to = to.room(view.shape[3] * self.pitch);
-        let column = view.strides[3] as usize;
-        for first in (0..self.e.keys).step_by(8) {
-            let keys: Vec<&[f32]> = (first..self.e.keys.min(first + 8))
-                .map(|j| &data[index(view, &[(0, at[0]), (1, at[1]), (2, j)])..])
-                .collect();
-            for (d, line) in to.chunks_exact_mut(self.pitch).enumerate() {
-                for (x, key) in line[first..].iter_mut().zip(&keys) {
-                    *x = key[d * column];
-                }
+        let (row, column) = (view.strides[2] as usize, view.strides[3] as usize);
+        let from = &data[index(view, &[(0, at[0]), (1, at[1])])..];
+        let squares = if column == 1 { self.e.keys / 8 * 8 } else { 0 };
+        for first in (0..squares).step_by(8) {
+            turn(&from[first * row..], row, view.shape[3], &mut to[first..], self.pitch);
+        }
+        for key in squares..self.e.keys {
+            for d in 0..view.shape[3] {
+                to[d * self.pitch + key] = from[key * row + d * column];
             }
         }
         to.chunks_exact_mut(self.pitch).for_each(|line| line[self.e.keys..].fill(0.0));

@@ -146,37 +146,55 @@ fn tame<S: Simd>(s: S, a: S::f32s) -> S::f32s {
     s.select_f32s(large, s.splat_f32s(2.0f32.powi(-32)), s.splat_f32s(1.0))
 }
 
-/// A row of an operand as vectors.
+/// An operand row by row, as vectors.
 struct Side<S: Simd> {
-    vectors: *const S::f32s,
-    /// How far one vector is from the next: 0 where all are the same.
-    step: usize,
-    tail: S::f32s,
-}
-
-/// Loads a row: whole vectors, or `splat` for all of them, and what is left in one filled up with zeros.
-macro_rules! side {
-    ($s:ident, $lane:expr, $r:expr, $width:expr, $splat:ident) => {{
-        let words: &[f32] = bytemuck::cast_slice($lane.row($r, $width));
-        if $lane.same {
-            $splat = $s.splat_f32s(words[0]);
-            Side::<S> { vectors: &raw const $splat, step: 0, tail: $splat }
-        } else {
-            let (vectors, tail) = S::as_simd_f32s(words);
-            let tail = if tail.is_empty() { $s.splat_f32s(0.0) } else { $s.partial_load_f32s(tail) };
-            Side::<S> { vectors: vectors.as_ptr(), step: 1, tail }
-        }
-    }};
+    /// The row's first element.
+    from: *const f32,
+    pitch: usize,
+    same: bool,
+    /// Where one element stands for all.
+    splat: S::f32s,
 }
 
 impl<S: Simd> Side<S> {
+    /// An operand whose rows all lie in its words.
+    #[inline(always)]
+    fn new(s: S, lane: Lane<'_>, rows: usize, width: usize) -> Self {
+        let reach = (rows - 1) * lane.pitch + if lane.same { 1 } else { width };
+        assert!(reach <= lane.words.len(), "rows lie in their words");
+        Self { from: lane.words.as_ptr().cast(), pitch: lane.pitch, same: lane.same, splat: s.splat_f32s(0.0) }
+    }
+
+    /// The first of the row's vectors and how far the next is from it: 0 where all are the same.
+    ///
     /// # Safety
-    /// A row has more than `i` whole vectors.
+    /// There is another row.
     #[inline(always)]
     #[expect(unsafe_code, reason = "a pointer that may stand still has no slice")]
-    unsafe fn at(&self, i: usize) -> S::f32s {
-        // SAFETY: whoever made it has the row, or the one vector for all.
-        unsafe { *self.vectors.add(i * self.step) }
+    unsafe fn row(&mut self, s: S) -> (*const S::f32s, usize) {
+        let from = self.from;
+        self.from = from.wrapping_add(self.pitch);
+        if self.same {
+            // SAFETY: the caller's promise, and `new` has seen that rows lie in their words.
+            self.splat = s.splat_f32s(unsafe { *from });
+            return (&raw const self.splat, 0);
+        }
+        (from.cast(), 1)
+    }
+
+    /// What is left of the row that [`Side::row`] gave out last, after so many elements.
+    ///
+    /// # Safety
+    /// A row has `done + left` elements.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "see `row`")]
+    unsafe fn tail(&self, s: S, done: usize, left: usize) -> S::f32s {
+        if self.same {
+            return self.splat;
+        }
+        let from = self.from.wrapping_sub(self.pitch).wrapping_add(done);
+        // SAFETY: the caller's promise.
+        s.partial_load_f32s(unsafe { std::slice::from_raw_parts(from, left) })
     }
 }
 
@@ -187,22 +205,32 @@ fn each<S: Simd, F: Three>(s: S, lanes: [Lane<'_>; 3], width: usize, out: &mut [
     let rows = out.len() / width;
     let flat = lanes[0].flat(rows, width) && lanes[1].flat(rows, width) && lanes[2].flat(rows, width);
     let (rows, width) = if flat { (1, out.len()) } else { (rows, width) };
-    let (mut sa, mut sb, mut sc);
+    let [a, b, c] = lanes;
+    let (mut a, mut b, mut c) =
+        (Side::new(s, a, rows, width), Side::new(s, b, rows, width), Side::new(s, c, rows, width));
+    let (whole, left) = (width / S::F32_LANES, width % S::F32_LANES);
+    let mut to: *mut f32 = out.as_mut_ptr().cast();
     for r in 0..rows {
-        let out: &mut [f32] = bytemuck::cast_slice_mut(&mut out[r * width..][..width]);
-        let (out, rest) = S::as_mut_simd_f32s(out);
-        let a = side!(s, lanes[0], r, width, sa);
-        let b = side!(s, lanes[1], r, width, sb);
-        let c = side!(s, lanes[2], r, width, sc);
         let ahead = ahead.after(r * width);
-        for (i, o) in out.iter_mut().enumerate() {
-            ahead.fetch(i * S::F32_LANES);
-            // SAFETY: operands' rows are as long as the result's.
-            *o = unsafe { F::of(s, a.at(i), b.at(i), c.at(i)) };
+        // SAFETY: there are `rows` rows of `width` elements, of the operands by `Side::new`, of the result by their number.
+        unsafe {
+            let ((a, da), (b, db), (c, dc)) = (a.row(s), b.row(s), c.row(s));
+            let to = to.cast::<S::f32s>();
+            for i in 0..whole {
+                ahead.fetch(i * S::F32_LANES);
+                *to.add(i) = F::of(s, *a.add(i * da), *b.add(i * db), *c.add(i * dc));
+            }
         }
-        if !rest.is_empty() {
-            s.partial_store_f32s(rest, F::of(s, a.tail, b.tail, c.tail));
+        if left > 0 {
+            let done = width - left;
+            // SAFETY: as above.
+            unsafe {
+                let [a, b, c] = [a.tail(s, done, left), b.tail(s, done, left), c.tail(s, done, left)];
+                let to = std::slice::from_raw_parts_mut(to.add(done), left);
+                s.partial_store_f32s(to, F::of(s, a, b, c));
+            }
         }
+        to = to.wrapping_add(width);
     }
 }
 
@@ -241,36 +269,42 @@ const PIECE: usize = 128;
 #[inline(always)]
 #[expect(unsafe_code, reason = "operands without bounds checks")]
 fn sums<S: Simd, F: Three>(s: S, lanes: [Lane<'_>; 3], width: usize, out: &mut [u32], ahead: Ahead) {
-    let (mut sa, mut sb, mut sc);
+    let rows = out.len();
+    let [a, b, c] = lanes;
+    let (mut a, mut b, mut c) =
+        (Side::new(s, a, rows, width), Side::new(s, b, rows, width), Side::new(s, c, rows, width));
+    let (whole, left) = (width / S::F32_LANES, width % S::F32_LANES);
     for (r, out) in out.iter_mut().enumerate() {
-        let a = side!(s, lanes[0], r, width, sa);
-        let b = side!(s, lanes[1], r, width, sb);
-        let c = side!(s, lanes[2], r, width, sc);
         let ahead = ahead.after(r * width);
-        let (n, mut i, mut total) = (width / S::F32_LANES, 0, 0.0);
-        while i < n {
-            let end = n.min(i + PIECE);
+        let (mut i, mut total) = (0, 0.0);
+        // SAFETY: operands have as many rows as there are results, by `Side::new`.
+        let ((x, dx), (y, dy), (z, dz)) = unsafe { (a.row(s), b.row(s), c.row(s)) };
+        while i < whole {
+            let end = whole.min(i + PIECE);
             let mut sums = [s.splat_f32s(0.0); SIDE];
             while i + SIDE <= end {
                 for (k, sum) in sums.iter_mut().enumerate() {
-                    ahead.fetch((i + k) * S::F32_LANES);
-                    // SAFETY: operands' rows have `n` whole vectors.
-                    *sum = s.add_f32s(*sum, unsafe { F::of(s, a.at(i + k), b.at(i + k), c.at(i + k)) });
+                    let i = i + k;
+                    ahead.fetch(i * S::F32_LANES);
+                    // SAFETY: a row has `whole` vectors.
+                    *sum = s.add_f32s(*sum, unsafe { F::of(s, *x.add(i * dx), *y.add(i * dy), *z.add(i * dz)) });
                 }
                 i += SIDE;
             }
             while i < end {
                 // SAFETY: as above.
-                sums[0] = s.add_f32s(sums[0], unsafe { F::of(s, a.at(i), b.at(i), c.at(i)) });
+                sums[0] = s.add_f32s(sums[0], unsafe { F::of(s, *x.add(i * dx), *y.add(i * dy), *z.add(i * dz)) });
                 i += 1;
             }
             let [p, q, u, v] = sums;
             total += f64::from(s.reduce_sum_f32s(s.add_f32s(s.add_f32s(p, q), s.add_f32s(u, v))));
         }
-        let mut last = [0.0; 16];
-        let left = width - n * S::F32_LANES;
         if left > 0 {
-            s.partial_store_f32s(&mut last[..left], F::of(s, a.tail, b.tail, c.tail));
+            let done = width - left;
+            let mut last = [0.0; 16];
+            // SAFETY: as above.
+            let tail = unsafe { F::of(s, a.tail(s, done, left), b.tail(s, done, left), c.tail(s, done, left)) };
+            s.partial_store_f32s(&mut last[..left], tail);
             for &v in &last[..left] {
                 total += f64::from(v);
             }
