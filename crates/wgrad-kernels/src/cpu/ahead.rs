@@ -10,7 +10,7 @@ impl Ahead {
         Self(std::ptr::null())
     }
 
-    pub(super) fn of(words: &[u32]) -> Self {
+    pub(super) fn of<T>(words: &[T]) -> Self {
         Self(words.as_ptr().cast())
     }
 
