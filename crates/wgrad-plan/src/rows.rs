@@ -32,9 +32,7 @@ pub(crate) fn merge(buffers: &[Buffer], drafts: &mut Vec<Draft>, results: &[usiz
 
 /// Whether a step may be a link: it computes row by row, into memory of its own.
 fn fits(buffers: &[Buffer], draft: &Draft) -> Option<usize> {
-    let own = |&b: &usize| {
-        !matches!(buffers[b].kind, SlotKind::Param(_)) && buffers[b].ty.numel() > 0
-    };
+    let own = |&b: &usize| !matches!(buffers[b].kind, SlotKind::Param(_)) && buffers[b].ty.numel() > 0;
     let own = draft.scope != "optimizer" && draft.outputs.iter().all(own);
     rows_of(&draft.step).filter(|_| own)
 }

@@ -87,8 +87,18 @@ impl WithSimd for Product<'_> {
                 let columns = &mut columns[..cols.next_multiple_of(WIDE) * depth];
                 let offset = b.offset + first * b.row_stride + left * b.col_stride;
                 pack::columns(Mat { offset, rows: depth, cols, ..b }, columns);
-                let block =
-                    Block { rows, columns, depth, out, at: at + left, stride, m, n: cols, begin: first == 0, end };
+                let block = Block {
+                    rows,
+                    columns,
+                    depth,
+                    out,
+                    at: at + left,
+                    stride,
+                    m,
+                    n: cols,
+                    begin: first == 0,
+                    end,
+                };
                 block.multiply(simd);
             }
         }

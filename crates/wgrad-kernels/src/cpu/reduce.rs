@@ -118,7 +118,8 @@ impl Walk<'_> {
             // Columns that stand in memory as they are need no block of their own.
             let len = (16 * most).min(range.end - start);
             if self.groups.last().is_some_and(|g| g.stride != 0)
-                && let Some(words) = self.code.plain(start, len, self.reads) {
+                && let Some(words) = self.code.plain(start, len, self.reads)
+            {
                 self.chunk(start, bytemuck::cast_slice(words), base, acc);
                 start += len;
                 continue;

@@ -58,7 +58,9 @@ impl Program {
         }
         // What outputs' memory holds is put by before any of them is written.
         let by = |from: &From| match from {
-            From::Before(_) => program.add(What::Apply(Function::Copy), [*from, NONE, NONE], wide, DType::F32),
+            From::Before(_) => {
+                program.add(What::Apply(Function::Copy), [*from, NONE, NONE], wide, DType::F32)
+            }
             _ => *from,
         };
         let results: Vec<From> = results.iter().map(by).collect();
@@ -188,7 +190,8 @@ impl Build<'_> {
             // By one number a row: multiplied by its inverse, as a division takes as long as a dozen products.
             BinaryKind::Div if width > 1 && self.program.same(args[1]) => {
                 let [a, b, _] = args;
-                let inverse = self.program.add(What::Apply(Function::Inverse), [b, NONE, NONE], 1, DType::F32);
+                let inverse =
+                    self.program.add(What::Apply(Function::Inverse), [b, NONE, NONE], 1, DType::F32);
                 let tame = self.program.add(What::Apply(Function::Tame), [b, NONE, NONE], 1, DType::F32);
                 let args = [a, inverse, tame];
                 return self.program.add(What::Apply(Function::MulMul), args, width, DType::F32);
@@ -224,7 +227,8 @@ impl Build<'_> {
             (Source::Value(v), rows) => {
                 let from = self.values[v].expect("a link reads values of earlier ones");
                 let own = self.widths[v];
-                let in_order = rows.is_some_and(|r| r.offset == 0 && r.pitch() == Some(own) && (own == 1 || !r.same));
+                let in_order =
+                    rows.is_some_and(|r| r.offset == 0 && r.pitch() == Some(own) && (own == 1 || !r.same));
                 if in_order && (own == width || own == 1) {
                     return from;
                 }
@@ -264,7 +268,9 @@ fn function_of(kind: UnaryKind) -> Option<Function> {
         UnaryKind::Sigmoid => Function::Logistic,
         UnaryKind::Softplus => Function::LogOnePlusExp,
         UnaryKind::Relu => Function::Relu,
-        UnaryKind::Sign | UnaryKind::Floor | UnaryKind::Sin | UnaryKind::Cos | UnaryKind::Finite => return None,
+        UnaryKind::Sign | UnaryKind::Floor | UnaryKind::Sin | UnaryKind::Cos | UnaryKind::Finite => {
+            return None;
+        }
     })
 }
 

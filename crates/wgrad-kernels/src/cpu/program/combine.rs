@@ -34,10 +34,10 @@ impl Program {
                     .filter(|&(_, f, [_, y, _])| f == Function::Greater && y == From::Word(0))
                     .map(|(p, _, [x, ..])| (p, What::Apply(Function::Gate), [x, b, From::Nowhere])),
                 What::Apply(f) => {
-                    let left = behind(self, 0).and_then(|(p, g, [x, y, _])| Some((p, together(g, f)?, [x, y, b])));
-                    let right = || {
-                        behind(self, 1).and_then(|(p, g, [x, y, _])| Some((p, turned(f, g)?, [x, y, a])))
-                    };
+                    let left =
+                        behind(self, 0).and_then(|(p, g, [x, y, _])| Some((p, together(g, f)?, [x, y, b])));
+                    let right =
+                        || behind(self, 1).and_then(|(p, g, [x, y, _])| Some((p, turned(f, g)?, [x, y, a])));
                     left.or_else(right).map(|(p, f, args)| (p, What::Apply(f), args))
                 }
                 What::Fold(ReduceKind::Sum, Function::Copy) => behind(self, 0)
@@ -57,8 +57,8 @@ impl Program {
 /// `f(g(x, y), z)` as one function of three.
 fn together(g: Function, f: Function) -> Option<Function> {
     use Function::{
-        Add, AddAdd, AddMul, ErrorFunction, ErrorMul, ExpSub, Exponential, Mul, MulAdd, MulMul, MulSub, Square,
-        SquareSub, Sub, SubMul, SubSub,
+        Add, AddAdd, AddMul, ErrorFunction, ErrorMul, ExpSub, Exponential, Mul, MulAdd, MulMul, MulSub,
+        Square, SquareSub, Sub, SubMul, SubSub,
     };
     Some(match (g, f) {
         (Add, Add) => AddAdd,

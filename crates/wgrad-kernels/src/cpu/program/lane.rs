@@ -162,7 +162,12 @@ impl<S: Simd> Side<S> {
     fn new(s: S, lane: Lane<'_>, rows: usize, width: usize) -> Self {
         let reach = (rows - 1) * lane.pitch + if lane.same { 1 } else { width };
         assert!(reach <= lane.words.len(), "rows lie in their words");
-        Self { from: lane.words.as_ptr().cast(), pitch: lane.pitch, same: lane.same, splat: s.splat_f32s(0.0) }
+        Self {
+            from: lane.words.as_ptr().cast(),
+            pitch: lane.pitch,
+            same: lane.same,
+            splat: s.splat_f32s(0.0),
+        }
     }
 
     /// The first of the row's vectors and how far the next is from it: 0 where all are the same.
@@ -287,13 +292,15 @@ fn sums<S: Simd, F: Three>(s: S, lanes: [Lane<'_>; 3], width: usize, out: &mut [
                     let i = i + k;
                     ahead.fetch(i * S::F32_LANES);
                     // SAFETY: a row has `whole` vectors.
-                    *sum = s.add_f32s(*sum, unsafe { F::of(s, *x.add(i * dx), *y.add(i * dy), *z.add(i * dz)) });
+                    *sum =
+                        s.add_f32s(*sum, unsafe { F::of(s, *x.add(i * dx), *y.add(i * dy), *z.add(i * dz)) });
                 }
                 i += SIDE;
             }
             while i < end {
                 // SAFETY: as above.
-                sums[0] = s.add_f32s(sums[0], unsafe { F::of(s, *x.add(i * dx), *y.add(i * dy), *z.add(i * dz)) });
+                sums[0] =
+                    s.add_f32s(sums[0], unsafe { F::of(s, *x.add(i * dx), *y.add(i * dy), *z.add(i * dz)) });
                 i += 1;
             }
             let [p, q, u, v] = sums;
@@ -303,7 +310,8 @@ fn sums<S: Simd, F: Three>(s: S, lanes: [Lane<'_>; 3], width: usize, out: &mut [
             let done = width - left;
             let mut last = [0.0; 16];
             // SAFETY: as above.
-            let tail = unsafe { F::of(s, a.tail(s, done, left), b.tail(s, done, left), c.tail(s, done, left)) };
+            let tail =
+                unsafe { F::of(s, a.tail(s, done, left), b.tail(s, done, left), c.tail(s, done, left)) };
             s.partial_store_f32s(&mut last[..left], tail);
             for &v in &last[..left] {
                 total += f64::from(v);

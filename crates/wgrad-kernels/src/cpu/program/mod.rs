@@ -108,7 +108,15 @@ pub(super) struct Program {
 
 impl Program {
     fn add(&mut self, what: What, args: [From; 3], width: usize, dtype: DType) -> From {
-        self.nodes.push(Node { what, args, reads: width, width, dtype, to: To::Slot(usize::MAX), ahead: None });
+        self.nodes.push(Node {
+            what,
+            args,
+            reads: width,
+            width,
+            dtype,
+            to: To::Slot(usize::MAX),
+            ahead: None,
+        });
         From::Node(self.nodes.len() - 1)
     }
 
@@ -178,7 +186,9 @@ impl Program {
         let outputs = (0..self.outputs.len()).filter(|&o| self.outputs[o] == self.wide).map(Stream::Output);
         let streams: Vec<Stream> = loads.chain(outputs).collect();
         let wide = self.wide;
-        let vectors = |n: &&mut Node| n.width > 0 && n.reads == wide && matches!(n.what, What::Apply(_) | What::Fold(..));
+        let vectors = |n: &&mut Node| {
+            n.width > 0 && n.reads == wide && matches!(n.what, What::Apply(_) | What::Fold(..))
+        };
         for (node, stream) in self.nodes.iter_mut().filter(vectors).skip(1).zip(streams) {
             node.ahead = Some(stream);
         }

@@ -71,7 +71,11 @@ impl Program {
         };
         BLOCKS.with_borrow_mut(|blocks| {
             let blocks = Shared::new(blocks.room(self.room));
-            dispatch(Run { program: self, place: Place { program: self, reads, span: Span::NONE, origin, blocks, outputs }, spans });
+            dispatch(Run {
+                program: self,
+                place: Place { program: self, reads, span: Span::NONE, origin, blocks, outputs },
+                spans,
+            });
         });
     }
 }
