@@ -4,9 +4,10 @@ mod ratios;
 
 pub use ratios::{Ratio, ratios};
 
+use wgrad::graph::{fold, hoist};
 use wgrad::models::{ImageModel, ModelKind, TextKind, TextModel};
 use wgrad::prelude::*;
-use wgrad::train::{text_graph, train_graph};
+use wgrad::train::{eval_graph, text_graph, train_graph};
 use wgrad_bench::MadeUp;
 
 /// A model ready for training steps.
@@ -27,6 +28,47 @@ pub fn training(
     };
     let (graph, initial) = train_graph(&model, batch, &optimizer, 0.0, 0)?;
     Ok(MadeUp::new(&device, &graph, Some(&initial), &optimizer.scalars(1, 1e-3))?)
+}
+
+/// The evaluation of a batch three ways: its graph as it is, with batch norm in the weights and what depends on weights
+/// alone computed before, and as [`Session::inference`] runs it, with weights kept packed. `gpt` is one token of the writing
+/// of a GPT of six layers, 384 wide.
+///
+/// # Errors
+/// Where the device or the model fails.
+pub fn inference(
+    device: &str,
+    model: &str,
+    batch: usize,
+) -> Result<[(&'static str, MadeUp); 3], Box<dyn std::error::Error>> {
+    let (device, _) = Device::open(&device.parse()?)?;
+    let graph = match model {
+        "gpt" => {
+            let gpt = TextModel {
+                layers: 6,
+                hidden: 384,
+                heads: 6,
+                key_heads: 6,
+                ..TextModel::new(TextKind::Gpt, 65)
+            };
+            let net = Net::new(Mode::Eval);
+            let one = |name| net.input(name, Type::i32(&[1]));
+            net.builder().output("logits", &gpt.step(&net, &one("token"), &one("position"))?);
+            net.builder().graph()
+        }
+        _ => {
+            let kind: ModelKind = model.parse()?;
+            let side = kind.image_size().unwrap_or(32);
+            let model = ImageModel { kind, channels: 3, size: (side, side), classes: 10, width: 1.0 };
+            eval_graph(&model, batch)?
+        }
+    };
+    let folded = hoist(&fold(&graph)).each;
+    Ok([
+        ("plain", MadeUp::new(&device, &graph, None, &[])?),
+        ("folded", MadeUp::new(&device, &folded, None, &[])?),
+        ("packed", MadeUp::inference(&device, &graph)?),
+    ])
 }
 
 /// A GPT of four layers, 128 wide, ready for training steps on twelve rows.

@@ -1,7 +1,7 @@
 //! The test suite, one binary.
 //!
 //! *pure*: `plan`, `properties`, `complete`, `shaders`. *device*: `steps`, `several`, `breaks`, `order`, `sizes`, `anomaly`,
-//! `tuning`, `precision`.
+//! `tuning`, `precision`, `inference`.
 //! *PyTorch*: `golden`. A row's test stands with the row, in `wgrad-doctor`; the command line has its tests in its own
 //! crate.
 
@@ -11,6 +11,7 @@ mod complete;
 mod custom;
 mod edges;
 mod golden;
+mod inference;
 mod optimizers;
 mod order;
 mod plan;

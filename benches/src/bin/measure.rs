@@ -2,7 +2,7 @@
 //! `peer workload device metric value`.
 //!
 //! `measure cifar_cnn_b32`, `measure alexnet_b16`, `measure gpt_c64`, `measure kernels`, `measure matmul_512`, `measure
-//! ceilings`, `measure ratios`; `RAYON_NUM_THREADS` sets the threads, `WGRAD_BENCH_DEVICE` another device than `cpu`.
+//! ceilings`, `measure ratios`, `measure infer_resnet18_b1`; `RAYON_NUM_THREADS` sets the threads, `WGRAD_BENCH_DEVICE` another device than `cpu`.
 
 #![expect(clippy::print_stdout, reason = "figures are what this program is for")]
 
@@ -11,7 +11,7 @@ use std::time::Instant;
 use wgrad::models::ModelKind;
 use wgrad::prelude::*;
 use wgrad_bench::{Ceilings, Kernel, MadeUp, Unit, kernels};
-use wgrad_benches::{ratios, training};
+use wgrad_benches::{inference, ratios, training};
 
 type Done = Result<(), Box<dyn Error>>;
 
@@ -53,15 +53,40 @@ fn peak_rss() -> f64 {
     line.and_then(|l| l.split_whitespace().nth(1)?.parse::<f64>().ok()).map_or(0.0, |kib| kib / 1024.0)
 }
 
+/// Medians of the three ways of [`inference`], timed in turns, with the memory that each holds.
+fn infer(report: &Report, device: &str, workload: &str) -> Done {
+    let (model, batch) = workload["infer_".len()..].rsplit_once("_b").ok_or("no such workload")?;
+    let batch: usize = batch.parse()?;
+    let mut ways = inference(device, model, batch)?;
+    let mut times = [(); 3].map(|()| Vec::new());
+    for round in 0..6 {
+        for ((_, way), times) in ways.iter_mut().zip(&mut times) {
+            let found = way.times(SECONDS / 6.0)?;
+            // The first round warms up.
+            times.extend(found.into_iter().filter(|_| round > 0));
+        }
+    }
+    for ((name, way), times) in ways.iter().zip(&mut times) {
+        times.sort_by(f64::total_cmp);
+        report.row(workload, &format!("examples_per_s_{name}"), batch as f64 / times[times.len() / 2]);
+        report.row(workload, &format!("steps_{name}"), way.runner().plan().steps.len() as f64);
+        report.row(workload, &format!("mb_{name}"), way.runner().counters().bytes as f64 / 1e6);
+    }
+    Ok(())
+}
+
 fn main() -> Done {
     let begun = Instant::now();
-    let workload = std::env::args()
-        .nth(1)
-        .ok_or("usage: measure cifar_cnn_bN | alexnet_bN | gpt_cN | kernels | ceilings | ratios")?;
+    let workload = std::env::args().nth(1).ok_or(
+        "usage: measure cifar_cnn_bN | alexnet_bN | gpt_cN | infer_MODEL_bN | kernels | ceilings | ratios",
+    )?;
     let device = std::env::var("WGRAD_BENCH_DEVICE").unwrap_or_else(|_| "cpu".into());
     let threads = rayon::current_num_threads();
     let label = if device == "cpu" { format!("cpu{threads}t") } else { device.clone() };
     let report = Report { device: label };
+    if workload.starts_with("infer_") {
+        return infer(&report, &device, &workload);
+    }
     if workload == "ceilings" {
         let most = Ceilings::of(&Device::open(&device.parse()?)?.0)?;
         report.row(&workload, "GFLOP_per_s", most.flops / 1e9);

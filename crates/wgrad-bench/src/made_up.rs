@@ -33,11 +33,27 @@ impl MadeUp {
             let values: Tensors = weights.map(|p| (p.role, p.name.clone(), values(&p.ty, 0.05))).collect();
             session.restore(&values)?;
         }
+        Ok(Self::ready(session, runner, scalars))
+    }
+
+    /// An inference plan (see [`Session::inference`]) with small made-up weights.
+    ///
+    /// # Errors
+    /// As [`MadeUp::new`].
+    pub fn inference(device: &Device, graph: &Graph) -> Result<Self, SessionError> {
+        let weights = graph.params().filter(|p| p.0 == Role::Weight);
+        let weights: Tensors =
+            weights.map(|(role, name, ty)| (role, name.to_owned(), values(ty, 0.05))).collect();
+        let (session, runner) = Session::inference(device, graph, &weights)?;
+        Ok(Self::ready(session, runner, &[]))
+    }
+
+    fn ready(session: Session, runner: Runner, scalars: &[(&str, f32)]) -> Self {
         let plan = runner.plan().clone();
         let inputs = plan.inputs.iter().map(|i| (i.name.clone(), values(&i.ty, 1.0))).collect();
         let given = |name: &str| scalars.iter().find(|s| s.0 == name).map_or(1.0, |s| s.1);
         let scalars = plan.scalars.iter().map(|name| (name.clone(), given(name))).collect();
-        Ok(Self { session, runner, inputs, scalars, step: 0 })
+        Self { session, runner, inputs, scalars, step: 0 }
     }
 
     /// The session and its runner.

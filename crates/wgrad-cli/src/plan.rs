@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let (_, subject) = args.which.subject(args.device.as_deref())?;
     let (caps, target, choices) = caps(args)?;
     check_precision(&args.which.precision, &caps, &target)?;
-    let options = PlanOptions { choices: Some(&choices), ..PlanOptions::default() };
+    let options = PlanOptions { choices: Some(&choices), packed: args.which.eval, ..PlanOptions::default() };
     let plan = plan(&subject.graph, &caps, &options)?;
     if args.json {
         output::json(&as_json(args, &subject, &target, &plan))?;

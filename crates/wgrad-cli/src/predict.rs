@@ -51,7 +51,7 @@ fn classes(args: &Args, device: &Device, choice: &Choice) -> Result<ExitCode> {
     if args.out.is_some() {
         return Err(wrong("--out", "is for the masks of unet: leave it out").into());
     }
-    let mut predictor = Predictor::open(&args.checkpoint, device)?;
+    let mut predictor = Predictor::open(&args.checkpoint, args.images.len(), device)?;
     let guesses = predictor.predict(&args.images, usize::from(args.top.unwrap_or(3)))?;
     let found = || args.images.iter().map(|path| path.display().to_string()).zip(&guesses);
     if args.json {

@@ -45,7 +45,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     check_precision(&args.which.precision, device.caps(), &choice.device)?;
     let scalars = config.optimizer()?.scalars(1, 1e-3);
     let failed = |e: SessionError| TrainError::from(e);
-    let mut made_up = MadeUp::new(&device, &subject.graph, None, &scalars).map_err(failed)?;
+    let made_up = match args.which.eval {
+        true => MadeUp::inference(&device, &subject.graph),
+        false => MadeUp::new(&device, &subject.graph, None, &scalars),
+    };
+    let mut made_up = made_up.map_err(failed)?;
     let profile = profile(&mut made_up, args.steps as usize).map_err(failed)?;
     let ceilings = Ceilings::of(&device).map_err(failed)?;
     let title = format!("{} {}, batch {}", args.which.model, subject.words, args.which.batch_size);

@@ -3,7 +3,7 @@
 use crate::output::count;
 use crate::shape::Shape;
 use serde_json::{Value, json};
-use wgrad_graph::{Graph, autocast};
+use wgrad_graph::{Graph, autocast, fold, hoist};
 use wgrad_models::{ImageModel, ModelKind, TextKind};
 use wgrad_train::{
     Config, ModelCard, PainterKind, TrainError, eval_graph, painter_graph, pixel_graph, step_graph,
@@ -42,7 +42,7 @@ pub(crate) struct Which {
     /// f32, or f16 to store as f16 what products, convolutions and attention read
     #[arg(long, value_name = "NAME", default_value = "f32")]
     pub(crate) precision: String,
-    /// An evaluation batch instead of a training step
+    /// A batch of `wgrad eval` instead of a training step
     #[arg(long)]
     pub(crate) eval: bool,
 }
@@ -170,6 +170,9 @@ impl Which {
             None if config.is_segmenter() || config.painter_kind().is_some() => of_pixels(args, &config)?,
             None => of_images(args, &config)?,
         };
+        if args.eval {
+            subject.graph = hoist(&fold(&subject.graph)).each;
+        }
         if args.precision == "f16" {
             subject.graph = autocast(&subject.graph);
             subject.words += ", f16";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use wgrad_kernels::cpu::{Lines, scratch_words};
 use wgrad_kernels::{CpuBuffers, Failed, Step, run_cpu};
-use wgrad_plan::{ParamLayout, Place, Plan, PlanStep};
+use wgrad_plan::{ParamLayout, Place, Plan};
 use wgrad_types::{Caps, numel};
 
 /// This machine's processor.
@@ -35,15 +35,18 @@ type Slots = Vec<Lines<u32>>;
 /// Persistent tensors.
 pub struct Memory {
     slots: Slots,
+    /// How often each slot has been written.
+    writes: Vec<u64>,
 }
 
 impl Memory {
     pub(crate) fn new(layout: &ParamLayout) -> Result<Self, DeviceError> {
-        Ok(Self { slots: host::slots(&layout.slots)? })
+        Ok(Self { slots: host::slots(&layout.slots)?, writes: vec![0; layout.slots.len()] })
     }
 
     pub(crate) fn write(&mut self, place: Place, words: &[u32]) {
         self.slots[place.slot][words_of(place)].copy_from_slice(words);
+        self.writes[place.slot] += 1;
     }
 
     pub(crate) fn read(&self, place: Place) -> Vec<u32> {
@@ -59,6 +62,8 @@ fn words_of(place: Place) -> std::ops::Range<usize> {
 pub struct Program {
     plan: Arc<Plan>,
     slots: Slots,
+    /// Per step the number of writes after which its operand was packed.
+    packed: Vec<Option<u64>>,
     done: VecDeque<Vec<Vec<u32>>>,
 }
 
@@ -69,7 +74,8 @@ impl Program {
         for (place, tensor) in &plan.literals {
             slots[place.slot - shared][words_of(*place)].copy_from_slice(&tensor.words);
         }
-        Ok(Self { plan, slots, done: VecDeque::new() })
+        let packed = vec![None; plan.steps.len()];
+        Ok(Self { plan, slots, packed, done: VecDeque::new() })
     }
 
     pub(crate) fn plan(&self) -> &Arc<Plan> {
@@ -83,8 +89,8 @@ impl Program {
         scalars: &[u32],
     ) -> Result<(), DeviceError> {
         let plan = self.plan.clone();
-        let mut all = All::fed(&plan, memory, &mut self.slots, inputs);
-        workers::run(|| plan.steps.iter().try_for_each(|s| all.run(s, scalars)))?;
+        let mut all = All::fed(&plan, memory, (&mut self.slots, &mut self.packed), inputs);
+        workers::run(|| (0..plan.steps.len()).try_for_each(|i| all.run(&plan, i, scalars)))?;
         let results =
             plan.outputs.iter().map(|o| all.read(o.place.slot)[words_of(o.place)].to_vec()).collect();
         self.done.push_back(results);
@@ -99,13 +105,14 @@ impl Program {
         scalars: &[u32],
     ) -> Result<Profile, DeviceError> {
         let plan = self.plan.clone();
-        let mut all = All::fed(&plan, memory, &mut self.slots, inputs);
-        let mut timed = |s: &PlanStep| {
+        let mut all = All::fed(&plan, memory, (&mut self.slots, &mut self.packed), inputs);
+        let mut timed = |i: usize| {
             let start = Instant::now();
-            all.run(s, scalars)?;
+            all.run(&plan, i, scalars)?;
             Ok(start.elapsed().as_secs_f64())
         };
-        let seconds: Result<_, DeviceError> = workers::run(|| plan.steps.iter().map(&mut timed).collect());
+        let seconds: Result<_, DeviceError> =
+            workers::run(|| (0..plan.steps.len()).map(&mut timed).collect());
         Ok(Profile { clock: Clock::Host, seconds: seconds? })
     }
 
@@ -119,13 +126,13 @@ impl Program {
         visit: &mut dyn FnMut(&Traced<'_>) -> bool,
     ) -> Result<(), DeviceError> {
         let plan = self.plan.clone();
-        let mut all = All::fed(&plan, memory, &mut self.slots, inputs);
-        for step in &plan.steps {
+        let mut all = All::fed(&plan, memory, (&mut self.slots, &mut self.packed), inputs);
+        for (i, step) in plan.steps.iter().enumerate() {
             let look = |all: &All<'_>, places: &[Place]| {
                 places.iter().map(|p| all.read(p.slot)[words_of(*p)].to_vec()).collect::<Vec<_>>()
             };
             let operands = look(&all, &step.operands);
-            workers::run(|| all.run(step, scalars))?;
+            workers::run(|| all.run(&plan, i, scalars))?;
             let outputs = look(&all, &step.outputs);
             if !visit(&Traced { step, operands, outputs }) {
                 break;
@@ -148,14 +155,21 @@ impl Program {
 /// Slots by the plan's numbering: the persistent ones first.
 struct All<'a> {
     shared: &'a mut Slots,
+    writes: &'a mut [u64],
     own: &'a mut Slots,
+    packed: &'a mut [Option<u64>],
 }
 
 impl<'a> All<'a> {
     /// With a step's inputs in their places.
-    fn fed(plan: &Plan, memory: &'a mut Memory, own: &'a mut Slots, inputs: &[&[u32]]) -> Self {
+    fn fed(
+        plan: &Plan,
+        memory: &'a mut Memory,
+        (own, packed): (&'a mut Slots, &'a mut [Option<u64>]),
+        inputs: &[&[u32]],
+    ) -> Self {
         assert_eq!(inputs.len(), plan.inputs.len(), "step: number of inputs");
-        let mut all = Self { shared: &mut memory.slots, own };
+        let mut all = Self { shared: &mut memory.slots, writes: &mut memory.writes, own, packed };
         for (named, words) in plan.inputs.iter().zip(inputs) {
             all.slot(named.place.slot)[words_of(named.place)].copy_from_slice(words);
         }
@@ -173,7 +187,11 @@ impl<'a> All<'a> {
     }
 
     /// Runs one kernel.
-    fn run(&mut self, s: &PlanStep, scalars: &[u32]) -> Result<(), DeviceError> {
+    fn run(&mut self, plan: &Plan, i: usize, scalars: &[u32]) -> Result<(), DeviceError> {
+        let s = &plan.steps[i];
+        let writes_of = |j: usize| self.writes[s.operands[j].slot];
+        let current = s.packed.map(writes_of);
+        let packed = current.is_some() && self.packed[i] == current;
         let writes: Vec<Place> = s.outputs.iter().chain(&s.scratch).copied().collect();
         let mut taken: Slots = writes.iter().map(|p| std::mem::take(self.slot(p.slot))).collect();
         let operand = |(j, place): (usize, &Place)| match s.step.in_place.contains(&Some(j)) {
@@ -185,9 +203,14 @@ impl<'a> All<'a> {
             taken.iter_mut().zip(&writes).map(|(slot, place)| &mut slot[words_of(*place)]).collect();
         let mut scratch = slices.split_off(s.outputs.len());
         let scratch = scratch.pop().unwrap_or_default();
-        let done = run_cpu(&s.step, CpuBuffers { operands, outputs: slices, scalars, scratch });
+        let done = run_cpu(&s.step, CpuBuffers { operands, outputs: slices, scalars, scratch, packed });
         for (place, words) in writes.iter().zip(taken) {
             *self.slot(place.slot) = words;
+        }
+        self.packed[i] = current;
+        for place in &s.outputs {
+            // Persistent slots come first.
+            self.writes.get_mut(place.slot).into_iter().for_each(|n| *n += 1);
         }
         done.map_err(|Failed(why)| DeviceError::Failed { kernel: s.label(), why })
     }
@@ -215,6 +238,7 @@ pub fn on_the_cpu(step: &Step, operands: &[Vec<u32>], scalars: &[u32]) -> Result
         outputs: outputs.iter_mut().map(Vec::as_mut_slice).collect(),
         scalars,
         scratch: &mut scratch,
+        packed: false,
     };
     let done = workers::run(|| run_cpu(step, buffers));
     done.map_err(|Failed(why)| DeviceError::Failed { kernel: step.name().to_owned(), why })?;

@@ -88,6 +88,11 @@ pub struct Profile {
 }
 
 impl Device {
+    /// This machine's processor, which is always there.
+    pub fn cpu() -> Self {
+        Self::Cpu(cpu::Cpu::new())
+    }
+
     /// What the planner may count on.
     pub fn caps(&self) -> &Caps {
         match self {

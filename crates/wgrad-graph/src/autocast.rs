@@ -20,16 +20,9 @@ fn f16_operands(op: &Op) -> usize {
     }
 }
 
-fn is_movement(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Reshape(_) | Op::Permute(_) | Op::Broadcast(_) | Op::Slice(_) | Op::Pad(_) | Op::Detach(_)
-    )
-}
-
 /// The value behind movements.
 fn behind(graph: &Graph, mut v: Value) -> Value {
-    while is_movement(&graph.node(v).op) {
+    while graph.node(v).op.is_movement() {
         v = graph.node(v).inputs[0];
     }
     v
@@ -78,7 +71,7 @@ pub fn autocast(graph: &Graph) -> Graph {
         let here = push(&mut to, node.op.clone(), &inputs);
         let f16 = if halved[i] {
             Some(push(&mut to, Cast(DType::F16).into(), &[here]))
-        } else if is_movement(&node.op) && new[node.inputs[0].index()].1.is_some() {
+        } else if node.op.is_movement() && new[node.inputs[0].index()].1.is_some() {
             let inner = new[node.inputs[0].index()].1.expect("just found");
             Some(push(&mut to, node.op.clone(), &[inner]))
         } else {

@@ -1,6 +1,6 @@
 //! The graph: nodes in the order they were built, so operands always come before their users.
 
-use crate::ops::{Op, OpDef};
+use crate::ops::{Leaf, Op, OpDef};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use wgrad_types::{ShapeError, Type};
@@ -108,6 +108,14 @@ impl Graph {
     pub fn next_stream(&mut self) -> u32 {
         self.streams += 1;
         self.streams
+    }
+
+    /// The persistent tensors that an output or an update needs.
+    pub fn params(&self) -> impl Iterator<Item = (Role, &str, &Type)> {
+        self.nodes.iter().zip(self.live()).filter_map(|(node, live)| match &node.op {
+            Op::Leaf(Leaf::Param { name, ty, role }) if live => Some((*role, name.as_str(), ty)),
+            _ => None,
+        })
     }
 
     /// For every node, whether an output or an update needs it.

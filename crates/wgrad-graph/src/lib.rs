@@ -7,6 +7,7 @@
 mod autocast;
 mod autodiff;
 mod graph;
+mod inference;
 mod interpret;
 pub mod ops;
 pub mod philox;
@@ -17,6 +18,7 @@ mod tensor;
 pub use autocast::autocast;
 pub use autodiff::differentiate;
 pub use graph::{Graph, Node, Role, Update, Value};
+pub use inference::{Hoisted, fold, hoist};
 pub use interpret::{Env, interpret};
 pub use ops::{CustomOp, Op, OpDef, Vjp};
 pub use print::print;

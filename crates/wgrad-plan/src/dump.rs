@@ -15,7 +15,7 @@ pub struct Summary {
     pub bytes: u64,
     /// Bytes of all buffers, staging included.
     pub peak_bytes: usize,
-    /// Of these, weights and buffers.
+    /// Of these, weights and buffers, packed copies of them included.
     pub weight_bytes: usize,
     /// Optimizer state.
     pub state_bytes: usize,
@@ -36,7 +36,9 @@ impl Summary {
             flops: plan.steps.iter().map(|s| s.cost.flops).sum(),
             bytes: plan.steps.iter().map(|s| s.cost.bytes).sum(),
             peak_bytes: plan.peak_bytes() + plan.staging_bytes(),
-            weight_bytes: held(|k| matches!(k, SlotKind::Param(Role::Weight | Role::Buffer))),
+            weight_bytes: held(|k| {
+                matches!(k, SlotKind::Param(Role::Weight | Role::Buffer) | SlotKind::Packed)
+            }),
             state_bytes: held(|k| k == SlotKind::Param(Role::State)),
             gradient_bytes: held(|k| k == SlotKind::Gradient),
             activation_bytes: held(|k| k == SlotKind::Activation),

@@ -6,6 +6,7 @@ use crate::plan::{
     Buffer, Draft, Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlanStep, Slot,
     SlotKind, StoredValue,
 };
+use std::collections::BTreeSet;
 use wgrad_graph::Graph;
 use wgrad_graph::ops::{Leaf, Op, OpDef};
 use wgrad_kernels::{Candidate, Core, Instr};
@@ -133,6 +134,13 @@ pub(crate) fn place(
             _ => {}
         }
     }
+    let written: BTreeSet<usize> = drafts.iter().flat_map(|d| d.outputs.iter().copied()).collect();
+    let constant: Vec<bool> = (0..buffers.len())
+        .map(|b| {
+            let param = matches!(buffers[b].kind, SlotKind::Param(_));
+            param && !written.contains(&b) && pages.members[b].is_none()
+        })
+        .collect();
     let mut values: Vec<StoredValue> = Vec::new();
     let mut value_of = vec![None; buffers.len()];
     let mut steps = Vec::with_capacity(n);
@@ -164,13 +172,20 @@ pub(crate) fn place(
         }
         check_bindings(draft, caps, &buffers)?;
         let candidate = choose(draft, caps, options)?;
-        let scratch_bytes = scratch(draft, caps, &candidate);
-        let scratch: Vec<Place> =
-            scratch_bytes.iter().map(|&b| placer.passing(b, SlotKind::Activation)).collect();
+        let kept =
+            if options.packed && caps.class == AdapterClass::Cpu { packed(draft, &constant) } else { None };
+        let scratch: Vec<Place> = match kept {
+            Some((_, bytes)) => vec![placer.own(bytes, SlotKind::Packed)],
+            None => scratch(draft, caps, &candidate)
+                .iter()
+                .map(|&b| placer.passing(b, SlotKind::Activation))
+                .collect(),
+        };
+        let held = if kept.is_some() { 0..=n } else { i..=i };
         values.extend(scratch.iter().map(|&place| StoredValue {
             place,
-            first: i,
-            last: i,
+            first: *held.start(),
+            last: *held.end(),
             takes_over: None,
         }));
         let at = |placer: &mut Placer<'_>, b: usize| {
@@ -202,6 +217,7 @@ pub(crate) fn place(
             operands,
             outputs: results,
             scratch,
+            packed: kept.map(|k| k.0),
             candidate,
         });
     }
@@ -296,6 +312,12 @@ fn choose(draft: &Draft, caps: &Caps, options: &PlanOptions<'_>) -> Result<Candi
             Ok(found.swap_remove(chosen.unwrap_or(options.candidate.min(n - 1))))
         }
     }
+}
+
+/// The operand that the draft's kernel packs, where that never changes, and bytes for it.
+fn packed(draft: &Draft, constant: &[bool]) -> Option<(usize, usize)> {
+    let (operand, words) = wgrad_kernels::cpu::packed(&draft.step)?;
+    constant[draft.operands[operand]].then_some((operand, words * 4))
 }
 
 fn scratch(draft: &Draft, caps: &Caps, candidate: &Candidate) -> Vec<usize> {

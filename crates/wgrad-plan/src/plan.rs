@@ -54,6 +54,8 @@ pub enum SlotKind {
     Output,
     /// A table uploaded once.
     Literal,
+    /// A persistent tensor in the order in which the CPU's kernel reads it.
+    Packed,
     /// Values in between; reused as soon as nothing needs them.
     Activation,
 }
@@ -122,8 +124,10 @@ pub struct PlanStep {
     pub operands: Vec<Place>,
     /// Where each output goes.
     pub outputs: Vec<Place>,
-    /// Scratch memory, live during this step only.
+    /// Scratch memory, live during this step only, or holding an operand packed.
     pub scratch: Vec<Place>,
+    /// The operand whose packed form the scratch keeps from step to step, as long as the operand does not change.
+    pub packed: Option<usize>,
     /// The WGSL form chosen; without launches on the CPU.
     pub candidate: Candidate,
     /// Work, by count.
@@ -228,6 +232,9 @@ pub struct PlanOptions<'a> {
     pub candidate: usize,
     /// Forms to take in place of that one.
     pub choices: Option<&'a Choices>,
+    /// Whether the CPU keeps packed what its kernels pack of tensors that the graph does not update: faster steps for
+    /// their memory once more. Adapters pack nothing.
+    pub packed: bool,
 }
 
 /// Plans a graph for an adapter.

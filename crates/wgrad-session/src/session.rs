@@ -4,7 +4,7 @@ use crate::SessionError;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use wgrad_device::{Counters, Device, Memory, Profile, Program, Traced};
-use wgrad_graph::{Graph, Role};
+use wgrad_graph::{Graph, Hoisted, Role, fold, hoist};
 use wgrad_kernels::{FIRST_SCALAR_WORD, SEED_WORD, STEP_WORD};
 use wgrad_plan::{ParamLayout, ParamPlace, Plan, PlanOptions, common_layout, plan};
 use wgrad_types::{HostTensor, Type};
@@ -64,8 +64,18 @@ impl Session {
         initial: &Tensors,
         seed: u32,
     ) -> Result<(Self, Runner), SessionError> {
+        Self::of(device, graph, initial, seed, false)
+    }
+
+    fn of(
+        device: &Device,
+        graph: &Graph,
+        initial: &Tensors,
+        seed: u32,
+        packed: bool,
+    ) -> Result<(Self, Runner), SessionError> {
         let choices = device.choices();
-        let options = PlanOptions { choices: Some(&choices), ..PlanOptions::default() };
+        let options = PlanOptions { choices: Some(&choices), packed, ..PlanOptions::default() };
         let plan = plan(graph, device.caps(), &options)?;
         let memory = device.memory(&plan.layout)?;
         let layout = plan.layout.clone();
@@ -73,6 +83,38 @@ impl Session {
         session.restore(initial)?;
         let program = session.device.program(Arc::new(plan), &session.memory)?;
         Ok((session, Runner { program }))
+    }
+
+    /// A session for inference: what a graph computes of its persistent tensors alone, batch norm's factors for the weights
+    /// before it among that, is computed now, on the CPU, and the plan reads the results ([`fold`], [`hoist`]). On the CPU
+    /// kernels keep weights packed as they read them. Results are those of the graph but for rounding.
+    ///
+    /// The session has the tensors that are still read, and `folded.N` for the results: later changes of what they were
+    /// computed from would not be seen, so it is no session to train beside.
+    ///
+    /// # Errors
+    /// As [`Session::new`], and where a tensor is not the graph's.
+    pub fn inference(
+        device: &Device,
+        graph: &Graph,
+        tensors: &Tensors,
+    ) -> Result<(Self, Runner), SessionError> {
+        for (role, name, tensor) in tensors {
+            fits(graph.params().find(|p| (p.0, p.1) == (*role, name)).map(|p| p.2), name, tensor)?;
+        }
+        let Hoisted { once, each } = hoist(&fold(graph));
+        let read_by = |graph: &Graph| -> Tensors {
+            let wanted = |t: &&(Role, String, HostTensor)| graph.params().any(|p| (p.0, p.1) == (t.0, &*t.1));
+            tensors.iter().filter(wanted).cloned().collect()
+        };
+        let mut initial = read_by(&each);
+        if !once.outputs.is_empty() {
+            let (mut session, mut runner) = Self::new(&Device::cpu(), &once, &read_by(&once), 0)?;
+            runner.step(&mut session, 0, &[], &[])?;
+            let Outputs(folded) = runner.wait()?.expect("a step is under way");
+            initial.extend(folded.into_iter().map(|(name, tensor)| (Role::Buffer, name, tensor)));
+        }
+        Self::of(device, &each, &initial, 0, true)
     }
 
     /// As [`Session::new`] over several graphs, none of which has all tensors: a game's players, say, each with an
@@ -150,14 +192,20 @@ impl Session {
     pub fn restore(&mut self, tensors: &Tensors) -> Result<(), SessionError> {
         for (role, name, tensor) in tensors {
             let found = self.layout.params.iter().find(|p| p.role == *role && p.name == *name);
-            let wrong = |why: String| SessionError::Tensor { name: name.clone(), why };
-            let place = found.ok_or_else(|| wrong("the model has no such tensor".into()))?;
-            if place.ty != tensor.ty {
-                return Err(wrong(format!("the model has {}, the file {}", place.ty, tensor.ty)));
-            }
-            self.memory.write(place.place, &tensor.words)?;
+            fits(found.map(|p| &p.ty), name, tensor)?;
+            found.map_or(Ok(()), |p| self.memory.write(p.place, &tensor.words))?;
         }
         Ok(())
+    }
+}
+
+/// Whether a tensor is one of the model's, which has this type.
+fn fits(ty: Option<&Type>, name: &str, tensor: &HostTensor) -> Result<(), SessionError> {
+    let wrong = |why: String| SessionError::Tensor { name: name.into(), why };
+    match ty {
+        None => Err(wrong("the model has no such tensor".into())),
+        Some(ty) if *ty != tensor.ty => Err(wrong(format!("the model has {ty}, the file {}", tensor.ty))),
+        Some(_) => Ok(()),
     }
 }
 

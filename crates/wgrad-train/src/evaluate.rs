@@ -5,7 +5,9 @@ use crate::data::{eval_loader, padded, pipeline};
 use crate::graphs::eval_graph;
 use crate::painting::{PainterKind, painter_graph};
 use crate::segmentation::{self, SEGMENTER};
-use crate::state::{CHECKPOINT, Card, ModelCard, TextCard, checkpoint_dir, load_card, load_config, restore};
+use crate::state::{
+    CHECKPOINT, Card, ModelCard, TextCard, checkpoint_dir, fitting, load_card, load_config, other_model,
+};
 use crate::{Observer, TrainError, pictures, text};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -127,8 +129,12 @@ pub(crate) fn evaluate(
     Ok((loss / images.max(1) as f64, confusion))
 }
 
-/// A checkpoint's classifier on a device, ready to evaluate batches of [`BATCH`].
-pub(crate) fn load(path: &Path, device: &Device) -> Result<(ModelCard, Session, Runner), TrainError> {
+/// A checkpoint's classifier on a device, ready to evaluate batches of so many images.
+pub(crate) fn load(
+    path: &Path,
+    batch: usize,
+    device: &Device,
+) -> Result<(ModelCard, Session, Runner), TrainError> {
     let dir = checkpoint_dir(path);
     let Card::Image(card) = load_card(&dir)? else {
         let why = format!("{} is a language model: use `wgrad generate`", path.display());
@@ -142,15 +148,15 @@ pub(crate) fn load(path: &Path, device: &Device) -> Result<(ModelCard, Session, 
         let why = format!("{} makes pictures and tells no classes: `wgrad eval` judges it", path.display());
         return Err(TrainError::config("--checkpoint", why));
     }
-    let (session, runner) = restored(&dir, &eval_graph(&card.image_model()?, BATCH)?, device)?;
+    let (session, runner) = restored(&dir, &eval_graph(&card.image_model()?, batch)?, device)?;
     Ok((card, session, runner))
 }
 
-/// A session of a graph with a checkpoint's weights, averaged ones where it has such.
+/// A session for inference by a graph with a checkpoint's weights, averaged ones where it has such.
 pub(crate) fn restored(dir: &Path, graph: &Graph, device: &Device) -> Result<(Session, Runner), TrainError> {
-    let (mut session, runner) = Session::new(device, graph, &Vec::new(), 0)?;
-    restore(dir, &mut session, false)?;
-    Ok((session, runner))
+    let names = graph.params().map(|(role, name, _)| (role, name.to_owned())).collect();
+    let tensors = fitting(dir, &names, false)?;
+    Session::inference(device, graph, &tensors).map_err(|e| other_model(dir, e))
 }
 
 /// The settings a checkpoint was trained with, and the source to evaluate on: the run's own where `data` is not given.
@@ -256,7 +262,7 @@ fn evaluate_images(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<Evaluation, TrainError> {
-    let (card, mut session, mut runner) = load(path, device)?;
+    let (card, mut session, mut runner) = load(path, BATCH, device)?;
     let (loader, split) = images(path, data, split, observer, &card, true)?;
     let (loss, confusion) = evaluate(&mut session, &mut runner, &card, &loader, &GO_ON)?;
     loader.take_warnings().iter().for_each(|w| observer.note(w));

@@ -24,17 +24,20 @@ pub struct Predictor {
     session: Session,
     runner: Runner,
     pipeline: Pipeline,
+    /// Images a step.
+    batch: usize,
 }
 
 impl Predictor {
-    /// Loads a checkpoint.
+    /// Loads a checkpoint, for about so many images at once: a step takes as many, 64 at most.
     ///
     /// # Errors
     /// Where there is none, or the device fails.
-    pub fn open(path: &Path, device: &Device) -> Result<Self, TrainError> {
-        let (card, session, runner) = load(path, device)?;
+    pub fn open(path: &Path, images: usize, device: &Device) -> Result<Self, TrainError> {
+        let batch = images.clamp(1, BATCH);
+        let (card, session, runner) = load(path, batch, device)?;
         let pipeline = pipeline(&card, "none")?;
-        Ok(Self { card, session, runner, pipeline })
+        Ok(Self { card, session, runner, pipeline, batch })
     }
 
     /// For each image the `top` most probable classes, best first; equal ones in class order.
@@ -47,7 +50,7 @@ impl Predictor {
         top: usize,
     ) -> Result<Vec<Vec<Guess>>, TrainError> {
         let mut guesses = Vec::new();
-        for paths in images.chunks(BATCH) {
+        for paths in images.chunks(self.batch) {
             let mut batch = Batch {
                 images: Vec::new(),
                 labels: vec![0; paths.len()],
@@ -58,7 +61,7 @@ impl Predictor {
                 let image = decode_image(path, self.card.channels)?;
                 batch.images.extend(self.pipeline.apply(&image, None)?);
             }
-            let (x, y) = padded(&self.card, batch, BATCH);
+            let (x, y) = padded(&self.card, batch, self.batch);
             self.runner.step(&mut self.session, 0, &[("x", &x), ("y", &y)], &[])?;
             let outputs = self.runner.wait()?.expect("a step is under way");
             let rows = outputs.get("logits").as_f32().chunks(self.card.classes.len());

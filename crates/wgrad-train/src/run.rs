@@ -311,7 +311,7 @@ impl<'a> Run<'a> {
             return Err(TrainError::OtherModel { path: dir.into(), why });
         }
         self.progress = state::load_progress(dir)?;
-        state::restore(dir, &mut self.session, true)
+        state::restore(dir, &mut self.session)
     }
 
     fn save(&self) -> Result<(), TrainError> {

@@ -240,25 +240,43 @@ pub fn load_config(out: &Path) -> Result<Config, TrainError> {
     Config::from_toml(&std::fs::read_to_string(&path).map_err(missing)?, &path.display().to_string())
 }
 
-/// Fills a session with a checkpoint's tensors, which must be the model's, all of them; `state` says whether the
+/// Fills a session with a checkpoint's tensors, the optimizer's state included.
+pub(crate) fn restore(dir: &Path, session: &mut Session) -> Result<(), TrainError> {
+    let tensors = fitting(dir, &names(session), true)?;
+    session.restore(&tensors).map_err(|e| other_model(dir, e))
+}
+
+/// A checkpoint's tensors, which must be those of a model with these names, all of them; `state` says whether the
 /// optimizer's count. Where they do not, moving averages stand in for the weights they are of.
-pub(crate) fn restore(dir: &Path, session: &mut Session, state: bool) -> Result<(), TrainError> {
-    let wrong = |why: String| TrainError::OtherModel { path: dir.into(), why };
-    let mut tensors = load_tensors(dir, session.params())?;
+pub(crate) fn fitting(dir: &Path, names: &Names, state: bool) -> Result<Tensors, TrainError> {
+    let mut tensors = load_tensors(dir, names)?;
     if !state {
         take_averages(&mut tensors);
-        let known = |name: &str| session.params().iter().any(|p| p.name == name);
+        let known = |name: &str| names.iter().any(|n| n.1 == name);
         tensors.retain(|t| known(&t.1) || !is_auxiliary(&t.1));
     }
-    let there = |p: &wgrad_plan::ParamPlace| tensors.iter().any(|t| t.0 == p.role && t.1 == p.name);
-    let needed = |p: &&wgrad_plan::ParamPlace| state || p.role != Role::State;
-    if let Some(p) = session.params().iter().filter(needed).find(|p| !there(p)) {
-        return Err(wrong(format!("it lacks {}", p.name)));
+    let there = |n: &(Role, String)| tensors.iter().any(|t| t.0 == n.0 && t.1 == n.1);
+    let needed = |n: &&(Role, String)| state || n.0 != Role::State;
+    if let Some(n) = names.iter().filter(needed).find(|n| !there(n)) {
+        return Err(TrainError::OtherModel { path: dir.into(), why: format!("it lacks {}", n.1) });
     }
-    session.restore(&tensors).map_err(|e| match e {
-        SessionError::Tensor { .. } => wrong(e.to_string()),
+    Ok(tensors)
+}
+
+/// A tensor that does not fit is another model's.
+pub(crate) fn other_model(dir: &Path, e: SessionError) -> TrainError {
+    match e {
+        SessionError::Tensor { .. } => TrainError::OtherModel { path: dir.into(), why: e.to_string() },
         other => other.into(),
-    })
+    }
+}
+
+/// A model's tensors.
+pub(crate) type Names = Vec<(Role, String)>;
+
+/// Those of a session.
+pub(crate) fn names(session: &Session) -> Names {
+    session.params().iter().map(|p| (p.role, p.name.clone())).collect()
 }
 
 /// Replaces weights by their moving averages where there are such, and drops the optimizer's state.
@@ -275,9 +293,8 @@ pub(crate) fn take_averages(tensors: &mut Tensors) {
 }
 
 /// A checkpoint's tensors, with the roles the model gives their names.
-pub(crate) fn load_tensors(dir: &Path, params: &[wgrad_plan::ParamPlace]) -> Result<Tensors, TrainError> {
-    let role = |name: &str| {
-        params.iter().find(|p| p.name == name && p.role != Role::State).map_or(Role::Weight, |p| p.role)
-    };
+pub(crate) fn load_tensors(dir: &Path, names: &Names) -> Result<Tensors, TrainError> {
+    let role =
+        |name: &str| names.iter().find(|n| n.1 == name && n.0 != Role::State).map_or(Role::Weight, |n| n.0);
     Ok(checkpoint::load(dir, role)?)
 }

@@ -2,7 +2,7 @@
 
 use crate::TrainError;
 use crate::config::Config;
-use crate::state::{Card, checkpoint_dir, load_card, load_tensors, take_averages};
+use crate::state::{Card, checkpoint_dir, load_card, load_tensors, names, take_averages};
 use std::path::Path;
 use wgrad_graph::{Role, Tensor};
 use wgrad_models::is_auxiliary;
@@ -64,7 +64,7 @@ pub(crate) fn start_from(
     if !same_kind {
         return wrong("images or text, not what this run reads".into());
     }
-    let mut there = load_tensors(&dir, session.params())?;
+    let mut there = load_tensors(&dir, &names(session))?;
     take_averages(&mut there);
     let mut taken = Tensors::new();
     for param in session.params().iter().filter(|p| p.role != Role::State) {

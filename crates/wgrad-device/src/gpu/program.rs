@@ -277,7 +277,7 @@ impl Buffers {
 
 fn what(slot: &Slot) -> &'static str {
     match slot.kind {
-        SlotKind::Param(_) => "parameters",
+        SlotKind::Param(_) | SlotKind::Packed => "parameters",
         SlotKind::Gradient => "gradients",
         SlotKind::Input => "an input",
         SlotKind::Output => "an output",

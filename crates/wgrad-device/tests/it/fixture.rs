@@ -85,6 +85,7 @@ impl Map {
             scope: self.scope.into(),
             operands: self.operands,
             outputs: vec![self.output],
+            packed: None,
             scratch: self.scratch,
             candidate: Candidate { name: "hand".into(), launches: self.launches, scratch },
             cost: Cost::default(),

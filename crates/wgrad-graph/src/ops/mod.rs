@@ -69,6 +69,19 @@ macro_rules! ops {
                 match self { $(Self::$op(_) => stringify!($op)),* }
             }
 
+            /// Whether it only says where elements are.
+            pub fn is_movement(&self) -> bool {
+                matches!(
+                    self,
+                    Self::Reshape(_)
+                        | Self::Permute(_)
+                        | Self::Broadcast(_)
+                        | Self::Slice(_)
+                        | Self::Pad(_)
+                        | Self::Detach(_)
+                )
+            }
+
             fn def(&self) -> &dyn OpDef {
                 match self { $(Self::$op(op) => op),* }
             }

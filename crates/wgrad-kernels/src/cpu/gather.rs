@@ -10,20 +10,21 @@ fn split(shape: &[usize], axis: usize) -> [usize; 3] {
     [numel(&shape[..axis]), shape[axis], numel(&shape[axis + 1..])]
 }
 
-fn read(view: &View, data: &[u32]) -> Vec<u32> {
-    let mut words = vec![0; view.numel()];
-    Runs::new(view).read(data, 0, 0, &mut words);
-    words
-}
+/// Elements that are looked up together.
+const CHUNK: usize = 1024;
 
 pub(crate) fn gather(step: &Step, axis: usize, index: &View, reads: Reads<'_>, out: &mut [u32]) {
     let [_, extent, inner] = split(&step.operands[0].shape, axis);
     let n = index.shape[axis];
-    let (x, at) = (reads.operands[0], read(index, reads.operands[1]));
-    for (i, o) in out.iter_mut().enumerate() {
-        let v = at[i].cast_signed();
-        let known = v >= 0 && (v as usize) < extent;
-        *o = if known { x[(i / (n * inner) * extent + v as usize) * inner + i % inner] } else { 0 };
+    let (x, index, mut at) = (reads.operands[0], Runs::new(index), [0; CHUNK]);
+    for (first, out) in out.chunks_mut(CHUNK).enumerate().map(|(t, out)| (t * CHUNK, out)) {
+        let at = &mut at[..out.len()];
+        index.read(reads.operands[1], 0, first, at);
+        for ((i, o), v) in (first..).zip(out).zip(at) {
+            let v = v.cast_signed();
+            let known = v >= 0 && (v as usize) < extent;
+            *o = if known { x[(i / (n * inner) * extent + v as usize) * inner + i % inner] } else { 0 };
+        }
     }
     map::epilogue(step, &map::code(step), reads, 0, out);
 }
@@ -38,13 +39,20 @@ pub(crate) fn gather_grad(
 ) {
     let [_, extent, inner] = split(&step.shape, axis);
     let n = index.shape[axis];
-    let (dy, at) = (read(dy, reads.operands[0]), read(index, reads.operands[1]));
+    let (total, dy, index) = (dy.numel(), Runs::new(dy), Runs::new(index));
+    let (mut words, mut at) = ([0; CHUNK], [0; CHUNK]);
     let dx: &mut [f32] = bytemuck::cast_slice_mut(out);
     dx.fill(0.0);
-    for (i, (&g, &v)) in dy.iter().zip(&at).enumerate() {
-        let v = v.cast_signed();
-        if v >= 0 && (v as usize) < extent {
-            dx[(i / (n * inner) * extent + v as usize) * inner + i % inner] += f32::from_bits(g);
+    for first in (0..total).step_by(CHUNK) {
+        let len = CHUNK.min(total - first);
+        let (words, at) = (&mut words[..len], &mut at[..len]);
+        dy.read(reads.operands[0], 0, first, words);
+        index.read(reads.operands[1], 0, first, at);
+        for ((i, g), v) in (first..).zip(words).zip(at) {
+            let v = v.cast_signed();
+            if v >= 0 && (v as usize) < extent {
+                dx[(i / (n * inner) * extent + v as usize) * inner + i % inner] += f32::from_bits(*g);
+            }
         }
     }
     map::epilogue(step, &map::code(step), reads, 0, out);

@@ -3,7 +3,7 @@
 
 use super::pack::WIDE;
 use super::tile::PANEL;
-use super::{Reads, map, panel, thin};
+use super::{Packed, Reads, map, panel, thin};
 use crate::Step;
 use rayon::prelude::*;
 use wgrad_types::{View, coordinates, numel};
@@ -157,14 +157,10 @@ fn matrix<'a>(data: &'a [f32], view: &View, z: usize) -> Mat<'a> {
     }
 }
 
-pub(crate) fn matmul(step: &Step, av: &View, bv: &View, reads: Reads<'_>, out: &mut [u32]) {
-    let (a, b, code) = (reads.f32(0), reads.f32(1), map::code(step));
+/// Who computes the product of two views, and its extents: rows, columns, depth, matrices.
+fn way(av: &View, bv: &View) -> (Way, [usize; 4]) {
     let r = av.shape.len();
     let (m, k, n) = (av.shape[r - 2], av.shape[r - 1], bv.shape[r - 1]);
-    let batch = numel(&av.shape[..r - 2]);
-    if m * n * batch == 0 {
-        return;
-    }
     let way = if thin::fits(m, bv.strides[r - 2], bv.strides[r - 1]) {
         Way::Thin
     } else if panel::pays(m, n, k) {
@@ -172,6 +168,36 @@ pub(crate) fn matmul(step: &Step, av: &View, bv: &View, reads: Reads<'_>, out: &
     } else {
         Way::Gemm
     };
+    (way, [m, n, k, numel(&av.shape[..r - 2])])
+}
+
+/// Words of the second operand packed whole; 0 where it is none of one matrix's panels.
+pub(crate) fn packed(av: &View, bv: &View) -> usize {
+    match way(av, bv) {
+        (Way::Panels, [_, n, k, 1]) => n.next_multiple_of(WIDE) * k,
+        _ => 0,
+    }
+}
+
+/// `packed` has no words where the second operand is packed tile by tile.
+pub(crate) fn matmul(
+    step: &Step,
+    [av, bv]: [&View; 2],
+    reads: Reads<'_>,
+    out: &mut [u32],
+    packed: Packed<'_>,
+) {
+    let (a, b, code) = (reads.f32(0), reads.f32(1), map::code(step));
+    let (way, [m, n, k, batch]) = way(av, bv);
+    if m * n * batch == 0 {
+        return;
+    }
+    let kept: &mut [f32] = bytemuck::cast_slice_mut(packed.words);
+    if !kept.is_empty() && !packed.done {
+        let b = matrix(b, bv, 0);
+        panel::pack_columns(b, panel::depth(m, &b), kept);
+    }
+    let kept: &[f32] = kept;
     let (rows, cols) = cut(m, n, k, batch, way);
     let (down, across) = (m.div_ceil(rows), n.div_ceil(cols));
     let out = Shared::new(out);
@@ -189,7 +215,9 @@ pub(crate) fn matmul(step: &Step, av: &View, bv: &View, reads: Reads<'_>, out: &
             let end = |at: usize, len: usize| map::epilogue(step, &code, reads, at, out.row(at, len));
             match way {
                 Way::Thin => thin::product(out, at, n, a, b),
-                Way::Panels => return panel::product(out, at, n, a, b, panel::depth(m, &b), &end),
+                Way::Panels => {
+                    return panel::product(out, (at, n), a, b, panel::depth(m, &b), (kept, j), &end);
+                }
                 Way::Gemm => product(out, at, n, a, b),
             }
             (0..runs).for_each(|run| end(at + run * n, len));
@@ -232,9 +260,16 @@ mod tests {
             in_place: vec![None],
         };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-        let mut out = vec![0; m * n];
         let reads = Reads { operands: &[&a, &b], scalars: &[] };
-        pool.install(|| matmul(&step, &av, &bv, reads, &mut out));
+        let product = |words: &mut [u32], done| {
+            let mut out = vec![0; m * n];
+            pool.install(|| matmul(&step, [&av, &bv], reads, &mut out, Packed { words, done }));
+            out
+        };
+        let out = product(&mut [], false);
+        // Panels that are kept give the same bits, packed now or before.
+        let mut kept = vec![7; packed(&av, &bv)];
+        assert!(product(&mut kept, false) == out && product(&mut kept, true) == out, "{m} {n} {k}");
         out
     }
 

@@ -1,6 +1,7 @@
 //! Element-wise steps, and the epilogue that other twins apply to what they have computed.
 
 use super::Reads;
+use super::gemm::Shared;
 use super::program::Program;
 use crate::Step;
 use rayon::prelude::*;
@@ -11,20 +12,33 @@ const TASK: usize = 16 << 10;
 /// Runs an element-wise step.
 pub(crate) fn run(step: &Step, reads: Reads<'_>, outputs: Vec<&mut [u32]>) {
     let program = Program::expr(&step.epilogue, &step.in_place, &step.shape);
-    let mut parts: Vec<Vec<&mut [u32]>> = Vec::new();
-    for out in outputs {
-        for (t, part) in out.chunks_mut(TASK).enumerate() {
-            if parts.len() <= t {
-                parts.push(Vec::new());
-            }
-            parts[t].push(part);
-        }
+    let n = outputs[0].len();
+    assert!(outputs.iter().all(|out| out.len() == n), "outputs of an element-wise step are alike");
+    if n <= TASK {
+        let mut outputs = outputs;
+        return program.range(0, reads, &mut outputs);
     }
-    let task = |(t, mut outs): (usize, Vec<&mut [u32]>)| program.range(t * TASK, reads, &mut outs);
-    if parts.len() == 1 {
-        parts.into_iter().enumerate().for_each(task);
-    } else {
-        parts.into_par_iter().enumerate().with_max_len(1).for_each(task);
+    let outputs: Vec<Shared> = outputs.into_iter().map(Shared::new).collect();
+    (0..n.div_ceil(TASK)).into_par_iter().with_max_len(1).for_each(|t| {
+        let (first, len) = (t * TASK, TASK.min(n - t * TASK));
+        #[expect(unsafe_code, reason = "a task's part of each output without a list of all")]
+        // SAFETY: tasks have ranges of their own, and the outputs are borrowed for all of this function.
+        let part = |out: &Shared| unsafe { out.row(first, len) };
+        few(outputs.iter().map(part), |outs| program.range(first, reads, outs));
+    });
+}
+
+/// Slices side by side without memory of the heap, where they are as few as usual.
+fn few<T: Default, R>(items: impl Iterator<Item = T>, f: impl FnOnce(&mut [T]) -> R) -> R {
+    const FEW: usize = 8;
+    let (mut side, mut count, mut items) = (<[T; FEW]>::default(), 0, items);
+    for (to, item) in side.iter_mut().zip(items.by_ref().take(FEW)) {
+        *to = item;
+        count += 1;
+    }
+    match items.next() {
+        None => f(&mut side[..count]),
+        Some(next) => f(&mut side.into_iter().chain([next]).chain(items).collect::<Vec<_>>()),
     }
 }
 

@@ -41,8 +41,17 @@ pub struct CpuBuffers<'a> {
     pub outputs: Vec<&'a mut [u32]>,
     /// Seed, step number, then f32 scalars.
     pub scalars: &'a [u32],
-    /// At least [`scratch_words`] words; contents arbitrary.
+    /// At least [`scratch_words`] words; contents arbitrary. Where the step keeps a packed operand, the words of [`packed`].
     pub scratch: &'a mut [u32],
+    /// Whether `scratch` holds the operand packed by an earlier run of the step.
+    pub packed: bool,
+}
+
+/// Where a twin has its weights in the order it reads them.
+pub(crate) struct Packed<'a> {
+    pub words: &'a mut [u32],
+    /// Whether they are there already.
+    pub done: bool,
 }
 
 /// What a twin reads; shared by its tasks.
@@ -69,12 +78,23 @@ pub fn scratch_words(step: &Step) -> usize {
     }
 }
 
+/// The operand that the step's twin packs before it reads it, and words for all of it: kept from run to run where the
+/// operand never changes, it need not be packed again.
+pub fn packed(step: &Step) -> Option<(usize, usize)> {
+    let words = match &step.core {
+        Core::Conv2d(_) | Core::Conv2dInputGrad(_) => scratch_words(step),
+        Core::MatMul { a, b } => gemm::packed(a, b),
+        _ => 0,
+    };
+    (words > 0).then_some((1, words))
+}
+
 /// Runs a step.
 ///
 /// # Errors
 /// Where it is a user's operation and its function panics.
 pub fn run(step: &Step, buffers: CpuBuffers<'_>) -> Result<(), Failed> {
-    let CpuBuffers { operands, mut outputs, scalars, scratch } = buffers;
+    let CpuBuffers { operands, mut outputs, scalars, scratch, packed } = buffers;
     let reads = Reads { operands: &operands, scalars };
     match &step.core {
         Core::Map => map::run(step, reads, outputs),
@@ -85,22 +105,22 @@ pub fn run(step: &Step, buffers: CpuBuffers<'_>) -> Result<(), Failed> {
                 sums::run(spec, reads, outputs.pop().expect("sums have an output"));
             }
             let out = outputs.pop().expect("these cores have one output");
-            return one(step, reads, out, scratch);
+            return one(step, reads, out, Packed { words: scratch, done: packed });
         }
     }
     Ok(())
 }
 
 /// Runs a step of one output.
-fn one(step: &Step, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) -> Result<(), Failed> {
+fn one(step: &Step, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) -> Result<(), Failed> {
     match &step.core {
         Core::Map | Core::Rows(_) | Core::Attention(_) => {}
-        Core::Reduce { .. } => reduce::run(step, reads, out, scratch),
+        Core::Reduce { .. } => reduce::run(step, reads, out, packed.words),
         Core::ArgMax { axis } => reduce::argmax(step, *axis, reads, out),
-        Core::MatMul { a, b } => gemm::matmul(step, a, b, reads, out),
-        Core::Conv2d(spec) => conv::forward(step, spec, reads, out, scratch),
-        Core::Conv2dInputGrad(spec) => conv::input_grad(step, spec, reads, out, scratch),
-        Core::Conv2dWeightGrad(spec) => conv::weight_grad(step, spec, reads, out, scratch),
+        Core::MatMul { a, b } => gemm::matmul(step, [a, b], reads, out, packed),
+        Core::Conv2d(spec) => conv::forward(step, spec, reads, out, packed),
+        Core::Conv2dInputGrad(spec) => conv::input_grad(step, spec, reads, out, packed),
+        Core::Conv2dWeightGrad(spec) => conv::weight_grad(step, spec, reads, out, packed.words),
         Core::MaxPool2d(w) => maxpool::max(step, w, reads, out),
         Core::MaxPool2dGrad(w) => maxpool::max_grad(step, w, reads, out),
         Core::AvgPool2d(w) => pool::avg(step, w, reads, out),

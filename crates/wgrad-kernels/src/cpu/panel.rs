@@ -6,6 +6,7 @@ use super::pack::{self, WIDE};
 use super::scratch::with_floats;
 use super::tile::{PANEL, dispatch};
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 
 /// Depth of a block at most: a row panel of it stays in the first-level cache.
 const DEPTH: usize = 512;
@@ -33,25 +34,42 @@ pub(super) fn depth(rows: usize, b: &Mat<'_>) -> usize {
     b.rows.div_ceil(b.rows.div_ceil(most)).next_multiple_of(8).min(b.rows)
 }
 
+/// All of a matrix's columns as [`product`] reads them: a block of a [`depth`] after the other, panels side by side.
+pub(super) fn pack_columns(b: Mat<'_>, depth: usize, to: &mut [f32]) {
+    let wide = b.cols.next_multiple_of(WIDE);
+    to.par_chunks_mut(depth * wide).enumerate().for_each(|(block, to)| {
+        let (first, rows) = (block * depth, to.len() / wide);
+        to.par_chunks_mut(rows * WIDE * 4).enumerate().for_each(|(p, to)| {
+            let left = p * WIDE * 4;
+            let cols = (to.len() / rows).min(b.cols - left);
+            let offset = b.offset + first * b.row_stride + left * b.col_stride;
+            pack::columns(Mat { offset, rows, cols, ..b }, to);
+        });
+    });
+}
+
 /// `out[at + i * stride + j] = sum_k a[i, k] b[k, j]`, in blocks of a [`depth`]. `end` is called for every run of elements
 /// whose sums are whole, from one on, while they are in the cache.
+/// `kept` are the panels of the matrix whose column `j` is the first of `b`, from [`pack_columns`]; where there are none,
+/// columns are packed here.
 ///
 /// # Safety
 /// No other task touches this tile meanwhile.
 #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
 pub(super) unsafe fn product(
     out: Shared,
-    at: usize,
-    stride: usize,
+    (at, stride): (usize, usize),
     a: Mat<'_>,
     b: Mat<'_>,
     depth: usize,
+    kept: (&[f32], usize),
     end: &dyn Fn(usize, usize),
 ) {
     let tall = a.rows.next_multiple_of(PANEL);
     let group = (GROUP / depth / WIDE * WIDE).clamp(WIDE, b.cols.next_multiple_of(WIDE));
-    with_floats([tall * depth, group * depth], |rows, columns| {
-        dispatch(Product { a, b, depth, group, rows, columns, out, at, stride, end });
+    let room = if kept.0.is_empty() { group * depth } else { 0 };
+    with_floats([tall * depth, room], |rows, columns| {
+        dispatch(Product { a, b, depth, group, rows, columns, kept, out, at, stride, end });
     });
 }
 
@@ -63,6 +81,8 @@ struct Product<'a> {
     group: usize,
     rows: &'a mut [f32],
     columns: &'a mut [f32],
+    /// Columns packed before, and which of them is the first.
+    kept: (&'a [f32], usize),
     out: Shared,
     at: usize,
     stride: usize,
@@ -74,7 +94,7 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { a, b, depth, group, rows, columns, out, at, stride, end } = self;
+        let Self { a, b, depth, group, rows, columns, kept: (kept, j), out, at, stride, end } = self;
         let (m, n, k) = (a.rows, b.cols, a.cols);
         for first in (0..k).step_by(depth) {
             let depth = depth.min(k - first);
@@ -84,9 +104,15 @@ impl WithSimd for Product<'_> {
             // Columns are packed just before all rows use them: more would not stay in the cache.
             for left in (0..n).step_by(group) {
                 let cols = group.min(n - left);
-                let columns = &mut columns[..cols.next_multiple_of(WIDE) * depth];
-                let offset = b.offset + first * b.row_stride + left * b.col_stride;
-                pack::columns(Mat { offset, rows: depth, cols, ..b }, columns);
+                let size = cols.next_multiple_of(WIDE) * depth;
+                let columns = if kept.is_empty() {
+                    let offset = b.offset + first * b.row_stride + left * b.col_stride;
+                    pack::columns(Mat { offset, rows: depth, cols, ..b }, &mut columns[..size]);
+                    &columns[..size]
+                } else {
+                    // A block has as many floats a depth as the whole matrix has columns in panels.
+                    &kept[first * (kept.len() / k) + (j + left) * depth..][..size]
+                };
                 let block = Block {
                     rows,
                     columns,

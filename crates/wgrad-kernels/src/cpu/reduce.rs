@@ -110,6 +110,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Combines a range of the input into accumulators that begin at output element `base`.
     fn accumulate(&self, range: std::ops::Range<usize>, base: usize, acc: &mut [[u32; 2]]) {
+        if range.is_empty() {
+            return;
+        }
         let mut start = range.start;
         // Whole rows of the last group where they are short.
         let last = self.groups[self.groups.len() - 1].extent;

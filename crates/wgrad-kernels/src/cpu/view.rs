@@ -59,7 +59,7 @@ impl Runs {
         let whole = self.shape.iter().zip(&self.mask).all(|(&n, &m)| m == (0, n));
         let last = self.shape.len() - 1;
         let (n, stride) = (self.shape[last], self.strides[last]);
-        if !whole || self.offset < 0 || self.shape.iter().product::<usize>() != rows * width {
+        if width == 0 || !whole || self.offset < 0 || self.shape.iter().product::<usize>() != rows * width {
             return None;
         }
         let mut lead: Vec<(usize, isize)> =

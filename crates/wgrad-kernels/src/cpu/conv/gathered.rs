@@ -4,10 +4,11 @@
 use super::TASKS;
 use super::interleaved::Interleaved;
 use crate::Step;
+use crate::cpu::gemm::Shared;
 use crate::cpu::pack::{WIDE, turn};
 use crate::cpu::scratch::with_floats;
 use crate::cpu::tile::{PANEL, dispatch};
-use crate::cpu::{Reads, map};
+use crate::cpu::{Packed, Reads, map};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -22,11 +23,28 @@ pub(super) fn pays(channels: usize) -> bool {
     4 * channels >= 3 * channels.next_multiple_of(VECTOR)
 }
 
+/// Where the pixels of a pass lie: in rows of `cols`, from the first on.
+#[derive(Clone, Copy)]
+pub(super) struct Places {
+    pub cols: usize,
+    pub first: usize,
+    /// From a row to the next, and from a pixel to the next.
+    pub steps: [usize; 2],
+}
+
+impl Places {
+    #[inline(always)]
+    fn at(&self, pixel: usize) -> usize {
+        self.first + pixel / self.cols * self.steps[0] + pixel % self.cols * self.steps[1]
+    }
+}
+
 /// Output pixels that read the same taps.
 pub(super) struct Pass {
+    pub pixels: usize,
     /// Where each pixel's first tap lies in the copy, and where the pixel lies in its plane.
-    pub from: Vec<usize>,
-    pub to: Vec<usize>,
+    pub from: Places,
+    pub to: Places,
     /// Offset in the copy and position in the filter of each tap, ascending offsets.
     pub taps: Vec<(usize, usize)>,
 }
@@ -76,29 +94,52 @@ impl Correlation<'_> {
         let w = &self.weights[group * (self.weights.len() / self.groups)..];
         for (e, first) in (vectors.start * VECTOR..vectors.end * VECTOR).step_by(8).enumerate() {
             let count = self.channels.saturating_sub(first).min(8);
+            let (w, to) = (w.get(first * outer_stride..).unwrap_or_default(), &mut to[e * 8..]);
+            if count == 8 && self.turned(w, pass, width, to) {
+                continue;
+            }
             for c in 0..inner {
                 for (t, &(_, position)) in pass.taps.iter().enumerate() {
-                    let line = &mut to[(t * inner + c) * width + e * 8..][..8];
+                    let line = &mut to[(t * inner + c) * width..][..8];
                     line[count..].fill(0.0);
                     for (i, x) in line[..count].iter_mut().enumerate() {
-                        *x = w[(first + i) * outer_stride + c * inner_stride + position];
+                        *x = w[i * outer_stride + c * inner_stride + position];
                     }
                 }
             }
         }
     }
 
-    /// Runs over all of the output, with the step's epilogue.
-    pub(super) fn run(&self, step: &Step, reads: Reads<'_>, x: &[f32], out: &mut [u32], scratch: &mut [u32]) {
-        let code = map::code(step);
-        let (inner, panels) = (self.source.channels, panels(self.channels));
-        // One panel after the other, all passes of each.
-        let terms: usize = self.passes.iter().map(|pass| pass.taps.len() * inner).sum();
-        let size = self.channels.next_multiple_of(VECTOR) * terms;
-        let packed: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch[..self.groups * size]);
+    /// Eight output channels' weights in whole squares, by way of a block of input channels that stays in the cache.
+    fn turned(&self, w: &[f32], pass: &Pass, width: usize, to: &mut [f32]) -> bool {
+        const ROOM: usize = 512;
+        let (inner, [outer_stride, inner_stride]) = (self.source.channels, self.strides);
+        // Positions of the filter lie side by side: in an input channel's weights, or in an output channel's.
+        let positions = outer_stride.min(inner_stride);
+        if positions > ROOM {
+            return false;
+        }
+        let mut block = [0.0; 8 * ROOM];
+        let together = if inner_stride == positions { (ROOM / positions).min(inner) } else { 1 };
+        for first in (0..inner).step_by(together.max(1)) {
+            let count = together.min(inner - first);
+            turn(&w[first * inner_stride..], outer_stride, count * positions, &mut block, 8);
+            for (t, &(_, position)) in pass.taps.iter().enumerate() {
+                let lines = to[(t * inner + first) * width..].chunks_mut(width);
+                for (line, from) in lines.zip(block[position * 8..].chunks(positions * 8)).take(count) {
+                    line[..8].copy_from_slice(&from[..8]);
+                }
+            }
+        }
+        true
+    }
+
+    /// Packs all weights: group by group, panel by panel, a pass's `terms` after the other's.
+    fn pack_all(&self, panels: &[Range<usize>], terms: usize, packed: &mut [f32]) {
+        let (size, inner) = (self.channels.next_multiple_of(VECTOR) * terms, self.source.channels);
         let mut parts = Vec::with_capacity(self.groups * panels.len());
         for (group, mut rest) in packed.chunks_exact_mut(size.max(1)).enumerate() {
-            for panel in &panels {
+            for panel in panels {
                 let (part, after) = rest.split_at_mut(panel.len() * VECTOR * terms);
                 parts.push((group, panel, part));
                 rest = after;
@@ -111,24 +152,36 @@ impl Correlation<'_> {
                 part = after;
             }
         });
+    }
+
+    /// Runs over all of the output, with the step's epilogue.
+    pub(super) fn run(&self, step: &Step, reads: Reads<'_>, x: &[f32], out: &mut [u32], packed: Packed<'_>) {
+        let code = map::code(step);
+        let (inner, panels) = (self.source.channels, panels(self.channels));
+        // One panel after the other, all passes of each.
+        let terms: usize = self.passes.iter().map(|pass| pass.taps.len() * inner).sum();
+        let room = self.channels.next_multiple_of(VECTOR) * terms;
+        let Packed { words, done } = packed;
+        let packed: &mut [f32] = bytemuck::cast_slice_mut(&mut words[..self.groups * room]);
+        if !done {
+            self.pack_all(&panels, terms, packed);
+        }
         let packed: &[f32] = packed;
         let runs: Vec<_> = self.passes.iter().map(|pass| runs(&pass.taps, inner)).collect();
-        let covered = self.passes.iter().map(|pass| pass.to.len()).sum::<usize>() == self.pixels;
+        let covered = self.passes.iter().map(|pass| pass.pixels).sum::<usize>() == self.pixels;
         let (plane, from_group) = (self.pixels, inner * self.source.image[0] * self.source.image[1]);
         // Images to a task, or where they are few blocks of panels of each.
         let units = out.len() / (self.channels * plane).max(1);
         let block = panels.len().div_ceil(TASKS.div_ceil(units.max(1)).min(panels.len()).max(1));
-        let mut tasks = Vec::with_capacity(units * panels.len().div_ceil(block));
-        for (unit, mut rest) in out.chunks_exact_mut((self.channels * plane).max(1)).enumerate() {
-            for panels in panels.chunks(block) {
-                let (first, last) = (panels[0].start * VECTOR, panels[panels.len() - 1].end * VECTOR);
-                let (part, after) = rest.split_at_mut((last.min(self.channels) - first) * plane);
-                tasks.push((unit, panels, part));
-                rest = after;
-            }
-        }
-        tasks.into_par_iter().with_max_len(1).for_each(|(unit, panels, part)| {
-            let first = panels[0].start * VECTOR;
+        let (blocks, shared) = (panels.len().div_ceil(block), Shared::new(out));
+        (0..units * blocks).into_par_iter().with_max_len(1).for_each(|task| {
+            let (unit, panels) = (task / blocks, &panels[task % blocks * block..]);
+            let panels = &panels[..block.min(panels.len())];
+            let (first, last) = (panels[0].start * VECTOR, panels[panels.len() - 1].end * VECTOR);
+            let (at, size) = (unit * self.channels + first, last.min(self.channels) - first);
+            #[expect(unsafe_code, reason = "a task's part without a list of all")]
+            // SAFETY: tasks have panels or images of their own, and the output is borrowed for all of this function.
+            let part = unsafe { shared.row(at * plane, size * plane) };
             let y: &mut [f32] = bytemuck::cast_slice_mut(part);
             if !covered {
                 y.fill(0.0);
@@ -136,28 +189,28 @@ impl Correlation<'_> {
             with_floats([self.source.len(), 0], |image, _| {
                 self.source.fill(&x[unit * from_group..][..from_group], image);
                 for panel in panels {
-                    let at = panel.start * VECTOR - first;
+                    let channel = panel.start * VECTOR - first;
                     let width = panel.len() * VECTOR;
                     let mut weights =
-                        &packed[unit % self.groups * size + panel.start * VECTOR * terms..][..width * terms];
+                        &packed[unit % self.groups * room + panel.start * VECTOR * terms..][..width * terms];
                     for (pass, runs) in self.passes.iter().zip(&runs) {
                         let (now, after) = weights.split_at(width * pass.taps.len() * inner);
                         weights = after;
-                        let channels = width.min(y.len() / plane - at);
+                        let channels = width.min(size - channel);
                         dispatch(Product {
                             x: image,
                             pass,
                             runs,
                             weights: now,
                             width,
-                            out: &mut y[at * plane..],
+                            out: &mut y[channel * plane..],
                             plane,
                             channels,
                         });
                     }
                 }
             });
-            map::epilogue(step, &code, reads, unit * self.channels * plane + first * plane, part);
+            map::epilogue(step, &code, reads, at * plane, part);
         });
     }
 }
@@ -185,10 +238,10 @@ impl WithSimd for Product<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let mut sums = Sums([[0.0; WIDE]; PANEL]);
-        let last = self.pass.from.len() - 1;
+        let last = self.pass.pixels - 1;
         for q in (0..=last).step_by(PANEL) {
             // Where there are fewer than eight, the last is computed again.
-            let at: [usize; PANEL] = std::array::from_fn(|i| self.pass.from[(q + i).min(last)]);
+            let at: [usize; PANEL] = std::array::from_fn(|i| self.pass.from.at((q + i).min(last)));
             for part in (0..self.width).step_by(VECTORS * S::F32_LANES) {
                 match (self.width - part) / S::F32_LANES {
                     1 => self.pixels::<S, 1>(simd, &at, part, &mut sums),
@@ -249,15 +302,59 @@ impl Product<'_> {
     /// Writes the sums of the pixels from `q` on to their places.
     #[inline(always)]
     fn store(&mut self, q: usize, sums: &Sums) {
-        let to = &self.pass.to[q..self.pass.to.len().min(q + PANEL)];
-        let (first, n) = (to[0], self.channels);
-        if to.len() == PANEL && to[PANEL - 1] - first == PANEL - 1 {
-            turn(sums.0.as_flattened(), WIDE, n, &mut self.out[first..], self.plane);
+        let (count, n) = (PANEL.min(self.pass.pixels - q), self.channels);
+        let to: [usize; PANEL] = std::array::from_fn(|i| self.pass.to.at(q + i.min(count - 1)));
+        if to[PANEL - 1] - to[0] == PANEL - 1 {
+            turn(sums.0.as_flattened(), WIDE, n, &mut self.out[to[0]..], self.plane);
             return;
         }
-        for (&place, sums) in to.iter().zip(&sums.0) {
+        for (&place, sums) in to.iter().zip(&sums.0).take(count) {
             for (y, sum) in self.out[place..].iter_mut().step_by(self.plane).zip(&sums[..n]) {
                 *y = *sum;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both orders of weights, channels that fill no panel, filters of one place and of several, taps left out.
+    #[test]
+    fn packed_weights_are_where_the_product_reads_them() {
+        for (channels, inner, positions) in [(39, 5, 9), (16, 70, 9), (48, 3, 1), (61, 16, 25), (24, 9, 2)] {
+            for forward in [true, false] {
+                let terms = [inner * positions, positions];
+                let strides = if forward { terms } else { [positions, channels * positions] };
+                let weights: Vec<f32> = (0..channels * inner * positions).map(|i| i as f32).collect();
+                let taps: Vec<(usize, usize)> = (0..positions).rev().step_by(2).map(|p| (0, p)).collect();
+                let places = Places { cols: 1, first: 0, steps: [0, 0] };
+                let pass = Pass { pixels: 1, from: places, to: places, taps };
+                let image = [1, 1];
+                let source = Interleaved { channels: inner, rows: 1, cols: 1, top: 0, left: 0, image };
+                let passes = Vec::new();
+                let c = Correlation {
+                    source,
+                    groups: 1,
+                    channels,
+                    pixels: 1,
+                    passes,
+                    weights: &weights,
+                    strides,
+                };
+                for vectors in panels(channels) {
+                    let width = vectors.len() * VECTOR;
+                    let mut to = vec![-1.0; pass.taps.len() * inner * width];
+                    c.pack(0, &vectors, &pass, &mut to);
+                    for (i, x) in to.iter().enumerate() {
+                        let (o, c, t) =
+                            (vectors.start * VECTOR + i % width, i / width % inner, i / width / inner);
+                        let at = o * strides[0] + c * strides[1] + pass.taps[t].1;
+                        let want = if o < channels { weights[at] } else { 0.0 };
+                        assert_eq!(*x, want, "{channels} {inner} {positions} {forward}: {o} {c} {t}");
+                    }
+                }
             }
         }
     }

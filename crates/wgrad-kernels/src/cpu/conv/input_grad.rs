@@ -1,13 +1,13 @@
 //! The input's gradient: phase by phase of the input, a convolution of the output's gradient with the taps that fall
 //! on that phase, so a stride wastes nothing.
 
-use super::gathered::{self, Correlation, Pass};
+use super::gathered::{self, Correlation, Pass, Places};
 use super::interleaved::Interleaved;
 use super::{Geometry, channel_blocks};
 use crate::Step;
 use crate::cpu::scratch::with_floats;
-use crate::cpu::tile::{Correlate, PANEL, SLACK, dispatch, pack, packed, whole};
-use crate::cpu::{Reads, map};
+use crate::cpu::tile::{self, Correlate, PANEL, SLACK, dispatch, pack, whole};
+use crate::cpu::{Packed, Reads, map};
 use rayon::prelude::*;
 use wgrad_graph::ops::ConvSpec;
 
@@ -68,11 +68,30 @@ struct Phase {
     at: [usize; 2],
     rows: Axis,
     cols: Axis,
-    taps: Vec<usize>,
     weights: usize,
 }
 
-fn phases(g: &Geometry<'_>, m: &Margins) -> Vec<Phase> {
+impl Phase {
+    /// Taps of all output channels together.
+    fn count(&self, g: &Geometry<'_>) -> usize {
+        g.o * self.rows.taps.len() * self.cols.taps.len()
+    }
+
+    /// Where each lies in the gradients.
+    fn taps(&self, g: &Geometry<'_>, m: &Margins) -> Vec<usize> {
+        let mut taps = Vec::with_capacity(self.count(g));
+        for o in 0..g.o {
+            for (_, r) in &self.rows.taps {
+                for (_, s) in &self.cols.taps {
+                    taps.push(o * m.plane() + (m.top - r) * m.pitch + m.left - s);
+                }
+            }
+        }
+        taps
+    }
+}
+
+fn phases(g: &Geometry<'_>) -> Vec<Phase> {
     let mut all = Vec::new();
     let mut weights = 0;
     for a in 0..g.spec.stride[0] {
@@ -83,16 +102,9 @@ fn phases(g: &Geometry<'_>, m: &Margins) -> Vec<Phase> {
             {
                 continue;
             }
-            let mut taps = Vec::with_capacity(g.o * rows.taps.len() * cols.taps.len());
-            for o in 0..g.o {
-                for (_, r) in &rows.taps {
-                    for (_, s) in &cols.taps {
-                        taps.push(o * m.plane() + (m.top - r) * m.pitch + m.left - s);
-                    }
-                }
-            }
-            let size = packed(g.c, taps.len());
-            all.push(Phase { at: [a, b], rows, cols, taps, weights });
+            let phase = Phase { at: [a, b], rows, cols, weights };
+            let size = tile::packed(g.c, phase.count(g));
+            all.push(phase);
             weights += size;
         }
     }
@@ -106,7 +118,7 @@ pub(crate) fn scratch(step: &Step, spec: &ConvSpec) -> usize {
     if gathered::pays(w[1]) {
         gathered::scratch(spec.groups, w[1], terms)
     } else {
-        spec.groups * packed(w[1], terms)
+        spec.groups * tile::packed(w[1], terms)
     }
 }
 
@@ -115,7 +127,7 @@ pub(crate) fn input_grad(
     spec: &ConvSpec,
     reads: Reads<'_>,
     out: &mut [u32],
-    scratch: &mut [u32],
+    packed: Packed<'_>,
 ) {
     let (ys, ws) = (&step.operands[0].shape, &step.operands[1].shape);
     let g = Geometry::new(spec, &step.shape, ws, ys);
@@ -123,9 +135,9 @@ pub(crate) fn input_grad(
         return;
     }
     if gathered::pays(g.c) {
-        correlation(&g, reads.f32(1)).run(step, reads, reads.f32(0), out, scratch);
+        correlation(&g, reads.f32(1)).run(step, reads, reads.f32(0), out, packed);
     } else {
-        planar(step, &g, reads, out, scratch);
+        planar(step, &g, reads, out, packed);
     }
 }
 
@@ -142,16 +154,21 @@ fn correlation<'a>(g: &Geometry<'_>, weights: &'a [f32]) -> Correlation<'a> {
     };
     let place = |row: usize, col: usize| row * source.row() + col * g.o;
     let pass = |Phase { at: [a, b], rows, cols, .. }: Phase| {
-        let pixels = || rows.steps.clone().flat_map(|i| cols.steps.clone().map(move |j| (i, j)));
+        let (i, j) = (rows.steps.start, cols.steps.start);
         // The farthest tap comes first in memory.
         let taps = rows.taps.iter().rev().flat_map(|r| cols.taps.iter().rev().map(move |s| (r, s)));
         Pass {
-            from: pixels().map(|(i, j)| place(i, j)).collect(),
-            to: pixels().map(|(i, j)| (i * sh + a - ph) * g.w + j * sw + b - pw).collect(),
+            pixels: rows.steps.len() * cols.steps.len(),
+            from: Places { cols: cols.steps.len(), first: place(i, j), steps: [source.row(), g.o] },
+            to: Places {
+                cols: cols.steps.len(),
+                first: (i * sh + a - ph) * g.w + j * sw + b - pw,
+                steps: [sh * g.w, sw],
+            },
             taps: taps.map(|(r, s)| (place(m.top - r.1, m.left - s.1), r.0 * g.kw + s.0)).collect(),
         }
     };
-    let passes = phases(g, &m).into_iter().map(pass).collect();
+    let passes = phases(g).into_iter().map(pass).collect();
     Correlation {
         groups: g.spec.groups,
         channels: g.c,
@@ -164,23 +181,28 @@ fn correlation<'a>(g: &Geometry<'_>, weights: &'a [f32]) -> Correlation<'a> {
 }
 
 /// Vectors of pixels, for few channels.
-fn planar(step: &Step, g: &Geometry<'_>, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
+fn planar(step: &Step, g: &Geometry<'_>, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
     let spec = g.spec;
     let (dy, w, code) = (reads.f32(0), reads.f32(1), map::code(step));
     let (x_group, y_group, w_group) = g.sizes();
     let margins = Margins::new(g);
-    let phases = phases(g, &margins);
-    let size = scratch.len() / spec.groups;
-    let weights: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch[..spec.groups * size]);
-    for (group, to) in weights.chunks_exact_mut(size.max(1)).enumerate() {
+    let phases = phases(g).into_iter().map(|p| {
+        let taps = p.taps(g, &margins);
+        (p, taps)
+    });
+    let phases: Vec<(Phase, Vec<usize>)> = phases.collect();
+    let size = packed.words.len() / spec.groups;
+    let weights: &mut [f32] = bytemuck::cast_slice_mut(&mut packed.words[..spec.groups * size]);
+    let groups = weights.chunks_exact_mut(size.max(1)).enumerate();
+    for (group, to) in groups.take(if packed.done { 0 } else { spec.groups }) {
         let w = &w[group * w_group..][..w_group];
-        for phase in &phases {
+        for (phase, taps) in &phases {
             let (kh, kw) = (phase.rows.taps.len(), phase.cols.taps.len());
             let at = |c: usize, k: usize| {
                 let (o, r, s) = (k / (kh * kw), phase.rows.taps[k / kw % kh].0, phase.cols.taps[k % kw].0);
                 w[((o * g.c + c) * g.kh + r) * g.kw + s]
             };
-            pack(g.c, phase.taps.len(), at, &mut to[phase.weights..]);
+            pack(g.c, taps.len(), at, &mut to[phase.weights..]);
         }
     }
     let weights: &[f32] = weights;
@@ -189,7 +211,7 @@ fn planar(step: &Step, g: &Geometry<'_>, reads: Reads<'_>, out: &mut [u32], scra
     for (at, x) in out.chunks_mut(x_group).enumerate() {
         tasks.extend(x.chunks_mut(block * pixels).enumerate().map(|(b, part)| (at, b * block, part)));
     }
-    let longest = phases.iter().map(|p| p.rows.steps.len() * margins.pitch).max().unwrap_or(0);
+    let longest = phases.iter().map(|p| p.0.rows.steps.len() * margins.pitch).max().unwrap_or(0);
     let pitch = whole(longest);
     tasks.into_par_iter().with_max_len(1).for_each(|(at, first, part)| {
         let dx: &mut [f32] = bytemuck::cast_slice_mut(part);
@@ -200,12 +222,12 @@ fn planar(step: &Step, g: &Geometry<'_>, reads: Reads<'_>, out: &mut [u32], scra
         let room = g.o * margins.plane() + margins.left + pitch + SLACK;
         with_floats([room, panels * pitch + SLACK], |image, flat| {
             margins.fill(g, &dy[at * y_group..][..y_group], image);
-            for phase in &phases {
+            for (phase, taps) in &phases {
                 let weights = &weights[at % spec.groups * size + phase.weights..];
                 let base = phase.rows.steps.start * margins.pitch;
                 dispatch(Correlate {
-                    weights: &weights[first * phase.taps.len()..][..panels * phase.taps.len()],
-                    taps: &phase.taps,
+                    weights: &weights[first * taps.len()..][..panels * taps.len()],
+                    taps,
                     x: &image[base..],
                     out: flat,
                     pitch,

@@ -16,10 +16,10 @@ mod weight_grad;
 pub(crate) use input_grad::{input_grad, scratch as input_grad_scratch};
 pub(crate) use weight_grad::{scratch as weight_grad_scratch, weight_grad};
 
-use super::Reads;
 use super::tile::PANEL;
+use super::{Packed, Reads};
 use crate::Step;
-use gathered::{Correlation, Pass};
+use gathered::{Correlation, Pass, Places};
 use interleaved::Interleaved;
 use wgrad_graph::ops::ConvSpec;
 
@@ -69,18 +69,19 @@ pub(crate) fn scratch(step: &Step, spec: &ConvSpec) -> usize {
     if gathered::pays(g.o) { gathered::scratch(spec.groups, g.o, g.taps()) } else { planar::scratch(&g) }
 }
 
-pub(crate) fn forward(step: &Step, spec: &ConvSpec, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
+pub(crate) fn forward(step: &Step, spec: &ConvSpec, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
     let g = Geometry::new(spec, &step.operands[0].shape, &step.operands[1].shape, &step.shape);
     if out.is_empty() {
         return;
     }
     if !gathered::pays(g.o) {
-        return planar::forward(step, &g, reads, out, scratch);
+        return planar::forward(step, &g, reads, out, packed);
     }
     let ([sh, sw], source) = (spec.stride, Interleaved::of_input(&g));
     let pass = Pass {
-        from: (0..g.oh * g.ow).map(|q| q / g.ow * sh * source.row() + q % g.ow * sw * g.c).collect(),
-        to: (0..g.oh * g.ow).collect(),
+        pixels: g.oh * g.ow,
+        from: Places { cols: g.ow, first: 0, steps: [sh * source.row(), sw * g.c] },
+        to: Places { cols: g.ow, first: 0, steps: [g.ow, 1] },
         taps: source.taps(&g).zip(0..).collect(),
     };
     let correlation = Correlation {
@@ -92,5 +93,5 @@ pub(crate) fn forward(step: &Step, spec: &ConvSpec, reads: Reads<'_>, out: &mut 
         weights: reads.f32(1),
         strides: [g.taps(), g.kh * g.kw],
     };
-    correlation.run(step, reads, reads.f32(0), out, scratch);
+    correlation.run(step, reads, reads.f32(0), out, packed);
 }

@@ -6,23 +6,24 @@ use super::planes::Planes;
 use super::{Geometry, channel_blocks};
 use crate::Step;
 use crate::cpu::scratch::with_floats;
-use crate::cpu::tile::{Correlate, PANEL, SLACK, dispatch, pack, packed, whole};
-use crate::cpu::{Reads, map};
+use crate::cpu::tile::{self, Correlate, PANEL, SLACK, dispatch, pack, whole};
+use crate::cpu::{Packed, Reads, map};
 use rayon::prelude::*;
 
 /// Words of scratch [`forward`] needs.
 pub(super) fn scratch(g: &Geometry<'_>) -> usize {
-    g.spec.groups * packed(g.o, g.taps())
+    g.spec.groups * tile::packed(g.o, g.taps())
 }
 
-pub(super) fn forward(step: &Step, g: &Geometry<'_>, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
+pub(super) fn forward(step: &Step, g: &Geometry<'_>, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
     let (x, w, code) = (reads.f32(0), reads.f32(1), map::code(step));
     let (x_group, y_group, w_group) = g.sizes();
     let (planes, pixels) = (Planes::of_input(g), g.oh * g.ow);
     let taps = planes.taps(g);
-    let (cols, size) = ((g.oh - 1) * planes.pitch + g.ow, packed(g.o, taps.len()));
-    let weights: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch[..g.spec.groups * size]);
-    for (group, to) in weights.chunks_exact_mut(size.max(1)).enumerate() {
+    let (cols, size) = ((g.oh - 1) * planes.pitch + g.ow, tile::packed(g.o, taps.len()));
+    let weights: &mut [f32] = bytemuck::cast_slice_mut(&mut packed.words[..g.spec.groups * size]);
+    let groups = weights.chunks_exact_mut(size.max(1)).enumerate();
+    for (group, to) in groups.take(if packed.done { 0 } else { g.spec.groups }) {
         let w = &w[group * w_group..][..w_group];
         pack(g.o, taps.len(), |o, k| w[o * taps.len() + k], to);
     }

@@ -321,7 +321,8 @@ fn sums<S: Simd, F: Three>(s: S, lanes: [Lane<'_>; 3], width: usize, out: &mut [
     }
 }
 
-/// A largest or smallest a row; what is no number is passed over.
+/// A largest or smallest a row, from the largest finite number of the other sign on (`ReduceKind::start`); what is no
+/// number is passed over.
 #[inline(always)]
 fn extremes<S: Simd>(s: S, kind: ReduceKind, lane: Lane<'_>, width: usize, out: &mut [u32]) {
     // The smallest is the largest of what is turned round.
@@ -330,7 +331,7 @@ fn extremes<S: Simd>(s: S, kind: ReduceKind, lane: Lane<'_>, width: usize, out: 
     for (r, out) in out.iter_mut().enumerate() {
         let (vectors, tail) = S::as_simd_f32s(bytemuck::cast_slice(lane.row(r, width)));
         let (blocks, rest) = vectors.as_chunks::<SIDE>();
-        let mut most = [s.splat_f32s(f32::NEG_INFINITY); SIDE];
+        let mut most = [s.splat_f32s(f32::MIN); SIDE];
         for block in blocks {
             for (most, &v) in most.iter_mut().zip(block) {
                 let v = s.xor_f32s(v, sign);
