@@ -37,7 +37,7 @@ WORKLOADS = {
 
 RATES = ("examples_per_s", "tokens_per_s", "GFLOP_per_s", "GB_per_s")
 # Where less is better the ratio is turned round, so that above 1 wgrad always leads.
-COSTS = ("peak_rss_mb", "start_to_first_step_s", "dispatches")
+COSTS = ("peak_rss_mb", "start_to_first_step_s", "dispatches", "bytes_moved")
 
 
 def build(kind, feature=None):

@@ -84,6 +84,9 @@ fn run_steps(steps: &mut Steps, root: &Path, skip_setup: bool, cargo_args: &[Str
         let test = ["test", "--workspace", "--tests", "--", "golden", "steps"];
         some_tests(all, run_tests(in_root(root).env("WGRAD_LIMITS", "webgpu-baseline").args(test)))
     })?;
+    if all {
+        steps.step("doctor, subgroups of 4", || quiet(narrow_doctor(root)))?;
+    }
     steps.step("examples", || {
         quiet(run_command(in_root(root).args(["build", "--workspace", "--examples"])))
     })?;
@@ -103,6 +106,15 @@ fn run_steps(steps: &mut Steps, root: &Path, skip_setup: bool, cargo_args: &[Str
         })?;
     }
     Ok(())
+}
+
+/// Proves every kernel once, forward and gradient, with llvmpipe's vectors half as wide as usual: it reads the width when it
+/// starts, so a process of its own does it. Other adapters do not know the setting.
+fn narrow_doctor(root: &Path) -> Result<()> {
+    run_command(in_root(root).args(["build", "--workspace", "--bins"]))?;
+    let settings = [("LP_NATIVE_VECTOR_WIDTH", "128"), ("WGRAD_CACHE_DIR", ""), ("NODEVICE_SELECT", "1")];
+    let program = target(root).join("debug/wgrad");
+    run_command(Command::new(program).args(["doctor", "--device", "gpu:0"]).envs(settings))
 }
 
 /// Where cargo builds.

@@ -42,7 +42,7 @@ pub struct Report {
 }
 
 impl Report {
-    fn row(&self, workload: &str, metric: &str, value: f64) {
+    pub fn row(&self, workload: &str, metric: &str, value: f64) {
         println!("{}\t{workload}\t{}\t{metric}\t{value:.5}", self.peer, self.device);
     }
 

@@ -27,13 +27,14 @@ impl Report {
         println!("wgrad\t{workload}\t{}\t{metric}\t{value:.5}", self.device);
     }
 
-    /// Dispatches where the device has them; first, median and best of timed runs, `items` a run.
+    /// Dispatches where the device has them, and bytes if every operand is touched once; first, median and best of timed runs, `items` a run.
     fn times(&self, workload: &str, metric: &str, items: f64, subject: &mut MadeUp) -> Done {
-        let dispatches: usize =
-            subject.runner().plan().steps.iter().map(|s| s.candidate.launches.len()).sum();
+        let plan = subject.runner().plan();
+        let dispatches: usize = plan.steps.iter().map(|s| s.candidate.launches.len()).sum();
         if dispatches > 0 {
             self.row(workload, "dispatches", dispatches as f64);
         }
+        self.row(workload, "bytes_moved", plan.steps.iter().map(|s| s.cost.bytes).sum::<u64>() as f64);
         let first = Instant::now();
         subject.step()?;
         self.row(workload, "first_step_ms", first.elapsed().as_secs_f64() * 1e3);

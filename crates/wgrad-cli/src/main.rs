@@ -9,6 +9,7 @@ mod doctor;
 mod eval;
 mod generate;
 mod output;
+mod peers;
 mod plan;
 mod predict;
 mod profile;

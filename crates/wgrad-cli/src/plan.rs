@@ -1,6 +1,7 @@
 //! `wgrad plan`: what a step does and needs, before anything runs. Opens a device only where one is named.
 
 use crate::output::{self, bytes, count, flops, table};
+use crate::peers::Peers;
 use crate::subject::{Subject, Which};
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -17,7 +18,8 @@ const COMMON_BINDING: usize = 2 << 30;
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  wgrad plan --model alexnet --batch-size 64\n  \
                         wgrad plan --model lenet --limits webgpu-baseline --steps\n  \
-                        wgrad plan --model gpt --layers 6 --hidden 384 --heads 6 --context 256")]
+                        wgrad plan --model gpt --layers 6 --hidden 384 --heads 6 --context 256\n  \
+                        wgrad plan --model cifar-cnn --device software --peers")]
 pub(crate) struct Args {
     #[command(flatten)]
     which: Which,
@@ -30,6 +32,10 @@ pub(crate) struct Args {
     /// List every kernel
     #[arg(long)]
     steps: bool,
+    /// Put beside it what other engines need for the same step. A flag, since their figures were measured once, and
+    /// for few steps
+    #[arg(long)]
+    peers: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -77,10 +83,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     check_precision(&args.which.precision, &caps, &target)?;
     let options = PlanOptions { choices: Some(&choices), packed: args.which.eval, ..PlanOptions::default() };
     let plan = plan(&subject.graph, &caps, &options)?;
+    let peers = args.peers.then(|| Peers::of(&args.which)).transpose()?;
     if args.json {
-        output::json(&as_json(args, &subject, &target, &plan))?;
+        let mut value = as_json(args, &subject, &target, &plan);
+        peers.iter().for_each(|peers| value["peers"] = peers.as_json());
+        output::json(&value)?;
     } else {
-        output::line(&as_text(args, &subject, &target, &plan))?;
+        let beside = peers.map(|peers| format!("\n\n{}", peers.as_text(&Summary::of(&plan))));
+        output::line(&(as_text(args, &subject, &target, &plan) + &beside.unwrap_or_default()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -140,6 +140,14 @@ fn of_text(args: &Which, config: &Config, kind: TextKind) -> Result<Subject, Tra
 }
 
 impl Which {
+    /// Whether both are the same work: model, shapes, update rule and precision.
+    pub(crate) fn is_same(&self, other: &Self) -> Result<bool, TrainError> {
+        let names = |w: &Self| [w.model.clone(), w.optimizer.clone(), w.precision.clone()];
+        let alike =
+            names(self) == names(other) && self.batch_size == other.batch_size && self.eval == other.eval;
+        Ok(alike && self.subject(None)?.1.fields == other.subject(None)?.1.fields)
+    }
+
     /// The configuration that says the same, and the graph.
     pub(crate) fn subject(&self, device: Option<&str>) -> Result<(Config, Subject), TrainError> {
         let args = self;

@@ -137,7 +137,7 @@ impl Device {
         }
     }
 
-    /// The same device opened anew, after it was lost.
+    /// The same device opened anew, after it was lost or beside it.
     ///
     /// # Errors
     /// Where it is gone, or the driver refuses.

@@ -74,7 +74,7 @@ pub fn examine_all(
     });
     let next = AtomicUsize::new(0);
     let done = Mutex::new(InOrder { reports: chosen.iter().map(|_| None).collect(), told: 0, seen });
-    let work = || {
+    let work = |targets: &[Target]| {
         while let Some((i, (family, row))) =
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, *chosen.get(i)?)))
         {
@@ -86,9 +86,9 @@ pub fn examine_all(
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 1..threads.min(chosen.len()) {
-            scope.spawn(work);
+            scope.spawn(|| work(&apart(targets)));
         }
-        work();
+        work(targets);
     });
     let rows: Vec<RowReport> =
         done.into_inner().unwrap_or_else(PoisonError::into_inner).reports.into_iter().flatten().collect();
@@ -101,6 +101,16 @@ pub fn examine_all(
         seconds: start.elapsed().as_secs_f64(),
         rows,
     }
+}
+
+/// The targets for another thread. A software adapter compiles a kernel when it first runs, in the one thread of its queue: a
+/// thread has a device of its own there. Where none more opens the one there is serves all.
+fn apart(targets: &[Target]) -> Vec<Target> {
+    let other = |target: &Target| match target.device.caps().class {
+        AdapterClass::Software => target.device.reopened().unwrap_or_else(|_| target.device.clone()),
+        _ => target.device.clone(),
+    };
+    targets.iter().map(|target| Target { device: other(target), ..target.clone() }).collect()
 }
 
 /// Reports as they come, told in order.
@@ -283,7 +293,8 @@ impl Forms<'_> {
         }
         (report.ulps, report.relative) = (report.ulps.max(ulps), report.relative.max(relative));
         if self.draw == 0 {
-            report.forms.push(Form { target: label.clone(), kernels, ulps, relative, seconds: runs.seconds });
+            let (compiling, seconds) = (runs.compiling, runs.seconds);
+            report.forms.push(Form { target: label.clone(), kernels, ulps, relative, compiling, seconds });
         }
     }
 

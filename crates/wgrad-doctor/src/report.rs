@@ -38,7 +38,9 @@ pub struct Form {
     pub ulps: f64,
     /// As in [`RowReport`].
     pub relative: f64,
-    /// Seconds of one run, inputs and results included.
+    /// Seconds until its first results: a software adapter compiles when a kernel first runs.
+    pub compiling: f64,
+    /// Seconds of its last run, inputs and results included.
     pub seconds: f64,
 }
 

@@ -32,6 +32,8 @@ pub(crate) fn texts(plan: &Plan) -> Vec<Arc<str>> {
 pub struct Runs {
     /// The plan's outputs, of every run.
     pub results: Vec<Vec<HostTensor>>,
+    /// Seconds from the plan to the first run's results.
+    pub compiling: f64,
     /// Seconds of the last run, from the inputs to the results.
     pub seconds: f64,
 }
@@ -41,6 +43,7 @@ pub struct Runs {
 /// # Errors
 /// Where a kernel does not compile, memory does not suffice, or the device is lost.
 pub fn run(device: &Device, plan: &Arc<Plan>, env: &Env, times: usize) -> Result<Runs, DeviceError> {
+    let begun = Instant::now();
     let mut memory = device.memory(&plan.layout)?;
     let mut program = device.program(plan.clone(), &memory)?;
     let inputs: Vec<HostTensor> =
@@ -49,12 +52,15 @@ pub fn run(device: &Device, plan: &Arc<Plan>, env: &Env, times: usize) -> Result
     let mut scalars = vec![env.seed, env.step];
     scalars.resize(FIRST_SCALAR_WORD, 0);
     scalars.extend(plan.scalars.iter().map(|s| (env.inputs[s].data[0] as f32).to_bits()));
-    let mut runs = Runs { results: Vec::new(), seconds: 0.0 };
-    for _ in 0..times {
+    let mut runs = Runs { results: Vec::new(), compiling: 0.0, seconds: 0.0 };
+    for time in 0..times {
         let start = Instant::now();
         program.step(&mut memory, &words, &scalars)?;
         let words = program.wait()?.unwrap_or_default();
         runs.seconds = start.elapsed().as_secs_f64();
+        if time == 0 {
+            runs.compiling = begun.elapsed().as_secs_f64();
+        }
         let tensor = |(named, words): (&wgrad_plan::Named, _)| HostTensor { ty: named.ty.clone(), words };
         runs.results.push(plan.outputs.iter().zip(words).map(tensor).collect());
     }

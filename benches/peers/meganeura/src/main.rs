@@ -3,6 +3,7 @@
 #[path = "../../common/report.rs"]
 mod report;
 
+use meganeura::compile::BufferRef;
 use meganeura::nn::{Embedding, LayerNorm, Linear};
 use meganeura::train::{Mode, SessionConfig, build};
 use meganeura::{Graph, NodeId, Session};
@@ -93,6 +94,19 @@ fn init_params(s: &mut Session, rng: &mut Rng) {
         };
         s.set_parameter(&name, &data);
     }
+}
+
+/// Bytes a training step reads and writes if every buffer is touched once: those its dispatches name, and of Adam four that
+/// are read and three that are written a parameter.
+fn moved(s: &Session) -> f64 {
+    let plan = s.plan();
+    let size = |b: &BufferRef| plan.buffers[b.0 as usize];
+    let named = plan.dispatches.iter().flat_map(|d| {
+        let results = [&d.output_buffer].into_iter().chain(&d.extra_outputs);
+        d.input_buffers.iter().chain(&d.epilogue_buffers).chain(results)
+    });
+    let updates = plan.param_grad_pairs.iter().map(|(weight, _)| 7 * size(weight));
+    named.map(size).chain(updates).sum::<usize>() as f64
 }
 
 fn one_hot(classes: &[i64], n: usize) -> Vec<f32> {
@@ -199,6 +213,7 @@ fn main() {
             let mut s = build(&g, SessionConfig::from_env()).0;
             init_params(&mut s, rng);
             s.set_adam(1e-3, 0.9, 0.999, 1e-8);
+            r.row(&workload, "bytes_moved", moved(&s));
             let (x, y) = (rng.floats(n * 3072), one_hot(&rng.ints(n, 10), 10));
             r.train(&workload, n, "examples", || {
                 step(&mut s, |s| {
@@ -214,6 +229,7 @@ fn main() {
             init_params(&mut s, rng);
             s.set_adam(1e-3, 0.9, 0.999, 1e-8);
             s.set_weight_decay(0.01);
+            r.row(&workload, "bytes_moved", moved(&s));
             let idx: Vec<u32> = rng.ints(b * n, 65).iter().map(|&v| v as u32).collect();
             let at: Vec<u32> = (0..b * n).map(|i| (i % n) as u32).collect();
             let y = one_hot(&rng.ints(b * n, 65), VOCAB);

@@ -55,6 +55,24 @@ fn a_plan_tells_its_work_and_memory() {
 }
 
 #[test]
+fn a_plan_stands_beside_those_of_other_engines() {
+    let place = Place::new();
+    let step = ["plan", "--model", "cifar-cnn", "--batch-size", "32", "--peers"];
+    let plan = place.json(&[&step[..], &["--json"]].concat());
+    let theirs = plan["peers"].as_array().expect("a list").iter().find(|p| p["dispatches"].is_u64());
+    let theirs = theirs.expect("one engine was measured at this step");
+    assert!(plan["dispatches"].as_u64() < theirs["dispatches"].as_u64(), "{plan}");
+    let text = place.ok(&step);
+    let head = text.lines().find(|l| l.starts_with("a step of")).expect("a table");
+    assert!(theirs["name"].as_str().is_some_and(|name| head.contains(name)), "{text}");
+    // What nobody measured is told as such, with what was.
+    let other = place.ok(&["plan", "--model", "lenet", "--peers"]);
+    let row = other.lines().find(|l| l.starts_with("  dispatches")).expect("a row");
+    assert!(row.ends_with('-') && other.contains("measured at --model cifar-cnn"), "{other}");
+    assert!(!place.ok(&step[..5]).contains("a step of"));
+}
+
+#[test]
 fn limits_count() {
     let place = Place::new();
     let alexnet = ["plan", "--model", "alexnet", "--batch-size", "64"];

@@ -136,12 +136,8 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// An f32 (or four) as the nearest that f16 can hold.
+    /// An f32 (or four) as the nearest that f16 can hold. By bits: drivers (Mesa 25 on llvmpipe) take `f32(f16(x))` for x.
     pub(super) fn rounded_to_f16(&mut self, value: &str, width: Width) -> String {
-        if self.caps.f16 {
-            self.f16 = true;
-            return format!("{}({}({value}))", width.of("f32"), width.of("f16"));
-        }
         self.import("common/round_f16");
         let of = if width == Width::Four { "4_" } else { "" };
         format!("round_f16_{of}({value})")

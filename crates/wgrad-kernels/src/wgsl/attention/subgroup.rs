@@ -12,36 +12,26 @@ use crate::table::{MAX_TRIPS, ROWS_STORED};
 use crate::wgsl::module::{Grid, Module, Width};
 use crate::wgsl::text::indented;
 
-/// Rows of a subgroup. Sixteen are nearly twice as fast as eight, but the gradients of keys and values, which have sums of
-/// both, take a driver (Mesa 25) twice as long to compile then; wide sums halve them again.
-fn rows(e: &Extents, size: usize, pass: Pass) -> usize {
-    let most = if pass == Pass::Keys { 8 } else { 16 };
-    if e.depth.max(e.width) > 8 * size { most / 2 } else { most }
+/// Rows of a subgroup: the more, the less is loaded a row; wide sums leave fewer registers.
+fn rows(e: &Extents, size: usize) -> usize {
+    if e.depth.max(e.width) > 8 * size { 8 } else { 16 }
 }
 
-/// The form's name, by its first launch.
+/// The form's name.
 pub(super) fn name(attention: &Attention, size: usize) -> String {
-    let pass = if attention.is_gradient() { Pass::Queries } else { Pass::Forward };
-    named(attention, size, pass)
-}
-
-fn named(attention: &Attention, size: usize, pass: Pass) -> String {
-    format!("subgroup{}x{}", rows(&attention.extents(), size, pass), 4 * size)
+    format!("subgroup{}x{}", rows(&attention.extents(), size), 4 * size)
 }
 
 /// The launch of a pass.
 pub(super) fn launch(job: &Job<'_>, size: usize) -> Result<Launch, Unsupported> {
     let (e, keys) = (job.e, job.pass == Pass::Keys);
-    let label = format!(
-        "attention.{}.{}",
-        named(job.attention, size, job.pass),
-        format!("{:?}", job.pass).to_lowercase()
-    );
+    let label =
+        format!("attention.{}.{}", name(job.attention, size), format!("{:?}", job.pass).to_lowercase());
     let (count, heads) = if keys { (e.keys, e.groups) } else { (e.queries, e.heads) };
-    let tall = rows(&e, size, job.pass);
+    let tall = rows(&e, size);
     let blocks = count.div_ceil(tall);
     let others = if keys { job.share() * e.queries } else { e.keys };
-    let trips = others.div_ceil(4 * size) * ((e.depth + e.width) / 2 + 2 * size + 2);
+    let trips = others.div_ceil(4 * size) * ((e.depth + e.width) / 4 * 5 + 8 * (size + 1) + 1);
     if trips > MAX_TRIPS {
         return Err(Unsupported(format!("{label}: {trips} loop trips, a software adapter runs {MAX_TRIPS}")));
     }
@@ -98,14 +88,6 @@ impl Text<'_, '_> {
         }
     }
 
-    /// Names `{name}_b{c}`, the addresses of the block's columns this lane has.
-    fn own_columns(&mut self, matrix: &Matrix, name: &str, count: usize) {
-        for c in 0..4 {
-            let column = format!("min(n + {c}u, {}u)", count - 1);
-            self.add(format!("let {name}_b{c} = {name}_base + {column} * {}u;", matrix.row()));
-        }
-    }
-
     fn zeros(&mut self, name: &str, cols: usize) {
         let quads = self.quads(cols);
         (0..self.tall * quads).for_each(|i| {
@@ -113,51 +95,61 @@ impl Text<'_, '_> {
         });
     }
 
-    /// `{to}{r}[c]` = the product of row r of `a` and column c of `b`.
-    fn dots(&mut self, to: &str, (a, a_name): (&Matrix, &str), (b, b_name): (&Matrix, &str)) {
+    /// `{to}{r}[c]` = the product of row r of `a` and column c of `b`, of `count` columns. A vector loaded is a hundred
+    /// branches to a software adapter's compiler: columns come one after another in a loop, which begins where no compiler
+    /// sees it, or it is unrolled.
+    fn dots(&mut self, to: &str, (a, a_name): (&Matrix, &str), (b, b_name): (&Matrix, &str), count: usize) {
         (0..self.tall).for_each(|r| self.lines.push(format!("var {to}{r} = vec4<f32>(0.0);")));
         self.add(format!("for (var d = 0u; d < {}u; d += 4u) {{", a.view.shape[3]));
         for i in 0..self.tall.div_ceil(self.size) {
             self.add(format!("let a{i} = {};", a.quad_at(&format!("{a_name}_a{i}"), "d")));
         }
-        for c in 0..4 {
-            self.add(format!("let b{c} = {};", b.quad_at(&format!("{b_name}_b{c}"), "d")));
-        }
-        for k in 0..4 {
-            self.add(format!("let w{k} = vec4<f32>(b0[{k}], b1[{k}], b2[{k}], b3[{k}]);"));
-        }
+        self.add("for (var turn = row0; turn < row0 + 4u; turn += 1u) {");
+        let column = format!("min(n + (turn - row0) * {}u, {}u)", self.size, count - 1);
+        self.add(format!("let at = {b_name}_base + {column} * {}u;", b.row()));
+        self.add(format!("let b = {};", b.quad_at("at", "d")));
         for r in 0..self.tall {
             let (i, lane) = (r / self.size, r % self.size);
-            for k in 0..4 {
-                self.add(format!("{to}{r} += subgroupShuffle(a{i}[{k}], {lane}u) * w{k};"));
-            }
+            let product = |k: usize| format!("subgroupShuffle(a{i}[{k}], {lane}u) * b[{k}]");
+            let sum = (0..4).map(product).collect::<Vec<_>>().join(" + ");
+            self.add(format!("{to}{r} = vec4<f32>({to}{r}.yzw, {to}{r}.x + {sum});"));
         }
+        self.add("}");
         self.add("}");
     }
 
-    /// `{to}{r}` += the weights `{p}{r}` of the block's columns times the rows of `x` that belong to them.
+    /// `{to}{r}` += the weights `{p}{r}` of the block's columns times the rows of `x`, `count` of them, that belong to them, a
+    /// row at a time.
     fn accumulate(&mut self, to: &str, p: &str, (x, x_name): (&Matrix, &str), count: usize) {
         let (cols, quads) = (x.view.shape[3], self.quads(x.view.shape[3]));
+        self.add(format!("for (var turn = 0u; turn < {0}u; turn += {1}u) {{", 4 * self.size, self.size));
         self.add(format!("for (var lane = 0u; lane < {}u; lane += 1u) {{", self.size));
-        for k in 0..4 {
-            let row = format!("min(n0 + lane * 4u + {k}u, {}u)", count - 1);
-            self.add(format!("let x_row{k} = {x_name}_base + {row} * {}u;", x.row()));
-            for q in 0..quads {
-                let column = format!("min({}u + li * 4u, {}u)", q * 4 * self.size, cols - 4);
-                self.add(format!("let x{k}_{q} = {};", x.quad_at(&format!("x_row{k}"), &column)));
-            }
+        let row = format!("min(n0 + turn + lane, {}u)", count - 1);
+        self.add(format!("let row_at = {x_name}_base + {row} * {}u;", x.row()));
+        for q in 0..quads {
+            let column = format!("min({}u + li * 4u, {}u)", q * 4 * self.size, cols - 4);
+            self.add(format!("let quad{q} = {};", x.quad_at("row_at", &column)));
         }
         for r in 0..self.tall {
-            for k in 0..4 {
-                self.add(format!("let p{r}_{k} = subgroupShuffle({p}{r}[{k}], lane);"));
-            }
-            for q in 0..quads {
-                for k in 0..4 {
-                    self.add(format!("{to}{r}_{q} += p{r}_{k} * x{k}_{q};"));
-                }
-            }
+            self.add(format!("let p{r} = subgroupShuffle({p}{r}.x, lane);"));
+            (0..quads).for_each(|q| self.lines.push(format!("{to}{r}_{q} += p{r} * quad{q};")));
         }
         self.add("}");
+        (0..self.tall).for_each(|r| self.lines.push(format!("{p}{r} = {p}{r}.yzwx;")));
+        self.add("}");
+    }
+
+    /// Names the first of the lane's columns of a block, `n`, and all four.
+    fn name_columns(&mut self) {
+        self.add("let n = n0 + li;");
+        if self.some_hidden() {
+            let size = self.size;
+            self.add(format!(
+                "let column = vec4<u32>(n, n + {size}u, n + {}u, n + {}u);",
+                2 * size,
+                3 * size
+            ));
+        }
     }
 
     /// The loop over blocks of keys that these queries see; names `n0`, the block's first key, and `n`, the lane's.
@@ -168,10 +160,7 @@ impl Text<'_, '_> {
             false => format!("{keys}u"),
         };
         self.add(format!("for (var n0 = 0u; n0 < {end}; n0 += {}u) {{", 4 * self.size));
-        self.add("let n = n0 + li * 4u;");
-        if self.some_hidden() {
-            self.add("let column = vec4<u32>(n, n + 1u, n + 2u, n + 3u);");
-        }
+        self.name_columns();
     }
 
     /// Whether a block may have columns that a row does not see.
@@ -254,8 +243,7 @@ impl Text<'_, '_> {
         }
         let scale = self.job.scale();
         self.each_block_of_keys();
-        self.own_columns(&k, "k", e.keys);
-        self.dots("s", (&q, "q"), (&k, "k"));
+        self.dots("s", (&q, "q"), (&k, "k"), e.keys);
         for r in 0..tall {
             let score = self.where_seen(r, &format!("s{r} * {scale}"), LOWEST);
             self.add(format!("s{r} = {score};"));
@@ -320,10 +308,8 @@ impl Text<'_, '_> {
         self.zeros("dq", e.depth);
         let scale = self.job.scale();
         self.each_block_of_keys();
-        self.own_columns(&k, "k", e.keys);
-        self.own_columns(&v, "v", e.keys);
-        self.dots("s", (&q, "q"), (&k, "k"));
-        self.dots("t", (&dy, "dy"), (&v, "v"));
+        self.dots("s", (&q, "q"), (&k, "k"), e.keys);
+        self.dots("t", (&dy, "dy"), (&v, "v"), e.keys);
         for r in 0..tall {
             let weight = self.where_seen(r, &format!("exp(s{r} * {scale} - lse{r})"), "0.0");
             self.add(format!("s{r} = {weight} * (t{r} - delta{r});"));
@@ -358,17 +344,14 @@ impl Text<'_, '_> {
         let first =
             if self.job.attention.causal { format!("row0 / {block}u * {block}u") } else { "0u".into() };
         self.add(format!("for (var n0 = {first}; n0 < {}u; n0 += {block}u) {{", e.queries));
-        self.add("let n = n0 + li * 4u;");
-        if self.some_hidden() {
-            self.add("let column = vec4<u32>(n, n + 1u, n + 2u, n + 3u);");
-        }
-        self.own_columns(&q, "q", e.queries);
+        self.name_columns();
+        let size = self.size;
         let four = |at: &dyn Fn(&str, &str, &str) -> String| {
-            let one = |c: usize| at("batch", "own", &format!("min(n + {c}u, {}u)", e.queries - 1));
+            let one = |c: usize| at("batch", "own", &format!("min(n + {}u, {}u)", c * size, e.queries - 1));
             format!("vec4<f32>({})", (0..4).map(one).collect::<Vec<_>>().join(", "))
         };
         self.add(format!("let lse = {};", four(&lse)));
-        self.dots("s", (&k, "k"), (&q, "q"));
+        self.dots("s", (&k, "k"), (&q, "q"), e.queries);
         for r in 0..tall {
             let weight = self.where_seen(r, &format!("exp(s{r} * {scale} - lse)"), "0.0");
             self.add(format!("s{r} = {weight};"));
@@ -377,9 +360,8 @@ impl Text<'_, '_> {
             self.accumulate("dv", "s", (&dy, "dy"), e.queries);
         }
         if let (Some(v), Some(delta)) = (&v, &delta) {
-            self.own_columns(&dy, "dy", e.queries);
             self.add(format!("let delta = {};", four(delta)));
-            self.dots("t", (v, "v"), (&dy, "dy"));
+            self.dots("t", (v, "v"), (&dy, "dy"), e.queries);
             (0..tall).for_each(|r| self.lines.push(format!("s{r} = s{r} * (t{r} - delta);")));
             self.accumulate("dk", "s", (&q, "q"), e.queries);
         }

@@ -1,0 +1,115 @@
+//! What other engines need for the same training step, for `wgrad plan --peers`: figures measured once, kept in `peers.tsv`.
+
+use crate::output::{bytes, count, table};
+use crate::subject::Which;
+use clap::Parser;
+use serde_json::{Value, json};
+use wgrad_plan::Summary;
+use wgrad_train::TrainError;
+
+const FIGURES: &str = include_str!("peers.tsv");
+
+/// One engine's step; `None` is not known.
+#[derive(Clone, Copy)]
+struct Figure {
+    peer: &'static str,
+    flags: &'static str,
+    dispatches: Option<u64>,
+    bytes: Option<u64>,
+}
+
+/// The flags of a row, read as `wgrad plan` reads them.
+#[derive(clap::Parser)]
+#[command(no_binary_name = true)]
+struct Flags {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// All rows of the table.
+fn figures() -> impl Iterator<Item = Figure> {
+    let rows = FIGURES.lines().filter(|line| !line.starts_with('#')).skip(1);
+    rows.map(|row| {
+        let mut cells = row.split('\t');
+        let mut cell = || cells.next().expect("four cells a row");
+        Figure { peer: cell(), flags: cell(), dispatches: cell().parse().ok(), bytes: cell().parse().ok() }
+    })
+}
+
+/// The engines of the table, each once, with what they need for this very step.
+pub(crate) struct Peers(Vec<Figure>);
+
+impl Peers {
+    /// Looks the step up; an engine that was not measured at it stays in the list.
+    pub(crate) fn of(which: &Which) -> Result<Self, TrainError> {
+        let mut found: Vec<Figure> = Vec::new();
+        for figure in figures() {
+            let row = Flags::try_parse_from(figure.flags.split(' ')).expect("flags of `wgrad plan`").which;
+            let figure = match row.is_same(which)? {
+                true => figure,
+                false => Figure { dispatches: None, bytes: None, ..figure },
+            };
+            match found.iter_mut().find(|f| f.peer == figure.peer) {
+                Some(known) if known.dispatches.or(known.bytes).is_none() => *known = figure,
+                Some(_) => {}
+                None => found.push(figure),
+            }
+        }
+        Ok(Self(found))
+    }
+
+    /// The table that puts wgrad's figures first; what was measured, where this step was not.
+    pub(crate) fn as_text(&self, ours: &Summary) -> String {
+        let known = |n: Option<String>| n.unwrap_or_else(|| "-".into());
+        let size = |n: u64| bytes(usize::try_from(n).unwrap_or(usize::MAX));
+        let line = |name: &str, ours: String, theirs: &dyn Fn(&Figure) -> String| {
+            [name.to_owned(), ours].into_iter().chain(self.0.iter().map(theirs)).collect()
+        };
+        let rows = [
+            line("a step of", "wgrad".into(), &|f| f.peer.into()),
+            line("  dispatches", count(ours.dispatches as u64), &|f| known(f.dispatches.map(count))),
+            line("  moved", size(ours.bytes), &|f| known(f.bytes.map(size))),
+        ];
+        let mut text = table(&rows, &[]);
+        if self.0.iter().all(|f| f.dispatches.or(f.bytes).is_none()) {
+            let mut measured: Vec<&str> = figures().map(|f| f.flags).collect();
+            measured.sort_unstable();
+            measured.dedup();
+            text += &format!("\n  others were measured at {}", measured.join("; "));
+        }
+        text
+    }
+
+    /// The same as a list.
+    pub(crate) fn as_json(&self) -> Value {
+        let one = |f: &Figure| json!({"name": f.peer, "dispatches": f.dispatches, "bytes_moved": f.bytes});
+        self.0.iter().map(one).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peers(flags: &str) -> Peers {
+        Peers::of(&Flags::try_parse_from(flags.split(' ')).unwrap().which).unwrap()
+    }
+
+    #[test]
+    fn every_row_is_found_by_its_own_flags() {
+        for row in figures() {
+            let found = peers(row.flags).0.into_iter().find(|f| f.peer == row.peer).unwrap();
+            assert_eq!((found.dispatches, found.bytes), (row.dispatches, row.bytes), "{}", row.flags);
+        }
+    }
+
+    #[test]
+    fn another_step_is_not_known() {
+        for flags in
+            ["--model cifar-cnn --batch-size 31", "--model cifar-cnn --optimizer sgd", "--model lenet"]
+        {
+            assert!(peers(flags).0.iter().all(|f| f.dispatches.is_none() && f.bytes.is_none()), "{flags}");
+        }
+        assert!(!peers("--model cifar-cnn --batch-size 32 --width 2").as_json().to_string().contains("55"));
+    }
+}
