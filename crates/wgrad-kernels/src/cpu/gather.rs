@@ -3,30 +3,75 @@
 use super::view::Runs;
 use super::{Reads, map};
 use crate::Step;
+use rayon::prelude::*;
 use wgrad_types::{View, numel};
 
-/// Extents before, along and after an axis.
-fn split(shape: &[usize], axis: usize) -> [usize; 3] {
-    [numel(&shape[..axis]), shape[axis], numel(&shape[axis + 1..])]
+/// Positions that are looked up together.
+const CHUNK: usize = 1024;
+/// Elements that are worth a task.
+const TASK: usize = 32 << 10;
+
+/// A gather's extents and its index, with as many neighbours as share a position taken as one run.
+struct Lookup {
+    /// Positions along the axis, of the table and of the index.
+    extent: usize,
+    n: usize,
+    /// Elements of a run, and runs from one position of the axis to the next.
+    run: usize,
+    runs: usize,
+    index: Runs,
 }
 
-/// Elements that are looked up together.
-const CHUNK: usize = 1024;
+impl Lookup {
+    fn new(shape: &[usize], axis: usize, index: &View) -> Self {
+        let shared = index.mask.is_none() && index.strides[axis + 1..].iter().all(|&s| s == 0);
+        let inner = numel(&shape[axis + 1..]);
+        let (run, runs) = if shared { (inner, 1) } else { (1, inner) };
+        let index = match shared {
+            true => View {
+                shape: index.shape[..=axis].to_vec(),
+                strides: index.strides[..=axis].to_vec(),
+                ..index.clone()
+            },
+            false => index.clone(),
+        };
+        Self { extent: shape[axis], n: index.shape[axis], run, runs, index: Runs::new(&index) }
+    }
 
-pub(crate) fn gather(step: &Step, axis: usize, index: &View, reads: Reads<'_>, out: &mut [u32]) {
-    let [_, extent, inner] = split(&step.operands[0].shape, axis);
-    let n = index.shape[axis];
-    let (x, index, mut at) = (reads.operands[0], Runs::new(index), [0; CHUNK]);
-    for (first, out) in out.chunks_mut(CHUNK).enumerate().map(|(t, out)| (t * CHUNK, out)) {
-        let at = &mut at[..out.len()];
-        index.read(reads.operands[1], 0, first, at);
-        for ((i, o), v) in (first..).zip(out).zip(at) {
-            let v = v.cast_signed();
-            let known = v >= 0 && (v as usize) < extent;
-            *o = if known { x[(i / (n * inner) * extent + v as usize) * inner + i % inner] } else { 0 };
+    /// Calls `f` with the numbers of index runs from `first` on and where their elements begin in the table, if anywhere.
+    fn each(&self, words: &[u32], first: usize, count: usize, mut f: impl FnMut(usize, Option<usize>)) {
+        let mut at = [0; CHUNK];
+        for start in (first..first + count).step_by(CHUNK) {
+            let at = &mut at[..CHUNK.min(first + count - start)];
+            self.index.read(words, 0, start, at);
+            for (i, v) in (start..).zip(at) {
+                let v = v.cast_signed();
+                let known = v >= 0 && (v as usize) < self.extent;
+                let row = || (i / (self.n * self.runs) * self.extent + v as usize) * self.runs;
+                f(i, known.then(|| (row() + i % self.runs) * self.run));
+            }
         }
     }
-    map::epilogue(step, &map::code(step), reads, 0, out);
+}
+
+pub(crate) fn gather(step: &Step, axis: usize, index: &View, reads: Reads<'_>, out: &mut [u32]) {
+    let lookup = Lookup::new(&step.operands[0].shape, axis, index);
+    let (x, code, run) = (reads.operands[0], map::code(step), lookup.run);
+    let together = (TASK / run.max(1)).max(1);
+    if out.is_empty() {
+        return;
+    }
+    out.par_chunks_mut(together * run).enumerate().for_each(|(t, out)| {
+        let first = t * together;
+        lookup.each(reads.operands[1], first, out.len() / run, |i, from| {
+            let to = &mut out[(i - first) * run..][..run];
+            match from {
+                Some(from) => to.copy_from_slice(&x[from..from + run]),
+                None => to.fill(0),
+            }
+        });
+        map::epilogue(step, &code, reads, first * run, out);
+    });
 }
 
 pub(crate) fn gather_grad(
@@ -37,23 +82,20 @@ pub(crate) fn gather_grad(
     reads: Reads<'_>,
     out: &mut [u32],
 ) {
-    let [_, extent, inner] = split(&step.shape, axis);
-    let n = index.shape[axis];
-    let (total, dy, index) = (dy.numel(), Runs::new(dy), Runs::new(index));
-    let (mut words, mut at) = ([0; CHUNK], [0; CHUNK]);
+    let lookup = Lookup::new(&step.shape, axis, index);
+    let (dy, total, run) = (Runs::new(dy), dy.numel(), lookup.run);
     let dx: &mut [f32] = bytemuck::cast_slice_mut(out);
     dx.fill(0.0);
-    for first in (0..total).step_by(CHUNK) {
-        let len = CHUNK.min(total - first);
-        let (words, at) = (&mut words[..len], &mut at[..len]);
-        dy.read(reads.operands[0], 0, first, words);
-        index.read(reads.operands[1], 0, first, at);
-        for ((i, g), v) in (first..).zip(words).zip(at) {
-            let v = v.cast_signed();
-            if v >= 0 && (v as usize) < extent {
-                dx[(i / (n * inner) * extent + v as usize) * inner + i % inner] += f32::from_bits(*g);
+    let mut words = [0; CHUNK];
+    if total > 0 {
+        lookup.each(reads.operands[1], 0, total / run, |i, to| {
+            let Some(to) = to else { return };
+            for (piece, dx) in dx[to..to + run].chunks_mut(CHUNK).enumerate() {
+                let words = &mut words[..dx.len()];
+                dy.read(reads.operands[0], 0, i * run + piece * CHUNK, words);
+                dx.iter_mut().zip(words).for_each(|(x, g)| *x += f32::from_bits(*g));
             }
-        }
+        });
     }
     map::epilogue(step, &map::code(step), reads, 0, out);
 }

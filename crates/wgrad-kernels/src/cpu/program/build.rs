@@ -257,16 +257,16 @@ fn function_of(kind: UnaryKind) -> Option<Function> {
     Some(match kind {
         UnaryKind::Neg => Function::Neg,
         UnaryKind::Abs => Function::Abs,
-        UnaryKind::Exp => Function::Exponential,
-        UnaryKind::Log => Function::Logarithm,
+        UnaryKind::Exp => Function::Exp,
+        UnaryKind::Log => Function::Log,
         UnaryKind::Sqrt => Function::Sqrt,
         UnaryKind::Rsqrt => Function::Rsqrt,
         UnaryKind::Reciprocal => Function::Reciprocal,
         UnaryKind::Square => Function::Square,
-        UnaryKind::Tanh => Function::Tangent,
-        UnaryKind::Erf => Function::ErrorFunction,
-        UnaryKind::Sigmoid => Function::Logistic,
-        UnaryKind::Softplus => Function::LogOnePlusExp,
+        UnaryKind::Tanh => Function::Tanh,
+        UnaryKind::Erf => Function::Erf,
+        UnaryKind::Sigmoid => Function::Sigmoid,
+        UnaryKind::Softplus => Function::Softplus,
         UnaryKind::Relu => Function::Relu,
         UnaryKind::Sign | UnaryKind::Floor | UnaryKind::Sin | UnaryKind::Cos | UnaryKind::Finite => {
             return None;

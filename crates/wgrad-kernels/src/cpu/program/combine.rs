@@ -57,8 +57,8 @@ impl Program {
 /// `f(g(x, y), z)` as one function of three.
 fn together(g: Function, f: Function) -> Option<Function> {
     use Function::{
-        Add, AddAdd, AddMul, ErrorFunction, ErrorMul, ExpSub, Exponential, Mul, MulAdd, MulMul, MulSub,
-        Square, SquareSub, Sub, SubMul, SubSub,
+        Add, AddAdd, AddMul, Erf, ErfMul, Exp, ExpSub, Mul, MulAdd, MulMul, MulSub, Square, SquareSub, Sub,
+        SubMul, SubSub,
     };
     Some(match (g, f) {
         (Add, Add) => AddAdd,
@@ -68,8 +68,8 @@ fn together(g: Function, f: Function) -> Option<Function> {
         (Mul, Mul) => MulMul,
         (Mul, Add) => MulAdd,
         (Mul, Sub) => MulSub,
-        (Sub, Exponential) => ExpSub,
-        (Mul, ErrorFunction) => ErrorMul,
+        (Sub, Exp) => ExpSub,
+        (Mul, Erf) => ErfMul,
         (Sub, Square) => SquareSub,
         _ => return None,
     })

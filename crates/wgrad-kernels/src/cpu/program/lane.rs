@@ -2,7 +2,7 @@
 //! which an operand that is one value for a whole row is a step of nothing.
 
 use crate::cpu::ahead::Ahead;
-use crate::cpu::real::{Erf, Exp, Log, Real, Sigmoid, Softplus, Tanh};
+use crate::cpu::real::{self, Real};
 use pulp::Simd;
 use wgrad_graph::ops::ReduceKind;
 
@@ -95,12 +95,12 @@ three! {
     Reciprocal |s, a, _b, _c| s.div_f32s(s.splat_f32s(1.0), a);
     Square |s, a, _b, _c| s.mul_f32s(a, a);
     Relu |s, a, _b, _c| s.select_f32s(s.less_than_or_equal_f32s(a, s.splat_f32s(0.0)), s.splat_f32s(0.0), a);
-    Exponential |s, a, _b, _c| Exp::of(s, a);
-    Logarithm |s, a, _b, _c| Log::of(s, a);
-    Tangent |s, a, _b, _c| Tanh::of(s, a);
-    Logistic |s, a, _b, _c| Sigmoid::of(s, a);
-    LogOnePlusExp |s, a, _b, _c| Softplus::of(s, a);
-    ErrorFunction |s, a, _b, _c| Erf::of(s, a);
+    Exp |s, a, _b, _c| real::Exp::of(s, a);
+    Log |s, a, _b, _c| real::Log::of(s, a);
+    Tanh |s, a, _b, _c| real::Tanh::of(s, a);
+    Sigmoid |s, a, _b, _c| real::Sigmoid::of(s, a);
+    Softplus |s, a, _b, _c| real::Softplus::of(s, a);
+    Erf |s, a, _b, _c| real::Erf::of(s, a);
     Add |s, a, b, _c| s.add_f32s(a, b);
     Sub |s, a, b, _c| s.sub_f32s(a, b);
     Mul |s, a, b, _c| s.mul_f32s(a, b);
@@ -127,8 +127,8 @@ three! {
     NegMulAdd |s, a, b, c| s.mul_add_e_f32s(s.neg_f32s(a), b, c);
     Tame |s, a, _b, _c| tame(s, a);
     Inverse |s, a, _b, _c| s.div_f32s(s.splat_f32s(1.0), s.mul_f32s(a, tame(s, a)));
-    ExpSub |s, a, b, _c| Exp::of(s, s.sub_f32s(a, b));
-    ErrorMul |s, a, b, _c| Erf::of(s, s.mul_f32s(a, b));
+    ExpSub |s, a, b, _c| real::Exp::of(s, s.sub_f32s(a, b));
+    ErfMul |s, a, b, _c| real::Erf::of(s, s.mul_f32s(a, b));
     SquareSub |s, a, b, _c| { let d = s.sub_f32s(a, b); s.mul_f32s(d, d) };
 }
 

@@ -164,11 +164,11 @@ impl Program {
                 widths[slot] = widths[slot].max(self.nodes[n].width);
                 self.nodes[n].to = To::Slot(slot);
             }
-            for x in 0..=n {
-                if let (To::Slot(slot), true) = (self.nodes[x].to, last[x] == n && self.nodes[x].width > 0) {
-                    free.push(slot);
-                }
-            }
+            let over = (0..=n).filter(|&x| last[x] == n && self.nodes[x].width > 0);
+            free.extend(over.filter_map(|x| match self.nodes[x].to {
+                To::Slot(slot) => Some(slot),
+                To::Output(_) => None,
+            }));
         }
         // Each begins a cache line.
         let words = |width: usize| (self.block * width.min(most)).next_multiple_of(16);
