@@ -10,8 +10,12 @@ impl Ahead {
         Self(std::ptr::null())
     }
 
-    pub(super) fn of<T>(words: &[T]) -> Self {
-        Self(words.as_ptr().cast())
+    pub(super) fn of(words: &[u32]) -> Self {
+        Self::at(words.as_ptr())
+    }
+
+    pub(super) fn at(first: *const u32) -> Self {
+        Self(first.cast())
     }
 
     /// What comes `n` elements later.

@@ -8,6 +8,8 @@ mod combine;
 mod lane;
 mod other;
 mod run;
+#[cfg(test)]
+mod tests;
 
 use super::Reads;
 use super::view::{Rows, Runs};

@@ -129,9 +129,10 @@ impl WithSimd for Run<'_, '_> {
                 let (reading, width) = (place.width(node.reads), place.width(node.width));
                 let [a, b, c] = &node.args;
                 let lanes = [place.lane(a, reading), place.lane(b, reading), place.lane(c, reading)];
+                let (to, at, n) = place.elements(node.to, node.width);
                 #[expect(unsafe_code, reason = "blocks of one piece of memory are no slices")]
                 // SAFETY: an operation's result is none of its operands, and no reference lives longer than the operation.
-                let out = unsafe { place.result(node.to, node.width) };
+                let out = unsafe { to.row(at, n) };
                 let ahead = place.ahead(node.ahead);
                 match node.what {
                     What::Apply(f) => apply(s, f, lanes, width, out, ahead),
@@ -177,21 +178,14 @@ impl<'p, 'a> Place<'p, 'a> {
         }
     }
 
-    /// The elements of a result of `width` a row.
-    ///
-    /// # Safety
-    /// No other reference to a result that lives is to the same memory, unless both are only read.
+    /// Where the elements of a result of `width` a row are, from which on, and how many.
     #[inline(always)]
-    #[expect(unsafe_code, reason = "blocks of one piece of memory are no slices")]
-    unsafe fn result<'x>(&self, to: To, width: usize) -> &'x mut [u32] {
+    fn elements(&self, to: To, width: usize) -> (Shared, usize, usize) {
         let n = self.span.count * self.width(width);
-        // SAFETY: the caller's promise; blocks and outputs outlive the run.
-        unsafe {
-            match to {
-                To::Slot(i) => self.blocks.row(self.program.slots[i], n),
-                To::Output(o) => {
-                    self.outputs[o].row(self.start(width) - self.origin.row * width - self.origin.element, n)
-                }
+        match to {
+            To::Slot(i) => (self.blocks, self.program.slots[i], n),
+            To::Output(o) => {
+                (self.outputs[o], self.start(width) - self.origin.row * width - self.origin.element, n)
             }
         }
     }
@@ -216,14 +210,16 @@ impl<'p, 'a> Place<'p, 'a> {
             From::Node(n) => {
                 let node = &self.program.nodes[n];
                 let own = self.width(node.width);
-                // SAFETY: only read, until the operation is over.
-                let words = unsafe { self.result(node.to, node.width) };
+                let (from, at, n) = self.elements(node.to, node.width);
+                // SAFETY: no operation writes its operands.
+                let words = unsafe { from.words(at, n) };
                 Lane { words, pitch: own, same: own == 1 && width > 1 }
             }
             From::Before(o) => {
                 let own = self.program.outputs[o];
-                // SAFETY: as above.
-                let words = unsafe { self.result(To::Output(o), own) };
+                let (from, at, n) = self.elements(To::Output(o), own);
+                // SAFETY: as above: what takes an operand's memory is written when all else is done.
+                let words = unsafe { from.words(at, n) };
                 Lane { words, pitch: self.width(own), same: false }
             }
             From::Load(l) => {
@@ -252,10 +248,8 @@ impl<'p, 'a> Place<'p, 'a> {
                 Ahead::of(self.lane(&load, 0).words).after(next)
             }
             Some(Stream::Output(o)) => {
-                #[expect(unsafe_code, reason = "an address alone")]
-                // SAFETY: nothing is read or written through it.
-                let words = unsafe { self.result(To::Output(o), self.program.wide) };
-                Ahead::of(words).after(next)
+                let (to, at, n) = self.elements(To::Output(o), self.program.wide);
+                Ahead::at(to.place(at, n)).after(next)
             }
         }
     }
