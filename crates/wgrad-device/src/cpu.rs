@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 use wgrad_kernels::cpu::{Lines, scratch_words};
-use wgrad_kernels::{CpuBuffers, Failed, Step, run_cpu};
+use wgrad_kernels::{CpuBuffers, Failed, Ready, Step, run_cpu};
 use wgrad_plan::{ParamLayout, Place, Plan};
 use wgrad_types::{Caps, numel};
 
@@ -62,7 +62,8 @@ fn words_of(place: Place) -> std::ops::Range<usize> {
 pub struct Program {
     plan: Arc<Plan>,
     slots: Slots,
-    /// Per step the number of writes after which its operand was packed.
+    /// Per step its element-wise code, and the number of writes after which its operand was packed.
+    ready: Vec<Ready>,
     packed: Vec<Option<u64>>,
     done: VecDeque<Vec<Vec<u32>>>,
 }
@@ -74,8 +75,9 @@ impl Program {
         for (place, tensor) in &plan.literals {
             slots[place.slot - shared][words_of(*place)].copy_from_slice(&tensor.words);
         }
-        let packed = vec![None; plan.steps.len()];
-        Ok(Self { plan, slots, packed, done: VecDeque::new() })
+        let (ready, packed) =
+            (plan.steps.iter().map(|s| Ready::new(&s.step)).collect(), vec![None; plan.steps.len()]);
+        Ok(Self { plan, slots, ready, packed, done: VecDeque::new() })
     }
 
     pub(crate) fn plan(&self) -> &Arc<Plan> {
@@ -89,7 +91,7 @@ impl Program {
         scalars: &[u32],
     ) -> Result<(), DeviceError> {
         let plan = self.plan.clone();
-        let mut all = All::fed(&plan, memory, (&mut self.slots, &mut self.packed), inputs);
+        let mut all = All::fed(&plan, memory, (&mut self.slots, &self.ready, &mut self.packed), inputs);
         workers::run(|| (0..plan.steps.len()).try_for_each(|i| all.run(&plan, i, scalars)))?;
         let results =
             plan.outputs.iter().map(|o| all.read(o.place.slot)[words_of(o.place)].to_vec()).collect();
@@ -105,7 +107,7 @@ impl Program {
         scalars: &[u32],
     ) -> Result<Profile, DeviceError> {
         let plan = self.plan.clone();
-        let mut all = All::fed(&plan, memory, (&mut self.slots, &mut self.packed), inputs);
+        let mut all = All::fed(&plan, memory, (&mut self.slots, &self.ready, &mut self.packed), inputs);
         let mut timed = |i: usize| {
             let start = Instant::now();
             all.run(&plan, i, scalars)?;
@@ -126,7 +128,7 @@ impl Program {
         visit: &mut dyn FnMut(&Traced<'_>) -> bool,
     ) -> Result<(), DeviceError> {
         let plan = self.plan.clone();
-        let mut all = All::fed(&plan, memory, (&mut self.slots, &mut self.packed), inputs);
+        let mut all = All::fed(&plan, memory, (&mut self.slots, &self.ready, &mut self.packed), inputs);
         for (i, step) in plan.steps.iter().enumerate() {
             let look = |all: &All<'_>, places: &[Place]| {
                 places.iter().map(|p| all.read(p.slot)[words_of(*p)].to_vec()).collect::<Vec<_>>()
@@ -157,6 +159,7 @@ struct All<'a> {
     shared: &'a mut Slots,
     writes: &'a mut [u64],
     own: &'a mut Slots,
+    ready: &'a [Ready],
     packed: &'a mut [Option<u64>],
 }
 
@@ -165,11 +168,11 @@ impl<'a> All<'a> {
     fn fed(
         plan: &Plan,
         memory: &'a mut Memory,
-        (own, packed): (&'a mut Slots, &'a mut [Option<u64>]),
+        (own, ready, packed): (&'a mut Slots, &'a [Ready], &'a mut [Option<u64>]),
         inputs: &[&[u32]],
     ) -> Self {
         assert_eq!(inputs.len(), plan.inputs.len(), "step: number of inputs");
-        let mut all = Self { shared: &mut memory.slots, writes: &mut memory.writes, own, packed };
+        let mut all = Self { shared: &mut memory.slots, writes: &mut memory.writes, own, ready, packed };
         for (named, words) in plan.inputs.iter().zip(inputs) {
             all.slot(named.place.slot)[words_of(named.place)].copy_from_slice(words);
         }
@@ -203,7 +206,9 @@ impl<'a> All<'a> {
             taken.iter_mut().zip(&writes).map(|(slot, place)| &mut slot[words_of(*place)]).collect();
         let mut scratch = slices.split_off(s.outputs.len());
         let scratch = scratch.pop().unwrap_or_default();
-        let done = run_cpu(&s.step, CpuBuffers { operands, outputs: slices, scalars, scratch, packed });
+        let ready = &self.ready[i];
+        let done =
+            run_cpu(&s.step, ready, CpuBuffers { operands, outputs: slices, scalars, scratch, packed });
         for (place, words) in writes.iter().zip(taken) {
             *self.slot(place.slot) = words;
         }
@@ -240,7 +245,7 @@ pub fn on_the_cpu(step: &Step, operands: &[Vec<u32>], scalars: &[u32]) -> Result
         scratch: &mut scratch,
         packed: false,
     };
-    let done = workers::run(|| run_cpu(step, buffers));
+    let done = workers::run(|| run_cpu(step, &Ready::new(step), buffers));
     done.map_err(|Failed(why)| DeviceError::Failed { kernel: step.name().to_owned(), why })?;
     Ok(outputs)
 }

@@ -56,7 +56,7 @@ impl Lookup {
 
 pub(crate) fn gather(step: &Step, axis: usize, index: &View, reads: Reads<'_>, out: &mut [u32]) {
     let lookup = Lookup::new(&step.operands[0].shape, axis, index);
-    let (x, code, run) = (reads.operands[0], map::code(step), lookup.run);
+    let (x, run) = (reads.operands[0], lookup.run);
     let together = (TASK / run.max(1)).max(1);
     if out.is_empty() {
         return;
@@ -70,7 +70,7 @@ pub(crate) fn gather(step: &Step, axis: usize, index: &View, reads: Reads<'_>, o
                 None => to.fill(0),
             }
         });
-        map::epilogue(step, &code, reads, first * run, out);
+        map::epilogue(step, reads, first * run, out);
     });
 }
 
@@ -97,5 +97,5 @@ pub(crate) fn gather_grad(
             }
         });
     }
-    map::epilogue(step, &map::code(step), reads, 0, out);
+    map::epilogue(step, reads, 0, out);
 }

@@ -197,7 +197,7 @@ pub(crate) fn matmul(
     out: &mut [u32],
     packed: Packed<'_>,
 ) {
-    let (a, b, code) = (reads.f32(0), reads.f32(1), map::code(step));
+    let (a, b) = (reads.f32(0), reads.f32(1));
     let (way, [m, n, k, batch]) = way(av, bv);
     if m * n * batch == 0 {
         return;
@@ -222,7 +222,7 @@ pub(crate) fn matmul(
         #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
         // SAFETY: tasks have disjoint tiles of the output, which is borrowed for all of this function.
         unsafe {
-            let end = |at: usize, len: usize| map::epilogue(step, &code, reads, at, out.row(at, len));
+            let end = |at: usize, len: usize| map::epilogue(step, reads, at, out.row(at, len));
             match way {
                 Way::Thin => thin::product(out, at, n, a, b),
                 Way::Panels => {
@@ -246,6 +246,7 @@ pub(crate) fn matmul(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::Ready;
     use crate::{Core, Expr};
     use wgrad_types::{DType, Type};
 
@@ -270,7 +271,8 @@ mod tests {
             in_place: vec![None],
         };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-        let reads = Reads { operands: &[&a, &b], scalars: &[] };
+        let ready = Ready::new(&step);
+        let reads = Reads { operands: &[&a, &b], scalars: &[], ready: &ready };
         let product = |words: &mut [u32], done| {
             let mut out = vec![0; m * n];
             pool.install(|| matmul(&step, [&av, &bv], reads, &mut out, Packed { words, done }));

@@ -2,7 +2,6 @@
 
 use super::Reads;
 use super::gemm::Shared;
-use super::program::Program;
 use crate::Step;
 use rayon::prelude::*;
 
@@ -10,8 +9,8 @@ use rayon::prelude::*;
 const TASK: usize = 16 << 10;
 
 /// Runs an element-wise step.
-pub(crate) fn run(step: &Step, reads: Reads<'_>, outputs: Vec<&mut [u32]>) {
-    let program = Program::expr(&step.epilogue, &step.in_place, &step.shape);
+pub(crate) fn run(reads: Reads<'_>, outputs: Vec<&mut [u32]>) {
+    let program = &reads.ready.last;
     let n = outputs[0].len();
     assert!(outputs.iter().all(|out| out.len() == n), "outputs of an element-wise step are alike");
     if n <= TASK {
@@ -43,13 +42,8 @@ fn few<T: Default, R>(items: impl Iterator<Item = T>, f: impl FnOnce(&mut [T]) -
 }
 
 /// Applies a step's epilogue to core results that stand in `out`, elements `start ..` of the output.
-pub(crate) fn epilogue(step: &Step, program: &Program, reads: Reads<'_>, start: usize, out: &mut [u32]) {
+pub(crate) fn epilogue(step: &Step, reads: Reads<'_>, start: usize, out: &mut [u32]) {
     if !step.epilogue.is_identity() {
-        program.range(start, reads, &mut [out]);
+        reads.ready.last.range(start, reads, &mut [out]);
     }
-}
-
-/// The epilogue's program.
-pub(crate) fn code(step: &Step) -> Program {
-    Program::epilogue(step)
 }

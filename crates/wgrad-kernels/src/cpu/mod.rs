@@ -28,6 +28,7 @@ mod view;
 pub use lines::Lines;
 
 use crate::{Core, Step};
+use program::Program;
 
 /// Why a step has no result: a user's operation went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,11 +55,37 @@ pub(crate) struct Packed<'a> {
     pub done: bool,
 }
 
+/// A step's element-wise code made ready, once for all its runs.
+#[derive(Debug)]
+pub struct Ready {
+    /// A reduction's prologue, or a chain of rows.
+    first: Program,
+    /// An element-wise step, or what comes after the core.
+    last: Program,
+}
+
+impl Ready {
+    /// Of a step.
+    pub fn new(step: &Step) -> Self {
+        let after = |in_place: &[Option<usize>]| Program::expr(&step.epilogue, in_place, &step.shape);
+        let (first, last) = match &step.core {
+            Core::Map => (Program::default(), after(&step.in_place)),
+            Core::Rows(chain) => (Program::chain(chain), Program::default()),
+            Core::Reduce { input_shape, prologue, .. } => {
+                (Program::expr(prologue, &[], input_shape), after(&[]))
+            }
+            _ => (Program::default(), after(&[])),
+        };
+        Self { first, last }
+    }
+}
+
 /// What a twin reads; shared by its tasks.
 #[derive(Clone, Copy)]
 pub(crate) struct Reads<'a> {
     pub operands: &'a [&'a [u32]],
     pub scalars: &'a [u32],
+    pub ready: &'a Ready,
 }
 
 impl<'a> Reads<'a> {
@@ -89,15 +116,15 @@ pub fn packed(step: &Step) -> Option<(usize, usize)> {
     (words > 0).then_some((1, words))
 }
 
-/// Runs a step.
+/// Runs a step, `ready` by [`Ready::new`].
 ///
 /// # Errors
 /// Where it is a user's operation and its function panics.
-pub fn run(step: &Step, buffers: CpuBuffers<'_>) -> Result<(), Failed> {
+pub fn run(step: &Step, ready: &Ready, buffers: CpuBuffers<'_>) -> Result<(), Failed> {
     let CpuBuffers { operands, mut outputs, scalars, scratch, packed } = buffers;
-    let reads = Reads { operands: &operands, scalars };
+    let reads = Reads { operands: &operands, scalars, ready };
     match &step.core {
-        Core::Map => map::run(step, reads, outputs),
+        Core::Map => map::run(reads, outputs),
         Core::Rows(chain) => rows::run(chain, reads, outputs),
         Core::Attention(spec) => attention::run(spec, reads, outputs),
         _ => {

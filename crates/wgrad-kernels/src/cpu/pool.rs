@@ -19,12 +19,11 @@ pub(super) fn span(w: &Window, d: usize, i: usize, n: usize) -> Range<usize> {
 pub(super) fn planes(step: &Step, reads: Reads<'_>, out: &mut [u32], f: impl Fn(usize, &mut [f32]) + Sync) {
     let size = (step.shape[2] * step.shape[3]).max(1);
     let group = TASK.div_ceil(size);
-    let code = map::code(step);
     out.par_chunks_mut(size * group).enumerate().for_each(|(t, part)| {
         for (i, plane) in part.chunks_mut(size).enumerate() {
             f(t * group + i, bytemuck::cast_slice_mut(plane));
         }
-        map::epilogue(step, &code, reads, t * group * size, part);
+        map::epilogue(step, reads, t * group * size, part);
     });
 }
 

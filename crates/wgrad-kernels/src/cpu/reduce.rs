@@ -59,16 +59,15 @@ pub(crate) fn scratch(axes: &[usize], shape: &[usize]) -> usize {
 }
 
 pub(crate) fn run(step: &Step, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
-    let Core::Reduce { kind, axes, input_shape, prologue } = &step.core else { return };
+    let Core::Reduce { kind, axes, input_shape, .. } = &step.core else { return };
     let groups = groups(axes, input_shape);
-    let code = Program::expr(prologue, &[], input_shape);
     let (n, total) = (out.len(), numel(input_shape));
     let parts = parts(&groups, total);
     let partials: &mut [[u32; 2]] = bytemuck::cast_slice_mut(&mut scratch[..parts * n * 2]);
     partials.fill(to_words(kind.start()));
     let outer = groups[0].extent.max(1);
     let inner = total / outer;
-    let reduce = Walk { kind: *kind, groups: &groups, code: &code, reads };
+    let reduce = Walk { kind: *kind, groups: &groups, code: &reads.ready.first, reads };
     if parts > 1 {
         let range = |p: usize| p * outer / parts * inner..(p + 1) * outer / parts * inner;
         partials.par_chunks_mut(n).enumerate().for_each(|(p, acc)| reduce.accumulate(range(p), 0, acc));
@@ -88,7 +87,7 @@ pub(crate) fn run(step: &Step, reads: Reads<'_>, out: &mut [u32], scratch: &mut 
         let value = (0..parts).fold(kind.start(), |v, p| kind.combine(v, from_words(partials[p * n + o])));
         *word = (value as f32).to_bits();
     }
-    map::epilogue(step, &map::code(step), reads, 0, out);
+    map::epilogue(step, reads, 0, out);
 }
 
 fn to_words(v: f64) -> [u32; 2] {

@@ -2,7 +2,6 @@
 //! thread's own memory.
 
 use super::Reads;
-use super::program::Program;
 use crate::rows::Chain;
 use rayon::prelude::*;
 
@@ -10,7 +9,7 @@ use rayon::prelude::*;
 const TASK: usize = 64 << 10;
 
 pub(crate) fn run(chain: &Chain, reads: Reads<'_>, outputs: Vec<&mut [u32]>) {
-    let program = Program::chain(chain);
+    let program = &reads.ready.first;
     let together = (TASK / chain.row().max(1)).clamp(1, chain.rows);
     // An output's rows, a part a task.
     let mut tasks: Vec<Vec<&mut [u32]>> =

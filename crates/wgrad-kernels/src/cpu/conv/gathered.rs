@@ -156,7 +156,6 @@ impl Correlation<'_> {
 
     /// Runs over all of the output, with the step's epilogue.
     pub(super) fn run(&self, step: &Step, reads: Reads<'_>, x: &[f32], out: &mut [u32], packed: Packed<'_>) {
-        let code = map::code(step);
         let (inner, panels) = (self.source.channels, panels(self.channels));
         // One panel after the other, all passes of each.
         let terms: usize = self.passes.iter().map(|pass| pass.taps.len() * inner).sum();
@@ -210,7 +209,7 @@ impl Correlation<'_> {
                     }
                 }
             });
-            map::epilogue(step, &code, reads, at * plane, part);
+            map::epilogue(step, reads, at * plane, part);
         });
     }
 }

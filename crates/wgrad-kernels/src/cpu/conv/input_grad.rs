@@ -183,7 +183,7 @@ fn correlation<'a>(g: &Geometry<'_>, weights: &'a [f32]) -> Correlation<'a> {
 /// Vectors of pixels, for few channels.
 fn planar(step: &Step, g: &Geometry<'_>, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
     let spec = g.spec;
-    let (dy, w, code) = (reads.f32(0), reads.f32(1), map::code(step));
+    let (dy, w) = (reads.f32(0), reads.f32(1));
     let (x_group, y_group, w_group) = g.sizes();
     let margins = Margins::new(g);
     let phases = phases(g).into_iter().map(|p| {
@@ -237,7 +237,7 @@ fn planar(step: &Step, g: &Geometry<'_>, reads: Reads<'_>, out: &mut [u32], pack
                 scatter(g, phase, &margins, flat, pitch, dx);
             }
         });
-        map::epilogue(step, &code, reads, at * x_group + first * pixels, part);
+        map::epilogue(step, reads, at * x_group + first * pixels, part);
     });
 }
 

@@ -100,10 +100,9 @@ pub(super) fn weight_grad(
             });
         }
     }
-    let code = map::code(step);
     out.par_chunks_mut(g.taps()).enumerate().with_min_len(4).for_each(|(o, words)| {
         in_order(g, bytemuck::cast_slice_mut(words));
-        map::epilogue(step, &code, reads, o * g.taps(), words);
+        map::epilogue(step, reads, o * g.taps(), words);
     });
 }
 
@@ -271,7 +270,8 @@ mod tests {
             let mut out = vec![7; ws.iter().product()];
             let mut room = vec![7; scratch(&g, xs[0])];
             let operands: [&[u32]; 2] = [bytemuck::cast_slice(&x), bytemuck::cast_slice(&dy)];
-            let reads = Reads { operands: &operands, scalars: &[] };
+            let ready = Ready::new(&step);
+            let reads = Reads { operands: &operands, scalars: &[], ready: &ready };
             pool.install(|| weight_grad(&step, &g, xs[0], reads, &mut out, &mut room));
             out
         };

@@ -16,7 +16,7 @@ pub(super) fn scratch(g: &Geometry<'_>) -> usize {
 }
 
 pub(super) fn forward(step: &Step, g: &Geometry<'_>, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
-    let (x, w, code) = (reads.f32(0), reads.f32(1), map::code(step));
+    let (x, w) = (reads.f32(0), reads.f32(1));
     let (x_group, y_group, w_group) = g.sizes();
     let (planes, pixels) = (Planes::of_input(g), g.oh * g.ow);
     let taps = planes.taps(g);
@@ -55,6 +55,6 @@ pub(super) fn forward(step: &Step, g: &Geometry<'_>, reads: Reads<'_>, out: &mut
                 }
             }
         });
-        map::epilogue(step, &code, reads, at * y_group + first * pixels, part);
+        map::epilogue(step, reads, at * y_group + first * pixels, part);
     });
 }

@@ -108,7 +108,7 @@ pub(crate) fn weight_grad(
             *o = (0..parts).map(|p| partials[p * size + i]).sum::<f32>().to_bits();
         }
     }
-    map::epilogue(step, &map::code(step), reads, 0, out);
+    map::epilogue(step, reads, 0, out);
 }
 
 /// Gradients with the input's pitch, zeros between rows and at the end.

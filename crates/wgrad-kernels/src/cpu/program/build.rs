@@ -3,7 +3,6 @@
 use super::lane::Function;
 use super::run::BLOCK;
 use super::{From, Load, Node, Program, To, What};
-use crate::Step;
 use crate::cpu::view::Runs;
 use crate::expr::{Expr, Instr};
 use crate::rows::{Chain, Link, Source};
@@ -69,11 +68,6 @@ impl Program {
             program.result(o, from, held);
         }
         program.finished(BLOCK)
-    }
-
-    /// A step's epilogue.
-    pub(crate) fn epilogue(step: &Step) -> Self {
-        Self::expr(&step.epilogue, &[], &step.shape)
     }
 
     /// Makes a value output `o`, at the end where the output's memory is an operand until then.

@@ -209,6 +209,9 @@ impl<'p, 'a> Place<'p, 'a> {
             From::Nowhere => Lane::NONE,
             From::Node(n) => {
                 let node = &self.program.nodes[n];
+                if node.width == 0 {
+                    return Lane { words: &[], pitch: 0, same: false };
+                }
                 let own = self.width(node.width);
                 let (from, at, n) = self.elements(node.to, node.width);
                 // SAFETY: no operation writes its operands.

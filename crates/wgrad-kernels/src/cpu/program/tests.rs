@@ -1,6 +1,7 @@
 //! Programs beside the same expressions computed one element at a time, and in pieces of any size.
 
 use super::*;
+use crate::cpu::Ready;
 use crate::expr::{Expr, Instr, Reg};
 use wgrad_types::{View, coordinates, numel};
 
@@ -59,7 +60,8 @@ fn holds(expr: &Expr, shape: &[usize], operands: &[Vec<u32>], in_place: &[Option
         None => acc.clone(),
     };
     let program = Program::expr(expr, in_place, shape);
-    let reads = Reads { operands: &slices, scalars: &[] };
+    let none = nothing();
+    let reads = Reads { operands: &slices, scalars: &[], ready: &none };
     let run = |piece: usize| {
         let mut outs: Vec<Vec<u32>> = (0..expr.results.len()).map(held).collect();
         for start in (0..total).step_by(piece) {
@@ -80,6 +82,11 @@ fn holds(expr: &Expr, shape: &[usize], operands: &[Vec<u32>], in_place: &[Option
             assert!(close || got.is_nan() && want.is_nan(), "{got} for {want} at {i} of {shape:?}");
         }
     }
+}
+
+/// No step's code: expressions are run by themselves.
+fn nothing() -> Ready {
+    Ready { first: Program::default(), last: Program::default() }
 }
 
 fn number(i: usize) -> u32 {
@@ -183,7 +190,8 @@ fn division_by_one_number_a_row() {
     let x = numbers(shape[0] * 40);
     let mut outs = [vec![0; x.len()], vec![0; x.len()]];
     let [a, b] = &mut outs;
-    program.range(0, Reads { operands: &[&x, &by], scalars: &[] }, &mut [a, b]);
+    let none = nothing();
+    program.range(0, Reads { operands: &[&x, &by], scalars: &[], ready: &none }, &mut [a, b]);
     for (out, scale) in outs.iter().zip([1.0f32, 1e20]) {
         for (i, (&got, &x)) in out.iter().zip(&x).enumerate() {
             let want = f32::from_bits(x) * scale / f32::from_bits(by[i / 40]);
