@@ -5,7 +5,7 @@
 
 use super::Reads;
 use super::map;
-use super::program::{CHUNK, Program};
+use super::program::{CHUNK, Program, fold_rows};
 use super::scratch::with_floats;
 use super::tile::dispatch;
 use crate::{Core, Step};
@@ -180,6 +180,9 @@ impl Walk<'_> {
     }
 }
 
+/// Vectors of a row that are combined side by side.
+const SIDE: usize = 4;
+
 /// Combines rows into as many accumulators as a row has elements.
 struct Columns<'a> {
     kind: ReduceKind,
@@ -256,72 +259,17 @@ impl WithSimd for Folds<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
-        let start = self.kind.start() as f32;
-        for (slot, run) in self.slots.iter_mut().zip(self.rows.chunks_exact(self.row)) {
-            let value = match self.kind {
-                ReduceKind::Sum => sum(s, run),
-                ReduceKind::Max => f64::from(extreme(s, run, start, true)),
-                ReduceKind::Min => f64::from(extreme(s, run, start, false)),
-            };
-            *slot = to_words(self.kind.combine(from_words(*slot), value));
+        const TOGETHER: usize = 64;
+        let Self { kind, rows, row, slots } = self;
+        let mut values = [0; TOGETHER];
+        for (slots, rows) in slots.chunks_mut(TOGETHER).zip(rows.chunks(TOGETHER * row)) {
+            let values = &mut values[..slots.len()];
+            fold_rows(s, kind, bytemuck::cast_slice(rows), row, values);
+            for (slot, &value) in slots.iter_mut().zip(&*values) {
+                *slot = to_words(kind.combine(from_words(*slot), f64::from(f32::from_bits(value))));
+            }
         }
     }
-}
-
-/// Vectors that are combined side by side, to hide an operation's latency.
-const SIDE: usize = 4;
-
-/// Sums a run, of a chunk at most: a few f32 sums in every lane of several vectors, then the lanes.
-#[inline(always)]
-fn sum<S: Simd>(s: S, run: &[f32]) -> f64 {
-    let (vectors, tail) = S::as_simd_f32s(run);
-    let (blocks, rest) = vectors.as_chunks::<SIDE>();
-    let mut sums = [s.splat_f32s(0.0); SIDE];
-    for block in blocks {
-        for (sum, &v) in sums.iter_mut().zip(block) {
-            *sum = s.add_f32s(*sum, v);
-        }
-    }
-    for (sum, &v) in sums.iter_mut().zip(rest) {
-        *sum = s.add_f32s(*sum, v);
-    }
-    let [a, b, c, d] = sums;
-    let mut all = f64::from(s.reduce_sum_f32s(s.add_f32s(s.add_f32s(a, b), s.add_f32s(c, d))));
-    for &v in tail {
-        all += f64::from(v);
-    }
-    all
-}
-
-/// The largest, or the smallest, of a run and a start; what is no number is passed over.
-#[inline(always)]
-fn extreme<S: Simd>(s: S, run: &[f32], start: f32, largest: bool) -> f32 {
-    // The smallest is the largest of what is turned round.
-    let sign = s.splat_f32s(if largest { 0.0 } else { -0.0 });
-    let start = if largest { start } else { -start };
-    let (vectors, tail) = S::as_simd_f32s(run);
-    let (blocks, rest) = vectors.as_chunks::<SIDE>();
-    let mut most = [s.splat_f32s(start); SIDE];
-    for block in blocks {
-        for (most, &v) in most.iter_mut().zip(block) {
-            let v = s.xor_f32s(v, sign);
-            *most = s.select_f32s(s.greater_than_f32s(v, *most), v, *most);
-        }
-    }
-    for (most, &v) in most.iter_mut().zip(rest) {
-        let v = s.xor_f32s(v, sign);
-        *most = s.select_f32s(s.greater_than_f32s(v, *most), v, *most);
-    }
-    let [mut all, others @ ..] = most;
-    for v in others {
-        all = s.select_f32s(s.greater_than_f32s(v, all), v, all);
-    }
-    let mut best = s.reduce_max_f32s(all);
-    for &v in tail {
-        let v = if largest { v } else { -v };
-        best = if v > best { v } else { best };
-    }
-    if largest { best } else { -best }
 }
 
 /// First largest along an axis.

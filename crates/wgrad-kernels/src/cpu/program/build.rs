@@ -36,7 +36,7 @@ impl Program {
                 program.result(o, from.expect("every value is some link's"), false);
             }
         }
-        program.finished(usize::MAX)
+        program.finished(chain.rows, usize::MAX)
     }
 
     /// An expression over `shape`; `in_place` as in `Step`. `Instr::Acc` is what the first output holds on entry.
@@ -67,7 +67,7 @@ impl Program {
             let held = in_place.get(o).copied().flatten().is_some() || expr.instrs.contains(&Instr::Acc);
             program.result(o, from, held);
         }
-        program.finished(BLOCK)
+        program.finished(total / wide, BLOCK)
     }
 
     /// Makes a value output `o`, at the end where the output's memory is an operand until then.
@@ -85,14 +85,14 @@ impl Program {
         self.nodes.last_mut().expect("just added").to = To::Output(o);
     }
 
-    /// Ready to run on blocks of rows, or of `most` elements of one.
-    fn finished(mut self, most: usize) -> Self {
+    /// Ready to run on blocks of `rows`, or of `most` elements of one.
+    fn finished(mut self, rows: usize, most: usize) -> Self {
         self.combine();
         self.wide = self.nodes.iter().map(|n| n.width.max(n.reads)).max().unwrap_or(1);
         let regular = self.loads.iter().all(|l| l.rows.pitch().is_some());
         self.block = if regular { (BLOCK / self.wide).max(1) } else { 1 };
         self.place(most);
-        self.deal();
+        self.deal(rows);
         self
     }
 }

@@ -12,8 +12,10 @@ mod run;
 mod tests;
 
 use super::Reads;
+use super::ahead::Ahead;
 use super::view::{Rows, Runs};
-use lane::Function;
+use lane::{Function, Lane};
+use pulp::Simd;
 pub(super) use run::CHUNK;
 use wgrad_graph::ops::{BinaryKind, CompareKind, ReduceKind, UnaryKind};
 use wgrad_types::DType;
@@ -88,6 +90,13 @@ enum To {
     /// A thread's own block of this number.
     Slot(usize),
     Output(usize),
+}
+
+/// Sums or extremes of rows of `width` elements that stand side by side, one each.
+#[inline(always)]
+pub(super) fn fold_rows<S: Simd>(s: S, kind: ReduceKind, rows: &[u32], width: usize, out: &mut [u32]) {
+    let lane = Lane { words: rows, pitch: width, same: false };
+    lane::fold(s, kind, Function::Copy, [lane, Lane::NONE, Lane::NONE], width, out, Ahead::none());
 }
 
 /// A list of operations.
@@ -182,8 +191,9 @@ impl Program {
     }
 
     /// Deals what comes and goes through memory to operations that have it in the cache already.
-    fn deal(&mut self) {
-        let wide = |&l: &usize| !self.loads[l].rows.same && self.loads[l].rows.pitch() == Some(self.wide);
+    fn deal(&mut self, rows: usize) {
+        let in_order = |pitch: Option<usize>| rows == 1 || pitch == Some(self.wide);
+        let wide = |&l: &usize| !self.loads[l].rows.same && in_order(self.loads[l].rows.pitch());
         let loads = (0..self.loads.len()).filter(wide).map(Stream::Load);
         let outputs = (0..self.outputs.len()).filter(|&o| self.outputs[o] == self.wide).map(Stream::Output);
         let streams: Vec<Stream> = loads.chain(outputs).collect();
