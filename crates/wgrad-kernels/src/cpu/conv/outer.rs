@@ -270,7 +270,7 @@ mod tests {
             let mut out = vec![7; ws.iter().product()];
             let mut room = vec![7; scratch(&g, xs[0])];
             let operands: [&[u32]; 2] = [bytemuck::cast_slice(&x), bytemuck::cast_slice(&dy)];
-            let ready = Ready::new(&step);
+            let ready = crate::cpu::Ready::new(&step);
             let reads = Reads { operands: &operands, scalars: &[], ready: &ready };
             pool.install(|| weight_grad(&step, &g, xs[0], reads, &mut out, &mut room));
             out
