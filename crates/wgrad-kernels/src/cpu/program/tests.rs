@@ -19,13 +19,13 @@ fn element(view: &View, at: &[usize], words: &[u32]) -> f32 {
 /// The results' elements one at a time, in f64.
 fn expected(expr: &Expr, shape: &[usize], operands: &[&[u32]], acc: &[u32]) -> Vec<Vec<f64>> {
     let mut results = vec![Vec::new(); expr.results.len()];
-    for i in 0..numel(shape) {
+    for (i, &held) in acc.iter().enumerate() {
         let at = coordinates(i, shape);
         let mut regs: Vec<f64> = Vec::new();
         for instr in &expr.instrs {
             let r = |x: &Reg| regs[*x];
             regs.push(match instr {
-                Instr::Acc => f64::from(f32::from_bits(acc[i])),
+                Instr::Acc => f64::from(f32::from_bits(held)),
                 Instr::Load { operand, view } => f64::from(element(view, &at, operands[*operand])),
                 Instr::Const(v) => *v,
                 Instr::Unary(kind, x) => kind.eval(r(x)),
