@@ -263,7 +263,7 @@ impl WithSimd for Folds<'_> {
         let Self { kind, rows, row, slots } = self;
         let mut values = [0; TOGETHER];
         for (slots, rows) in slots.chunks_mut(TOGETHER).zip(rows.chunks(TOGETHER * row)) {
-            let values = &mut values[..slots.len()];
+            let values = &mut values[..rows.len() / row];
             fold_rows(s, kind, bytemuck::cast_slice(rows), row, values);
             for (slot, &value) in slots.iter_mut().zip(&*values) {
                 *slot = to_words(kind.combine(from_words(*slot), f64::from(f32::from_bits(value))));
