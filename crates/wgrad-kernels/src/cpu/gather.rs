@@ -1,5 +1,6 @@
 //! Gather and its gradient. Positions are added in ascending order, so the gradient's bits are fixed.
 
+use super::scratch::with_floats;
 use super::view::Runs;
 use super::{Reads, map};
 use crate::Step;
@@ -86,16 +87,17 @@ pub(crate) fn gather_grad(
     let (dy, total, run) = (Runs::new(dy), dy.numel(), lookup.run);
     let dx: &mut [f32] = bytemuck::cast_slice_mut(out);
     dx.fill(0.0);
-    let mut words = [0; CHUNK];
-    if total > 0 {
-        lookup.each(reads.operands[1], 0, total / run, |i, to| {
-            let Some(to) = to else { return };
-            for (piece, dx) in dx[to..to + run].chunks_mut(CHUNK).enumerate() {
-                let words = &mut words[..dx.len()];
-                dy.read(reads.operands[0], 0, i * run + piece * CHUNK, words);
-                dx.iter_mut().zip(words).for_each(|(x, g)| *x += f32::from_bits(*g));
-            }
-        });
-    }
+    // As many runs at a time as make a chunk, or one that is longer.
+    let (count, together) = (total / run.max(1), (CHUNK / run.max(1)).max(1));
+    with_floats([together * run, 0], |words, _| {
+        for first in (0..count).step_by(together) {
+            let n = together.min(count - first);
+            dy.read(reads.operands[0], 0, first * run, bytemuck::cast_slice_mut(&mut words[..n * run]));
+            lookup.each(reads.operands[1], first, n, |i, to| {
+                let from = &words[(i - first) * run..][..run];
+                to.iter().for_each(|&to| dx[to..to + run].iter_mut().zip(from).for_each(|(x, g)| *x += g));
+            });
+        }
+    });
     map::epilogue(step, reads, 0, out);
 }

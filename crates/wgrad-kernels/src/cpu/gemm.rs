@@ -66,9 +66,8 @@ impl Shared {
     /// The output outlives `'a`, and no other reference to these elements lives meanwhile.
     #[expect(unsafe_code, reason = "a part of a tile's row")]
     pub(super) unsafe fn row<'a>(self, at: usize, n: usize) -> &'a mut [u32] {
-        assert!(at + n <= self.len, "the row lies in the output");
-        // SAFETY: in range by the assertion; the rest is the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(at), n) }
+        // SAFETY: in range by `place`; the rest is the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.place(at, n), n) }
     }
 }
 

@@ -49,9 +49,8 @@ pub(super) fn pack_columns(b: Mat<'_>, depth: usize, to: &mut [f32]) {
 }
 
 /// `out[at + i * stride + j] = sum_k a[i, k] b[k, j]`, in blocks of a [`depth`]. `end` is called for every run of elements
-/// whose sums are whole, from one on, while they are in the cache.
-/// `kept` are the panels of the matrix whose column `j` is the first of `b`, from [`pack_columns`]; where there are none,
-/// columns are packed here.
+/// whose sums are whole, from one on, while they are in the cache. `kept` are the panels of the matrix whose column `j` is
+/// the first of `b`, from [`pack_columns`]; where there are none, columns are packed here.
 ///
 /// # Safety
 /// No other task touches this tile meanwhile.
@@ -227,9 +226,7 @@ impl Block<'_> {
             }
         }
     }
-}
 
-impl Block<'_> {
     /// Stores, or adds, the sums of a whole tile, straight from registers.
     #[inline(always)]
     #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]

@@ -116,24 +116,19 @@ impl Walk<'_> {
         // Whole rows of the last group where they are short.
         let last = self.groups[self.groups.len() - 1].extent;
         let most = if last <= CHUNK { CHUNK / last * last } else { CHUNK };
+        // Columns that stand in memory as they are need no block of their own.
+        let far = if self.groups[self.groups.len() - 1].stride == 0 { most } else { 16 * most };
         while start < range.end {
-            // Columns that stand in memory as they are need no block of their own.
-            let len = (16 * most).min(range.end - start);
-            if self.groups.last().is_some_and(|g| g.stride != 0)
-                && let Some(words) = self.code.plain(start, len, self.reads)
-            {
-                self.chunk(start, bytemuck::cast_slice(words), base, acc);
-                start += len;
-                continue;
-            }
-            let len = most.min(range.end - start);
+            let mut len = far.min(range.end - start);
             match self.code.plain(start, len, self.reads) {
                 Some(words) => self.chunk(start, bytemuck::cast_slice(words), base, acc),
-                None => with_floats([len, 0], |values, _| {
-                    let values = &mut values[..len];
-                    self.code.range(start, self.reads, &mut [bytemuck::cast_slice_mut(values)]);
-                    self.chunk(start, values, base, acc);
-                }),
+                None => {
+                    len = len.min(most);
+                    with_floats([len, 0], |values, _| {
+                        self.code.range(start, self.reads, bytemuck::cast_slice_mut(values));
+                        self.chunk(start, values, base, acc);
+                    });
+                }
             }
             start += len;
         }

@@ -33,9 +33,24 @@ pub(super) struct Places {
 }
 
 impl Places {
+    /// Of eight pixels from `first` on; beyond `last` it is that one's.
     #[inline(always)]
-    fn at(&self, pixel: usize) -> usize {
-        self.first + pixel / self.cols * self.steps[0] + pixel % self.cols * self.steps[1]
+    fn eight(&self, first: usize, last: usize) -> [usize; PANEL] {
+        let (row, mut col) = (first / self.cols, first % self.cols);
+        let mut at = self.first + row * self.steps[0] + col * self.steps[1];
+        let mut places = [at; PANEL];
+        for (i, place) in places.iter_mut().enumerate().skip(1) {
+            if first + i <= last {
+                col += 1;
+                at += self.steps[1];
+                if col == self.cols {
+                    col = 0;
+                    at = at + self.steps[0] - self.cols * self.steps[1];
+                }
+            }
+            *place = at;
+        }
+        places
     }
 }
 
@@ -240,7 +255,7 @@ impl WithSimd for Product<'_> {
         let last = self.pass.pixels - 1;
         for q in (0..=last).step_by(PANEL) {
             // Where there are fewer than eight, the last is computed again.
-            let at: [usize; PANEL] = std::array::from_fn(|i| self.pass.from.at((q + i).min(last)));
+            let at = self.pass.from.eight(q, last);
             for part in (0..self.width).step_by(VECTORS * S::F32_LANES) {
                 match (self.width - part) / S::F32_LANES {
                     1 => self.pixels::<S, 1>(simd, &at, part, &mut sums),
@@ -302,7 +317,7 @@ impl Product<'_> {
     #[inline(always)]
     fn store(&mut self, q: usize, sums: &Sums) {
         let (count, n) = (PANEL.min(self.pass.pixels - q), self.channels);
-        let to: [usize; PANEL] = std::array::from_fn(|i| self.pass.to.at(q + i.min(count - 1)));
+        let to = self.pass.to.eight(q, self.pass.pixels - 1);
         if to[PANEL - 1] - to[0] == PANEL - 1 {
             turn(sums.0.as_flattened(), WIDE, n, &mut self.out[to[0]..], self.plane);
             return;

@@ -8,24 +8,16 @@ use crate::cpu::tile::dispatch;
 use crate::cpu::{Lines, Reads};
 use pulp::{Simd, WithSimd};
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// Elements of a block's widest value, where that is more than a row: few enough for the first-level cache.
 pub(super) const BLOCK: usize = 1024;
-/// So many outputs are no list.
-const FEW: usize = 4;
 /// Elements that those who ask for ranges ask for at once.
 pub(crate) const CHUNK: usize = 2048;
 
 thread_local! {
     /// A thread's own blocks.
     static BLOCKS: RefCell<Lines<u32>> = const { RefCell::new(Lines::new()) };
-}
-
-/// Where outputs begin: at a row's element.
-#[derive(Clone, Copy)]
-struct Origin {
-    row: usize,
-    element: usize,
 }
 
 /// A block: rows, or a part of one.
@@ -37,84 +29,81 @@ struct Span {
     part: Option<(usize, usize)>,
 }
 
-impl Span {
-    const NONE: Self = Self { first: 0, count: 0, part: None };
-}
-
 impl Program {
-    /// Rows `first .. first + rows` of a chain; outputs begin with the first.
-    pub(crate) fn rows(&self, first: usize, rows: usize, reads: Reads<'_>, outputs: &mut [&mut [u32]]) {
-        let origin = Origin { row: first, element: 0 };
-        self.run(Spans::Rows { next: first, end: first + rows, block: self.block }, origin, reads, outputs);
+    /// Rows of a chain.
+    ///
+    /// # Safety
+    /// Outputs are the chain's, live as long as the call, and nothing else touches these rows of them meanwhile.
+    #[expect(unsafe_code, reason = "tasks' parts of several outputs")]
+    pub(crate) unsafe fn rows(&self, rows: Range<usize>, reads: Reads<'_>, outputs: &[Shared]) {
+        self.run(Over::Rows(rows), 0, reads, outputs);
     }
 
-    /// Elements `start ..` of an expression, as many as the outputs have.
-    pub(crate) fn range(&self, start: usize, reads: Reads<'_>, outputs: &mut [&mut [u32]]) {
-        let end = start + outputs[0].len();
-        let origin = Origin { row: start / self.wide, element: start % self.wide };
-        let spans = Spans::Range { next: start, end, wide: self.wide, block: self.block };
-        self.run(spans, origin, reads, outputs);
+    /// Elements of an expression.
+    ///
+    /// # Safety
+    /// Outputs are the expression's, live as long as the call, and nothing else touches these elements of them meanwhile.
+    #[expect(unsafe_code, reason = "tasks' parts of several outputs")]
+    pub(crate) unsafe fn elements(&self, elements: Range<usize>, reads: Reads<'_>, outputs: &[Shared]) {
+        self.run(Over::Elements(elements), 0, reads, outputs);
     }
 
-    fn run(&self, spans: Spans, origin: Origin, reads: Reads<'_>, outputs: &mut [&mut [u32]]) {
-        let mut few = [Shared::new(&mut []); FEW];
-        let mut many = Vec::new();
-        let outputs = match few.get_mut(..outputs.len()) {
-            Some(few) => {
-                few.iter_mut().zip(outputs).for_each(|(to, out)| *to = Shared::new(out));
-                &*few
-            }
-            None => {
-                many.extend(outputs.iter_mut().map(|out| Shared::new(out)));
-                &many[..]
-            }
-        };
+    /// Elements `start ..` of an expression with one output, as many as `out` has.
+    pub(crate) fn range(&self, start: usize, reads: Reads<'_>, out: &mut [u32]) {
+        assert_eq!(self.outputs.len(), 1, "an expression with one output");
+        let elements = start..start + out.len();
+        self.run(Over::Elements(elements), start, reads, &[Shared::new(out)]);
+    }
+
+    /// Runs over outputs that begin with their element `origin`.
+    fn run(&self, over: Over, origin: usize, reads: Reads<'_>, outputs: &[Shared]) {
         BLOCKS.with_borrow_mut(|blocks| {
             let blocks = Shared::new(blocks.room(self.room));
-            dispatch(Run {
-                program: self,
-                place: Place { program: self, reads, span: Span::NONE, origin, blocks, outputs },
-                spans,
-            });
+            let span = Span { first: 0, count: 0, part: None };
+            dispatch(Run { place: Place { program: self, reads, span, origin, blocks, outputs }, over });
         });
     }
 }
 
-/// What comes next.
-#[derive(Clone, Copy)]
-enum Spans {
-    Rows { next: usize, end: usize, block: usize },
-    Range { next: usize, end: usize, wide: usize, block: usize },
+/// What is left to do.
+enum Over {
+    Rows(Range<usize>),
+    Elements(Range<usize>),
 }
 
-impl Spans {
+impl Over {
+    /// The next block.
     #[inline(always)]
-    fn next(&mut self) -> Option<Span> {
+    fn next(&mut self, program: &Program) -> Option<Span> {
+        let (block, wide) = (program.block, program.wide);
+        let (Self::Rows(left) | Self::Elements(left)) = &*self;
+        if left.is_empty() {
+            return None;
+        }
         match self {
-            Self::Rows { next, end, block } => {
-                let (first, count) = (*next, (*block).min(*end - *next));
-                *next += count;
-                (count > 0).then_some(Span { first, count, part: None })
+            Self::Rows(left) => {
+                let (first, count) = (left.start, block.min(left.len()));
+                left.start += count;
+                Some(Span { first, count, part: None })
             }
-            Self::Range { next, end, wide, block } => {
-                let (row, at, left) = (*next / *wide, *next % *wide, *end - *next);
-                if at == 0 && *wide <= left.min(BLOCK) {
-                    let count = (left / *wide).min(*block);
-                    *next += count * *wide;
-                    return Some(Span { first: row, count, part: None });
+            Self::Elements(left) => {
+                let (first, at) = (left.start / wide, left.start % wide);
+                if at == 0 && wide <= left.len().min(BLOCK) {
+                    let count = (left.len() / wide).min(block);
+                    left.start += count * wide;
+                    return Some(Span { first, count, part: None });
                 }
-                let n = left.min(*wide - at).min(BLOCK);
-                *next += n;
-                (n > 0).then_some(Span { first: row, count: 1, part: Some((at, n)) })
+                let n = left.len().min(wide - at).min(BLOCK);
+                left.start += n;
+                Some(Span { first, count: 1, part: Some((at, n)) })
             }
         }
     }
 }
 
 struct Run<'p, 'a> {
-    program: &'p Program,
     place: Place<'p, 'a>,
-    spans: Spans,
+    over: Over,
 }
 
 impl WithSimd for Run<'_, '_> {
@@ -122,8 +111,9 @@ impl WithSimd for Run<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
-        let Self { program, mut place, mut spans } = self;
-        while let Some(span) = spans.next() {
+        let Self { mut place, mut over } = self;
+        let program = place.program;
+        while let Some(span) = over.next(program) {
             place.span = span;
             for node in program.nodes.iter().filter(|n| n.width > 0) {
                 let (reading, width) = (place.width(node.reads), place.width(node.width));
@@ -150,7 +140,8 @@ pub(super) struct Place<'p, 'a> {
     program: &'p Program,
     pub reads: Reads<'a>,
     span: Span,
-    origin: Origin,
+    /// The outputs' first element.
+    origin: usize,
     blocks: Shared,
     outputs: &'p [Shared],
 }
@@ -184,9 +175,7 @@ impl<'p, 'a> Place<'p, 'a> {
         let n = self.span.count * self.width(width);
         match to {
             To::Slot(i) => (self.blocks, self.program.slots[i], n),
-            To::Output(o) => {
-                (self.outputs[o], self.start(width) - self.origin.row * width - self.origin.element, n)
-            }
+            To::Output(o) => (self.outputs[o], self.start(width) - self.origin, n),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cpu::Ready;
+use crate::cpu::gemm::Shared;
 use crate::expr::{Expr, Instr, Reg};
 use wgrad_types::{View, coordinates, numel};
 
@@ -64,10 +65,13 @@ fn holds(expr: &Expr, shape: &[usize], operands: &[Vec<u32>], in_place: &[Option
     let reads = Reads { operands: &slices, scalars: &[], ready: &none };
     let run = |piece: usize| {
         let mut outs: Vec<Vec<u32>> = (0..expr.results.len()).map(held).collect();
+        let shared: Vec<Shared> = outs.iter_mut().map(|o| Shared::new(o)).collect();
         for start in (0..total).step_by(piece) {
-            let end = total.min(start + piece);
-            let mut parts: Vec<&mut [u32]> = outs.iter_mut().map(|o| &mut o[start..end]).collect();
-            program.range(start, reads, &mut parts);
+            #[expect(unsafe_code, reason = "as tasks do")]
+            // SAFETY: one piece after the other, and the outputs are borrowed meanwhile.
+            unsafe {
+                program.elements(start..total.min(start + piece), reads, &shared);
+            }
         }
         outs
     };
@@ -189,9 +193,16 @@ fn division_by_one_number_a_row() {
     let program = Program::expr(&expr, &[], &shape);
     let x = numbers(shape[0] * 40);
     let mut outs = [vec![0; x.len()], vec![0; x.len()]];
-    let [a, b] = &mut outs;
-    let none = nothing();
-    program.range(0, Reads { operands: &[&x, &by], scalars: &[], ready: &none }, &mut [a, b]);
+    let shared = outs.each_mut().map(|o| Shared::new(o));
+    #[expect(unsafe_code, reason = "as a task does")]
+    // SAFETY: the outputs are borrowed meanwhile.
+    unsafe {
+        program.elements(
+            0..x.len(),
+            Reads { operands: &[&x, &by], scalars: &[], ready: &nothing() },
+            &shared,
+        );
+    }
     for (out, scale) in outs.iter().zip([1.0f32, 1e20]) {
         for (i, (&got, &x)) in out.iter().zip(&x).enumerate() {
             let want = f32::from_bits(x) * scale / f32::from_bits(by[i / 40]);
