@@ -1,5 +1,5 @@
-// The nearest number that f16 can hold, ties to even, on adapters that have no f16: from 65520 on infinity; below the
-// smallest normal one the last place of 0.5 + |x| is that of f16.
+// The nearest number that f16 can hold, ties to even, on adapters without f16 and on software ones: from 65520 on
+// infinity; below the smallest normal one the last place of 0.5 + |x| is that of f16.
 
 fn round_f16_(x: f32) -> f32 {
     let bits = bitcast<u32>(x);

@@ -5,7 +5,7 @@
 use crate::launch::{Access, Binding, Buffer, Launch, Unsupported};
 use crate::step::Step;
 use std::sync::Arc;
-use wgrad_types::{Caps, DType, numel};
+use wgrad_types::{AdapterClass, Caps, DType, numel};
 
 /// How many elements one evaluation covers: a scalar, or four neighbours as a vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,8 +136,13 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// An f32 (or four) as the nearest that f16 can hold. By bits: drivers (Mesa 25 on llvmpipe) take `f32(f16(x))` for x.
+    /// An f32 (or four) as the nearest that f16 can hold. By bits where there is no f16, and on software adapters: Mesa 25's
+    /// takes `f32(f16(x))` for x.
     pub(super) fn rounded_to_f16(&mut self, value: &str, width: Width) -> String {
+        if self.caps.f16 && self.caps.class != AdapterClass::Software {
+            self.f16 = true;
+            return format!("{}({}({value}))", width.of("f32"), width.of("f16"));
+        }
         self.import("common/round_f16");
         let of = if width == Width::Four { "4_" } else { "" };
         format!("round_f16_{of}({value})")
