@@ -123,6 +123,8 @@ const TASK_WORK: usize = 2 << 20;
 const MOST_WORK: usize = 2 << 30;
 /// Rows and columns a tile is not cut below.
 const LEAST: usize = 64;
+/// Columns of the widest vector: what a tile is cut by where it packs its columns itself.
+const VECTOR: usize = 16;
 
 /// Who computes a product.
 #[derive(Clone, Copy, PartialEq)]
@@ -132,16 +134,17 @@ enum Way {
     Gemm,
 }
 
-/// Rows and columns of a tile: as square as may be, since a tile packs its own operands. Our own ways add a sum's terms in
-/// the same order however a product is cut, so that is by the number of threads; `gemm` may not, and is cut by shape alone.
-fn cut(m: usize, n: usize, k: usize, batch: usize, way: Way) -> (usize, usize) {
+/// Rows and columns of a tile: as square as may be, since a tile packs its own operands, rows first, since turning them
+/// costs more than copying columns. Columns are cut by the `unit`. Our own ways add a sum's terms in the same order however
+/// a product is cut, so that is by the number of threads; `gemm` may not, and is cut by shape alone.
+fn cut([m, n, k, batch]: [usize; 4], way: Way, unit: usize) -> (usize, usize) {
     let work = m * n * k;
     let threads = if way == Way::Gemm { 4 } else { rayon::current_num_threads() };
     let wanted = (work / TASK_WORK).min(threads.div_ceil(batch.max(1))).max(work / MOST_WORK);
     let (mut rows, mut cols, mut tiles) = (m, n, 1);
     while tiles < wanted && (rows > LEAST || cols > LEAST) {
-        if cols >= rows {
-            cols = cols.div_ceil(2).next_multiple_of(WIDE);
+        if cols > rows {
+            cols = cols.div_ceil(2).next_multiple_of(unit);
         } else {
             rows = rows.div_ceil(2).next_multiple_of(PANEL);
         }
@@ -197,7 +200,8 @@ pub(crate) fn matmul(
     packed: Packed<'_>,
 ) {
     let (a, b) = (reads.f32(0), reads.f32(1));
-    let (way, [m, n, k, batch]) = way(av, bv);
+    let (way, extents) = way(av, bv);
+    let [m, n, k, batch] = extents;
     if m * n * batch == 0 {
         return;
     }
@@ -207,7 +211,7 @@ pub(crate) fn matmul(
         panel::pack_columns(b, panel::depth(m, &b), kept);
     }
     let kept: &[f32] = kept;
-    let (rows, cols) = cut(m, n, k, batch, way);
+    let (rows, cols) = cut(extents, way, if kept.is_empty() { VECTOR } else { WIDE });
     let (down, across) = (m.div_ceil(rows), n.div_ceil(cols));
     let out = Shared::new(out);
     let task = |t: usize| {
