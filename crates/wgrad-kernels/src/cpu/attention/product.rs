@@ -84,11 +84,17 @@ impl Product<'_> {
                 }
             }
         } else {
-            let a: [&[f32]; R] = std::array::from_fn(|r| &self.a[(i + r) * self.a_pitch..][..self.k]);
-            for (k, b) in lines.enumerate().take(self.k) {
+            // No closure: it would not be compiled for the same vectors, and called.
+            let mut a: [&[f32]; R] = [&[]; R];
+            for (r, a) in a.iter_mut().enumerate() {
+                *a = &self.a[(i + r) * self.a_pitch..][..self.k];
+            }
+            for (k, b) in lines.enumerate() {
                 let b = &S::as_simd_f32s(&b[j..]).0[..NV];
                 for (row, a) in acc.iter_mut().zip(&a) {
-                    let a = simd.splat_f32s(a[k]);
+                    #[expect(unsafe_code, reason = "eight checks at every step of the innermost loop")]
+                    // SAFETY: there are no more than `self.k` lines, and as many elements in each of these rows.
+                    let a = simd.splat_f32s(unsafe { *a.get_unchecked(k) });
                     for (sum, b) in row.iter_mut().zip(b) {
                         *sum = simd.mul_add_e_f32s(a, *b, *sum);
                     }

@@ -290,17 +290,21 @@ impl Product<'_> {
     ) {
         let width = NV * S::F32_LANES;
         let mut acc = [[simd.splat_f32s(0.0); NV]; ROWS];
+        // Runs ascend: where the last one lies in the image, all do.
+        let reach = self.runs.last().map_or(0, |run| run.end);
+        let mut rows = [self.x; ROWS];
+        for (row, &at) in rows.iter_mut().zip(&at[FROM..]) {
+            *row = &self.x[at..][..reach];
+        }
         let mut weights = self.weights;
         for run in self.runs {
-            let n = run.len();
-            let rows: [&[f32]; ROWS] = std::array::from_fn(|i| &self.x[at[FROM + i] + run.start..][..n]);
-            let (now, after) = weights.split_at(n * self.width);
+            let (now, after) = weights.split_at(run.len() * self.width);
             weights = after;
-            for (k, w) in (0..n).zip(now.chunks_exact(self.width)) {
+            for (k, w) in run.clone().zip(now.chunks_exact(self.width)) {
                 let w = &S::as_simd_f32s(&w[part..part + width]).0[..NV];
                 for (sums, row) in acc.iter_mut().zip(&rows) {
                     #[expect(unsafe_code, reason = "eight checks at every step of the innermost loop")]
-                    // SAFETY: every row has n elements, and k < n.
+                    // SAFETY: rows reach as far as the last run.
                     let x = simd.splat_f32s(unsafe { *row.get_unchecked(k) });
                     for (sum, w) in sums.iter_mut().zip(w) {
                         *sum = simd.mul_add_e_f32s(x, *w, *sum);
