@@ -64,6 +64,14 @@ impl Interleaved {
         before.fill(0.0);
         after.fill(0.0);
         let from = |channel: usize| &planes[(channel * h + i - self.top) * w..][..n];
+        if c == 3 {
+            // Colours, a pixel at a time.
+            let colours = from(0).iter().zip(from(1)).zip(from(2));
+            for (pixel, ((r, g), b)) in line.as_chunks_mut().0.iter_mut().zip(colours) {
+                *pixel = [*r, *g, *b];
+            }
+            return;
+        }
         for first in (0..c / 8 * 8).step_by(8) {
             turn(&planes[(first * h + i - self.top) * w..], h * w, n, &mut line[first..], c);
         }
