@@ -22,6 +22,9 @@ ENGINES = {
     "torch": (("torch",), "cpu"),
     "candle": (("candle",), "cpu"),
     "burn-flex": (("burn", "flex"), "cpu"),
+    "faer": (("products", "faer"), "cpu"),
+    "gemm": (("products", "gemm"), "cpu"),
+    "matrixmultiply": (("products", "matrixmultiply"), "cpu"),
     "burn-wgsl": (("burn", "wgsl"), "software"),
     "burn-vulkan": (("burn", "vulkan"), "software"),
     "meganeura": (("meganeura",), "software"),
@@ -29,6 +32,7 @@ ENGINES = {
 KERNELS = """matmul_512 matmul_1024 conv3x3_n8_c64_56 conv3x3_igrad conv3x3_wgrad softmax_4096x1024 layer_norm_4096x1024
     gelu_4096x1024 attention_b4h8s256d64 attention_b4h8s256d64_train""".split()
 STEPS = "cifar_cnn_b32 cifar_cnn_b128 gpt_c64 gpt_c256".split()
+PRODUCTS = "matmul_512 matmul_1024 matmul_2048".split()
 # What each device is asked; `kernels` and `steps` are parts of it.
 WORKLOADS = {
     "cpu": {"steps": [*STEPS, "alexnet_b16"], "kernels": [*KERNELS, "matmul_2048", "gemv_4096", "conv11x11s4_n8_c3_224"]},
@@ -93,11 +97,13 @@ def main():
     engine, device = ENGINES[peer]
     theirs, measure = build(*engine), TARGET / "release/measure"
     parts = WORKLOADS[device]
-    workloads = [name for one in asked or parts for name in parts.get(one, [one])]
+    usual = PRODUCTS if engine[0] == "products" else parts
+    workloads = [name for one in asked or usual for name in parts.get(one, [one])]
     rounds, threads = int(os.environ.get("ROUNDS", 3)), os.environ.get("THREADS", "2")
     cache = PEERS / "cache" / peer
     cache.mkdir(parents=True, exist_ok=True)
-    env = dict(os.environ, RAYON_NUM_THREADS=threads, XDG_CACHE_HOME=str(cache), NODEVICE_SELECT="1")
+    env = dict(os.environ, RAYON_NUM_THREADS=threads, MATMUL_NUM_THREADS=threads)
+    env.update(XDG_CACHE_HOME=str(cache), NODEVICE_SELECT="1")
     if device == "software" and "ICD" in env:
         env.update(counter() if "COUNT" in env else {"VK_ICD_FILENAMES": env["ICD"]})
     ours = dict(env, WGRAD_BENCH_DEVICE=device)
