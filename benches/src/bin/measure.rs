@@ -1,8 +1,8 @@
 //! One workload's figures as tab-separated lines, as the programs in `peers/` print them:
 //! `peer workload device metric value`.
 //!
-//! `measure cifar_cnn_b32`, `measure alexnet_b16`, `measure gpt_c64`, `measure kernels`, `measure matmul_512`, `measure
-//! ceilings`, `measure ratios`, `measure infer_resnet18_b1`; `RAYON_NUM_THREADS` sets the threads, `WGRAD_BENCH_DEVICE` another device than `cpu`.
+//! `measure cifar_cnn_b32`, `measure alexnet_b16`, `measure gpt_c64`, `measure kernels`, `measure all_kernels`, `measure
+//! matmul_512`, `measure ceilings`, `measure ratios`, `measure infer_resnet18_b1`; `RAYON_NUM_THREADS` sets the threads, `WGRAD_BENCH_DEVICE` another device than `cpu`.
 
 #![expect(clippy::print_stdout, reason = "figures are what this program is for")]
 
@@ -10,7 +10,7 @@ use std::error::Error;
 use std::time::Instant;
 use wgrad::models::ModelKind;
 use wgrad::prelude::*;
-use wgrad_bench::{Ceilings, Kernel, MadeUp, Unit, kernels};
+use wgrad_bench::{Ceilings, Kernel, MadeUp, Unit, all_kernels, kernels};
 use wgrad_benches::{inference, ratios, training};
 
 type Done = Result<(), Box<dyn Error>>;
@@ -99,10 +99,14 @@ fn main() -> Done {
         found.iter().for_each(|ratio| println!("{ratio}"));
         return Ok(());
     }
-    let chosen = |k: &Kernel| workload == "kernels" || workload == k.name;
-    if kernels().iter().any(chosen) {
+    let chosen: Vec<Kernel> = match &workload[..] {
+        "kernels" => kernels(),
+        "all_kernels" => all_kernels(),
+        name => all_kernels().into_iter().filter(|k| k.name == name).collect(),
+    };
+    if !chosen.is_empty() {
         let (device, _) = Device::open(&device.parse()?)?;
-        for kernel in kernels().into_iter().filter(chosen) {
+        for kernel in chosen {
             let metric = if kernel.unit == Unit::Flop { "GFLOP_per_s" } else { "GB_per_s" };
             let mut ready = kernel.on(&device)?;
             report.times(kernel.name, metric, kernel.amount / 1e9, &mut ready)?;

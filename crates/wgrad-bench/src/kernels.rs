@@ -26,16 +26,28 @@ pub struct Kernel {
     /// Which of the two.
     pub unit: Unit,
     operands: Vec<Vec<usize>>,
-    build: fn(&[Tensor]) -> Tensor,
+    build: Build,
 }
 
-fn flop(name: &'static str, amount: usize, operands: &[&[usize]], build: fn(&[Tensor]) -> Tensor) -> Kernel {
+/// Results of operands.
+enum Build {
+    One(fn(&[Tensor]) -> Tensor),
+    /// As many as there are; none where operands are updated.
+    Several(fn(&[Tensor]) -> Vec<Tensor>),
+}
+
+pub(crate) fn flop(
+    name: &'static str,
+    amount: usize,
+    operands: &[&[usize]],
+    build: fn(&[Tensor]) -> Tensor,
+) -> Kernel {
     let operands = operands.iter().map(|s| s.to_vec()).collect();
-    Kernel { name, amount: amount as f64, unit: Unit::Flop, operands, build }
+    Kernel { name, amount: amount as f64, unit: Unit::Flop, operands, build: Build::One(build) }
 }
 
 /// `elements` of four bytes are read and written.
-fn bytes(
+pub(crate) fn bytes(
     name: &'static str,
     elements: usize,
     operands: &[&[usize]],
@@ -44,7 +56,26 @@ fn bytes(
     Kernel { amount: 4.0 * elements as f64, unit: Unit::Byte, ..flop(name, 0, operands, build) }
 }
 
-/// Kernels that `peers/` measures too, and a row for every other family of kernels that training steps use.
+/// As [`bytes`], with several results.
+pub(crate) fn several(
+    name: &'static str,
+    elements: usize,
+    operands: &[&[usize]],
+    build: fn(&[Tensor]) -> Vec<Tensor>,
+) -> Kernel {
+    let operands = operands.iter().map(|s| s.to_vec()).collect();
+    Kernel { name, amount: 4.0 * elements as f64, unit: Unit::Byte, operands, build: Build::Several(build) }
+}
+
+/// Eight images of 64 channels, a convolution of 64 by 3x3 over them, heads of attention, and pairs of query and key
+/// times their width.
+pub(crate) const IMAGE: &[usize] = &[8, 64, 56, 56];
+pub(crate) const CONV: usize = 2 * 8 * 64 * 56 * 56 * 64 * 9;
+pub(crate) const HEADS: &[usize] = &[4, 8, 256, 64];
+pub(crate) const SCORES: usize = 4 * 8 * 256 * 256 * 64;
+
+/// Kernels that `peers/` measures too, and a row for every other family of kernels that training steps use: what `wgrad
+/// bench` runs if not told otherwise. [`all_kernels`](crate::all_kernels) has more.
 pub fn kernels() -> Vec<Kernel> {
     let mut kernels = products();
     kernels.extend(rows());
@@ -55,11 +86,7 @@ pub fn kernels() -> Vec<Kernel> {
 /// Bound by arithmetic, but for a single row.
 fn products() -> Vec<Kernel> {
     let square = |name, n: usize| flop(name, 2 * n * n * n, &[&[n, n], &[n, n]], |t| t[0].matmul(&t[1]));
-    const IMAGE: &[usize] = &[8, 64, 56, 56];
     const FILTER: &[usize] = &[64, 64, 3, 3];
-    const CONV: usize = 2 * 8 * 64 * 56 * 56 * 64 * 9;
-    const HEADS: &[usize] = &[4, 8, 256, 64];
-    const SCORES: usize = 4 * 8 * 256 * 256 * 64;
     vec![
         square("matmul_512", 512),
         square("matmul_1024", 1024),
@@ -151,7 +178,7 @@ fn others() -> Vec<Kernel> {
     ]
 }
 
-const SAME: ConvSpec = ConvSpec { stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 1 };
+pub(crate) const SAME: ConvSpec = ConvSpec { stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 1 };
 
 impl Kernel {
     /// Its graph: operands are parameters `operand 0`, `operand 1`, and so on.
@@ -163,10 +190,15 @@ impl Kernel {
             .enumerate()
             .map(|(i, s)| b.param(&format!("operand {i}"), s, Role::Weight))
             .collect();
-        let result = (self.build)(&operands);
-        b.keep(&result);
-        let corner: Vec<(usize, usize)> = result.shape().iter().map(|_| (0, 1)).collect();
-        b.output("corner", &result.slice(&corner));
+        let results = match self.build {
+            Build::One(build) => vec![build(&operands)],
+            Build::Several(build) => build(&operands),
+        };
+        results.iter().for_each(|result| b.keep(result));
+        // Something to wait for.
+        let last = results.last().unwrap_or(&operands[0]);
+        let corner: Vec<(usize, usize)> = last.shape().iter().map(|_| (0, 1)).collect();
+        b.output("corner", &last.slice(&corner));
         b.graph()
     }
 

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Instant;
-use wgrad_bench::{Ceilings, Kernel, MadeUp, Unit, kernels};
+use wgrad_bench::{Ceilings, Kernel, MadeUp, Unit, all_kernels, kernels};
 use wgrad_device::{Device, Request};
 use wgrad_models::{ImageModel, ModelKind};
 use wgrad_nn::Optimizer;
@@ -14,14 +14,18 @@ use wgrad_session::SessionError;
 use wgrad_train::{Config, TrainError, step_graph, text_graph};
 
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  wgrad bench\n  wgrad bench --device gpu --only matmul --json")]
+#[command(after_help = "Example:\n  wgrad bench\n  wgrad bench --device gpu --only matmul --json\n  \
+                        wgrad bench --all")]
 pub(crate) struct Args {
     /// auto, gpu, gpu:N, software or cpu
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Only rows whose name contains PART
+    /// Only rows whose name contains PART, of all there are
     #[arg(long, value_name = "PART")]
     only: Option<String>,
+    /// Every family of kernels and every gradient. A flag, since it takes minutes
+    #[arg(long)]
+    all: bool,
     /// Seconds to measure each row for
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
@@ -125,11 +129,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         return Err(TrainError::Config { option: "--seconds".into(), why }.into());
     }
     let wanted = |name: &str| args.only.as_deref().is_none_or(|part| name.contains(part));
-    let kernels: Vec<Kernel> = kernels().into_iter().filter(|k| wanted(k.name)).collect();
+    let rows = if args.all || args.only.is_some() { all_kernels() } else { kernels() };
+    let kernels: Vec<Kernel> = rows.into_iter().filter(|k| wanted(k.name)).collect();
     let steps: Vec<&Training> = TRAINING.iter().filter(|t| wanted(&t.title())).collect();
     if kernels.is_empty() && steps.is_empty() {
         bail!(
-            "no row's name contains {:?}: `wgrad bench` names them all",
+            "no row's name contains {:?}: `wgrad bench --all` names them all",
             args.only.as_deref().unwrap_or("")
         );
     }

@@ -37,7 +37,7 @@ fn a_benchmark_measures_what_is_asked() {
     let call = ["bench", "--device", "cpu", "--only", "attention", "--seconds", "0.01"];
     let bench = place.json(&[&call[..], &["--json"]].concat());
     let rows = bench["rows"].as_array().expect("rows");
-    assert_eq!(rows.len(), 2, "{bench}");
+    assert_eq!(rows.len(), 3, "{bench}");
     for row in rows {
         assert!(row["best_seconds"].as_f64() > Some(0.0), "{row}");
         assert!(row["best_seconds"].as_f64() <= row["median_seconds"].as_f64(), "{row}");
