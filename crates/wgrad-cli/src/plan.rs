@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::sync::Arc;
-use wgrad_device::{Device, Request};
+use wgrad_device::{Device, Request, cpu_threads};
 use wgrad_plan::{Choices, Plan, PlanOptions, PlanStep, Summary, dump, plan};
 use wgrad_train::{TrainError, check_precision};
 use wgrad_types::{Caps, Limits};
@@ -97,11 +97,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
 /// Bytes of inputs, outputs and tables.
 fn rest(s: &Summary) -> usize {
-    s.peak_bytes - s.weight_bytes - s.state_bytes - s.gradient_bytes - s.activation_bytes - s.staging_bytes
+    let told = [s.weight_bytes, s.state_bytes, s.gradient_bytes, s.activation_bytes, s.staging_bytes];
+    s.peak_bytes - s.thread_bytes - told.iter().sum::<usize>()
 }
 
 fn as_text(args: &Args, subject: &Subject, target: &str, plan: &Plan) -> String {
-    let s = Summary::of(plan);
+    let s = Summary::on(plan, cpu_threads());
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let what =
         if args.which.eval { "evaluation".into() } else { format!("training with {}", args.which.optimizer) };
@@ -121,13 +122,14 @@ fn as_text(args: &Args, subject: &Subject, target: &str, plan: &Plan) -> String 
         row("  activations", bytes(s.activation_bytes)),
         row("  inputs, outputs", bytes(rest(&s))),
         row("  on the way", bytes(s.staging_bytes)),
+        row("  threads' blocks", bytes(s.thread_bytes)),
     ];
     let kernels = if args.steps { dump(plan) } else { "--steps lists every kernel".into() };
     format!("{}\n\n{}\n\n{}", table(&head, &[1]), table(&memory, &[]), kernels.trim_end())
 }
 
 fn as_json(args: &Args, subject: &Subject, target: &str, plan: &Plan) -> Value {
-    let s = Summary::of(plan);
+    let s = Summary::on(plan, cpu_threads());
     let mut value = json!({
         "model": args.which.model,
         "batch_size": args.which.batch_size,
@@ -142,6 +144,7 @@ fn as_json(args: &Args, subject: &Subject, target: &str, plan: &Plan) -> Value {
         "gradient_bytes": s.gradient_bytes,
         "activation_bytes": s.activation_bytes,
         "staging_bytes": s.staging_bytes,
+        "thread_bytes": s.thread_bytes,
         "other_bytes": rest(&s),
     });
     subject.fields.iter().for_each(|(name, field)| value[*name] = field.clone());

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 use wgrad_kernels::cpu::{Lines, scratch_words};
-use wgrad_kernels::{CpuBuffers, Failed, Ready, Step, run_cpu};
+use wgrad_kernels::{CpuBuffers, Failed, Few, Ready, Step, run_cpu};
 use wgrad_plan::{ParamLayout, Place, Plan};
 use wgrad_types::{Caps, numel};
 
@@ -65,7 +65,9 @@ pub struct Program {
     /// Per step its element-wise code, and the number of writes after which its operand was packed.
     ready: Vec<Ready>,
     packed: Vec<Option<u64>>,
-    done: VecDeque<Vec<Vec<u32>>>,
+    /// Results of steps, one after the other, until they are asked for; and lists that held such.
+    done: VecDeque<Vec<u32>>,
+    spent: Vec<Vec<u32>>,
 }
 
 impl Program {
@@ -77,7 +79,7 @@ impl Program {
         }
         let (ready, packed) =
             (plan.steps.iter().map(|s| Ready::new(&s.step)).collect(), vec![None; plan.steps.len()]);
-        Ok(Self { plan, slots, ready, packed, done: VecDeque::new() })
+        Ok(Self { plan, slots, ready, packed, done: VecDeque::new(), spent: Vec::new() })
     }
 
     pub(crate) fn plan(&self) -> &Arc<Plan> {
@@ -93,8 +95,10 @@ impl Program {
         let plan = self.plan.clone();
         let mut all = All::fed(&plan, memory, (&mut self.slots, &self.ready, &mut self.packed), inputs);
         workers::run(|| (0..plan.steps.len()).try_for_each(|i| all.run(&plan, i, scalars)))?;
-        let results =
-            plan.outputs.iter().map(|o| all.read(o.place.slot)[words_of(o.place)].to_vec()).collect();
+        let mut results = self.spent.pop().unwrap_or_default();
+        for output in &plan.outputs {
+            results.extend_from_slice(&all.read(output.place.slot)[words_of(output.place)]);
+        }
         self.done.push_back(results);
         Ok(())
     }
@@ -144,7 +148,17 @@ impl Program {
     }
 
     pub(crate) fn take(&mut self) -> Option<Vec<Vec<u32>>> {
-        self.done.pop_front()
+        let mut done = self.done.pop_front()?;
+        let mut rest = &done[..];
+        let words = self.plan.outputs.iter().map(|output| {
+            let (words, after) = rest.split_at(output.place.bytes / 4);
+            rest = after;
+            words.to_vec()
+        });
+        let results = words.collect();
+        done.clear();
+        self.spent.push(done);
+        Some(results)
     }
 
     pub(crate) fn counters(&self) -> Counters {
@@ -195,21 +209,19 @@ impl<'a> All<'a> {
         let writes_of = |j: usize| self.writes[s.operands[j].slot];
         let current = s.packed.map(writes_of);
         let packed = current.is_some() && self.packed[i] == current;
-        let writes: Vec<Place> = s.outputs.iter().chain(&s.scratch).copied().collect();
-        let mut taken: Slots = writes.iter().map(|p| std::mem::take(self.slot(p.slot))).collect();
+        let writes = || s.outputs.iter().chain(&s.scratch);
+        let mut taken: Few<Lines<u32>> = writes().map(|p| std::mem::take(self.slot(p.slot))).collect();
         let operand = |(j, place): (usize, &Place)| match s.step.in_place.contains(&Some(j)) {
             true => &[] as &[u32],
             false => &self.read(place.slot)[words_of(*place)],
         };
         let operands = s.operands.iter().enumerate().map(operand).collect();
-        let mut slices: Vec<&mut [u32]> =
-            taken.iter_mut().zip(&writes).map(|(slot, place)| &mut slot[words_of(*place)]).collect();
-        let mut scratch = slices.split_off(s.outputs.len());
-        let scratch = scratch.pop().unwrap_or_default();
+        let mut slices = taken.iter_mut().zip(writes()).map(|(slot, place)| &mut slot[words_of(*place)]);
+        let outputs: Few<&mut [u32]> = slices.by_ref().take(s.outputs.len()).collect();
+        let scratch = slices.next().unwrap_or_default();
         let ready = &self.ready[i];
-        let done =
-            run_cpu(&s.step, ready, CpuBuffers { operands, outputs: slices, scalars, scratch, packed });
-        for (place, words) in writes.iter().zip(taken) {
+        let done = run_cpu(&s.step, ready, CpuBuffers { operands, outputs, scalars, scratch, packed });
+        for (place, words) in writes().zip(taken) {
             *self.slot(place.slot) = words;
         }
         self.packed[i] = current;

@@ -17,6 +17,7 @@ pub use cpu::on_the_cpu;
 pub use error::DeviceError;
 pub use gpu::AdapterReport;
 pub use open::{Choice, Request, adapters};
+pub use workers::count as cpu_threads;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -10,8 +10,8 @@ static WORKERS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     ThreadPoolBuilder::new().thread_name(name).start_handler(|_| flush_denormals()).build().ok()
 });
 
-/// How many there are: `RAYON_NUM_THREADS`, or as many as the processor has.
-pub(crate) fn count() -> usize {
+/// Threads that the CPU device works on: `RAYON_NUM_THREADS`, or as many as the processor has.
+pub fn count() -> usize {
     WORKERS.as_ref().map_or_else(rayon::current_num_threads, ThreadPool::current_num_threads)
 }
 

@@ -1,5 +1,7 @@
 //! Attention as a step: which operands, read how, and which of the results are wanted.
 
+use crate::Few;
+use smallvec::smallvec;
 use wgrad_types::View;
 
 /// A result of an attention step, forward or backward.
@@ -83,14 +85,14 @@ impl Attention {
     }
 
     /// The shape of a part.
-    pub fn shape(&self, part: Part) -> Vec<usize> {
+    pub fn shape(&self, part: Part) -> Few<usize> {
         let e = self.extents();
         match part {
-            Part::Y => vec![e.batch, e.queries, e.heads, e.width],
-            Part::Lse => vec![e.batch, e.heads, e.queries],
-            Part::Dq => vec![e.batch, e.queries, e.heads, e.depth],
-            Part::Dk => vec![e.batch, e.keys, e.groups, e.depth],
-            Part::Dv => vec![e.batch, e.keys, e.groups, e.width],
+            Part::Y => smallvec![e.batch, e.queries, e.heads, e.width],
+            Part::Lse => smallvec![e.batch, e.heads, e.queries],
+            Part::Dq => smallvec![e.batch, e.queries, e.heads, e.depth],
+            Part::Dk => smallvec![e.batch, e.keys, e.groups, e.depth],
+            Part::Dv => smallvec![e.batch, e.keys, e.groups, e.width],
         }
     }
 

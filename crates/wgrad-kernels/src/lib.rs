@@ -12,7 +12,7 @@ mod step;
 mod table;
 mod wgsl;
 
-pub use cpu::{CpuBuffers, Failed, Ready, run as run_cpu};
+pub use cpu::{CpuBuffers, Failed, Few, Ready, run as run_cpu};
 pub use expr::{Expr, Instr, Reg};
 pub use launch::{Access, Binding, Buffer, Candidate, Launch, Unsupported};
 pub use step::{Core, Cost, Step, Sums};

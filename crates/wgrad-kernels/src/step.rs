@@ -138,7 +138,7 @@ impl Step {
                 let value = chain.values.iter().find(|v| v.output == Some(o));
                 value.map_or(&self.shape, |v| &v.ty.shape).clone()
             }
-            Core::Attention(attention) => attention.shape(attention.parts[o]),
+            Core::Attention(attention) => attention.shape(attention.parts[o]).to_vec(),
             _ => match &self.sums {
                 Some(sums) if o == 1 => sums.shape.clone(),
                 _ => self.shape.clone(),

@@ -13,7 +13,7 @@ pub struct Summary {
     pub flops: u64,
     /// Bytes a step reads and writes if every operand is touched once.
     pub bytes: u64,
-    /// Bytes of all buffers, staging included.
+    /// Bytes of all buffers, staging and threads' own blocks included.
     pub peak_bytes: usize,
     /// Of these, weights and buffers, packed copies of them included.
     pub weight_bytes: usize,
@@ -25,17 +25,24 @@ pub struct Summary {
     pub activation_bytes: usize,
     /// What inputs and results pass through on their way to an adapter and back.
     pub staging_bytes: usize,
+    /// What the CPU's threads keep for their tasks; see [`Plan::thread_bytes`].
+    pub thread_bytes: usize,
 }
 
 impl Summary {
-    /// Totals of a plan.
+    /// Totals of a plan, its buffers alone.
     pub fn of(plan: &Plan) -> Self {
+        Self::on(plan, 0)
+    }
+
+    /// The same with what so many threads of the CPU keep, where it runs there.
+    pub fn on(plan: &Plan, threads: usize) -> Self {
         let held = |f: fn(SlotKind) -> bool| plan.slots.iter().filter(|s| f(s.kind)).map(|s| s.bytes).sum();
         Self {
             dispatches: plan.dispatches(),
             flops: plan.steps.iter().map(|s| s.cost.flops).sum(),
             bytes: plan.steps.iter().map(|s| s.cost.bytes).sum(),
-            peak_bytes: plan.peak_bytes() + plan.staging_bytes(),
+            peak_bytes: plan.peak_bytes() + plan.staging_bytes() + plan.thread_bytes(threads),
             weight_bytes: held(|k| {
                 matches!(k, SlotKind::Param(Role::Weight | Role::Buffer) | SlotKind::Packed)
             }),
@@ -43,6 +50,7 @@ impl Summary {
             gradient_bytes: held(|k| k == SlotKind::Gradient),
             activation_bytes: held(|k| k == SlotKind::Activation),
             staging_bytes: plan.staging_bytes(),
+            thread_bytes: plan.thread_bytes(threads),
         }
     }
 }

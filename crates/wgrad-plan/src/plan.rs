@@ -193,6 +193,17 @@ impl Plan {
         UPLOADS * ring(&self.inputs) + READBACKS * ring(&self.outputs)
     }
 
+    /// Bytes that so many threads of the CPU keep as their own, packed panels and blocks of rows, whichever of the plan's
+    /// steps each of them takes part in; adapters need none.
+    pub fn thread_bytes(&self, threads: usize) -> usize {
+        if threads == 0 {
+            return 0;
+        }
+        let own = self.steps.iter().filter(|s| s.candidate.launches.is_empty());
+        let room = own.map(|s| wgrad_kernels::cpu::room(&s.step, threads));
+        threads * room.reduce(wgrad_kernels::cpu::Room::and).unwrap_or_default().bytes()
+    }
+
     /// Bytes the plan's buffers take, the scalars buffer apart.
     pub fn peak_bytes(&self) -> usize {
         self.slots.iter().map(|s| s.bytes).sum()

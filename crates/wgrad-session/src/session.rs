@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use wgrad_device::{Counters, Device, Memory, Profile, Program, Traced};
 use wgrad_graph::{Graph, Hoisted, Role, fold, hoist};
-use wgrad_kernels::{FIRST_SCALAR_WORD, SEED_WORD, STEP_WORD};
+use wgrad_kernels::{FIRST_SCALAR_WORD, Few, SEED_WORD, STEP_WORD};
 use wgrad_plan::{ParamLayout, ParamPlace, Plan, PlanOptions, common_layout, plan};
 use wgrad_types::{HostTensor, Type};
 
@@ -301,7 +301,7 @@ fn arguments<'a>(
     step: u64,
     inputs: &[(&str, &'a HostTensor)],
     scalars: &[(&str, f32)],
-) -> Result<(Vec<&'a [u32]>, Vec<u32>), SessionError> {
+) -> Result<(Few<&'a [u32]>, Few<u32>), SessionError> {
     let wrong = |name: &str, why: String| SessionError::Input { name: name.into(), why };
     let input = |name: &str, ty: &Type| {
         let found = inputs.iter().find(|i| i.0 == name).map(|i| i.1);
@@ -311,8 +311,8 @@ fn arguments<'a>(
             false => Err(wrong(name, format!("the graph takes {ty}, got {}", tensor.ty))),
         }
     };
-    let words: Vec<&[u32]> = plan.inputs.iter().map(|i| input(&i.name, &i.ty)).collect::<Result<_, _>>()?;
-    let mut values = vec![0u32; FIRST_SCALAR_WORD + plan.scalars.len()];
+    let words: Few<&[u32]> = plan.inputs.iter().map(|i| input(&i.name, &i.ty)).collect::<Result<_, _>>()?;
+    let mut values: Few<u32> = Few::from_elem(0, FIRST_SCALAR_WORD + plan.scalars.len());
     values[SEED_WORD] = seed;
     values[STEP_WORD] = step as u32;
     for (i, name) in plan.scalars.iter().enumerate() {

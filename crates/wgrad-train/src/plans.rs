@@ -162,7 +162,7 @@ impl Plans {
 
     /// Totals of a full batch's step.
     pub(crate) fn summary(&self) -> Summary {
-        let mut all = Summary::of(self.part.plan());
+        let mut all = Summary::on(self.part.plan(), wgrad_device::cpu_threads());
         if let Some(end) = &self.end {
             let end = Summary::of(end.plan());
             all.dispatches = all.dispatches * self.parts as usize + end.dispatches;

@@ -35,9 +35,11 @@ fn a_plan_tells_its_work_and_memory() {
     let place = Place::new();
     let plan = place.json(&["plan", "--model", "lenet", "--batch-size", "64", "--steps", "--json"]);
     let number = |name: &str| plan[name].as_u64().unwrap_or_else(|| panic!("{name} is a number"));
-    let parts =
-        ["weight_bytes", "state_bytes", "gradient_bytes", "activation_bytes", "staging_bytes", "other_bytes"];
-    assert_eq!(parts.iter().map(|name| number(name)).sum::<u64>(), number("peak_bytes"));
+    let parts = ["weight", "state", "gradient", "activation", "staging", "thread", "other"];
+    assert_eq!(parts.iter().map(|part| number(&format!("{part}_bytes"))).sum::<u64>(), number("peak_bytes"));
+    assert_eq!(number("thread_bytes"), 0, "an adapter has none");
+    let cpu = place.json(&["plan", "--model", "lenet", "--batch-size", "64", "--device", "cpu", "--json"]);
+    assert!(cpu["thread_bytes"].as_u64() > Some(0), "{cpu}");
     assert!(number("weight_bytes") >= 61_706 * 4 && number("state_bytes") >= 2 * 61_706 * 4, "{plan}");
     assert!(number("flops") > 64 * 61_706 && number("bytes_moved") > 0);
     let kernels = plan["kernels"].as_array().expect("a list");

@@ -13,7 +13,8 @@ const CHUNK: usize = 1024;
 const TASK: usize = 32 << 10;
 
 /// A gather's extents and its index, with as many neighbours as share a position taken as one run.
-struct Lookup {
+#[derive(Debug)]
+pub(crate) struct Lookup {
     /// Positions along the axis, of the table and of the index.
     extent: usize,
     n: usize,
@@ -24,7 +25,7 @@ struct Lookup {
 }
 
 impl Lookup {
-    fn new(shape: &[usize], axis: usize, index: &View) -> Self {
+    pub(crate) fn new(shape: &[usize], axis: usize, index: &View) -> Self {
         let shared = index.mask.is_none() && index.strides[axis + 1..].iter().all(|&s| s == 0);
         let inner = numel(&shape[axis + 1..]);
         let (run, runs) = if shared { (inner, 1) } else { (1, inner) };
@@ -37,6 +38,16 @@ impl Lookup {
             false => index.clone(),
         };
         Self { extent: shape[axis], n: index.shape[axis], run, runs, index: Runs::new(&index) }
+    }
+
+    /// Runs whose gradients are read together: as many as make a chunk, or one that is longer.
+    fn together(&self) -> usize {
+        (CHUNK / self.run.max(1)).max(1)
+    }
+
+    /// Floats of a thread's two blocks in [`gather_grad`].
+    pub(crate) fn room(&self) -> [usize; 2] {
+        [self.together() * self.run, 0]
     }
 
     /// Calls `f` with the numbers of index runs from `first` on and where their elements begin in the table, if anywhere.
@@ -55,8 +66,7 @@ impl Lookup {
     }
 }
 
-pub(crate) fn gather(step: &Step, axis: usize, index: &View, reads: Reads<'_>, out: &mut [u32]) {
-    let lookup = Lookup::new(&step.operands[0].shape, axis, index);
+pub(crate) fn gather(step: &Step, lookup: &Lookup, reads: Reads<'_>, out: &mut [u32]) {
     let (x, run) = (reads.operands[0], lookup.run);
     let together = (TASK / run.max(1)).max(1);
     if out.is_empty() {
@@ -75,21 +85,12 @@ pub(crate) fn gather(step: &Step, axis: usize, index: &View, reads: Reads<'_>, o
     });
 }
 
-pub(crate) fn gather_grad(
-    step: &Step,
-    axis: usize,
-    dy: &View,
-    index: &View,
-    reads: Reads<'_>,
-    out: &mut [u32],
-) {
-    let lookup = Lookup::new(&step.shape, axis, index);
-    let (dy, total, run) = (Runs::new(dy), dy.numel(), lookup.run);
+pub(crate) fn gather_grad(step: &Step, lookup: &Lookup, dy: &Runs, reads: Reads<'_>, out: &mut [u32]) {
+    let (total, run) = (dy.len(), lookup.run);
     let dx: &mut [f32] = bytemuck::cast_slice_mut(out);
     dx.fill(0.0);
-    // As many runs at a time as make a chunk, or one that is longer.
-    let (count, together) = (total / run.max(1), (CHUNK / run.max(1)).max(1));
-    with_floats([together * run, 0], |words, _| {
+    let (count, together) = (total / run.max(1), lookup.together());
+    with_floats(lookup.room(), |words, _| {
         for first in (0..count).step_by(together) {
             let n = together.min(count - first);
             dy.read(reads.operands[0], 0, first * run, bytemuck::cast_slice_mut(&mut words[..n * run]));

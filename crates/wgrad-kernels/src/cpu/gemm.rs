@@ -1,12 +1,11 @@
-//! Matrix products in tiles, a task each: packed panels of our own, one pass over memory where rows are few, and the `gemm`
-//! crate where columns are.
+//! Matrix products in tiles, a task each: packed panels, or one pass over memory where rows are few.
 
 use super::pack::WIDE;
 use super::tile::PANEL;
 use super::{Packed, Reads, map, panel, thin};
 use crate::Step;
 use rayon::prelude::*;
-use wgrad_types::{View, coordinates, numel};
+use wgrad_types::{View, numel};
 
 /// A matrix in a slice: rows and columns, first element, strides.
 #[derive(Clone, Copy)]
@@ -17,12 +16,6 @@ pub(crate) struct Mat<'a> {
     pub cols: usize,
     pub row_stride: usize,
     pub col_stride: usize,
-}
-
-impl Mat<'_> {
-    fn last(&self) -> usize {
-        self.offset + (self.rows.max(1) - 1) * self.row_stride + (self.cols.max(1) - 1) * self.col_stride
-    }
 }
 
 /// An output that tasks write in tiles of their own.
@@ -71,53 +64,6 @@ impl Shared {
     }
 }
 
-/// `out[at + i * row_stride + j] = sum_k a[i, k] b[k, j]`.
-///
-/// # Safety
-/// No other task touches this tile meanwhile.
-#[expect(unsafe_code, reason = "the gemm crate's interface is raw pointers")]
-unsafe fn product(out: Shared, at: usize, row_stride: usize, a: Mat<'_>, b: Mat<'_>) {
-    let (m, n, k) = (a.rows, b.cols, a.cols);
-    assert_eq!(k, b.rows, "inner extents agree");
-    if m == 0 || n == 0 {
-        return;
-    }
-    if k == 0 {
-        // SAFETY: the caller's promise; rows do not overlap.
-        (0..m).for_each(|i| unsafe { out.row(at + i * row_stride, n) }.fill(0));
-        return;
-    }
-    assert!(a.last() < a.data.len() && b.last() < b.data.len(), "operands lie in their slices");
-    assert!(at + (m - 1) * row_stride + n <= out.len, "the product lies in its slice");
-    // The transposed product: its kernels store whole vectors down a column, which is our row.
-    // SAFETY: the assertions above bound every element the product touches: the largest index of each operand and of
-    // the output lies inside its slice, strides are not negative, and the output is borrowed mutably by the step, so it
-    // overlaps neither operand; the tile is this task's alone.
-    unsafe {
-        gemm_f32::gemm::f32::get_gemm_fn()(
-            n,
-            m,
-            k,
-            out.start.add(at).cast::<f32>(),
-            row_stride as isize,
-            1,
-            false,
-            b.data.as_ptr().add(b.offset),
-            b.row_stride as isize,
-            b.col_stride as isize,
-            a.data.as_ptr().add(a.offset),
-            a.row_stride as isize,
-            a.col_stride as isize,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm_common::Parallelism::None,
-        );
-    }
-}
-
 /// Multiply-adds that are worth a task of their own, and those a task has at most where a product is large.
 const TASK_WORK: usize = 2 << 20;
 const MOST_WORK: usize = 2 << 30;
@@ -131,15 +77,13 @@ const VECTOR: usize = 16;
 enum Way {
     Thin,
     Panels,
-    Gemm,
 }
 
 /// Rows and columns of a tile: as square as may be, since a tile packs its own operands, rows first, since turning them
-/// costs more than copying columns. Columns are cut by the `unit`. Our own ways add a sum's terms in the same order however
-/// a product is cut, so that is by the number of threads; `gemm` may not, and is cut by shape alone.
-fn cut([m, n, k, batch]: [usize; 4], way: Way, unit: usize) -> (usize, usize) {
+/// costs more than copying columns. Columns are cut by the `unit`. A sum's terms are added in the same order however a
+/// product is cut, so that is by the number of threads.
+fn cut([m, n, k, batch]: [usize; 4], threads: usize, unit: usize) -> (usize, usize) {
     let work = m * n * k;
-    let threads = if way == Way::Gemm { 4 } else { rayon::current_num_threads() };
     let wanted = (work / TASK_WORK).min(threads.div_ceil(batch.max(1))).max(work / MOST_WORK);
     let (mut rows, mut cols, mut tiles) = (m, n, 1);
     while tiles < wanted && (rows > LEAST || cols > LEAST) {
@@ -156,12 +100,14 @@ fn cut([m, n, k, batch]: [usize; 4], way: Way, unit: usize) -> (usize, usize) {
 /// Matrix `z` of a batch seen through a view.
 fn matrix<'a>(data: &'a [f32], view: &View, z: usize) -> Mat<'a> {
     let r = view.shape.len();
-    let at = coordinates(z, &view.shape[..r - 2]);
-    let base: isize =
-        view.offset + at.iter().zip(&view.strides).map(|(&i, &s)| i as isize * s).sum::<isize>();
+    let (mut offset, mut rest) = (view.offset, z);
+    for (&n, &stride) in view.shape[..r - 2].iter().zip(&view.strides[..r - 2]).rev() {
+        offset += (rest % n) as isize * stride;
+        rest /= n;
+    }
     Mat {
         data,
-        offset: base as usize,
+        offset: offset as usize,
         rows: view.shape[r - 2],
         cols: view.shape[r - 1],
         row_stride: view.strides[r - 2] as usize,
@@ -173,13 +119,7 @@ fn matrix<'a>(data: &'a [f32], view: &View, z: usize) -> Mat<'a> {
 fn way(av: &View, bv: &View) -> (Way, [usize; 4]) {
     let r = av.shape.len();
     let (m, k, n) = (av.shape[r - 2], av.shape[r - 1], bv.shape[r - 1]);
-    let way = if thin::fits(m, bv.strides[r - 2], bv.strides[r - 1]) {
-        Way::Thin
-    } else if panel::pays(m, n, k) {
-        Way::Panels
-    } else {
-        Way::Gemm
-    };
+    let way = if thin::fits(m, bv.strides[r - 2], bv.strides[r - 1]) { Way::Thin } else { Way::Panels };
     (way, [m, n, k, numel(&av.shape[..r - 2])])
 }
 
@@ -189,6 +129,25 @@ pub(crate) fn packed(av: &View, bv: &View) -> usize {
         (Way::Panels, [_, n, k, 1]) => n.next_multiple_of(WIDE) * k,
         _ => 0,
     }
+}
+
+/// Floats of a thread's two blocks, of so many threads.
+pub(crate) fn room(av: &View, bv: &View, threads: usize) -> [usize; 2] {
+    let (way, extents) = way(av, bv);
+    let [m, n, k, batch] = extents;
+    if m * n * k * batch == 0 {
+        return [0, 0];
+    }
+    if way == Way::Thin {
+        return [m * k, 0];
+    }
+    // Whether its columns are kept packed or not.
+    let depth = panel::depth_of(m, k, bv.strides[bv.shape.len() - 1] == 1);
+    let of = [VECTOR, WIDE].map(|unit| {
+        let (rows, cols) = cut(extents, threads, unit);
+        panel::room(rows, cols, depth)
+    });
+    std::array::from_fn(|i| of[0][i].max(of[1][i]))
 }
 
 /// `packed` has no words where the second operand is packed tile by tile.
@@ -205,13 +164,18 @@ pub(crate) fn matmul(
     if m * n * batch == 0 {
         return;
     }
+    if k == 0 {
+        out.fill(0);
+        return map::epilogue(step, reads, 0, out);
+    }
     let kept: &mut [f32] = bytemuck::cast_slice_mut(packed.words);
     if !kept.is_empty() && !packed.done {
         let b = matrix(b, bv, 0);
         panel::pack_columns(b, panel::depth(m, &b), kept);
     }
     let kept: &[f32] = kept;
-    let (rows, cols) = cut(extents, way, if kept.is_empty() { VECTOR } else { WIDE });
+    let unit = if kept.is_empty() { VECTOR } else { WIDE };
+    let (rows, cols) = cut(extents, rayon::current_num_threads(), unit);
     let (down, across) = (m.div_ceil(rows), n.div_ceil(cols));
     let out = Shared::new(out);
     let task = |t: usize| {
@@ -220,20 +184,19 @@ pub(crate) fn matmul(
         let a = Mat { offset: a.offset + i * a.row_stride, rows: rows.min(m - i), ..a };
         let b = Mat { offset: b.offset + j * b.col_stride, cols: cols.min(n - j), ..b };
         let at = (z * m + i) * n + j;
-        // The epilogue on rows, whole where they are neighbours.
-        let (runs, len) = if b.cols == n { (1, a.rows * n) } else { (a.rows, b.cols) };
         #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
         // SAFETY: tasks have disjoint tiles of the output, which is borrowed for all of this function.
         unsafe {
             let end = |at: usize, len: usize| map::epilogue(step, reads, at, out.row(at, len));
             match way {
-                Way::Thin => thin::product(out, at, n, a, b),
-                Way::Panels => {
-                    return panel::product(out, (at, n), a, b, panel::depth(m, &b), (kept, j), &end);
+                Way::Thin => {
+                    thin::product(out, at, n, a, b);
+                    // The epilogue on rows, whole where they are neighbours.
+                    let (runs, len) = if b.cols == n { (1, a.rows * n) } else { (a.rows, b.cols) };
+                    (0..runs).for_each(|run| end(at + run * n, len));
                 }
-                Way::Gemm => product(out, at, n, a, b),
+                Way::Panels => panel::product(out, (at, n), a, b, panel::depth(m, &b), (kept, j), &end),
             }
-            (0..runs).for_each(|run| end(at + run * n, len));
         }
     };
     match batch * down * across {

@@ -15,6 +15,14 @@ pub struct Lines<T> {
 }
 
 impl<T: Zeroable + Copy> Lines<T> {
+    /// Elements more than are asked for, so that one of them begins a line.
+    const SPARE: usize = LINE / size_of::<T>() - 1;
+
+    /// Bytes that so many elements take.
+    pub const fn bytes(len: usize) -> usize {
+        if len == 0 { 0 } else { (len + Self::SPARE) * size_of::<T>() }
+    }
+
     /// None yet.
     pub const fn new() -> Self {
         Self { memory: Vec::new(), first: 0 }
@@ -25,9 +33,8 @@ impl<T: Zeroable + Copy> Lines<T> {
         if len == 0 {
             return Some(Self::new());
         }
-        let spare = LINE / size_of::<T>() - 1;
-        let mut memory: Vec<T> = bytemuck::allocation::try_zeroed_vec(len.checked_add(spare)?).ok()?;
-        let first = memory.as_ptr().align_offset(LINE).min(spare);
+        let mut memory: Vec<T> = bytemuck::allocation::try_zeroed_vec(len.checked_add(Self::SPARE)?).ok()?;
+        let first = memory.as_ptr().align_offset(LINE).min(Self::SPARE);
         memory.truncate(first + len);
         huge(&memory);
         Some(Self { memory, first })
@@ -39,6 +46,8 @@ impl<T: Zeroable + Copy> Lines<T> {
     /// Where the system has no more memory.
     pub(crate) fn room(&mut self, len: usize) -> &mut [T] {
         if self.len() < len {
+            // The old ones go first.
+            *self = Self::new();
             *self = Self::try_zeroed(len).expect("memory for a thread's own blocks");
         }
         &mut self[..len]

@@ -1,7 +1,7 @@
 //! Element-wise steps, and the epilogue that other twins apply to what they have computed.
 
-use super::Reads;
 use super::gemm::Shared;
+use super::{Few, Reads};
 use crate::Step;
 use rayon::prelude::*;
 
@@ -9,11 +9,11 @@ use rayon::prelude::*;
 const TASK: usize = 16 << 10;
 
 /// Runs an element-wise step.
-pub(crate) fn run(reads: Reads<'_>, outputs: Vec<&mut [u32]>) {
+pub(crate) fn run(reads: Reads<'_>, outputs: Few<&mut [u32]>) {
     let program = &reads.ready.last;
     let n = outputs[0].len();
     assert!(outputs.iter().all(|out| out.len() == n), "outputs of an element-wise step are alike");
-    let outputs: Vec<Shared> = outputs.into_iter().map(Shared::new).collect();
+    let outputs: Few<Shared> = outputs.into_iter().map(Shared::new).collect();
     let task = |t: usize| {
         #[expect(unsafe_code, reason = "tasks' parts of several outputs")]
         // SAFETY: tasks have ranges of their own, and the outputs are borrowed for all of this function.

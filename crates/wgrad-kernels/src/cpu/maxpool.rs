@@ -47,6 +47,16 @@ impl Plane<'_> {
         self.room() * (self.w.stride[1] + 1)
     }
 
+    /// Floats of two padded rows and a split one.
+    fn rows(&self) -> [usize; 2] {
+        [2 * self.padded(), self.split_len()]
+    }
+
+    /// Floats of a padded row and a split one, and of windows' maxima and where they are.
+    fn grad_rows(&self) -> [usize; 2] {
+        [self.padded() + self.split_len(), 2 * self.room()]
+    }
+
     /// Copies a row between paddings that no maximum is.
     #[inline(always)]
     fn pad(&self, row: &[f32], to: &mut [f32]) {
@@ -236,6 +246,18 @@ impl WithSimd for MaxGradPairs<'_> {
     }
 }
 
+/// Floats of a thread's two blocks in [`max`].
+pub(super) fn room(step: &Step, w: &Window) -> [usize; 2] {
+    let shape = &step.operands[0].shape;
+    Plane { w, h: shape[2], width: shape[3], ow: step.shape[3] }.rows()
+}
+
+/// The same in [`max_grad`].
+pub(super) fn grad_room(step: &Step, w: &Window) -> [usize; 2] {
+    let pooled = &step.operands[1].shape;
+    Plane { w, h: step.shape[2], width: step.shape[3], ow: pooled[3] }.grad_rows()
+}
+
 pub(super) fn max(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
     let (x, shape) = (reads.f32(0), &step.operands[0].shape);
     let plane = Plane { w, h: shape[2], width: shape[3], ow: step.shape[3] };
@@ -246,7 +268,7 @@ pub(super) fn max(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
         });
     }
     planes(step, reads, out, |p, y| {
-        with_floats([2 * plane.padded(), plane.split_len()], |rows, split| {
+        with_floats(plane.rows(), |rows, split| {
             dispatch(Max { plane, x: &x[p * size..][..size], y, rows, split });
         });
     });
@@ -263,7 +285,7 @@ pub(super) fn max_grad(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32
         });
     }
     planes(step, reads, out, |p, dx| {
-        with_floats([plane.padded() + plane.split_len(), 2 * plane.room()], |rows, windows| {
+        with_floats(plane.grad_rows(), |rows, windows| {
             let (row, split) = rows.split_at_mut(plane.padded());
             let (best, at) = windows.split_at_mut(plane.room());
             let (x, dy) = (&x[p * size..][..size], &dy[p * outputs..][..outputs]);

@@ -26,20 +26,25 @@ mod tile;
 mod view;
 
 pub use lines::Lines;
+pub use scratch::Room;
 
 use crate::{Core, Step};
 use program::Program;
+use smallvec::SmallVec;
 
 /// Why a step has no result: a user's operation went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed(pub String);
 
+/// A list that needs no memory of its own where it is short, as a step's operands and outputs are.
+pub type Few<T> = SmallVec<[T; 16]>;
+
 /// A step's memory on the host. Slices are whole tensors, 32-bit words.
 pub struct CpuBuffers<'a> {
     /// One slice an operand; empty where an output takes the operand's memory over (`Step::in_place`).
-    pub operands: Vec<&'a [u32]>,
+    pub operands: Few<&'a [u32]>,
     /// One slice an output. Where in place it holds the operand's elements on entry.
-    pub outputs: Vec<&'a mut [u32]>,
+    pub outputs: Few<&'a mut [u32]>,
     /// Seed, step number, then f32 scalars.
     pub scalars: &'a [u32],
     /// At least [`scratch_words`] words; contents arbitrary. Where the step keeps a packed operand, the words of [`packed`].
@@ -55,13 +60,42 @@ pub(crate) struct Packed<'a> {
     pub done: bool,
 }
 
-/// A step's element-wise code made ready, once for all its runs.
+/// What a step's runs have in common, made once: its element-wise code, and lists that follow from its shapes.
 #[derive(Debug)]
 pub struct Ready {
     /// A reduction's prologue, or a chain of rows.
     first: Program,
     /// An element-wise step, or what comes after the core.
     last: Program,
+    lists: Lists,
+}
+
+/// How a twin walks over memory.
+#[derive(Debug)]
+enum Lists {
+    None,
+    Conv(conv::Conv),
+    Reduce(Vec<reduce::Group>),
+    Gather(gather::Lookup),
+    GatherGrad(gather::Lookup, view::Runs),
+}
+
+impl Lists {
+    fn of(step: &Step) -> Self {
+        match &step.core {
+            Core::Conv2d(_) | Core::Conv2dInputGrad(_) | Core::Conv2dWeightGrad(_) => {
+                conv::Conv::new(step).map_or(Self::None, Self::Conv)
+            }
+            Core::Reduce { axes, input_shape, .. } => Self::Reduce(reduce::groups(axes, input_shape)),
+            Core::Gather { axis, index } => {
+                Self::Gather(gather::Lookup::new(&step.operands[0].shape, *axis, index))
+            }
+            Core::GatherGrad { axis, dy, index } => {
+                Self::GatherGrad(gather::Lookup::new(&step.shape, *axis, index), view::Runs::new(dy))
+            }
+            _ => Self::None,
+        }
+    }
 }
 
 impl Ready {
@@ -76,7 +110,7 @@ impl Ready {
             }
             _ => (Program::default(), after(&[])),
         };
-        Self { first, last }
+        Self { first, last, lists: Lists::of(step) }
     }
 }
 
@@ -103,6 +137,25 @@ pub fn scratch_words(step: &Step) -> usize {
         Core::Reduce { axes, input_shape, .. } => reduce::scratch(axes, input_shape),
         _ => 0,
     }
+}
+
+/// Words that each of so many threads keeps for the step's tasks.
+pub fn room(step: &Step, threads: usize) -> Room {
+    let ready = Ready::new(step);
+    let floats = match (&ready.lists, &step.core) {
+        (Lists::Conv(conv), _) => conv.room(step),
+        (Lists::Reduce(_), _) => [program::CHUNK, 0],
+        (Lists::GatherGrad(lookup, _), _) => lookup.room(),
+        (_, Core::MatMul { a, b }) => gemm::room(a, b, threads),
+        (_, Core::MaxPool2d(w)) => maxpool::room(step, w),
+        (_, Core::MaxPool2dGrad(w)) => maxpool::grad_room(step, w),
+        _ => [0, 0],
+    };
+    let attention = match &step.core {
+        Core::Attention(spec) => attention::room(spec),
+        _ => Default::default(),
+    };
+    Room::new(floats, ready.first.room().max(ready.last.room()), attention)
 }
 
 /// The operand that the step's twin packs before it reads it, and words for all of it: kept from run to run where the
@@ -140,21 +193,28 @@ pub fn run(step: &Step, ready: &Ready, buffers: CpuBuffers<'_>) -> Result<(), Fa
 
 /// Runs a step of one output.
 fn one(step: &Step, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) -> Result<(), Failed> {
+    match &reads.ready.lists {
+        Lists::Conv(conv) => conv.run(step, reads, out, packed),
+        Lists::Reduce(groups) => reduce::run(step, groups, reads, out, packed.words),
+        Lists::Gather(lookup) => gather::gather(step, lookup, reads, out),
+        Lists::GatherGrad(lookup, dy) => gather::gather_grad(step, lookup, dy, reads, out),
+        Lists::None => return other(step, reads, out, packed),
+    }
+    Ok(())
+}
+
+/// Runs a step of one output that needs no lists.
+fn other(step: &Step, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) -> Result<(), Failed> {
     match &step.core {
-        Core::Map | Core::Rows(_) | Core::Attention(_) => {}
-        Core::Reduce { .. } => reduce::run(step, reads, out, packed.words),
         Core::ArgMax { axis } => reduce::argmax(step, *axis, reads, out),
         Core::MatMul { a, b } => gemm::matmul(step, [a, b], reads, out, packed),
-        Core::Conv2d(spec) => conv::forward(step, spec, reads, out, packed),
-        Core::Conv2dInputGrad(spec) => conv::input_grad(step, spec, reads, out, packed),
-        Core::Conv2dWeightGrad(spec) => conv::weight_grad(step, spec, reads, out, packed.words),
         Core::MaxPool2d(w) => maxpool::max(step, w, reads, out),
         Core::MaxPool2dGrad(w) => maxpool::max_grad(step, w, reads, out),
         Core::AvgPool2d(w) => pool::avg(step, w, reads, out),
         Core::AvgPool2dGrad(w) => pool::avg_grad(step, w, reads, out),
-        Core::Gather { axis, index } => gather::gather(step, *axis, index, reads, out),
-        Core::GatherGrad { axis, dy, index } => gather::gather_grad(step, *axis, dy, index, reads, out),
         Core::Custom(op) => return custom::run(step, op.op(), reads, out),
+        // Of several outputs, or of none to compute.
+        _ => {}
     }
     Ok(())
 }

@@ -19,19 +19,29 @@ const ENDED: usize = 4 << 10;
 /// Vectors of a register tile.
 const VECTORS: usize = 3;
 
-/// Whether packing pays: each packed element must be used often enough.
-pub(super) fn pays(m: usize, n: usize, k: usize) -> bool {
-    m >= PANEL && n >= WIDE && k >= 8
-}
-
 /// Depth of a whole product's blocks, which are equally deep: the order of its sums, so that no tile may choose its own.
 pub(super) fn depth(rows: usize, b: &Mat<'_>) -> usize {
-    let most = match (rows <= FEW, b.col_stride == 1) {
+    depth_of(rows, b.rows, b.col_stride == 1)
+}
+
+/// The same of a depth, where rows of the other matrix lie in memory or do not.
+pub(super) fn depth_of(rows: usize, depth: usize, in_rows: bool) -> usize {
+    let most = match (rows <= FEW, in_rows) {
         (false, _) => DEPTH,
         (true, false) => 4 * DEPTH,
         (true, true) => DEPTH / 4,
     };
-    b.rows.div_ceil(b.rows.div_ceil(most)).next_multiple_of(8).min(b.rows)
+    depth.div_ceil(depth.div_ceil(most)).next_multiple_of(8).min(depth)
+}
+
+/// Floats of a thread's two blocks for a tile: panels of all its rows, and of a group of its columns.
+pub(super) fn room(rows: usize, cols: usize, depth: usize) -> [usize; 2] {
+    [rows.next_multiple_of(PANEL) * depth, group(cols, depth) * depth]
+}
+
+/// Columns packed together.
+fn group(cols: usize, depth: usize) -> usize {
+    (GROUP / depth / WIDE * WIDE).clamp(WIDE, cols.next_multiple_of(WIDE))
 }
 
 /// All of a matrix's columns as [`product`] reads them: a block of a [`depth`] after the other, panels side by side.
@@ -64,10 +74,8 @@ pub(super) unsafe fn product(
     kept: (&[f32], usize),
     end: &dyn Fn(usize, usize),
 ) {
-    let tall = a.rows.next_multiple_of(PANEL);
-    let group = (GROUP / depth / WIDE * WIDE).clamp(WIDE, b.cols.next_multiple_of(WIDE));
-    let room = if kept.0.is_empty() { group * depth } else { 0 };
-    with_floats([tall * depth, room], |rows, columns| {
+    let (group, [tall, wide]) = (group(b.cols, depth), room(a.rows, b.cols, depth));
+    with_floats([tall, if kept.0.is_empty() { wide } else { 0 }], |rows, columns| {
         dispatch(Product { a, b, depth, group, rows, columns, kept, out, at, stride, end });
     });
 }

@@ -20,13 +20,14 @@ const PARTS: usize = 16;
 const SMALL: usize = 8 << 10;
 
 /// A group of neighbouring axes, all kept or all reduced.
-struct Group {
+#[derive(Debug)]
+pub(crate) struct Group {
     extent: usize,
     /// Output elements between neighbours; 0 where reduced.
     stride: usize,
 }
 
-fn groups(axes: &[usize], shape: &[usize]) -> Vec<Group> {
+pub(crate) fn groups(axes: &[usize], shape: &[usize]) -> Vec<Group> {
     let kept: Vec<usize> = (0..shape.len()).map(|d| if axes.contains(&d) { 1 } else { shape[d] }).collect();
     let strides = strides_of(&kept);
     let mut groups: Vec<(Group, bool)> = Vec::new();
@@ -58,16 +59,15 @@ pub(crate) fn scratch(axes: &[usize], shape: &[usize]) -> usize {
     parts(&groups(axes, shape), numel(shape)) * outputs.max(1) * 2
 }
 
-pub(crate) fn run(step: &Step, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
-    let Core::Reduce { kind, axes, input_shape, .. } = &step.core else { return };
-    let groups = groups(axes, input_shape);
+pub(crate) fn run(step: &Step, groups: &[Group], reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
+    let Core::Reduce { kind, input_shape, .. } = &step.core else { return };
     let (n, total) = (out.len(), numel(input_shape));
-    let parts = parts(&groups, total);
+    let parts = parts(groups, total);
     let partials: &mut [[u32; 2]] = bytemuck::cast_slice_mut(&mut scratch[..parts * n * 2]);
     partials.fill(to_words(kind.start()));
     let outer = groups[0].extent.max(1);
     let inner = total / outer;
-    let reduce = Walk { kind: *kind, groups: &groups, code: &reads.ready.first, reads };
+    let reduce = Walk { kind: *kind, groups, code: &reads.ready.first, reads };
     if parts > 1 {
         let range = |p: usize| p * outer / parts * inner..(p + 1) * outer / parts * inner;
         partials.par_chunks_mut(n).enumerate().for_each(|(p, acc)| reduce.accumulate(range(p), 0, acc));

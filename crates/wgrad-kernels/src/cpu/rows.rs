@@ -1,20 +1,20 @@
 //! A chain of reductions and element-wise steps, a block of rows at a time. Values that nothing outside reads live in a
 //! thread's own memory.
 
-use super::Reads;
 use super::gemm::Shared;
+use super::{Few, Reads};
 use crate::rows::Chain;
 use rayon::prelude::*;
 
 /// Elements of all values that are worth a task.
 const TASK: usize = 64 << 10;
 
-pub(crate) fn run(chain: &Chain, reads: Reads<'_>, outputs: Vec<&mut [u32]>) {
+pub(crate) fn run(chain: &Chain, reads: Reads<'_>, outputs: Few<&mut [u32]>) {
     let program = &reads.ready.first;
     for (out, width) in outputs.iter().zip(program.outputs()) {
         assert_eq!(out.len(), chain.rows * width, "an output holds all rows");
     }
-    let outputs: Vec<Shared> = outputs.into_iter().map(Shared::new).collect();
+    let outputs: Few<Shared> = outputs.into_iter().map(Shared::new).collect();
     let together = (TASK / chain.row().max(1)).clamp(1, chain.rows);
     (0..chain.rows.div_ceil(together)).into_par_iter().for_each(|t| {
         #[expect(unsafe_code, reason = "tasks' parts of several outputs")]

@@ -3,6 +3,38 @@
 use super::Lines;
 use std::cell::RefCell;
 
+/// Blocks that a thread keeps: two of floats, those of element-wise code, those of attention.
+const BLOCKS: usize = 3 + super::attention::BLOCKS;
+
+/// Words that each thread keeps for a step's tasks, or for those of several: as many of each kind as any needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Room([usize; BLOCKS]);
+
+impl Room {
+    pub(super) fn new(
+        floats: [usize; 2],
+        words: usize,
+        attention: [usize; super::attention::BLOCKS],
+    ) -> Self {
+        let mut all = [0; BLOCKS];
+        all[..2].copy_from_slice(&floats);
+        all[2] = words;
+        all[3..].copy_from_slice(&attention);
+        Self(all)
+    }
+
+    /// What serves both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i].max(other.0[i])))
+    }
+
+    /// Bytes of a thread.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(|&words| Lines::<u32>::bytes(words)).sum()
+    }
+}
+
 thread_local! {
     static FLOATS: RefCell<[Lines<f32>; 2]> = const { RefCell::new([Lines::new(), Lines::new()]) };
 }

@@ -46,6 +46,11 @@ impl Rows {
 }
 
 impl Runs {
+    /// Elements of the view.
+    pub(crate) fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
     /// Over how many elements it runs in memory order or stays the same, before it jumps; `None` where it does neither.
     pub(crate) fn run(&self) -> Option<usize> {
         let last = self.shape.len() - 1;

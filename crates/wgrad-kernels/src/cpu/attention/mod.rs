@@ -10,7 +10,7 @@ use super::gemm::Shared;
 use super::pack::turn;
 use super::real::{Exp, Real};
 use super::tile::{dispatch, whole};
-use super::{Lines, Reads};
+use super::{Few, Lines, Reads};
 use crate::attention::{Attention, DELTA, DY, Extents, K, LSE, Part, Q, V};
 use product::Product;
 use pulp::{Simd, WithSimd};
@@ -46,12 +46,15 @@ struct Own {
     dv: Lines<f32>,
 }
 
+/// How many matrices a thread has.
+pub(super) const BLOCKS: usize = 13;
+
 /// What all tasks share.
 struct Job<'a> {
     attention: &'a Attention,
     e: Extents,
     reads: Reads<'a>,
-    outputs: Vec<(Part, Shared)>,
+    outputs: Few<(Part, Shared)>,
     /// Queries of a block, floats of a row of q and k, of v, and of scores.
     block: usize,
     depth: usize,
@@ -59,17 +62,37 @@ struct Job<'a> {
     pitch: usize,
 }
 
-pub(crate) fn run(attention: &Attention, reads: Reads<'_>, outputs: Vec<&mut [u32]>) {
+/// Queries of a block and floats of a row of q and k, of v, and of scores.
+fn extents_of(attention: &Attention) -> [usize; 4] {
     let e = attention.extents();
-    let outputs: Vec<(Part, Shared)> =
-        attention.parts.iter().copied().zip(outputs.into_iter().map(Shared::new)).collect();
     // An odd number of vectors, so that a column's elements fall into all sets of the cache.
     let pitch = whole(e.keys) + if (whole(e.keys) / 16).is_multiple_of(2) { 16 } else { 0 };
     // Of few causal queries, two blocks at least: the first sees half of the keys.
     let most = if attention.causal { (e.queries / 2).next_multiple_of(16).clamp(16, ROWS) } else { ROWS };
     let block = (BLOCK / pitch).clamp(8, most) / 8 * 8;
-    let job =
-        Job { attention, e, reads, outputs, block, depth: whole(e.depth), width: whole(e.width), pitch };
+    [block, whole(e.depth), whole(e.width), pitch]
+}
+
+/// Floats of a thread's matrices, in the order of [`Own`], at most.
+pub(super) fn room(attention: &Attention) -> [usize; BLOCKS] {
+    let (e, [block, depth, width, pitch]) = (attention.extents(), extents_of(attention));
+    let rows =
+        [block * depth, e.keys * depth, e.depth * pitch, e.keys * width, e.width * pitch, block * width];
+    let [q, k, k_turned, v, v_turned, dy] = rows;
+    let scores = ROWS.max(block) * pitch;
+    if attention.is_gradient() {
+        let slopes = block * pitch;
+        [q, k, k_turned, 0, v_turned, dy, scores, slopes, q, e.queries, e.queries, k, v]
+    } else {
+        [q, 0, k_turned, v, 0, 0, scores, 0, dy, block, 0, 0, 0]
+    }
+}
+
+pub(crate) fn run(attention: &Attention, reads: Reads<'_>, outputs: Few<&mut [u32]>) {
+    let (e, [block, depth, width, pitch]) = (attention.extents(), extents_of(attention));
+    let outputs: Few<(Part, Shared)> =
+        attention.parts.iter().copied().zip(outputs.into_iter().map(Shared::new)).collect();
+    let job = Job { attention, e, reads, outputs, block, depth, width, pitch };
     if attention.is_gradient() {
         let tasks = e.batch * e.groups;
         (0..tasks).into_par_iter().with_max_len(1).for_each(|t| job.backward(t / e.groups, t % e.groups));

@@ -24,7 +24,7 @@ pub(super) fn pays(channels: usize) -> bool {
 }
 
 /// Where the pixels of a pass lie: in rows of `cols`, from the first on.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Places {
     pub cols: usize,
     pub first: usize,
@@ -55,6 +55,7 @@ impl Places {
 }
 
 /// Output pixels that read the same taps.
+#[derive(Debug)]
 pub(super) struct Pass {
     pub pixels: usize,
     /// Where each pixel's first tap lies in the copy, and where the pixel lies in its plane.
@@ -62,19 +63,37 @@ pub(super) struct Pass {
     pub to: Places,
     /// Offset in the copy and position in the filter of each tap, ascending offsets.
     pub taps: Vec<(usize, usize)>,
+    /// [`runs`] of them.
+    runs: Vec<Range<usize>>,
 }
 
-/// A correlation of images with filters.
-pub(super) struct Correlation<'a> {
-    pub source: Interleaved,
-    pub groups: usize,
+impl Pass {
+    /// Over a copy of so many `channels`.
+    pub(super) fn new(
+        pixels: usize,
+        [from, to]: [Places; 2],
+        taps: impl Iterator<Item = (usize, usize)>,
+        channels: usize,
+    ) -> Self {
+        let taps: Vec<(usize, usize)> = taps.collect();
+        let runs = runs(&taps, channels);
+        Self { pixels, from, to, taps, runs }
+    }
+}
+
+/// A correlation of images with filters, made ready once for all runs of a step.
+#[derive(Debug)]
+pub(crate) struct Correlation {
+    source: Interleaved,
+    groups: usize,
     /// Output channels of a group, and pixels of each.
-    pub channels: usize,
-    pub pixels: usize,
-    pub passes: Vec<Pass>,
-    pub weights: &'a [f32],
+    channels: usize,
+    pixels: usize,
+    passes: Vec<Pass>,
+    /// [`panels`] of the output channels.
+    panels: Vec<Range<usize>>,
     /// Elements from an output channel's weights to the next one's, and the same for input channels.
-    pub strides: [usize; 2],
+    strides: [usize; 2],
 }
 
 /// Words of scratch: every weight once, in panels.
@@ -101,12 +120,22 @@ fn runs(taps: &[(usize, usize)], channels: usize) -> Vec<Range<usize>> {
     runs
 }
 
-impl Correlation<'_> {
+impl Correlation {
+    pub(super) fn new(
+        source: Interleaved,
+        groups: usize,
+        [channels, pixels]: [usize; 2],
+        passes: Vec<Pass>,
+        strides: [usize; 2],
+    ) -> Self {
+        Self { source, groups, channels, pixels, passes, panels: panels(channels), strides }
+    }
+
     /// Weights of a group's panel for a pass: `[tap][input channel][output channel]`; missing ones are zeros.
-    fn pack(&self, group: usize, vectors: &Range<usize>, pass: &Pass, to: &mut [f32]) {
+    fn pack(&self, weights: &[f32], group: usize, vectors: &Range<usize>, pass: &Pass, to: &mut [f32]) {
         let (inner, width, [outer_stride, inner_stride]) =
             (self.source.channels, vectors.len() * VECTOR, self.strides);
-        let w = &self.weights[group * (self.weights.len() / self.groups)..];
+        let w = &weights[group * (weights.len() / self.groups)..];
         for (e, first) in (vectors.start * VECTOR..vectors.end * VECTOR).step_by(8).enumerate() {
             let count = self.channels.saturating_sub(first).min(8);
             let (w, to) = (w.get(first * outer_stride..).unwrap_or_default(), &mut to[e * 8..]);
@@ -150,38 +179,40 @@ impl Correlation<'_> {
     }
 
     /// Packs all weights: group by group, panel by panel, a pass's `terms` after the other's.
-    fn pack_all(&self, panels: &[Range<usize>], terms: usize, packed: &mut [f32]) {
+    fn pack_all(&self, weights: &[f32], terms: usize, packed: &mut [u32]) {
         let (size, inner) = (self.channels.next_multiple_of(VECTOR) * terms, self.source.channels);
-        let mut parts = Vec::with_capacity(self.groups * panels.len());
-        for (group, mut rest) in packed.chunks_exact_mut(size.max(1)).enumerate() {
-            for panel in panels {
-                let (part, after) = rest.split_at_mut(panel.len() * VECTOR * terms);
-                parts.push((group, panel, part));
-                rest = after;
-            }
-        }
-        parts.into_par_iter().for_each(|(group, panel, mut part)| {
+        let packed = Shared::new(packed);
+        (0..self.groups * self.panels.len()).into_par_iter().for_each(|task| {
+            let (group, panel) = (task / self.panels.len(), &self.panels[task % self.panels.len()]);
+            let (at, len) = (group * size + panel.start * VECTOR * terms, panel.len() * VECTOR * terms);
+            #[expect(unsafe_code, reason = "a task's part without a list of all")]
+            // SAFETY: tasks have panels of their own, and the memory is borrowed for all of this function.
+            let mut part: &mut [f32] = bytemuck::cast_slice_mut(unsafe { packed.row(at, len) });
             for pass in &self.passes {
                 let (to, after) = part.split_at_mut(panel.len() * VECTOR * pass.taps.len() * inner);
-                self.pack(group, panel, pass, to);
+                self.pack(weights, group, panel, pass, to);
                 part = after;
             }
         });
     }
 
+    /// Floats of a thread's two blocks: a copy of an image.
+    pub(super) fn room(&self) -> [usize; 2] {
+        [self.source.len(), 0]
+    }
+
     /// Runs over all of the output, with the step's epilogue.
-    pub(super) fn run(&self, step: &Step, reads: Reads<'_>, x: &[f32], out: &mut [u32], packed: Packed<'_>) {
-        let (inner, panels) = (self.source.channels, panels(self.channels));
+    pub(super) fn run(&self, step: &Step, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
+        let (x, inner, panels) = (reads.f32(0), self.source.channels, &self.panels);
         // One panel after the other, all passes of each.
         let terms: usize = self.passes.iter().map(|pass| pass.taps.len() * inner).sum();
         let room = self.channels.next_multiple_of(VECTOR) * terms;
         let Packed { words, done } = packed;
-        let packed: &mut [f32] = bytemuck::cast_slice_mut(&mut words[..self.groups * room]);
+        let packed = &mut words[..self.groups * room];
         if !done {
-            self.pack_all(&panels, terms, packed);
+            self.pack_all(reads.f32(1), terms, packed);
         }
-        let packed: &[f32] = packed;
-        let runs: Vec<_> = self.passes.iter().map(|pass| runs(&pass.taps, inner)).collect();
+        let packed: &[f32] = bytemuck::cast_slice(packed);
         let covered = self.passes.iter().map(|pass| pass.pixels).sum::<usize>() == self.pixels;
         let (plane, from_group) = (self.pixels, inner * self.source.image[0] * self.source.image[1]);
         // Images to a task, or where they are few blocks of panels of each.
@@ -200,21 +231,21 @@ impl Correlation<'_> {
             if !covered {
                 y.fill(0.0);
             }
-            with_floats([self.source.len(), 0], |image, _| {
+            with_floats(self.room(), |image, _| {
                 self.source.fill(&x[unit * from_group..][..from_group], image);
                 for panel in panels {
                     let channel = panel.start * VECTOR - first;
                     let width = panel.len() * VECTOR;
                     let mut weights =
                         &packed[unit % self.groups * room + panel.start * VECTOR * terms..][..width * terms];
-                    for (pass, runs) in self.passes.iter().zip(&runs) {
+                    for pass in &self.passes {
                         let (now, after) = weights.split_at(width * pass.taps.len() * inner);
                         weights = after;
                         let channels = width.min(size - channel);
                         dispatch(Product {
                             x: image,
                             pass,
-                            runs,
+                            runs: &pass.runs,
                             weights: now,
                             width,
                             out: &mut y[channel * plane..],
@@ -346,25 +377,16 @@ mod tests {
                 let terms = [inner * positions, positions];
                 let strides = if forward { terms } else { [positions, channels * positions] };
                 let weights: Vec<f32> = (0..channels * inner * positions).map(|i| i as f32).collect();
-                let taps: Vec<(usize, usize)> = (0..positions).rev().step_by(2).map(|p| (0, p)).collect();
+                let taps = (0..positions).rev().step_by(2).map(|p| (0, p));
                 let places = Places { cols: 1, first: 0, steps: [0, 0] };
-                let pass = Pass { pixels: 1, from: places, to: places, taps };
+                let pass = Pass::new(1, [places; 2], taps, inner);
                 let image = [1, 1];
                 let source = Interleaved { channels: inner, rows: 1, cols: 1, top: 0, left: 0, image };
-                let passes = Vec::new();
-                let c = Correlation {
-                    source,
-                    groups: 1,
-                    channels,
-                    pixels: 1,
-                    passes,
-                    weights: &weights,
-                    strides,
-                };
-                for vectors in panels(channels) {
+                let c = Correlation::new(source, 1, [channels, 1], Vec::new(), strides);
+                for vectors in &c.panels {
                     let width = vectors.len() * VECTOR;
                     let mut to = vec![-1.0; pass.taps.len() * inner * width];
-                    c.pack(0, &vectors, &pass, &mut to);
+                    c.pack(&weights, 0, vectors, &pass, &mut to);
                     for (i, x) in to.iter().enumerate() {
                         let (o, c, t) =
                             (vectors.start * VECTOR + i % width, i / width % inner, i / width / inner);

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use wgrad_graph::ops::ConvSpec;
 
 /// Output gradients with zero margins: `[channel][rows][pitch]`, data from row `top` and column `left` on.
+#[derive(Debug)]
 struct Margins {
     top: usize,
     left: usize,
@@ -23,7 +24,7 @@ struct Margins {
 }
 
 impl Margins {
-    fn new(g: &Geometry<'_>) -> Self {
+    fn new(g: &Geometry) -> Self {
         let ([sh, sw], [dh, dw], [ph, pw]) = (g.spec.stride, g.spec.dilation, g.spec.padding);
         let (top, left) = ((g.kh - 1) * dh / sh, (g.kw - 1) * dw / sw);
         // What a row reads beyond its pitch is the next row's left margin.
@@ -36,7 +37,7 @@ impl Margins {
     }
 
     /// Copies gradients in; the margins and what follows become zeros.
-    fn fill(&self, g: &Geometry<'_>, dy: &[f32], to: &mut [f32]) {
+    fn fill(&self, g: &Geometry, dy: &[f32], to: &mut [f32]) {
         to.fill(0.0);
         for (plane, from) in to.chunks_exact_mut(self.plane()).zip(dy.chunks_exact(g.oh * g.ow)) {
             let lines = plane.chunks_exact_mut(self.pitch).skip(self.top);
@@ -48,6 +49,7 @@ impl Margins {
 }
 
 /// The inputs of one phase along one axis, and the taps that reach them.
+#[derive(Debug)]
 struct Axis {
     /// Input index of step `i`: `i * stride + phase - padding`.
     steps: std::ops::Range<usize>,
@@ -64,6 +66,7 @@ fn axis(phase: usize, extent: usize, taps: usize, d: usize, spec: &ConvSpec) -> 
 }
 
 /// One phase's work: where it reads and its packed weights.
+#[derive(Debug)]
 struct Phase {
     at: [usize; 2],
     rows: Axis,
@@ -73,12 +76,12 @@ struct Phase {
 
 impl Phase {
     /// Taps of all output channels together.
-    fn count(&self, g: &Geometry<'_>) -> usize {
+    fn count(&self, g: &Geometry) -> usize {
         g.o * self.rows.taps.len() * self.cols.taps.len()
     }
 
     /// Where each lies in the gradients.
-    fn taps(&self, g: &Geometry<'_>, m: &Margins) -> Vec<usize> {
+    fn taps(&self, g: &Geometry, m: &Margins) -> Vec<usize> {
         let mut taps = Vec::with_capacity(self.count(g));
         for o in 0..g.o {
             for (_, r) in &self.rows.taps {
@@ -91,13 +94,13 @@ impl Phase {
     }
 }
 
-fn phases(g: &Geometry<'_>) -> Vec<Phase> {
+fn phases(g: &Geometry) -> Vec<Phase> {
     let mut all = Vec::new();
     let mut weights = 0;
     for a in 0..g.spec.stride[0] {
         for b in 0..g.spec.stride[1] {
-            let rows = axis(a, g.h, g.kh, 0, g.spec);
-            let cols = axis(b, g.w, g.kw, 1, g.spec);
+            let rows = axis(a, g.h, g.kh, 0, &g.spec);
+            let cols = axis(b, g.w, g.kw, 1, &g.spec);
             if rows.steps.is_empty() || cols.steps.is_empty() || rows.taps.is_empty() || cols.taps.is_empty()
             {
                 continue;
@@ -122,27 +125,8 @@ pub(crate) fn scratch(step: &Step, spec: &ConvSpec) -> usize {
     }
 }
 
-pub(crate) fn input_grad(
-    step: &Step,
-    spec: &ConvSpec,
-    reads: Reads<'_>,
-    out: &mut [u32],
-    packed: Packed<'_>,
-) {
-    let (ys, ws) = (&step.operands[0].shape, &step.operands[1].shape);
-    let g = Geometry::new(spec, &step.shape, ws, ys);
-    if out.is_empty() {
-        return;
-    }
-    if gathered::pays(g.c) {
-        correlation(&g, reads.f32(1)).run(step, reads, reads.f32(0), out, packed);
-    } else {
-        planar(step, &g, reads, out, packed);
-    }
-}
-
 /// Pixels of the input times filters, a pass a phase.
-fn correlation<'a>(g: &Geometry<'_>, weights: &'a [f32]) -> Correlation<'a> {
+pub(super) fn correlation(g: &Geometry) -> Correlation {
     let ([sh, sw], [ph, pw], m) = (g.spec.stride, g.spec.padding, Margins::new(g));
     let source = Interleaved {
         channels: g.o,
@@ -157,92 +141,113 @@ fn correlation<'a>(g: &Geometry<'_>, weights: &'a [f32]) -> Correlation<'a> {
         let (i, j) = (rows.steps.start, cols.steps.start);
         // The farthest tap comes first in memory.
         let taps = rows.taps.iter().rev().flat_map(|r| cols.taps.iter().rev().map(move |s| (r, s)));
-        Pass {
-            pixels: rows.steps.len() * cols.steps.len(),
-            from: Places { cols: cols.steps.len(), first: place(i, j), steps: [source.row(), g.o] },
-            to: Places {
-                cols: cols.steps.len(),
-                first: (i * sh + a - ph) * g.w + j * sw + b - pw,
-                steps: [sh * g.w, sw],
-            },
-            taps: taps.map(|(r, s)| (place(m.top - r.1, m.left - s.1), r.0 * g.kw + s.0)).collect(),
-        }
+        let from = Places { cols: cols.steps.len(), first: place(i, j), steps: [source.row(), g.o] };
+        let to = Places {
+            cols: cols.steps.len(),
+            first: (i * sh + a - ph) * g.w + j * sw + b - pw,
+            steps: [sh * g.w, sw],
+        };
+        let taps = taps.map(|(r, s)| (place(m.top - r.1, m.left - s.1), r.0 * g.kw + s.0));
+        Pass::new(rows.steps.len() * cols.steps.len(), [from, to], taps, g.o)
     };
     let passes = phases(g).into_iter().map(pass).collect();
-    Correlation {
-        groups: g.spec.groups,
-        channels: g.c,
-        pixels: g.h * g.w,
-        passes,
-        weights,
-        strides: [g.kh * g.kw, g.taps()],
-        source,
-    }
+    Correlation::new(source, g.spec.groups, [g.c, g.h * g.w], passes, [g.kh * g.kw, g.taps()])
 }
 
-/// Vectors of pixels, for few channels.
-fn planar(step: &Step, g: &Geometry<'_>, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
-    let spec = g.spec;
-    let (dy, w) = (reads.f32(0), reads.f32(1));
-    let (x_group, y_group, w_group) = g.sizes();
-    let margins = Margins::new(g);
-    let phases = phases(g).into_iter().map(|p| {
-        let taps = p.taps(g, &margins);
-        (p, taps)
-    });
-    let phases: Vec<(Phase, Vec<usize>)> = phases.collect();
-    let size = packed.words.len() / spec.groups;
-    let weights: &mut [f32] = bytemuck::cast_slice_mut(&mut packed.words[..spec.groups * size]);
-    let groups = weights.chunks_exact_mut(size.max(1)).enumerate();
-    for (group, to) in groups.take(if packed.done { 0 } else { spec.groups }) {
-        let w = &w[group * w_group..][..w_group];
-        for (phase, taps) in &phases {
-            let (kh, kw) = (phase.rows.taps.len(), phase.cols.taps.len());
-            let at = |c: usize, k: usize| {
-                let (o, r, s) = (k / (kh * kw), phase.rows.taps[k / kw % kh].0, phase.cols.taps[k % kw].0);
-                w[((o * g.c + c) * g.kh + r) * g.kw + s]
-            };
-            pack(g.c, taps.len(), at, &mut to[phase.weights..]);
-        }
-    }
-    let weights: &[f32] = weights;
-    let (pixels, block) = (g.h * g.w, channel_blocks(g.c, step.shape[0] * spec.groups));
-    let mut tasks = Vec::with_capacity(out.len() / (pixels * block) + 1);
-    for (at, x) in out.chunks_mut(x_group).enumerate() {
-        tasks.extend(x.chunks_mut(block * pixels).enumerate().map(|(b, part)| (at, b * block, part)));
-    }
-    let longest = phases.iter().map(|p| p.0.rows.steps.len() * margins.pitch).max().unwrap_or(0);
-    let pitch = whole(longest);
-    tasks.into_par_iter().with_max_len(1).for_each(|(at, first, part)| {
-        let dx: &mut [f32] = bytemuck::cast_slice_mut(part);
-        if phases.len() < spec.stride[0] * spec.stride[1] {
-            dx.fill(0.0);
-        }
-        let panels = (dx.len() / pixels).next_multiple_of(PANEL);
-        let room = g.o * margins.plane() + margins.left + pitch + SLACK;
-        with_floats([room, panels * pitch + SLACK], |image, flat| {
-            margins.fill(g, &dy[at * y_group..][..y_group], image);
-            for (phase, taps) in &phases {
-                let weights = &weights[at % spec.groups * size + phase.weights..];
-                let base = phase.rows.steps.start * margins.pitch;
-                dispatch(Correlate {
-                    weights: &weights[first * taps.len()..][..panels * taps.len()],
-                    taps,
-                    x: &image[base..],
-                    out: flat,
-                    pitch,
-                    cols: (phase.rows.steps.len() - 1) * margins.pitch + phase.cols.steps.end,
-                    spread: margins.plane() / (phase.rows.taps.len() * phase.cols.taps.len()),
-                });
-                scatter(g, phase, &margins, flat, pitch, dx);
-            }
+/// The input's gradient with vectors of pixels, for few channels.
+#[derive(Debug)]
+pub(crate) struct Phases {
+    g: Geometry,
+    margins: Margins,
+    /// With their [`Phase::taps`].
+    phases: Vec<(Phase, Vec<usize>)>,
+}
+
+impl Phases {
+    pub(super) fn new(g: Geometry) -> Self {
+        let margins = Margins::new(&g);
+        let phases = phases(&g).into_iter().map(|p| {
+            let taps = p.taps(&g, &margins);
+            (p, taps)
         });
-        map::epilogue(step, reads, at * x_group + first * pixels, part);
-    });
+        let phases = phases.collect();
+        Self { g, margins, phases }
+    }
+
+    /// Input channels of a task.
+    pub(super) fn block(&self, step: &Step) -> usize {
+        channel_blocks(self.g.c, step.shape[0] * self.g.spec.groups)
+    }
+
+    /// Elements from a channel's flat range to the next one's.
+    fn pitch(&self) -> usize {
+        let longest = self.phases.iter().map(|p| p.0.rows.steps.len() * self.margins.pitch).max();
+        whole(longest.unwrap_or(0))
+    }
+
+    /// Floats of the copy of an image's gradients, and of so many input channels.
+    pub(super) fn room(&self, rows: usize) -> [usize; 2] {
+        let (m, pitch) = (&self.margins, self.pitch());
+        [self.g.o * m.plane() + m.left + pitch + SLACK, rows.next_multiple_of(PANEL) * pitch + SLACK]
+    }
+
+    pub(super) fn run(&self, step: &Step, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
+        let Self { g, margins, phases } = self;
+        let spec = g.spec;
+        let (dy, w) = (reads.f32(0), reads.f32(1));
+        let (x_group, y_group, w_group) = g.sizes();
+        let size = packed.words.len() / spec.groups;
+        let weights: &mut [f32] = bytemuck::cast_slice_mut(&mut packed.words[..spec.groups * size]);
+        let groups = weights.chunks_exact_mut(size.max(1)).enumerate();
+        for (group, to) in groups.take(if packed.done { 0 } else { spec.groups }) {
+            let w = &w[group * w_group..][..w_group];
+            for (phase, taps) in phases {
+                let (kh, kw) = (phase.rows.taps.len(), phase.cols.taps.len());
+                let at = |c: usize, k: usize| {
+                    let (o, r, s) =
+                        (k / (kh * kw), phase.rows.taps[k / kw % kh].0, phase.cols.taps[k % kw].0);
+                    w[((o * g.c + c) * g.kh + r) * g.kw + s]
+                };
+                pack(g.c, taps.len(), at, &mut to[phase.weights..]);
+            }
+        }
+        let weights: &[f32] = weights;
+        let (pixels, block, pitch) = (g.h * g.w, self.block(step), self.pitch());
+        let part = |at: usize, first: usize, part: &mut [u32]| {
+            let dx: &mut [f32] = bytemuck::cast_slice_mut(part);
+            if phases.len() < spec.stride[0] * spec.stride[1] {
+                dx.fill(0.0);
+            }
+            let rows = dx.len() / pixels;
+            let panels = rows.next_multiple_of(PANEL);
+            with_floats(self.room(rows), |image, flat| {
+                margins.fill(g, &dy[at * y_group..][..y_group], image);
+                for (phase, taps) in phases {
+                    let weights = &weights[at % spec.groups * size + phase.weights..];
+                    let base = phase.rows.steps.start * margins.pitch;
+                    dispatch(Correlate {
+                        weights: &weights[first * taps.len()..][..panels * taps.len()],
+                        taps,
+                        x: &image[base..],
+                        out: flat,
+                        pitch,
+                        cols: (phase.rows.steps.len() - 1) * margins.pitch + phase.cols.steps.end,
+                        spread: margins.plane() / (phase.rows.taps.len() * phase.cols.taps.len()),
+                    });
+                    scatter(g, phase, margins, flat, pitch, dx);
+                }
+            });
+            map::epilogue(step, reads, at * x_group + first * pixels, part);
+        };
+        out.par_chunks_mut(x_group).enumerate().with_max_len(1).for_each(|(at, x)| {
+            let blocks = x.par_chunks_mut(block * pixels).enumerate().with_max_len(1);
+            blocks.for_each(|(b, x)| part(at, b * block, x));
+        });
+    }
 }
 
 /// Writes a phase's results to their places.
-fn scatter(g: &Geometry<'_>, phase: &Phase, m: &Margins, flat: &[f32], pitch: usize, dx: &mut [f32]) {
+fn scatter(g: &Geometry, phase: &Phase, m: &Margins, flat: &[f32], pitch: usize, dx: &mut [f32]) {
     let ([sh, sw], [ph, pw]) = (g.spec.stride, g.spec.padding);
     for (dx, flat) in dx.chunks_exact_mut(g.h * g.w).zip(flat.chunks_exact(pitch)) {
         for (n, i) in phase.rows.steps.clone().enumerate() {

@@ -4,6 +4,7 @@ use super::Geometry;
 use crate::cpu::pack::turn;
 
 /// Layout of the copy: `[row][column][channel]`, the image from row `top` and column `left` on, zeros around it.
+#[derive(Debug)]
 pub(super) struct Interleaved {
     pub channels: usize,
     pub rows: usize,
@@ -16,7 +17,7 @@ pub(super) struct Interleaved {
 
 impl Interleaved {
     /// The copy of the input that a convolution's taps walk over.
-    pub(super) fn of_input(g: &Geometry<'_>) -> Self {
+    pub(super) fn of_input(g: &Geometry) -> Self {
         let ([sh, sw], [dh, dw]) = (g.spec.stride, g.spec.dilation);
         Self {
             channels: g.c,
@@ -29,7 +30,7 @@ impl Interleaved {
     }
 
     /// Offsets of the taps `(r, s)` in such a copy, in that order.
-    pub(super) fn taps(&self, g: &Geometry<'_>) -> impl Iterator<Item = usize> {
+    pub(super) fn taps(&self, g: &Geometry) -> impl Iterator<Item = usize> {
         let [dh, dw] = g.spec.dilation;
         let (row, channels, kw) = (self.row(), self.channels, g.kw);
         (0..g.kh * kw).map(move |t| t / kw * dh * row + t % kw * dw * channels)

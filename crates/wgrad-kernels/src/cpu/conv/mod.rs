@@ -13,22 +13,27 @@ mod planar;
 mod planes;
 mod weight_grad;
 
-pub(crate) use input_grad::{input_grad, scratch as input_grad_scratch};
-pub(crate) use weight_grad::{scratch as weight_grad_scratch, weight_grad};
+pub(crate) use input_grad::scratch as input_grad_scratch;
+pub(crate) use weight_grad::scratch as weight_grad_scratch;
 
 use super::tile::PANEL;
 use super::{Packed, Reads};
-use crate::Step;
+use crate::{Core, Step};
 use gathered::{Correlation, Pass, Places};
+use input_grad::Phases;
 use interleaved::Interleaved;
+use outer::Outers;
+use planar::Planar;
+use weight_grad::Ranges;
 use wgrad_graph::ops::ConvSpec;
 
 /// Tasks a step is cut into where it has fewer images.
 const TASKS: usize = 8;
 
 /// Extents of one group of a convolution.
-struct Geometry<'s> {
-    spec: &'s ConvSpec,
+#[derive(Clone, Copy, Debug)]
+struct Geometry {
+    spec: ConvSpec,
     /// Channels, height and width of the input seen by one group, and of its output.
     c: usize,
     h: usize,
@@ -40,10 +45,10 @@ struct Geometry<'s> {
     kw: usize,
 }
 
-impl<'s> Geometry<'s> {
-    fn new(spec: &'s ConvSpec, x: &[usize], w: &[usize], y: &[usize]) -> Self {
+impl Geometry {
+    fn new(spec: &ConvSpec, x: &[usize], w: &[usize], y: &[usize]) -> Self {
         let o = w[0] / spec.groups;
-        Self { spec, c: w[1], h: x[2], w: x[3], o, oh: y[2], ow: y[3], kh: w[2], kw: w[3] }
+        Self { spec: *spec, c: w[1], h: x[2], w: x[3], o, oh: y[2], ow: y[3], kh: w[2], kw: w[3] }
     }
 
     /// Weights of an output channel.
@@ -69,29 +74,78 @@ pub(crate) fn scratch(step: &Step, spec: &ConvSpec) -> usize {
     if gathered::pays(g.o) { gathered::scratch(spec.groups, g.o, g.taps()) } else { planar::scratch(&g) }
 }
 
-pub(crate) fn forward(step: &Step, spec: &ConvSpec, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
-    let g = Geometry::new(spec, &step.operands[0].shape, &step.operands[1].shape, &step.shape);
-    if out.is_empty() {
-        return;
+/// A convolution, or one of its gradients, as its twin walks over memory: lists made once for all runs of a step.
+#[derive(Debug)]
+pub(crate) enum Conv {
+    /// Forward and the input's gradient: vectors of output channels.
+    Gathered(Correlation),
+    /// The same with vectors of pixels.
+    Planar(Planar),
+    Phases(Phases),
+    /// The weights' gradient.
+    Outers(Outers),
+    Ranges(Ranges),
+}
+
+impl Conv {
+    /// Of a step that is one and has anything to compute.
+    pub(crate) fn new(step: &Step) -> Option<Self> {
+        if step.numel() == 0 {
+            return None;
+        }
+        let shape = |operand: usize| &step.operands[operand].shape[..];
+        Some(match &step.core {
+            Core::Conv2d(spec) => {
+                let g = Geometry::new(spec, shape(0), shape(1), &step.shape);
+                if gathered::pays(g.o) { Self::Gathered(forward(&g)) } else { Self::Planar(Planar::new(g)) }
+            }
+            Core::Conv2dInputGrad(spec) => {
+                let g = Geometry::new(spec, &step.shape, shape(1), shape(0));
+                match gathered::pays(g.c) {
+                    true => Self::Gathered(input_grad::correlation(&g)),
+                    false => Self::Phases(Phases::new(g)),
+                }
+            }
+            Core::Conv2dWeightGrad(spec) => {
+                let g = Geometry::new(spec, shape(0), &step.shape, shape(1));
+                let images = shape(0)[0];
+                match outer::pays(&g) {
+                    true => Self::Outers(Outers::new(g, images)),
+                    false => Self::Ranges(Ranges::new(g, images)),
+                }
+            }
+            _ => return None,
+        })
     }
-    if !gathered::pays(g.o) {
-        return planar::forward(step, &g, reads, out, packed);
+
+    /// Floats of a thread's two blocks.
+    pub(crate) fn room(&self, step: &Step) -> [usize; 2] {
+        match self {
+            Self::Gathered(correlation) => correlation.room(),
+            Self::Planar(planar) => planar.room(planar.block(step)),
+            Self::Phases(phases) => phases.room(phases.block(step)),
+            Self::Outers(outers) => outers.room(),
+            Self::Ranges(ranges) => ranges.most(),
+        }
     }
-    let ([sh, sw], source) = (spec.stride, Interleaved::of_input(&g));
-    let pass = Pass {
-        pixels: g.oh * g.ow,
-        from: Places { cols: g.ow, first: 0, steps: [sh * source.row(), sw * g.c] },
-        to: Places { cols: g.ow, first: 0, steps: [g.ow, 1] },
-        taps: source.taps(&g).zip(0..).collect(),
-    };
-    let correlation = Correlation {
-        source,
-        groups: spec.groups,
-        channels: g.o,
-        pixels: g.oh * g.ow,
-        passes: vec![pass],
-        weights: reads.f32(1),
-        strides: [g.taps(), g.kh * g.kw],
-    };
-    correlation.run(step, reads, reads.f32(0), out, packed);
+
+    pub(crate) fn run(&self, step: &Step, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
+        match self {
+            Self::Gathered(correlation) => correlation.run(step, reads, out, packed),
+            Self::Planar(planar) => planar.run(step, reads, out, packed),
+            Self::Phases(phases) => phases.run(step, reads, out, packed),
+            Self::Outers(outers) => outers.run(step, reads, out, packed.words),
+            Self::Ranges(ranges) => ranges.run(step, reads, out, packed.words),
+        }
+    }
+}
+
+/// Pixels of the output times filters.
+fn forward(g: &Geometry) -> Correlation {
+    let ([sh, sw], source) = (g.spec.stride, Interleaved::of_input(g));
+    let from = Places { cols: g.ow, first: 0, steps: [sh * source.row(), sw * g.c] };
+    let to = Places { cols: g.ow, first: 0, steps: [g.ow, 1] };
+    let pass = Pass::new(g.oh * g.ow, [from, to], source.taps(g).zip(0..), g.c);
+    let strides = [g.taps(), g.kh * g.kw];
+    Correlation::new(source, g.spec.groups, [g.o, g.oh * g.ow], vec![pass], strides)
 }

@@ -22,92 +22,109 @@ const VECTOR: usize = 16;
 const VECTORS: usize = 3;
 
 /// Whether register tiles are full enough.
-pub(super) fn pays(g: &Geometry<'_>) -> bool {
+pub(super) fn pays(g: &Geometry) -> bool {
     g.c.is_multiple_of(VECTOR) && 4 * g.o >= 3 * g.o.next_multiple_of(PANEL)
 }
 
 /// Floats of an image's gradients in panels.
-fn gradients(g: &Geometry<'_>) -> usize {
+fn gradients(g: &Geometry) -> usize {
     g.o.next_multiple_of(PANEL) * g.oh * g.ow
 }
 
 /// Images made ready together.
-fn together(g: &Geometry<'_>, images: usize) -> usize {
+fn together(g: &Geometry, images: usize) -> usize {
     (TOGETHER / (Interleaved::of_input(g).len() + gradients(g)).max(1)).clamp(1, images.max(1))
 }
 
 /// Words of scratch [`weight_grad`] needs.
-pub(super) fn scratch(g: &Geometry<'_>, images: usize) -> usize {
+pub(super) fn scratch(g: &Geometry, images: usize) -> usize {
     together(g, images) * (Interleaved::of_input(g).len() + gradients(g))
 }
 
-pub(super) fn weight_grad(
-    step: &Step,
-    g: &Geometry<'_>,
+/// The weights' gradient by outer products, made ready.
+#[derive(Debug)]
+pub(crate) struct Outers {
+    g: Geometry,
     images: usize,
-    reads: Reads<'_>,
-    out: &mut [u32],
-    scratch: &mut [u32],
-) {
-    let (x, dy, groups) = (reads.f32(0), reads.f32(1), g.spec.groups);
-    let (x_group, y_group, w_group) = g.sizes();
-    let (source, most) = (Interleaved::of_input(g), together(g, images));
-    let scratch: &mut [f32] = bytemuck::cast_slice_mut(scratch);
-    let (xs, rest) = scratch.split_at_mut(most * source.len());
-    let dys = &mut rest[..most * gradients(g)];
-    let sums: &mut [f32] = bytemuck::cast_slice_mut(&mut *out);
-    let images = if g.oh * g.ow == 0 { 0 } else { images };
-    if images == 0 {
-        sums.fill(0.0);
+    source: Interleaved,
+    /// Where each row of pixels begins in the copies of the images made ready together, and each tap.
+    lines: Vec<usize>,
+    taps: Vec<usize>,
+}
+
+impl Outers {
+    pub(super) fn new(g: Geometry, images: usize) -> Self {
+        let source = Interleaved::of_input(&g);
+        let line = |r: usize| r / g.oh * source.len() + r % g.oh * g.spec.stride[0] * source.row();
+        let lines = (0..together(&g, images) * g.oh).map(line).collect();
+        let taps = source.taps(&g).collect();
+        Self { g, images, source, lines, taps }
     }
-    // A range of output channels each: whole panels.
-    let block = g.o.div_ceil(PANEL).div_ceil(TASKS) * PANEL;
-    let taps: Vec<usize> = source.taps(g).collect();
-    for (group, sums) in sums.chunks_exact_mut(w_group).enumerate() {
-        for first in (0..images).step_by(most) {
-            let n = most.min(images - first);
-            let (xs, dys) = (&mut xs[..n * source.len()], &mut dys[..n * gradients(g)]);
-            let at = |i: usize| (first + i) * groups + group;
-            let rows = || {
-                let lines = xs.par_chunks_exact_mut(source.row()).enumerate().with_min_len(8);
-                lines.for_each(|(r, line)| {
-                    let image = &x[at(r / source.rows) * x_group..][..x_group];
-                    source.fill_row(r % source.rows, image, line);
-                });
-            };
-            let panels = || {
-                let panels = dys.par_chunks_exact_mut(n * PANEL * g.oh * g.ow).enumerate();
-                panels.for_each(|(p, panel)| gradient_panel(g, dy, p, |i| at(i) * y_group, panel));
-            };
-            rayon::join(rows, panels);
-            let (xs, dys): (&[f32], &[f32]) = (xs, dys);
-            let lines: Vec<usize> = (0..n * g.oh)
-                .map(|r| r / g.oh * source.len() + r % g.oh * g.spec.stride[0] * source.row())
-                .collect();
-            let tasks = sums.par_chunks_mut(block * g.taps()).zip(dys.par_chunks(block * n * g.oh * g.ow));
-            tasks.with_max_len(1).for_each(|(out, dys)| {
-                dispatch(Outer {
-                    x: xs,
-                    dy: dys,
-                    lines: &lines,
-                    taps: &taps,
-                    cols: g.ow,
-                    pitch: g.spec.stride[1] * g.c,
-                    channels: g.c,
-                    out,
-                    begin: first == 0,
-                });
-            });
+
+    /// Floats of a thread's two blocks: an output channel's sums.
+    pub(super) fn room(&self) -> [usize; 2] {
+        [if self.g.kh * self.g.kw == 1 { 0 } else { self.g.taps() }, 0]
+    }
+
+    pub(super) fn run(&self, step: &Step, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
+        let Self { g, images, source, lines, taps } = self;
+        let (x, dy, groups) = (reads.f32(0), reads.f32(1), g.spec.groups);
+        let (x_group, y_group, w_group) = g.sizes();
+        let most = together(g, *images);
+        let scratch: &mut [f32] = bytemuck::cast_slice_mut(scratch);
+        let (xs, rest) = scratch.split_at_mut(most * source.len());
+        let dys = &mut rest[..most * gradients(g)];
+        let sums: &mut [f32] = bytemuck::cast_slice_mut(&mut *out);
+        let images = if g.oh * g.ow == 0 { 0 } else { *images };
+        if images == 0 {
+            sums.fill(0.0);
         }
+        // A range of output channels each: whole panels.
+        let block = g.o.div_ceil(PANEL).div_ceil(TASKS) * PANEL;
+        for (group, sums) in sums.chunks_exact_mut(w_group).enumerate() {
+            for first in (0..images).step_by(most) {
+                let n = most.min(images - first);
+                let (xs, dys) = (&mut xs[..n * source.len()], &mut dys[..n * gradients(g)]);
+                let at = |i: usize| (first + i) * groups + group;
+                let rows = || {
+                    let lines = xs.par_chunks_exact_mut(source.row()).enumerate().with_min_len(8);
+                    lines.for_each(|(r, line)| {
+                        let image = &x[at(r / source.rows) * x_group..][..x_group];
+                        source.fill_row(r % source.rows, image, line);
+                    });
+                };
+                let panels = || {
+                    let panels = dys.par_chunks_exact_mut(n * PANEL * g.oh * g.ow).enumerate();
+                    panels.for_each(|(p, panel)| gradient_panel(g, dy, p, |i| at(i) * y_group, panel));
+                };
+                rayon::join(rows, panels);
+                let (xs, dys): (&[f32], &[f32]) = (xs, dys);
+                let tasks =
+                    sums.par_chunks_mut(block * g.taps()).zip(dys.par_chunks(block * n * g.oh * g.ow));
+                tasks.with_max_len(1).for_each(|(out, dys)| {
+                    dispatch(Outer {
+                        x: xs,
+                        dy: dys,
+                        lines: &lines[..n * g.oh],
+                        taps,
+                        cols: g.ow,
+                        pitch: g.spec.stride[1] * g.c,
+                        channels: g.c,
+                        out,
+                        begin: first == 0,
+                    });
+                });
+            }
+        }
+        out.par_chunks_mut(g.taps()).enumerate().with_min_len(4).for_each(|(o, words)| {
+            in_order(g, bytemuck::cast_slice_mut(words));
+            map::epilogue(step, reads, o * g.taps(), words);
+        });
     }
-    out.par_chunks_mut(g.taps()).enumerate().with_min_len(4).for_each(|(o, words)| {
-        in_order(g, bytemuck::cast_slice_mut(words));
-        map::epilogue(step, reads, o * g.taps(), words);
-    });
 }
 
 /// Eight channels' gradients of all images side by side, pixel by pixel; `at` is where an image's begin.
-fn gradient_panel(g: &Geometry<'_>, dy: &[f32], p: usize, at: impl Fn(usize) -> usize, to: &mut [f32]) {
+fn gradient_panel(g: &Geometry, dy: &[f32], p: usize, at: impl Fn(usize) -> usize, to: &mut [f32]) {
     let pixels = g.oh * g.ow;
     for (i, to) in to.chunks_exact_mut(PANEL * pixels).enumerate() {
         let m = Mat {
@@ -123,7 +140,7 @@ fn gradient_panel(g: &Geometry<'_>, dy: &[f32], p: usize, at: impl Fn(usize) -> 
 }
 
 /// Turns an output channel's sums from `[tap][input channel]` to the order of weights.
-fn in_order(g: &Geometry<'_>, sums: &mut [f32]) {
+fn in_order(g: &Geometry, sums: &mut [f32]) {
     let positions = g.kh * g.kw;
     if positions == 1 {
         return;
@@ -272,7 +289,7 @@ mod tests {
             let operands: [&[u32]; 2] = [bytemuck::cast_slice(&x), bytemuck::cast_slice(&dy)];
             let ready = crate::cpu::Ready::new(&step);
             let reads = Reads { operands: &operands, scalars: &[], ready: &ready };
-            pool.install(|| weight_grad(&step, &g, xs[0], reads, &mut out, &mut room));
+            pool.install(|| Outers::new(g, xs[0]).run(&step, reads, &mut out, &mut room));
             out
         };
         let got = run(1);

@@ -4,6 +4,7 @@ use super::Geometry;
 use crate::cpu::tile::SLACK;
 
 /// Layout of the copy of one image's channels of one group: `[channel][row phase][column phase][rows][pitch]`.
+#[derive(Debug)]
 pub(super) struct Planes {
     /// Phases that taps use, rows and columns.
     phases: [Vec<usize>; 2],
@@ -23,7 +24,7 @@ fn residues(taps: usize, dilation: usize, stride: usize) -> Vec<usize> {
 
 impl Planes {
     /// For reading the input.
-    pub(super) fn of_input(g: &Geometry<'_>) -> Self {
+    pub(super) fn of_input(g: &Geometry) -> Self {
         let ([sh, sw], [dh, dw]) = (g.spec.stride, g.spec.dilation);
         Self {
             phases: [residues(g.kh, dh, sh), residues(g.kw, dw, sw)],
@@ -43,7 +44,7 @@ impl Planes {
     }
 
     /// Offsets of the taps `(c, r, s)`, in that order.
-    pub(super) fn taps(&self, g: &Geometry<'_>) -> Vec<usize> {
+    pub(super) fn taps(&self, g: &Geometry) -> Vec<usize> {
         let ([sh, sw], [dh, dw]) = (g.spec.stride, g.spec.dilation);
         let place = |axis: usize, at: usize, stride: usize| {
             let phase = self.phases[axis].iter().position(|&p| p == at % stride);
@@ -64,7 +65,7 @@ impl Planes {
     }
 
     /// Copies an image in; `to` has [`Planes::len`] elements and [`SLACK`], which becomes zeros.
-    pub(super) fn fill(&self, g: &Geometry<'_>, image: &[f32], to: &mut [f32]) {
+    pub(super) fn fill(&self, g: &Geometry, image: &[f32], to: &mut [f32]) {
         let ([sh, sw], [ph, pw]) = (g.spec.stride, g.spec.padding);
         let (all, slack) = to.split_at_mut(self.len());
         slack[..SLACK].fill(0.0);

@@ -10,7 +10,6 @@ use crate::cpu::tile::{Contract, SLACK, dispatch, whole};
 use crate::cpu::{Reads, map};
 use rayon::prelude::*;
 use wgrad_graph::ops::ConvSpec;
-use wgrad_types::numel;
 
 /// Tasks a weight gradient is cut into, where it is large enough.
 const TASKS: usize = 8;
@@ -36,83 +35,110 @@ pub(crate) fn scratch(step: &Step, spec: &ConvSpec) -> usize {
     if parts == 1 { 0 } else { parts * step.numel() }
 }
 
-pub(crate) fn weight_grad(
-    step: &Step,
-    spec: &ConvSpec,
-    reads: Reads<'_>,
-    out: &mut [u32],
-    scratch: &mut [u32],
-) {
-    let (xs, ys) = (&step.operands[0].shape, &step.operands[1].shape);
-    let g = Geometry::new(spec, xs, &step.shape, ys);
-    let (x, dy, images) = (reads.f32(0), reads.f32(1), xs[0]);
-    let (x_group, y_group, w_group) = g.sizes();
-    if out.is_empty() {
-        return;
+/// The weights' gradient by ranges of images, made ready.
+#[derive(Debug)]
+pub(crate) struct Ranges {
+    g: Geometry,
+    images: usize,
+    planes: Planes,
+    taps: Vec<usize>,
+}
+
+impl Ranges {
+    pub(super) fn new(g: Geometry, images: usize) -> Self {
+        let planes = Planes::of_input(&g);
+        let taps = planes.taps(&g);
+        Self { g, images, planes, taps }
     }
-    if outer::pays(&g) {
-        return outer::weight_grad(step, &g, images, reads, out, scratch);
+
+    /// Floats of an image's copy, and of its gradients of so many output channels.
+    fn image(&self, rows: usize) -> [usize; 2] {
+        [self.planes.len() + SLACK, rows * self.pitch()]
     }
-    let planes = Planes::of_input(&g);
-    let taps = planes.taps(&g);
-    let cols = (g.oh.max(1) - 1) * planes.pitch + g.ow;
-    let (parts, block) = cut(images, g.o);
-    let size = numel(&step.shape);
-    let partials: &mut [f32] = match parts {
-        1 => bytemuck::cast_slice_mut(&mut *out),
-        _ => bytemuck::cast_slice_mut(&mut scratch[..parts * size]),
-    };
-    let mut tasks = Vec::with_capacity(parts * spec.groups * g.o.div_ceil(block));
-    for (part, dw) in partials.chunks_exact_mut(size).enumerate() {
-        for (group, dw) in dw.chunks_exact_mut(w_group).enumerate() {
-            let blocks = dw.chunks_mut(block * taps.len()).enumerate();
-            tasks.extend(blocks.map(|(b, dw)| (part, group, b * block, dw)));
-        }
+
+    /// Elements of an output channel's gradients.
+    fn pitch(&self) -> usize {
+        whole(self.cols())
     }
-    let pitch = whole(cols);
-    tasks.into_par_iter().with_max_len(1).for_each(|(part, group, first, dw)| {
-        dw.fill(0.0);
-        let rows = dw.len() / taps.len();
-        let (x_image, dy_image) = (planes.len() + SLACK, rows * pitch);
-        let most = (TOGETHER / (x_image + dy_image)).max(1);
-        let (mut n, last) = (part * images / parts, (part + 1) * images / parts);
-        while n < last {
-            let together = most.min(last - n);
-            with_floats([together * x_image, together * dy_image], |xs, dys| {
-                for i in 0..together {
-                    let at = (n + i) * spec.groups + group;
-                    planes.fill(&g, &x[at * x_group..][..x_group], &mut xs[i * x_image..][..x_image]);
-                    let dy = &dy[at * y_group..][first * g.oh * g.ow..][..rows * g.oh * g.ow];
-                    spread(&g, dy, planes.pitch, pitch, &mut dys[i * dy_image..][..dy_image]);
-                }
-                dispatch(Contract {
-                    dy: dys,
-                    rows,
-                    dy_pitch: pitch,
-                    dy_image,
-                    x: xs,
-                    taps: &taps,
-                    x_image,
-                    images: together,
-                    cols,
-                    out: &mut *dw,
-                    pitch: taps.len(),
+
+    fn cols(&self) -> usize {
+        (self.g.oh.max(1) - 1) * self.planes.pitch + self.g.ow
+    }
+
+    /// Floats of a thread's two blocks at most.
+    pub(super) fn most(&self) -> [usize; 2] {
+        let (parts, block) = cut(self.images, self.g.o);
+        // Fewer channels of a last block leave room for more images.
+        let rows = [block.min(self.g.o), (self.g.o - 1) % block + 1];
+        let of = rows.map(|rows| {
+            let image = self.image(rows);
+            let together = (TOGETHER / (image[0] + image[1])).max(1).min(self.images.div_ceil(parts));
+            image.map(|floats| floats * together)
+        });
+        [of[0][0].max(of[1][0]), of[0][1].max(of[1][1])]
+    }
+
+    pub(super) fn run(&self, step: &Step, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
+        let Self { g, images, planes, taps } = self;
+        let (images, groups) = (*images, g.spec.groups);
+        let (x, dy) = (reads.f32(0), reads.f32(1));
+        let (x_group, y_group, w_group) = g.sizes();
+        let (cols, pitch) = (self.cols(), self.pitch());
+        let (parts, block) = cut(images, g.o);
+        let size = out.len();
+        let partials: &mut [f32] = match parts {
+            1 => bytemuck::cast_slice_mut(&mut *out),
+            _ => bytemuck::cast_slice_mut(&mut scratch[..parts * size]),
+        };
+        let range = |part: usize, group: usize, first: usize, dw: &mut [f32]| {
+            dw.fill(0.0);
+            let rows = dw.len() / taps.len();
+            let [x_image, dy_image] = self.image(rows);
+            let most = (TOGETHER / (x_image + dy_image)).max(1);
+            let (mut n, last) = (part * images / parts, (part + 1) * images / parts);
+            while n < last {
+                let together = most.min(last - n);
+                with_floats([together * x_image, together * dy_image], |xs, dys| {
+                    for i in 0..together {
+                        let at = (n + i) * groups + group;
+                        planes.fill(g, &x[at * x_group..][..x_group], &mut xs[i * x_image..][..x_image]);
+                        let dy = &dy[at * y_group..][first * g.oh * g.ow..][..rows * g.oh * g.ow];
+                        spread(g, dy, planes.pitch, pitch, &mut dys[i * dy_image..][..dy_image]);
+                    }
+                    dispatch(Contract {
+                        dy: dys,
+                        rows,
+                        dy_pitch: pitch,
+                        dy_image,
+                        x: xs,
+                        taps,
+                        x_image,
+                        images: together,
+                        cols,
+                        out: &mut *dw,
+                        pitch: taps.len(),
+                    });
                 });
-            });
-            n += together;
+                n += together;
+            }
+        };
+        // Weights of all groups and ranges of images, then blocks of output channels of each.
+        partials.par_chunks_exact_mut(w_group).enumerate().with_max_len(1).for_each(|(i, dw)| {
+            let blocks = dw.par_chunks_mut(block * taps.len()).enumerate().with_max_len(1);
+            blocks.for_each(|(b, dw)| range(i / groups, i % groups, b * block, dw));
+        });
+        if parts > 1 {
+            let partials: &[f32] = bytemuck::cast_slice(&scratch[..parts * size]);
+            for (i, o) in out.iter_mut().enumerate() {
+                *o = (0..parts).map(|p| partials[p * size + i]).sum::<f32>().to_bits();
+            }
         }
-    });
-    if parts > 1 {
-        let partials: &[f32] = bytemuck::cast_slice(&scratch[..parts * size]);
-        for (i, o) in out.iter_mut().enumerate() {
-            *o = (0..parts).map(|p| partials[p * size + i]).sum::<f32>().to_bits();
-        }
+        map::epilogue(step, reads, 0, out);
     }
-    map::epilogue(step, reads, 0, out);
 }
 
 /// Gradients with the input's pitch, zeros between rows and at the end.
-fn spread(g: &Geometry<'_>, dy: &[f32], row: usize, pitch: usize, to: &mut [f32]) {
+fn spread(g: &Geometry, dy: &[f32], row: usize, pitch: usize, to: &mut [f32]) {
     for (to, dy) in to.chunks_exact_mut(pitch).zip(dy.chunks_exact(g.oh * g.ow)) {
         let mut done = 0;
         for (to, from) in to.chunks_mut(row).zip(dy.chunks_exact(g.ow)) {

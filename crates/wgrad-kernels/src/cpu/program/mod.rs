@@ -131,6 +131,11 @@ impl Program {
         From::Node(self.nodes.len() - 1)
     }
 
+    /// Words of a thread's blocks.
+    pub(super) fn room(&self) -> usize {
+        self.room
+    }
+
     /// Elements a row of each output.
     pub(super) fn outputs(&self) -> &[usize] {
         &self.outputs
