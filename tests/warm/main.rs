@@ -161,7 +161,6 @@ fn peak(name: &str, graph: &Graph) {
     let taken = MOST.load(Ordering::Relaxed) - before;
     // Of threads' blocks some may be there already.
     let told = format!("{name}: {taken} bytes taken, {planned} planned, {threads} of them threads' blocks");
-    println!("{told}");
     // Slots begin cache lines, and every step has lists.
     let apart = 64 * slots + size_of::<Ready>() * steps;
     assert!((planned - threads..=planned + apart).contains(&taken), "{told}");

@@ -161,6 +161,7 @@ mod tests {
         };
         let seen: BTreeSet<&str> = all.iter().flat_map(steps).collect();
         let wanted = [
+            "amax",
             "argmax",
             "attention",
             "attention_grad",
@@ -173,7 +174,6 @@ mod tests {
             "gather_grad",
             "map",
             "matmul",
-            "max",
             "max_pool2d",
             "max_pool2d_grad",
             "rows",

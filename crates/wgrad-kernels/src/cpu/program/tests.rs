@@ -90,7 +90,7 @@ fn holds(expr: &Expr, shape: &[usize], operands: &[Vec<u32>], in_place: &[Option
 
 /// No step's code: expressions are run by themselves.
 fn nothing() -> Ready {
-    Ready { first: Program::default(), last: Program::default() }
+    Ready { first: Program::default(), last: Program::default(), lists: crate::cpu::Lists::None }
 }
 
 fn number(i: usize) -> u32 {
