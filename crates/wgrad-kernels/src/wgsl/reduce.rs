@@ -6,7 +6,7 @@
 
 use super::epilogue::Epilogue;
 use super::expr::{Place, fits_quads, print};
-use super::module::{Grid, Module, Width};
+use super::module::{Grid, Module, Width, unseen};
 use super::space::Space;
 use super::text::{decode, f32_literal, indented};
 use crate::launch::{Access, Candidate, Launch, Unsupported};
@@ -236,7 +236,7 @@ fn launch(job: &Job<'_>, form: Form, name: &str) -> Result<Launch, Unsupported> 
         main += &format!("    let lane = li % {}u;\n", form.lanes);
     }
     if form.rounds > 1 {
-        main += &format!("    for (var t = 0u; t < {}u; t += 1u) {{\n", form.rounds);
+        main += &format!("    for (var t = {}; t < {}u; t += 1u) {{\n", unseen("0u", job.caps), form.rounds);
         main += &indented(&body.body, 2);
         main += "    }\n";
     } else {
@@ -253,7 +253,7 @@ fn combine_sums(module: &mut Module<'_>, job: &Job<'_>, groups: usize, workgroup
         format!("    let o = (id - {groups}u) * {workgroup}u + li;"),
         format!("    if (o < {}u) {{", job.sums),
         "        var sum = 0.0;".to_owned(),
-        format!("        for (var r = 0u; r < {}u; r += 1u) {{", job.length),
+        format!("        for (var r = {}; r < {}u; r += 1u) {{", unseen("0u", job.caps), job.length),
         format!("            sum += {parts}[r * {}u + o];", job.sums),
         "        }".to_owned(),
         format!("        {sums}[o] = sum;"),
@@ -347,6 +347,7 @@ impl OneSet<'_> {
                 (format!("part * {chunk}u + {lane}"), "part_end".to_owned())
             }
         };
+        let start = unseen(&start, self.job.caps);
         body.push(format!("for (var r = {start}; r < {end}; r += {lanes}u) {{"));
         body.extend(value.body.iter().map(|l| format!("    {l}")));
         body.push(format!("    sum = {};", combine(self.job.kind, "sum", &value.results[0])));
