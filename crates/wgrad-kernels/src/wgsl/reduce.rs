@@ -8,7 +8,7 @@ use super::epilogue::Epilogue;
 use super::expr::{Place, fits_quads, print};
 use super::module::{Grid, Module, Width, unseen};
 use super::space::Space;
-use super::text::{decode, f32_literal, indented};
+use super::text::{apart, decode, f32_literal, indented};
 use crate::launch::{Access, Candidate, Launch, Unsupported};
 use crate::step::Step;
 use crate::table::{MAX_TRIPS, figures};
@@ -334,7 +334,13 @@ impl OneSet<'_> {
     fn accumulate(&self, module: &mut Module<'_>, body: &mut Vec<String>) -> Vec<String> {
         let unit = if self.form.quad_inner { Width::Four } else { self.acc };
         let length = self.job.length / if self.form.quad_inner { 4 } else { 1 };
-        let (uniform, value) = self.value(module, unit);
+        let (uniform, mut value) = self.value(module, unit);
+        if self.job.caps.class == AdapterClass::Software {
+            // No compiler moves a load before a loop that has a branch a lane.
+            let (still, moving) = apart(value.body, "r");
+            body.extend(still);
+            value.body = moving;
+        }
         let ty = unit.of("f32");
         body.push(format!("var sum = {ty}({});", f32_literal(self.job.kind.start())));
         let lanes = self.form.lanes;
