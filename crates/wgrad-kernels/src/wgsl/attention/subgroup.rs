@@ -100,7 +100,7 @@ impl Text<'_, '_> {
     /// sees it, or it is unrolled.
     fn dots(&mut self, to: &str, (a, a_name): (&Matrix, &str), (b, b_name): (&Matrix, &str), count: usize) {
         (0..self.tall).for_each(|r| self.lines.push(format!("var {to}{r} = vec4<f32>(0.0);")));
-        self.add(format!("for (var d = wg.z; d < {}u; d += 4u) {{", a.view.shape[3]));
+        self.add(format!("for (var d = 0u; d < {}u; d += 4u) {{", a.view.shape[3]));
         for i in 0..self.tall.div_ceil(self.size) {
             self.add(format!("let a{i} = {};", a.quad_at(&format!("{a_name}_a{i}"), "d")));
         }
