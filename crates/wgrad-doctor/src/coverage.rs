@@ -5,70 +5,157 @@
 
 use crate::Target;
 use crate::row::{Row, build};
-use crate::run::{MOST_CANDIDATES, planned, texts};
-use std::collections::BTreeSet;
+use crate::run::{MOST_CANDIDATES, Pick, picked};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use wgrad_kernels::Launch;
+use wgrad_plan::Plan;
 use wgrad_types::AdapterClass;
 
-/// The forms to run: numbers of row, target and candidate.
-pub(crate) type Chosen = BTreeSet<(usize, usize, usize)>;
+/// The forms to run, by row and target.
+pub(crate) type Chosen = Vec<Vec<Vec<Pick>>>;
 
-/// A form that could be run: the kernels it has, and what they cost to compile.
+/// A form that could be run: the kernels it has, as numbers of a [`Kernels`].
 struct Form {
-    at: (usize, usize, usize),
-    kernels: BTreeSet<String>,
-    cost: usize,
+    row: usize,
+    target: usize,
+    pick: Pick,
+    kernels: Vec<usize>,
 }
 
-/// Chooses among the forms of these rows: step by step the one with most kernels not met before for its cost. What
-/// cannot be planned is chosen, so that its refusal is told.
+/// Kernels met, each text once a target: what sets it apart from others, as a number, and what it costs to compile.
+#[derive(Default)]
+struct Kernels {
+    texts: BTreeMap<(usize, Arc<str>), usize>,
+    structures: BTreeMap<String, usize>,
+    of: Vec<(usize, usize)>,
+}
+
+impl Kernels {
+    fn number(&mut self, target: usize, launch: &Launch, software: bool) -> usize {
+        let key = (target, launch.source.clone());
+        if let Some(&known) = self.texts.get(&key) {
+            return known;
+        }
+        let fresh = self.structures.len();
+        let structure = format!("{target} {}", structure(launch, software));
+        let structure = *self.structures.entry(structure).or_insert(fresh);
+        self.of.push((structure, cost(&launch.source, software)));
+        self.texts.insert(key, self.of.len() - 1);
+        self.of.len() - 1
+    }
+}
+
+/// What a form costs beyond its kernels, in the unit of [`cost`].
+const RUN: usize = 10_000;
+
+/// Chooses among the forms of these rows: step by step the one with most kernels not met before for its cost. A form is
+/// a row's first guess, or that with another candidate for one step, so that nothing else is compiled for it. What cannot
+/// be planned is chosen, so that its refusal is told.
 pub(crate) fn choose(rows: &[&Row], targets: &[Target]) -> Chosen {
-    let mut chosen = Chosen::new();
-    let mut forms = Vec::new();
+    let mut chosen: Chosen = rows.iter().map(|_| targets.iter().map(|_| Vec::new()).collect()).collect();
+    let (mut forms, mut kernels) = (Vec::new(), Kernels::default());
     for (r, row) in rows.iter().enumerate() {
         let built = build(row, 0);
         for (t, target) in targets.iter().enumerate() {
+            let planned = |rank| picked(&built.graph, target, Pick { rank, only: None });
             if target.caps.class == AdapterClass::Cpu {
                 // There is nothing to compile, and one form a row.
-                chosen.insert((r, t, 0));
+                chosen[r][t].push(Pick { rank: 0, only: None });
                 continue;
             }
-            let mut last = Vec::new();
-            for candidate in 0..MOST_CANDIDATES {
-                let Ok(plan) = planned(&built.graph, target, candidate) else {
-                    chosen.insert((r, t, candidate));
-                    break;
-                };
-                let kernels = texts(&plan);
-                if candidate > 0 && kernels == last {
-                    break;
+            let mut plans = Vec::new();
+            for rank in 0..MOST_CANDIDATES {
+                match planned(rank) {
+                    Ok(plan) => plans.push(plan),
+                    Err(_) => {
+                        chosen[r][t].push(Pick { rank, only: None });
+                        break;
+                    }
                 }
-                let launches = plan.steps.iter().flat_map(|s| &s.candidate.launches);
-                let software = target.caps.class == AdapterClass::Software;
-                let met = launches.map(|l| format!("{t} {}", structure(l, software))).collect();
-                let cost = kernels.iter().map(|k| cost(k, software)).sum();
-                forms.push(Form { at: (r, t, candidate), kernels: met, cost });
-                last = kernels;
+            }
+            let software = target.caps.class == AdapterClass::Software;
+            for (pick, launches) in picks(&plans) {
+                let kernels = launches.iter().map(|l| kernels.number(t, l, software)).collect();
+                forms.push(Form { row: r, target: t, pick, kernels });
             }
         }
     }
-    let mut met: BTreeSet<String> = BTreeSet::new();
+    let mut met = vec![false; kernels.structures.len()];
+    // A row's forms run on one device: what one of them compiled is there for the others.
+    let mut compiled: BTreeSet<(usize, usize)> = BTreeSet::new();
     loop {
-        let worth = |f: &Form| f.kernels.difference(&met).count() as f64 / f.cost.max(1) as f64;
-        let Some(best) = forms.iter().max_by(|a, b| worth(a).total_cmp(&worth(b))) else { return chosen };
-        if worth(best) == 0.0 {
+        let worth = |f: &Form| {
+            let new: BTreeSet<usize> =
+                f.kernels.iter().map(|&k| kernels.of[k].0).filter(|&s| !met[s]).collect();
+            if new.is_empty() {
+                return 0.0;
+            }
+            let fresh: BTreeSet<usize> =
+                f.kernels.iter().copied().filter(|&k| !compiled.contains(&(f.row, k))).collect();
+            let cost: usize = fresh.iter().map(|&k| kernels.of[k].1).sum();
+            new.len() as f64 / (cost + RUN) as f64
+        };
+        let worths = forms.iter().map(|f| (worth(f), f));
+        let Some((_, best)) = worths.filter(|w| w.0 > 0.0).max_by(|a, b| a.0.total_cmp(&b.0)) else {
             return chosen;
+        };
+        chosen[best.row][best.target].push(best.pick);
+        for &k in &best.kernels {
+            met[kernels.of[k].0] = true;
+            compiled.insert((best.row, k));
         }
-        chosen.insert(best.at);
-        met.extend(best.kernels.iter().cloned());
     }
+}
+
+/// A plan's launches, one step's those of another plan where given.
+fn launches<'a>(first: &'a Plan, other: Option<(usize, &'a Plan)>) -> Vec<&'a Launch> {
+    let of = |s: usize| match other {
+        Some((at, plan)) if at == s => &plan.steps[s].candidate.launches,
+        _ => &first.steps[s].candidate.launches,
+    };
+    (0..first.steps.len()).flat_map(of).collect()
+}
+
+/// A row's first guess and its other candidates, a step at a time, with their launches; from its plans by rank.
+fn picks(plans: &[Plan]) -> Vec<(Pick, Vec<&Launch>)> {
+    let Some(first) = plans.first() else { return Vec::new() };
+    let mut picks = vec![(Pick { rank: 0, only: None }, launches(first, None))];
+    for (rank, pair) in plans.windows(2).enumerate() {
+        for s in 0..first.steps.len() {
+            let texts = |plan: &Plan| {
+                plan.steps[s].candidate.launches.iter().map(|l| l.source.clone()).collect::<Vec<_>>()
+            };
+            // Where there is no candidate of this rank, it is the last one again.
+            if texts(&pair[0]) != texts(&pair[1]) {
+                picks.push((Pick { rank: rank + 1, only: Some(s) }, launches(first, Some((s, &pair[1])))));
+            }
+        }
+    }
+    picks
 }
 
 const BARRIER: &str = "workgroupBarrier";
 
-/// How long a text takes to compile, roughly: Mesa splits kernels at barriers, with all that is live.
+/// How long a text takes to compile, roughly, in microseconds. A software adapter makes a branch a lane and element of what
+/// is loaded or stored, and splits kernels at barriers with all that is live: figures fitted to 508 kernels on Mesa 25.
 fn cost(text: &str, software: bool) -> usize {
-    text.len() * if software && text.contains(BARRIER) { 10 } else { 1 }
+    match software {
+        false => text.len(),
+        true if text.contains(BARRIER) => 400 * text.len(),
+        true => 40 * text.len() + 12_000 * accesses(text),
+    }
+}
+
+/// Elements that a text loads and stores, each place once; an epilogue as one wherever it is called.
+fn accesses(text: &str) -> usize {
+    let of = |(name, vector): (&str, bool)| text.matches(name).count() * if vector { 4 } else { 1 };
+    let bound = text.lines().filter_map(|line| {
+        let (name, ty) = line.split_once("var<storage, ")?.1.split_once("> ")?.1.split_once(": ")?;
+        Some((format!("{name}["), ty.contains("vec4")))
+    });
+    let bound: usize = bound.map(|(name, vector)| of((&name, vector))).sum();
+    bound + of(("epilogue(", false)) + of(("epilogue4(", true))
 }
 
 /// What a product's text may differ by, apart from its sizes and what is fused into it: padding, split parts, results in
@@ -120,5 +207,13 @@ mod tests {
         assert_eq!(kernel("tile8", two), kernel("tile16", "let a7 = x[1u];"));
         assert_ne!(kernel("tile8", two), kernel("tile8", "let a7 = min(x[1u], 2u);"));
         assert_ne!(kernel("tile8", two), kernel("column", two));
+    }
+
+    #[test]
+    fn vectors_and_epilogues_count() {
+        let text = "@group(0) @binding(0) var<storage, read> x0: array<vec4<f32>>;\n\
+                    @group(0) @binding(1) var<storage, read_write> y0: array<f32>;\n\
+                    let a = x0[1u] + x0[2u];\ny0[3u] = a.x;\nepilogue4(0u, a);\n";
+        assert_eq!(accesses(text), 4 + 4 + 1 + 4);
     }
 }

@@ -7,7 +7,7 @@ use crate::machine::{Machine, Target};
 use crate::order::Order;
 use crate::report::{Failure, Form, Report, RowReport};
 use crate::row::{Built, Row, build};
-use crate::run::{MOST_CANDIDATES, planned, run, texts};
+use crate::run::{MOST_CANDIDATES, Pick, picked, run, texts};
 use crate::{coverage, gradient, rows};
 use std::cell::LazyCell;
 use std::ops::Deref;
@@ -78,8 +78,7 @@ pub fn examine_all(
         while let Some((i, (family, row))) =
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, *chosen.get(i)?)))
         {
-            let wanted = |t, candidate| sparse.as_ref().is_none_or(|s| s.contains(&(i, t, candidate)));
-            let report = examine_some(family, row, targets, options, &wanted);
+            let report = examine_some(family, row, targets, options, sparse.as_ref().map(|s| &s[i][..]));
             done.lock().unwrap_or_else(PoisonError::into_inner).put(i, report);
         }
     };
@@ -135,16 +134,16 @@ impl InOrder<'_> {
 /// # Panics
 /// Where the row's shapes do not fit.
 pub fn examine(family: &'static str, row: &Row, targets: &[Target], options: &Options) -> RowReport {
-    examine_some(family, row, targets, options, &|_, _| true)
+    examine_some(family, row, targets, options, None)
 }
 
-/// As [`examine`], of the forms `wanted` by numbers of target and candidate.
+/// As [`examine`], of the forms that were chosen for each target, where some were.
 fn examine_some(
     family: &'static str,
     row: &Row,
     targets: &[Target],
     options: &Options,
-    wanted: &dyn Fn(usize, usize) -> bool,
+    chosen: Option<&[Vec<Pick>]>,
 ) -> RowReport {
     let start = Instant::now();
     let mut report = RowReport {
@@ -177,7 +176,14 @@ fn examine_some(
         let want = LazyCell::new(|| reference(&built));
         for (t, target) in targets.iter().enumerate() {
             let forms = Forms { row, built: &built, want: &want, target, options, draw };
-            forms.check(&|candidate| wanted(t, candidate), &mut report);
+            match chosen {
+                Some(picks) => {
+                    for &pick in &picks[t] {
+                        forms.one(pick, &mut Vec::new(), &mut report);
+                    }
+                }
+                None => forms.all(&mut report),
+            }
         }
     }
     report.seconds = start.elapsed().as_secs_f64();
@@ -212,32 +218,40 @@ struct Forms<'a> {
 
 impl Forms<'_> {
     /// Runs every candidate once; candidates that give the same kernels are the same.
-    fn check(&self, wanted: &dyn Fn(usize) -> bool, report: &mut RowReport) {
+    fn all(&self, report: &mut RowReport) {
         let mut known = Vec::new();
         let ranks = if self.target.caps.class == AdapterClass::Cpu { 1 } else { MOST_CANDIDATES };
-        for candidate in 0..ranks {
-            let mut plan = match planned(&self.built.graph, self.target, candidate) {
-                Ok(plan) => plan,
-                Err(why) => return report.fail("refused", &self.target.label, Vec::new(), why),
-            };
-            let kernels = texts(&plan);
-            if candidate > 0 && known == kernels {
-                // No step has a candidate of this rank.
+        for rank in 0..ranks {
+            if !self.one(Pick { rank, only: None }, &mut known, report) {
                 return;
             }
-            known = kernels;
-            if !wanted(candidate) {
-                continue;
-            }
-            if let Some(broken) = self.options.broken {
-                let damaged = broken.apply(&mut plan, &self.target.caps);
-                report.damaged += damaged;
-                if damaged == 0 {
-                    continue;
-                }
-            }
-            self.form(plan, report);
         }
+    }
+
+    /// Runs a form; false where it has no plan, or the kernels `known`, in whose place it leaves its own.
+    fn one(&self, pick: Pick, known: &mut Vec<Arc<str>>, report: &mut RowReport) -> bool {
+        let mut plan = match picked(&self.built.graph, self.target, pick) {
+            Ok(plan) => plan,
+            Err(why) => {
+                report.fail("refused", &self.target.label, Vec::new(), why);
+                return false;
+            }
+        };
+        let kernels = texts(&plan);
+        if pick.rank > 0 && *known == kernels {
+            // No step has a candidate of this rank.
+            return false;
+        }
+        *known = kernels;
+        if let Some(broken) = self.options.broken {
+            let damaged = broken.apply(&mut plan, &self.target.caps);
+            report.damaged += damaged;
+            if damaged == 0 {
+                return true;
+            }
+        }
+        self.form(plan, report);
+        true
     }
 
     /// Runs a plan several times, and with its workgroups in other orders.

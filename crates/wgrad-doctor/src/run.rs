@@ -12,12 +12,26 @@ use wgrad_types::HostTensor;
 /// More candidates than any step has.
 pub const MOST_CANDIDATES: usize = 8;
 
+/// Which of their candidates a plan's steps take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pick {
+    /// By rank: 0 is the best guess.
+    pub(crate) rank: usize,
+    /// The one step that takes it, by its number, where it is one; the others take their best guess.
+    pub(crate) only: Option<usize>,
+}
+
 /// The plan by the candidates of a rank, its memory proved sound.
 ///
 /// # Errors
 /// Where the graph has no plan for these capabilities.
 pub fn planned(graph: &Graph, target: &Target, candidate: usize) -> Result<Plan, String> {
-    let options = PlanOptions { candidate, ..PlanOptions::default() };
+    picked(graph, target, Pick { rank: candidate, only: None })
+}
+
+/// As [`planned`], by a pick.
+pub(crate) fn picked(graph: &Graph, target: &Target, pick: Pick) -> Result<Plan, String> {
+    let options = PlanOptions { candidate: pick.rank, only: pick.only, ..PlanOptions::default() };
     let plan = plan(graph, &target.caps, &options).map_err(|e| e.to_string())?;
     verify(&plan)?;
     Ok(plan)

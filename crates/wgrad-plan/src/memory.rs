@@ -171,7 +171,8 @@ pub(crate) fn place(
             values.push(StoredValue { place, first: i, last: end, takes_over });
         }
         check_bindings(draft, caps, &buffers)?;
-        let candidate = choose(draft, caps, options)?;
+        let rank = if options.only.is_none_or(|only| only == i) { options.candidate } else { 0 };
+        let candidate = choose(draft, caps, options, rank)?;
         let kept =
             if options.packed && caps.class == AdapterClass::Cpu { packed(draft, &constant) } else { None };
         let scratch: Vec<Place> = match kept {
@@ -298,7 +299,12 @@ fn take_over(draft: &mut Draft, buffers: &[Buffer], last: &[Option<usize>], i: u
     draft.step.in_place[0] = (0..draft.operands.len()).find(|&j| fits(j));
 }
 
-fn choose(draft: &Draft, caps: &Caps, options: &PlanOptions<'_>) -> Result<Candidate, PlanError> {
+fn choose(
+    draft: &Draft,
+    caps: &Caps,
+    options: &PlanOptions<'_>,
+    rank: usize,
+) -> Result<Candidate, PlanError> {
     if caps.class == AdapterClass::Cpu {
         return Ok(Candidate { name: String::new(), launches: Vec::new(), scratch: Vec::new() });
     }
@@ -309,7 +315,7 @@ fn choose(draft: &Draft, caps: &Caps, options: &PlanOptions<'_>) -> Result<Candi
         0 => Err(PlanError::Unsupported { step, why: "no kernel form".into() }),
         n => {
             let chosen = options.choices.and_then(|choices| choices.of(&found));
-            Ok(found.swap_remove(chosen.unwrap_or(options.candidate.min(n - 1))))
+            Ok(found.swap_remove(chosen.unwrap_or(rank.min(n - 1))))
         }
     }
 }

@@ -241,6 +241,8 @@ pub struct PlanOptions<'a> {
     pub layout: Option<&'a ParamLayout>,
     /// Which of a step's kernel forms to take: 0 is the best guess; a step with fewer takes its last.
     pub candidate: usize,
+    /// Where set, the one step that takes it, by its number; all others take their best guess.
+    pub only: Option<usize>,
     /// Forms to take in place of that one.
     pub choices: Option<&'a Choices>,
     /// Whether the CPU keeps packed what its kernels pack of tensors that the graph does not update: faster steps for

@@ -3,9 +3,10 @@
 
 use super::epilogue::Epilogue;
 use super::module::{Grid, Module, Width};
-use super::text::indented;
+use super::text::{apart, indented};
 use crate::launch::{Candidate, Unsupported};
 use crate::step::Step;
+use crate::table::MAX_TRIPS;
 use wgrad_types::{AdapterClass, Caps};
 
 /// Loop trips of one invocation on a software adapter, and the workgroups wanted before they grow.
@@ -31,6 +32,12 @@ fn candidate(step: &Step, epilogue: &Epilogue, width: Width, caps: &Caps) -> Res
     let n = step.numel() / width.lanes();
     let mut module = Module::new(step, caps);
     let printed = epilogue.print(&mut module, width, "i", "r");
+    if let Some(rows) = Rows::of(step, width, caps, &printed.body) {
+        let grid = Grid::new(&label, rows.count.div_ceil(rows.share), caps)?;
+        let main = indented(&grid.id(), 1) + &indented(&printed.uniform, 1) + &rows.loops();
+        let launch = module.launch(&label, rows.lanes, &main, &grid)?;
+        return Ok(Candidate { name: name.to_owned(), launches: vec![launch], scratch: Vec::new() });
+    }
     let (workgroup, chunk) = shape(n, caps);
     let grid = Grid::new(&label, n.div_ceil(chunk), caps)?;
     let mut main = indented(&grid.id(), 1);
@@ -45,6 +52,54 @@ fn candidate(step: &Step, epilogue: &Epilogue, width: Width, caps: &Caps) -> Res
     main += "    }\n";
     let launch = module.launch(&label, workgroup, &main, &grid)?;
     Ok(Candidate { name: name.to_owned(), launches: vec![launch], scratch: Vec::new() })
+}
+
+/// Elements as rows, where some of what is loaded is the same for all of them: a software adapter's workgroup takes a column
+/// a lane through several rows and loads that once.
+struct Rows {
+    lanes: usize,
+    /// Columns (quads of them, where four wide) and rows in all, and rows of a workgroup.
+    columns: usize,
+    count: usize,
+    share: usize,
+    /// What is done once a column, and once an element.
+    column: Vec<String>,
+    element: Vec<String>,
+}
+
+impl Rows {
+    fn of(step: &Step, width: Width, caps: &Caps, body: &[String]) -> Option<Self> {
+        let lanes = caps.subgroup.filter(|_| caps.class == AdapterClass::Software)? as usize;
+        let columns = step.shape.last()? / width.lanes();
+        let count = step.shape[..step.shape.len() - 1].iter().product::<usize>();
+        let share =
+            count.div_ceil(SOFTWARE_GROUPS).max((SOFTWARE_TRIPS * lanes).div_ceil(columns.max(1))).min(count);
+        let trips = columns.div_ceil(lanes) * (share + 1);
+        if columns == 0 || !columns.is_multiple_of(lanes) || share < 2 || trips > MAX_TRIPS {
+            return None;
+        }
+        let found = format!("i % {columns}u");
+        let body = body.iter().map(|line| line.replace(&found, "column")).collect();
+        let (column, element) = apart(body, "i");
+        column.iter().any(|line| line.contains('[')).then_some(Self {
+            lanes,
+            columns,
+            count,
+            share,
+            column,
+            element,
+        })
+    }
+
+    fn loops(&self) -> String {
+        let Self { lanes, columns, count, share, column, element } = self;
+        let mut main = format!("    let row_end = min(id * {share}u + {share}u, {count}u);\n");
+        main += &format!("    for (var column = li; column < {columns}u; column += {lanes}u) {{\n");
+        main += &indented(column, 2);
+        main += &format!("        for (var row = id * {share}u; row < row_end; row += 1u) {{\n");
+        main += &format!("            let i = row * {columns}u + column;\n");
+        main + &indented(element, 3) + "        }\n    }\n"
+    }
 }
 
 /// Invocations in a workgroup, and the elements (or quads) it owns.

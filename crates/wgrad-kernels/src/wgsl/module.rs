@@ -38,6 +38,16 @@ impl Width {
 pub(super) const MAIN_PARAMETERS: &str =
     "@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32";
 
+/// Where a loop begins, written so that a software adapter's compiler does not see it. It would unroll loops of a few
+/// trips with all their loads, each a branch a lane and element: seconds of compiling. No launch has depth: `wg.z` is 0.
+pub(super) fn unseen(start: &str, caps: &Caps) -> String {
+    match (caps.class, start) {
+        (AdapterClass::Software, "0u") => "wg.z".to_owned(),
+        (AdapterClass::Software, _) => format!("{start} + wg.z"),
+        _ => start.to_owned(),
+    }
+}
+
 /// A module under construction; see the file's text.
 pub(super) struct Module<'a> {
     /// The step it runs.

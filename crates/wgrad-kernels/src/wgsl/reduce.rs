@@ -6,9 +6,9 @@
 
 use super::epilogue::Epilogue;
 use super::expr::{Place, fits_quads, print};
-use super::module::{Grid, Module, Width};
+use super::module::{Grid, Module, Width, unseen};
 use super::space::Space;
-use super::text::{decode, f32_literal, indented};
+use super::text::{apart, decode, f32_literal, indented};
 use crate::launch::{Access, Candidate, Launch, Unsupported};
 use crate::step::Step;
 use crate::table::{MAX_TRIPS, figures};
@@ -236,7 +236,7 @@ fn launch(job: &Job<'_>, form: Form, name: &str) -> Result<Launch, Unsupported> 
         main += &format!("    let lane = li % {}u;\n", form.lanes);
     }
     if form.rounds > 1 {
-        main += &format!("    for (var t = 0u; t < {}u; t += 1u) {{\n", form.rounds);
+        main += &format!("    for (var t = {}; t < {}u; t += 1u) {{\n", unseen("0u", job.caps), form.rounds);
         main += &indented(&body.body, 2);
         main += "    }\n";
     } else {
@@ -253,7 +253,7 @@ fn combine_sums(module: &mut Module<'_>, job: &Job<'_>, groups: usize, workgroup
         format!("    let o = (id - {groups}u) * {workgroup}u + li;"),
         format!("    if (o < {}u) {{", job.sums),
         "        var sum = 0.0;".to_owned(),
-        format!("        for (var r = 0u; r < {}u; r += 1u) {{", job.length),
+        format!("        for (var r = {}; r < {}u; r += 1u) {{", unseen("0u", job.caps), job.length),
         format!("            sum += {parts}[r * {}u + o];", job.sums),
         "        }".to_owned(),
         format!("        {sums}[o] = sum;"),
@@ -334,7 +334,13 @@ impl OneSet<'_> {
     fn accumulate(&self, module: &mut Module<'_>, body: &mut Vec<String>) -> Vec<String> {
         let unit = if self.form.quad_inner { Width::Four } else { self.acc };
         let length = self.job.length / if self.form.quad_inner { 4 } else { 1 };
-        let (uniform, value) = self.value(module, unit);
+        let (uniform, mut value) = self.value(module, unit);
+        if self.job.caps.class == AdapterClass::Software {
+            // No compiler moves a load before a loop that has a branch a lane.
+            let (still, moving) = apart(value.body, "r");
+            body.extend(still);
+            value.body = moving;
+        }
         let ty = unit.of("f32");
         body.push(format!("var sum = {ty}({});", f32_literal(self.job.kind.start())));
         let lanes = self.form.lanes;
@@ -347,6 +353,7 @@ impl OneSet<'_> {
                 (format!("part * {chunk}u + {lane}"), "part_end".to_owned())
             }
         };
+        let start = unseen(&start, self.job.caps);
         body.push(format!("for (var r = {start}; r < {end}; r += {lanes}u) {{"));
         body.extend(value.body.iter().map(|l| format!("    {l}")));
         body.push(format!("    sum = {};", combine(self.job.kind, "sum", &value.results[0])));

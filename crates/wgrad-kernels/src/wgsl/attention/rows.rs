@@ -4,7 +4,7 @@
 use super::{DELTA, DY, Job, K, LOWEST, LSE, Matrix, Part, Pass, Q, V};
 use crate::launch::{Launch, Unsupported};
 use crate::table::MAX_TRIPS;
-use crate::wgsl::module::{Grid, Module, Width};
+use crate::wgsl::module::{Grid, Module, Width, unseen};
 use crate::wgsl::text::indented;
 use wgrad_types::AdapterClass;
 
@@ -96,7 +96,7 @@ impl Text<'_, '_> {
             self.add(format!("let {name}_base = {};", matrix.base("batch", &group)));
         }
         self.add(format!("let end = {end};"));
-        self.add("for (var j = 0u; j < end; j += 1u) {".into());
+        self.add(format!("for (var j = {}; j < end; j += 1u) {{", unseen("0u", self.job.caps)));
         for (matrix, name) in matrices {
             self.add(format!("let {name}_row = {name}_base + j * {}u;", matrix.row()));
         }
@@ -208,15 +208,16 @@ impl Text<'_, '_> {
         if share == 1 {
             self.add("let own_head = head;".into());
         } else {
+            let first = unseen(&format!("head * {share}u"), self.job.caps);
             let last = format!("own_head < head * {share}u + {share}u");
-            self.add(format!("for (var own_head = head * {share}u; {last}; own_head += 1u) {{"));
+            self.add(format!("for (var own_head = {first}; {last}; own_head += 1u) {{"));
         }
         for (matrix, name) in [(&q, "q"), (&dy, "dy")] {
             self.add(format!("let {name}_base = {};", matrix.base("batch", "own_head")));
         }
         // From the first row of all, so that every invocation reads the same query; those before its own weigh nothing.
         let causal = self.job.attention.causal;
-        let first = if causal { "first_row" } else { "0u" };
+        let first = unseen(if causal { "first_row" } else { "0u" }, self.job.caps);
         self.add(format!("for (var i = {first}; i < {}u; i += 1u) {{", e.queries));
         for (matrix, name) in [(&q, "q"), (&dy, "dy")] {
             self.add(format!("let {name}_row = {name}_base + i * {}u;", matrix.row()));

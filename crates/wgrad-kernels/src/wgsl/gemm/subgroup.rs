@@ -11,7 +11,7 @@ use super::walk::Part;
 use crate::launch::{Launch, Unsupported};
 use crate::step::Step;
 use crate::table::ROWS_STORED;
-use crate::wgsl::module::{Grid, Module, Width};
+use crate::wgsl::module::{Grid, Module, Width, unseen};
 use crate::wgsl::text::{decode, indented};
 use wgrad_types::Caps;
 
@@ -101,7 +101,7 @@ impl Registers<'_> {
         head.extend(self.sums_begin(rows.len()));
         let depths = Depths { tile: self, by, a: &a, b: &b, rows: &rows, columns: &columns };
         let mut main = indented(&head, 1);
-        main += &self.loops(&depths);
+        main += &self.loops(&depths, caps);
         let mut tail = Vec::new();
         self.store(&finish, &mut tail);
         self.store_sums(&finish, rows.len(), &mut tail);
@@ -176,7 +176,7 @@ impl Registers<'_> {
     }
 
     /// The loop over whole steps of `depths` depths, and the depths that are left.
-    fn loops(&self, depths: &Depths<'_>) -> String {
+    fn loops(&self, depths: &Depths<'_>, caps: &Caps) -> String {
         let rest = self.problem.k % self.depths;
         let whole = self.problem.k - rest;
         let chunk = (whole / self.depths).div_ceil(self.splits) * self.depths;
@@ -190,7 +190,11 @@ impl Registers<'_> {
                     (format!("part * {chunk}u"), "k_end".to_owned())
                 }
             };
-            text += &format!("    for (var k0 = {start}; k0 < {end}; k0 += {}u) {{\n", self.depths);
+            text += &format!(
+                "    for (var k0 = {}; k0 < {end}; k0 += {}u) {{\n",
+                unseen(&start, caps),
+                self.depths
+            );
             text += &indented(&depths.step(self.depths), 2);
             text += "    }\n";
         }

@@ -10,7 +10,7 @@ use super::problem::{Problem, Side};
 use super::walk::{Matrix, Part};
 use crate::launch::{Launch, Unsupported};
 use crate::step::Step;
-use crate::wgsl::module::{Grid, Module, Width};
+use crate::wgsl::module::{Grid, Module, Width, unseen};
 use crate::wgsl::text::{decode, indented};
 use wgrad_types::Caps;
 
@@ -224,10 +224,10 @@ pub(super) fn launch(
     a.stage(&names[0], &loads[0], &mut stage);
     b.stage(&names[1], &loads[1], &mut stage);
     let mut main = indented(&head, 1);
-    main += &depth_loop(problem, tile, splits);
+    main += &depth_loop(problem, tile, splits, caps);
     main += &indented(&stage, 2);
     main += "        workgroupBarrier();\n";
-    main += &inner_loop(tile);
+    main += &inner_loop(tile, caps);
     main += "        workgroupBarrier();\n    }\n";
     let mut tail = Vec::new();
     for (block, loads) in [(&a, &loads[0]), (&b, &loads[1])].iter().filter(|side| side.0.summed) {
@@ -274,26 +274,28 @@ fn accumulators(tile: Tile) -> Vec<String> {
     (0..tile.own_rows).flat_map(|r| (0..tile.own_columns / 4).map(move |j| one(r, j))).collect()
 }
 
-fn depth_loop(problem: &Problem, tile: Tile, splits: usize) -> String {
+fn depth_loop(problem: &Problem, tile: Tile, splits: usize, caps: &Caps) -> String {
     let blocks = problem.k.div_ceil(tile.depth);
     if splits == 1 {
         let end = blocks * tile.depth;
-        return format!("    for (var k0 = 0u; k0 < {end}u; k0 += {}u) {{\n", tile.depth);
+        return format!("    for (var k0 = {}; k0 < {end}u; k0 += {}u) {{\n", unseen("0u", caps), tile.depth);
     }
     let chunk = blocks.div_ceil(splits) * tile.depth;
     let end = blocks * tile.depth;
     format!(
         "    let k_end = min(part * {chunk}u + {chunk}u, {end}u);\n    \
-         for (var k0 = part * {chunk}u; k0 < k_end; k0 += {}u) {{\n",
+         for (var k0 = {}; k0 < k_end; k0 += {}u) {{\n",
+        unseen(&format!("part * {chunk}u"), caps),
         tile.depth
     )
 }
 
-fn inner_loop(tile: Tile) -> String {
+fn inner_loop(tile: Tile, caps: &Caps) -> String {
     let (qa, qb) = (tile.rows / 4, tile.columns / 4);
     let (own_a, own_b) = (tile.own_rows / 4, tile.own_columns / 4);
     let unrolled = UNROLLED_DEPTHS.min(tile.depth);
-    let mut lines = vec![format!("for (var kk = 0u; kk < {}u; kk += {unrolled}u) {{", tile.depth)];
+    let mut lines =
+        vec![format!("for (var kk = {}; kk < {}u; kk += {unrolled}u) {{", unseen("0u", caps), tile.depth)];
     for u in 0..unrolled {
         for i in 0..own_a {
             let at = format!("(kk + {u}u) * {qa}u + ty + {}u", i * (qa / own_a));
