@@ -195,10 +195,12 @@ impl Kernel {
             Build::Several(build) => build(&operands),
         };
         results.iter().for_each(|result| b.keep(result));
-        // Something to wait for.
-        let last = results.last().unwrap_or(&operands[0]);
-        let corner: Vec<(usize, usize)> = last.shape().iter().map(|_| (0, 1)).collect();
-        b.output("corner", &last.slice(&corner));
+        // Something to wait for of each: nothing is computed that no output needs.
+        let waited = if results.is_empty() { &operands[..1] } else { &results[..] };
+        for (i, result) in waited.iter().enumerate() {
+            let corner: Vec<(usize, usize)> = result.shape().iter().map(|_| (0, 1)).collect();
+            b.output(&format!("corner {i}"), &result.slice(&corner));
+        }
         b.graph()
     }
 
