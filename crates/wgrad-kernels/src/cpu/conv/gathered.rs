@@ -63,8 +63,9 @@ pub(super) struct Pass {
     pub to: Places,
     /// Offset in the copy and position in the filter of each tap, ascending offsets.
     pub taps: Vec<(usize, usize)>,
-    /// [`runs`] of them.
+    /// [`runs`] of them, and how far they reach.
     runs: Vec<Range<usize>>,
+    reach: usize,
 }
 
 impl Pass {
@@ -77,7 +78,8 @@ impl Pass {
     ) -> Self {
         let taps: Vec<(usize, usize)> = taps.collect();
         let runs = runs(&taps, channels);
-        Self { pixels, from, to, taps, runs }
+        let reach = runs.iter().map(|run| run.end).max().unwrap_or(0);
+        Self { pixels, from, to, taps, runs, reach }
     }
 }
 
@@ -245,7 +247,6 @@ impl Correlation {
                         dispatch(Product {
                             x: image,
                             pass,
-                            runs: &pass.runs,
                             weights: now,
                             width,
                             out: &mut y[channel * plane..],
@@ -264,7 +265,6 @@ impl Correlation {
 struct Product<'a> {
     x: &'a [f32],
     pass: &'a Pass,
-    runs: &'a [Range<usize>],
     /// `[term][width]`.
     weights: &'a [f32],
     width: usize,
@@ -321,21 +321,19 @@ impl Product<'_> {
     ) {
         let width = NV * S::F32_LANES;
         let mut acc = [[simd.splat_f32s(0.0); NV]; ROWS];
-        // Runs ascend: where the last one lies in the image, all do.
-        let reach = self.runs.last().map_or(0, |run| run.end);
         let mut rows = [self.x; ROWS];
         for (row, &at) in rows.iter_mut().zip(&at[FROM..]) {
-            *row = &self.x[at..][..reach];
+            *row = &self.x[at..][..self.pass.reach];
         }
         let mut weights = self.weights;
-        for run in self.runs {
+        for run in &self.pass.runs {
             let (now, after) = weights.split_at(run.len() * self.width);
             weights = after;
             for (k, w) in run.clone().zip(now.chunks_exact(self.width)) {
                 let w = &S::as_simd_f32s(&w[part..part + width]).0[..NV];
                 for (sums, row) in acc.iter_mut().zip(&rows) {
                     #[expect(unsafe_code, reason = "eight checks at every step of the innermost loop")]
-                    // SAFETY: rows reach as far as the last run.
+                    // SAFETY: rows reach as far as any run.
                     let x = simd.splat_f32s(unsafe { *row.get_unchecked(k) });
                     for (sum, w) in sums.iter_mut().zip(w) {
                         *sum = simd.mul_add_e_f32s(x, *w, *sum);

@@ -36,7 +36,7 @@ fn together(g: &Geometry, images: usize) -> usize {
     (TOGETHER / (Interleaved::of_input(g).len() + gradients(g)).max(1)).clamp(1, images.max(1))
 }
 
-/// Words of scratch [`weight_grad`] needs.
+/// Words of scratch [`Outers::run`] needs.
 pub(super) fn scratch(g: &Geometry, images: usize) -> usize {
     together(g, images) * (Interleaved::of_input(g).len() + gradients(g))
 }

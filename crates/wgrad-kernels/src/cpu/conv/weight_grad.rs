@@ -24,7 +24,7 @@ fn cut(images: usize, channels: usize) -> (usize, usize) {
     ((TASKS / blocks).min(images).max(1), channels.div_ceil(blocks).max(1))
 }
 
-/// Words of scratch [`weight_grad`] needs.
+/// Words of scratch the weights' gradient needs.
 pub(crate) fn scratch(step: &Step, spec: &ConvSpec) -> usize {
     let (xs, ys) = (&step.operands[0].shape, &step.operands[1].shape);
     let g = Geometry::new(spec, xs, &step.shape, ys);

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::launch::{Launch, Unsupported};
 use crate::table::{MAX_TRIPS, ROWS_STORED};
-use crate::wgsl::module::{Grid, Module, Width};
+use crate::wgsl::module::{Grid, Module, Width, unseen};
 use crate::wgsl::text::indented;
 
 /// Rows of a subgroup: the more, the less is loaded a row; wide sums leave fewer registers.
@@ -159,7 +159,8 @@ impl Text<'_, '_> {
             true => format!("min(row0 + {tall}u, {keys}u)"),
             false => format!("{keys}u"),
         };
-        self.add(format!("for (var n0 = wg.z; n0 < {end}; n0 += {}u) {{", 4 * self.size));
+        let first = unseen("0u", self.job.caps);
+        self.add(format!("for (var n0 = {first}; n0 < {end}; n0 += {}u) {{", 4 * self.size));
         self.name_columns();
     }
 
@@ -337,14 +338,16 @@ impl Text<'_, '_> {
         let lse = self.job.scalar(&mut self.module, LSE);
         let delta = slopes.then(|| self.job.scalar(&mut self.module, DELTA));
         let scale = self.job.scale();
-        self.add(format!(
-            "for (var own = head * {share}u + wg.z; own < head * {share}u + {share}u; own += 1u) {{"
-        ));
+        let first = unseen(&format!("head * {share}u"), self.job.caps);
+        self.add(format!("for (var own = {first}; own < head * {share}u + {share}u; own += 1u) {{"));
         self.base(&q, "q", "own");
         self.base(&dy, "dy", "own");
         let block = 4 * self.size;
-        let first =
-            if self.job.attention.causal { format!("row0 / {block}u * {block}u") } else { "wg.z".into() };
+        let first = if self.job.attention.causal {
+            format!("row0 / {block}u * {block}u")
+        } else {
+            unseen("0u", self.job.caps)
+        };
         self.add(format!("for (var n0 = {first}; n0 < {}u; n0 += {block}u) {{", e.queries));
         self.name_columns();
         let size = self.size;
