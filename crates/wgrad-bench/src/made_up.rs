@@ -8,6 +8,7 @@ use wgrad_types::{DType, HostTensor, Type};
 
 /// A session over a graph, its inputs, and the scalars of every step.
 pub struct MadeUp {
+    device: Device,
     session: Session,
     runner: Runner,
     inputs: Vec<(String, HostTensor)>,
@@ -33,7 +34,7 @@ impl MadeUp {
             let values: Tensors = weights.map(|p| (p.role, p.name.clone(), values(&p.ty, 0.05))).collect();
             session.restore(&values)?;
         }
-        Ok(Self::ready(session, runner, scalars))
+        Ok(Self::ready(device, (session, runner), scalars))
     }
 
     /// An inference plan (see [`Session::inference`]) with small made-up weights.
@@ -45,15 +46,15 @@ impl MadeUp {
         let weights: Tensors =
             weights.map(|(role, name, ty)| (role, name.to_owned(), values(ty, 0.05))).collect();
         let (session, runner) = Session::inference(device, graph, &weights)?;
-        Ok(Self::ready(session, runner, &[]))
+        Ok(Self::ready(device, (session, runner), &[]))
     }
 
-    fn ready(session: Session, runner: Runner, scalars: &[(&str, f32)]) -> Self {
+    fn ready(device: &Device, (session, runner): (Session, Runner), scalars: &[(&str, f32)]) -> Self {
         let plan = runner.plan().clone();
         let inputs = plan.inputs.iter().map(|i| (i.name.clone(), values(&i.ty, 1.0))).collect();
         let given = |name: &str| scalars.iter().find(|s| s.0 == name).map_or(1.0, |s| s.1);
         let scalars = plan.scalars.iter().map(|name| (name.clone(), given(name))).collect();
-        Self { session, runner, inputs, scalars, step: 0 }
+        Self { device: device.clone(), session, runner, inputs, scalars, step: 0 }
     }
 
     /// The session and its runner.
@@ -72,11 +73,16 @@ impl MadeUp {
         })
     }
 
-    /// Seconds of whole steps, ascending: at least five, and until `seconds` have passed.
+    /// Seconds of whole steps, ascending: at least five, and until `seconds` have passed. They are taken where a training
+    /// loop takes them ([`Device::install`]).
     ///
     /// # Errors
     /// Where the device fails.
     pub fn times(&mut self, seconds: f64) -> Result<Vec<f64>, SessionError> {
+        self.device.clone().install(|| self.timed(seconds))
+    }
+
+    fn timed(&mut self, seconds: f64) -> Result<Vec<f64>, SessionError> {
         let (begun, mut times) = (Instant::now(), Vec::new());
         while times.len() < 5 || begun.elapsed().as_secs_f64() < seconds {
             let start = Instant::now();

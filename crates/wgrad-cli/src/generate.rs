@@ -53,14 +53,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if !args.json {
         output::piece(&args.prompt)?;
     }
-    for _ in 0..args.tokens {
-        let text = generator.next(&sampling)?;
-        if args.json {
-            written.push_str(&text);
-        } else {
-            output::piece(&text)?;
+    device.install(|| {
+        for _ in 0..args.tokens {
+            let text = generator.next(&sampling)?;
+            if args.json {
+                written.push_str(&text);
+            } else {
+                output::piece(&text)?;
+            }
         }
-    }
+        anyhow::Ok(())
+    })?;
     let rest = generator.finish();
     if args.json {
         written.push_str(&rest);

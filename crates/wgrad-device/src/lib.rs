@@ -149,6 +149,16 @@ impl Device {
         }
     }
 
+    /// Runs `work` on one of the CPU device's own threads, or right here where the device is an adapter. What runs there
+    /// need not hand a step over to those threads and be woken when it is done, which takes up to 50 µs: a loop of short
+    /// steps wants this around it. What `work` computes with rayon stays among them.
+    pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match self {
+            Self::Gpu(_) => work(),
+            Self::Cpu(_) => workers::run(work),
+        }
+    }
+
     /// Zeroed memory for persistent tensors.
     ///
     /// # Errors

@@ -7,7 +7,9 @@ use std::sync::LazyLock;
 /// `None` where the system gives no threads; the caller's own do the work then.
 static WORKERS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     let name = |i| format!("wgrad-{i}");
-    ThreadPoolBuilder::new().thread_name(name).start_handler(|_| flush_denormals()).build().ok()
+    // As much as a main thread has: whole training loops run on them.
+    let workers = ThreadPoolBuilder::new().thread_name(name).stack_size(8 << 20);
+    workers.start_handler(|_| flush_denormals()).build().ok()
 });
 
 /// Threads that the CPU device works on: `RAYON_NUM_THREADS`, or as many as the processor has.

@@ -90,8 +90,8 @@ pub struct EvalReport {
     pub per_second: f64,
 }
 
-/// Who watches a run.
-pub trait Observer {
+/// Who watches a run, from whatever thread it runs on.
+pub trait Observer: Send {
     /// Something worth saying once.
     fn note(&mut self, line: &str);
     /// Everything is ready; the first step comes next.
@@ -125,10 +125,22 @@ pub struct Summary {
 
 /// Trains a model on images, images with masks, or text, and writes the run's folder `out`: `config.toml`, `labels.txt`, `metrics.jsonl`, `curves.png`,
 /// `checkpoint/`, and a sheet of what an autoencoder or DCGAN makes. With `resume` it continues what stands there. `stop` ends it after the step under way.
+/// On the CPU device all of it runs on one of the device's threads ([`Device::install`]).
 ///
 /// # Errors
 /// See [`TrainError`]; nothing that stood in `out` is lost.
 pub fn train(
+    config: &Config,
+    out: &Path,
+    resume: bool,
+    device: &Device,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Summary, TrainError> {
+    device.install(|| run(config, out, resume, device, observer, stop))
+}
+
+fn run(
     config: &Config,
     out: &Path,
     resume: bool,

@@ -1,39 +1,49 @@
 //! Memory that the next block needs, asked for while this one is computed: a loop over registers gives the processor's
 //! own prefetching nothing to follow.
 
-/// Elements of four bytes that will be read or written soon; nothing happens where they are no memory.
+/// Elements of four bytes that will be read or written soon.
 #[derive(Clone, Copy)]
-pub(super) struct Ahead(*const f32);
+pub(super) struct Ahead {
+    first: *const f32,
+    /// A loop asks for one element for so many of its own, as a power of two.
+    shift: u32,
+    written: bool,
+}
 
 impl Ahead {
-    pub(super) fn none() -> Self {
-        Self(std::ptr::null())
+    /// What is read next: by loops that wait for it, so it goes into the first-level cache.
+    pub(super) fn read(first: *const u32, shift: u32) -> Self {
+        Self { first: first.cast(), shift, written: false }
     }
 
-    pub(super) fn of(words: &[u32]) -> Self {
-        Self::at(words.as_ptr())
+    /// What is written next: nothing waits for it, so it goes no further than the second-level cache.
+    pub(super) fn written(first: *const u32, shift: u32) -> Self {
+        Self { first: first.cast(), shift, written: true }
     }
 
-    pub(super) fn at(first: *const u32) -> Self {
-        Self(first.cast())
+    /// The same, `n` elements further on.
+    pub(super) fn plus(self, n: usize) -> Self {
+        Self { first: self.first.wrapping_add(n), ..self }
     }
 
-    /// What comes `n` elements later.
+    /// What a loop asks for that begins `n` of its elements later.
+    #[inline(always)]
     pub(super) fn after(self, n: usize) -> Self {
-        Self(self.0.wrapping_add(n))
+        self.plus(n >> self.shift)
     }
 
-    /// Asks for the cache line of element `i`.
+    /// Asks for what belongs to a loop's element `i`.
     #[inline(always)]
     pub(super) fn fetch(self, i: usize) {
         #[cfg(target_arch = "x86_64")]
         #[expect(unsafe_code, reason = "an instruction that takes an address")]
         // SAFETY: a hint: it reads nothing, and no address makes it fail.
         unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(self.0.wrapping_add(i).cast());
+            use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+            let from = self.first.wrapping_add(i >> self.shift).cast();
+            if self.written { _mm_prefetch::<_MM_HINT_T1>(from) } else { _mm_prefetch::<_MM_HINT_T0>(from) }
         }
         #[cfg(not(target_arch = "x86_64"))]
-        let _ = (self.0, i);
+        let _ = (self, i);
     }
 }

@@ -89,8 +89,8 @@ impl Program {
     fn finished(mut self, rows: usize, most: usize) -> Self {
         self.combine();
         self.wide = self.nodes.iter().map(|n| n.width.max(n.reads)).max().unwrap_or(1);
-        let regular = self.loads.iter().all(|l| l.rows.pitch().is_some());
-        self.block = if regular { (BLOCK / self.wide).max(1) } else { 1 };
+        self.regular = self.loads.iter().all(|l| l.rows.pitch().is_some());
+        self.block = if self.regular { (BLOCK / self.wide).max(1) } else { 1 };
         self.place(most);
         self.deal(rows);
         self

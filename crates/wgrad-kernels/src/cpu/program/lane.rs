@@ -6,48 +6,65 @@ use crate::cpu::real::{self, Real};
 use pulp::Simd;
 use wgrad_graph::ops::ReduceKind;
 
-/// An operand over some rows: where each row's elements are.
+/// An operand over a block's rows: where each row's elements are, and where those of the next block's.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lane<'a> {
-    pub words: &'a [u32],
+pub(super) struct Lane {
+    pub first: *const u32,
     /// Words between the beginnings of rows.
     pub pitch: usize,
     /// Whether one word stands for all of a row's elements.
     pub same: bool,
+    /// Words between the beginnings of blocks.
+    pub step: usize,
 }
 
-impl<'a> Lane<'a> {
-    pub(super) const NONE: Lane<'static> = Lane { words: &[0], pitch: 0, same: true };
+impl Lane {
+    pub(super) const NONE: Self = Self { first: &raw const NOTHING, pitch: 0, same: true, step: 0 };
 
-    /// Whether the rows are as one: one after the other, or all the same word.
+    /// Whether rows are as one: one after the other, or all the same word.
     #[inline(always)]
-    fn flat(&self, rows: usize, width: usize) -> bool {
-        rows == 1 || self.pitch == if self.same { 0 } else { width }
+    pub(super) fn flat(&self, width: usize) -> bool {
+        self.pitch == if self.same { 0 } else { width }
     }
 
-    /// Row `r`'s words.
+    /// Goes on to the next block.
     #[inline(always)]
-    fn row(&self, r: usize, width: usize) -> &'a [u32] {
-        &self.words[r * self.pitch..][..if self.same { 1 } else { width }]
+    pub(super) fn advance(&mut self) {
+        self.first = self.first.wrapping_add(self.step);
+    }
+
+    /// Words from the first row's first to the last row's last.
+    ///
+    /// # Safety
+    /// There are as many, they live as long as `'a`, and nothing writes them meanwhile.
+    #[expect(unsafe_code, reason = "blocks of one piece of memory are no slices")]
+    pub(super) unsafe fn words<'a>(&self, rows: usize, width: usize) -> &'a [u32] {
+        let n = (rows - 1) * self.pitch + if self.same { 1 } else { width };
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts(self.first, n) }
     }
 
     /// The elements side by side; what is not is written out into `to`.
-    pub(super) fn spread<'b>(&self, rows: usize, width: usize, to: &'b mut [u32]) -> &'b [u32]
-    where
-        'a: 'b,
-    {
-        if !self.same && self.flat(rows, width) {
-            return &self.words[..rows * width];
+    ///
+    /// # Safety
+    /// As [`Lane::words`].
+    #[expect(unsafe_code, reason = "see `words`")]
+    pub(super) unsafe fn spread<'a>(&self, rows: usize, width: usize, to: &'a mut [u32]) -> &'a [u32] {
+        // SAFETY: the caller's promise.
+        let words = unsafe { self.words(rows, width) };
+        if !self.same && (rows == 1 || self.pitch == width) {
+            return words;
         }
         for (r, to) in to[..rows * width].chunks_exact_mut(width).enumerate() {
-            match self.row(r, width) {
-                &[word] => to.fill(word),
-                words => to.copy_from_slice(words),
-            }
+            let row = &words[r * self.pitch..];
+            if self.same { to.fill(row[0]) } else { to.copy_from_slice(&row[..width]) }
         }
         &to[..rows * width]
     }
 }
+
+/// What an operation reads that has fewer operands.
+static NOTHING: u32 = 0;
 
 /// A function of up to three variables.
 pub(super) trait Three {
@@ -69,18 +86,23 @@ macro_rules! three {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) enum Function { $($name),* }
 
-        /// `out = f(a, b, c)` over rows of `width` elements that stand side by side in `out`.
+        /// `out = f(a, b, c)` over rows that stand side by side in `out`.
+        ///
+        /// # Safety
+        /// Operands and result have so many rows, and live; the result is none of the operands.
         #[inline(always)]
-        pub(super) fn apply<S: Simd>(
+        #[expect(unsafe_code, reason = "operands without bounds checks")]
+        pub(super) unsafe fn apply<S: Simd>(
             s: S,
             f: Function,
-            lanes: [Lane<'_>; 3],
-            width: usize,
-            out: &mut [u32],
+            lanes: &[Lane; 3],
+            rows: Extent,
+            out: *mut u32,
             ahead: Ahead,
         ) {
             match f {
-                $(Function::$name => each::<S, $name>(s, lanes, width, out, ahead),)*
+                // SAFETY: the caller's promise.
+                $(Function::$name => unsafe { each::<S, $name>(s, lanes, rows, out, ahead) },)*
             }
         }
     };
@@ -146,6 +168,13 @@ fn tame<S: Simd>(s: S, a: S::f32s) -> S::f32s {
     s.select_f32s(large, s.splat_f32s(2.0f32.powi(-32)), s.splat_f32s(1.0))
 }
 
+/// Rows of a block, and elements of each.
+#[derive(Clone, Copy)]
+pub(super) struct Extent {
+    pub rows: usize,
+    pub width: usize,
+}
+
 /// An operand row by row, as vectors.
 struct Side<S: Simd> {
     /// The row's first element.
@@ -157,17 +186,9 @@ struct Side<S: Simd> {
 }
 
 impl<S: Simd> Side<S> {
-    /// An operand whose rows all lie in its words.
     #[inline(always)]
-    fn new(s: S, lane: Lane<'_>, rows: usize, width: usize) -> Self {
-        let reach = (rows - 1) * lane.pitch + if lane.same { 1 } else { width };
-        assert!(reach <= lane.words.len(), "rows lie in their words");
-        Self {
-            from: lane.words.as_ptr().cast(),
-            pitch: lane.pitch,
-            same: lane.same,
-            splat: s.splat_f32s(0.0),
-        }
+    fn new(s: S, lane: &Lane) -> Self {
+        Self { from: lane.first.cast(), pitch: lane.pitch, same: lane.same, splat: s.splat_f32s(0.0) }
     }
 
     /// The first of the row's vectors and how far the next is from it: 0 where all are the same.
@@ -180,7 +201,7 @@ impl<S: Simd> Side<S> {
         let from = self.from;
         self.from = from.wrapping_add(self.pitch);
         if self.same {
-            // SAFETY: the caller's promise, and `new` has seen that rows lie in their words.
+            // SAFETY: the caller's promise.
             self.splat = s.splat_f32s(unsafe { *from });
             return (&raw const self.splat, 0);
         }
@@ -204,20 +225,27 @@ impl<S: Simd> Side<S> {
 }
 
 /// A loop over rows, as one where they are side by side.
+///
+/// # Safety
+/// As [`apply`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "operands without bounds checks")]
-fn each<S: Simd, F: Three>(s: S, lanes: [Lane<'_>; 3], width: usize, out: &mut [u32], ahead: Ahead) {
-    let rows = out.len() / width;
-    let flat = lanes[0].flat(rows, width) && lanes[1].flat(rows, width) && lanes[2].flat(rows, width);
-    let (rows, width) = if flat { (1, out.len()) } else { (rows, width) };
+unsafe fn each<S: Simd, F: Three>(
+    s: S,
+    lanes: &[Lane; 3],
+    Extent { rows, width }: Extent,
+    out: *mut u32,
+    ahead: Ahead,
+) {
     let [a, b, c] = lanes;
-    let (mut a, mut b, mut c) =
-        (Side::new(s, a, rows, width), Side::new(s, b, rows, width), Side::new(s, c, rows, width));
+    let flat = rows == 1 || a.flat(width) && b.flat(width) && c.flat(width);
+    let (rows, width) = if flat { (1, rows * width) } else { (rows, width) };
+    let (mut a, mut b, mut c) = (Side::new(s, a), Side::new(s, b), Side::new(s, c));
     let (whole, left) = (width / S::F32_LANES, width % S::F32_LANES);
-    let mut to: *mut f32 = out.as_mut_ptr().cast();
+    let mut to: *mut f32 = out.cast();
     for r in 0..rows {
         let ahead = ahead.after(r * width);
-        // SAFETY: there are `rows` rows of `width` elements, of the operands by `Side::new`, of the result by their number.
+        // SAFETY: operands and result have so many rows of so many elements.
         unsafe {
             let ((a, da), (b, db), (c, dc)) = (a.row(s), b.row(s), c.row(s));
             let to = to.cast::<S::f32s>();
@@ -239,24 +267,31 @@ fn each<S: Simd, F: Three>(s: S, lanes: [Lane<'_>; 3], width: usize, out: &mut [
     }
 }
 
-/// What is added up, or compared.
+/// What is added up, or compared: a result a row.
+///
+/// # Safety
+/// Operands have so many rows as there are results, and live; the results are none of the operands.
 #[inline(always)]
-pub(super) fn fold<S: Simd>(
+#[expect(unsafe_code, reason = "operands without bounds checks")]
+pub(super) unsafe fn fold<S: Simd>(
     s: S,
     kind: ReduceKind,
     of: Function,
-    lanes: [Lane<'_>; 3],
+    lanes: &[Lane; 3],
     width: usize,
     out: &mut [u32],
     ahead: Ahead,
 ) {
-    match (kind, of) {
-        (ReduceKind::Sum, Function::Copy) => sums::<S, Copy>(s, lanes, width, out, ahead),
-        (ReduceKind::Sum, Function::Square) => sums::<S, Square>(s, lanes, width, out, ahead),
-        (ReduceKind::Sum, Function::SquareSub) => sums::<S, SquareSub>(s, lanes, width, out, ahead),
-        (ReduceKind::Sum, Function::Mul) => sums::<S, Mul>(s, lanes, width, out, ahead),
-        (ReduceKind::Sum, _) => unreachable!("not a function that sums take in"),
-        (ReduceKind::Max | ReduceKind::Min, _) => extremes(s, kind, lanes[0], width, out),
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (kind, of) {
+            (ReduceKind::Sum, Function::Copy) => sums::<S, Copy>(s, lanes, width, out, ahead),
+            (ReduceKind::Sum, Function::Square) => sums::<S, Square>(s, lanes, width, out, ahead),
+            (ReduceKind::Sum, Function::SquareSub) => sums::<S, SquareSub>(s, lanes, width, out, ahead),
+            (ReduceKind::Sum, Function::Mul) => sums::<S, Mul>(s, lanes, width, out, ahead),
+            (ReduceKind::Sum, _) => unreachable!("not a function that sums take in"),
+            (ReduceKind::Max | ReduceKind::Min, _) => extremes(s, kind, &lanes[0], width, out),
+        }
     }
 }
 
@@ -271,18 +306,19 @@ const SIDE: usize = 4;
 const PIECE: usize = 128;
 
 /// A sum a row: a few f32 sums in every lane of several vectors, then the lanes.
+///
+/// # Safety
+/// As [`fold`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "operands without bounds checks")]
-fn sums<S: Simd, F: Three>(s: S, lanes: [Lane<'_>; 3], width: usize, out: &mut [u32], ahead: Ahead) {
-    let rows = out.len();
+unsafe fn sums<S: Simd, F: Three>(s: S, lanes: &[Lane; 3], width: usize, out: &mut [u32], ahead: Ahead) {
     let [a, b, c] = lanes;
-    let (mut a, mut b, mut c) =
-        (Side::new(s, a, rows, width), Side::new(s, b, rows, width), Side::new(s, c, rows, width));
+    let (mut a, mut b, mut c) = (Side::new(s, a), Side::new(s, b), Side::new(s, c));
     let (whole, left) = (width / S::F32_LANES, width % S::F32_LANES);
     for (r, out) in out.iter_mut().enumerate() {
         let ahead = ahead.after(r * width);
         let (mut i, mut total) = (0, 0.0);
-        // SAFETY: operands have as many rows as there are results, by `Side::new`.
+        // SAFETY: operands have as many rows as there are results.
         let ((x, dx), (y, dy), (z, dz)) = unsafe { (a.row(s), b.row(s), c.row(s)) };
         while i < whole {
             let end = whole.min(i + PIECE);
@@ -323,13 +359,21 @@ fn sums<S: Simd, F: Three>(s: S, lanes: [Lane<'_>; 3], width: usize, out: &mut [
 
 /// A largest or smallest a row, from the largest finite number of the other sign on (`ReduceKind::start`); what is no
 /// number is passed over.
+///
+/// # Safety
+/// As [`fold`].
 #[inline(always)]
-fn extremes<S: Simd>(s: S, kind: ReduceKind, lane: Lane<'_>, width: usize, out: &mut [u32]) {
+#[expect(unsafe_code, reason = "operands without bounds checks")]
+unsafe fn extremes<S: Simd>(s: S, kind: ReduceKind, lane: &Lane, width: usize, out: &mut [u32]) {
+    let mut lane = *lane;
     // The smallest is the largest of what is turned round.
     let largest = kind == ReduceKind::Max;
     let sign = s.splat_f32s(if largest { 0.0 } else { -0.0 });
-    for (r, out) in out.iter_mut().enumerate() {
-        let (vectors, tail) = S::as_simd_f32s(bytemuck::cast_slice(lane.row(r, width)));
+    for out in out {
+        // SAFETY: the operand has as many rows as there are results.
+        let row = unsafe { lane.words(1, width) };
+        lane.first = lane.first.wrapping_add(lane.pitch);
+        let (vectors, tail) = S::as_simd_f32s(bytemuck::cast_slice(row));
         let (blocks, rest) = vectors.as_chunks::<SIDE>();
         let mut most = [s.splat_f32s(f32::MIN); SIDE];
         for block in blocks {

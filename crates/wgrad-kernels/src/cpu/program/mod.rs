@@ -74,7 +74,7 @@ struct Node {
     dtype: DType,
     to: To,
     /// Memory that the next block needs and that is asked for meanwhile.
-    ahead: Option<Stream>,
+    ahead: Option<Part>,
 }
 
 /// What goes through memory in order.
@@ -82,6 +82,14 @@ struct Node {
 enum Stream {
     Load(usize),
     Output(usize),
+}
+
+/// A part of a block's elements of a stream: the parts' number as a power of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Part {
+    stream: Stream,
+    part: usize,
+    shift: u32,
 }
 
 /// Where a result goes.
@@ -95,8 +103,21 @@ enum To {
 /// Sums or extremes of rows of `width` elements that stand side by side, one each.
 #[inline(always)]
 pub(super) fn fold_rows<S: Simd>(s: S, kind: ReduceKind, rows: &[u32], width: usize, out: &mut [u32]) {
-    let lane = Lane { words: rows, pitch: width, same: false };
-    lane::fold(s, kind, Function::Copy, [lane, Lane::NONE, Lane::NONE], width, out, Ahead::none());
+    assert_eq!(rows.len(), out.len() * width, "a row a result");
+    let lane = Lane { first: rows.as_ptr(), pitch: width, same: false, step: 0 };
+    #[expect(unsafe_code, reason = "operands without bounds checks")]
+    // SAFETY: there are as many rows.
+    unsafe {
+        lane::fold(
+            s,
+            kind,
+            Function::Copy,
+            &[lane, Lane::NONE, Lane::NONE],
+            width,
+            out,
+            Ahead::read(rows.as_ptr(), 0),
+        );
+    }
 }
 
 /// A list of operations.
@@ -113,6 +134,8 @@ pub(super) struct Program {
     /// Elements of the widest row, and rows of a block.
     wide: usize,
     block: usize,
+    /// Whether every operand's rows are equally far apart.
+    regular: bool,
     /// The load that is the only result, where it is no more than that.
     bare: Option<usize>,
 }
@@ -195,7 +218,8 @@ impl Program {
         self.room = self.spare + 2 * words(self.wide);
     }
 
-    /// Deals what comes and goes through memory to operations that have it in the cache already.
+    /// Deals what comes and goes through memory to loops in equal parts, as many as there are loops for: asked for evenly,
+    /// it keeps memory busy all the time.
     fn deal(&mut self, rows: usize) {
         let in_order = |pitch: Option<usize>| rows == 1 || pitch == Some(self.wide);
         let wide = |&l: &usize| !self.loads[l].rows.same && in_order(self.loads[l].rows.pitch());
@@ -203,11 +227,14 @@ impl Program {
         let outputs = (0..self.outputs.len()).filter(|&o| self.outputs[o] == self.wide).map(Stream::Output);
         let streams: Vec<Stream> = loads.chain(outputs).collect();
         let wide = self.wide;
-        let vectors = |n: &&mut Node| {
-            n.width > 0 && n.reads == wide && matches!(n.what, What::Apply(_) | What::Fold(..))
-        };
-        for (node, stream) in self.nodes.iter_mut().filter(vectors).skip(1).zip(streams) {
-            node.ahead = Some(stream);
+        let asks = |what: &What| matches!(what, What::Apply(_) | What::Fold(ReduceKind::Sum, _));
+        let asking = |n: &&mut Node| n.width > 0 && n.reads == wide && asks(&n.what);
+        let mut loops: Vec<&mut Node> = self.nodes.iter_mut().filter(asking).collect();
+        let shift = (loops.len() / streams.len().max(1)).max(1).ilog2();
+        let part = |i: usize| Part { stream: streams[i >> shift], part: i % (1 << shift), shift };
+        let (parts, n) = (streams.len() << shift, loops.len());
+        for i in 0..parts.min(n) {
+            loops[i * n / parts.min(n)].ahead = Some(part(i));
         }
     }
 }

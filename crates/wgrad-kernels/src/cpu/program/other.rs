@@ -1,6 +1,6 @@
 //! What is not worth vectors of its own: whole numbers, comparisons, views without rows, random numbers.
 
-use super::lane::Lane;
+use super::lane::{Extent, Lane};
 use super::run::Place;
 use super::{Node, What};
 use crate::{SEED_WORD, STEP_WORD};
@@ -10,37 +10,50 @@ use wgrad_types::{DType, round_f16};
 
 impl Place<'_, '_> {
     /// An operation of this kind on a block.
-    pub(super) fn other(&self, node: &Node, [a, b, _]: [Lane<'_>; 3], out: &mut [u32]) {
+    ///
+    /// # Safety
+    /// Operands have the block's rows, and live; the result is none of them.
+    #[expect(unsafe_code, reason = "operands without bounds checks")]
+    pub(super) unsafe fn other(&self, node: &Node, [a, b, _]: &[Lane; 3], out: &mut [u32]) {
         let (start, rows, width) = (self.start(node.width), self.rows(), self.width(node.width));
         let [sa, sb] = [0, 1].map(|i| self.spare(i, rows * width));
+        fn spread<'x>(lane: &Lane, extent: Extent, to: &'x mut [u32]) -> &'x [u32] {
+            // SAFETY: the promise of the function's caller.
+            unsafe { lane.spread(extent.rows, extent.width, to) }
+        }
+        let all = Extent { rows, width };
         let scalars = self.reads.scalars;
         match &node.what {
             What::Apply(_) | What::Fold(..) => unreachable!("vectors do it"),
             What::Gather(operand, runs) => runs.read(self.reads.operands[*operand], 0, start, out),
-            What::Within(runs) => runs.read(a.words, self.start(a.pitch), start, out),
+            What::Within(runs) => {
+                // SAFETY: the caller's promise.
+                let words = unsafe { a.words(rows, a.pitch) };
+                runs.read(words, self.start(a.pitch), start, out);
+            }
             What::Index(runs) => runs.indices(start, out),
             What::Random(runs, stream) => {
                 runs.indices(start, out);
                 draw(out, scalars[SEED_WORD], scalars[STEP_WORD], *stream);
             }
             What::Masked(runs) => {
-                out.copy_from_slice(a.spread(rows, width, sa));
+                out.copy_from_slice(spread(a, all, sa));
                 runs.clear_outside(start, out);
             }
             What::Compare(kind) => {
-                let (a, b) = (a.spread(rows, width, sa), b.spread(rows, width, sb));
+                let (a, b) = (spread(a, all, sa), spread(b, all, sb));
                 compare(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
             }
-            What::Cast(from) => cast(*from, node.dtype, a.spread(rows, width, sa), out),
+            What::Cast(from) => cast(*from, node.dtype, spread(a, all, sa), out),
             What::Whole(kind) => {
-                let (a, b) = (a.spread(rows, width, sa), b.spread(rows, width, sb));
+                let (a, b) = (spread(a, all, sa), spread(b, all, sb));
                 whole(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), bytemuck::cast_slice_mut(out));
             }
             What::Slow(kind) => {
-                slow(*kind, bytemuck::cast_slice(a.spread(rows, width, sa)), bytemuck::cast_slice_mut(out));
+                slow(*kind, bytemuck::cast_slice(spread(a, all, sa)), bytemuck::cast_slice_mut(out));
             }
             What::Power => {
-                let (a, b) = (a.spread(rows, width, sa), b.spread(rows, width, sb));
+                let (a, b) = (spread(a, all, sa), spread(b, all, sb));
                 pairs(a, b, out, |a, b| f32::from_bits(a).powf(f32::from_bits(b)).to_bits());
             }
         }

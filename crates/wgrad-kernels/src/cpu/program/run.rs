@@ -1,7 +1,7 @@
 //! Runs a [`Program`]: all rows in blocks, or a range of elements.
 
-use super::lane::{Lane, apply, fold};
-use super::{From, Load, Program, Stream, To, What};
+use super::lane::{Extent, Lane, apply, fold};
+use super::{From, Load, Node, Part, Program, Stream, To, What};
 use crate::cpu::ahead::Ahead;
 use crate::cpu::gemm::Shared;
 use crate::cpu::tile::dispatch;
@@ -16,18 +16,12 @@ pub(super) const BLOCK: usize = 1024;
 pub(crate) const CHUNK: usize = 2048;
 
 thread_local! {
-    /// A thread's own blocks.
-    static BLOCKS: RefCell<Lines<u32>> = const { RefCell::new(Lines::new()) };
+    /// A thread's own blocks, and the operations under way.
+    static OWN: RefCell<(Lines<u32>, Vec<Found>)> = const { RefCell::new((Lines::new(), Vec::new())) };
 }
 
-/// A block: rows, or a part of one.
-#[derive(Clone, Copy)]
-struct Span {
-    first: usize,
-    count: usize,
-    /// First element and length where it is a part.
-    part: Option<(usize, usize)>,
-}
+/// Operations that a thread has room for from the first on.
+const USUAL: usize = 64;
 
 impl Program {
     /// Rows of a chain.
@@ -57,11 +51,45 @@ impl Program {
 
     /// Runs over outputs that begin with their element `origin`.
     fn run(&self, over: Over, origin: usize, reads: Reads<'_>, outputs: &[Shared]) {
-        BLOCKS.with_borrow_mut(|blocks| {
+        OWN.with_borrow_mut(|(blocks, found)| {
             let blocks = Shared::new(blocks.room(self.room));
             let span = Span { first: 0, count: 0, part: None };
-            dispatch(Run { place: Place { program: self, reads, span, origin, blocks, outputs }, over });
+            found.reserve(USUAL);
+            dispatch(Run {
+                place: Place { program: self, reads, span, origin, blocks, outputs },
+                over,
+                found,
+            });
         });
+    }
+}
+
+/// Rows side by side, or a part of one.
+#[derive(Clone, Copy)]
+struct Span {
+    first: usize,
+    count: usize,
+    /// First element and length where it is a part.
+    part: Option<(usize, usize)>,
+}
+
+impl Span {
+    /// Takes the first block off; there is one.
+    #[inline(always)]
+    fn split(&mut self, rows: usize) -> Self {
+        let mut block = *self;
+        match &mut self.part {
+            Some((at, left)) => {
+                let n = BLOCK.min(*left);
+                (*at, *left, block.part) = (*at + n, *left - n, Some((*at, n)));
+                self.count = usize::from(*left > 0);
+            }
+            None => {
+                block.count = rows.min(self.count);
+                (self.first, self.count) = (self.first + block.count, self.count - block.count);
+            }
+        }
+        block
     }
 }
 
@@ -72,28 +100,28 @@ enum Over {
 }
 
 impl Over {
-    /// The next block.
+    /// The next blocks whose operands are as far apart: rows, or parts of one.
     #[inline(always)]
     fn next(&mut self, program: &Program) -> Option<Span> {
-        let (block, wide) = (program.block, program.wide);
+        let wide = program.wide;
         let (Self::Rows(left) | Self::Elements(left)) = &*self;
         if left.is_empty() {
             return None;
         }
         match self {
             Self::Rows(left) => {
-                let (first, count) = (left.start, block.min(left.len()));
+                let (first, count) = (left.start, if program.regular { left.len() } else { 1 });
                 left.start += count;
                 Some(Span { first, count, part: None })
             }
             Self::Elements(left) => {
                 let (first, at) = (left.start / wide, left.start % wide);
                 if at == 0 && wide <= left.len().min(BLOCK) {
-                    let count = (left.len() / wide).min(block);
+                    let count = if program.regular { left.len() / wide } else { 1 };
                     left.start += count * wide;
                     return Some(Span { first, count, part: None });
                 }
-                let n = left.len().min(wide - at).min(BLOCK);
+                let n = left.len().min(wide - at);
                 left.start += n;
                 Some(Span { first, count: 1, part: Some((at, n)) })
             }
@@ -101,9 +129,20 @@ impl Over {
     }
 }
 
+/// An operation whose operands and result have been found: in the block at hand, and how far off they are in the next.
+struct Found {
+    node: usize,
+    lanes: [Lane; 3],
+    to: Lane,
+    ahead: Ahead,
+    /// Words from what is asked for in one block to that of the next.
+    onward: usize,
+}
+
 struct Run<'p, 'a> {
     place: Place<'p, 'a>,
     over: Over,
+    found: &'p mut Vec<Found>,
 }
 
 impl WithSimd for Run<'_, '_> {
@@ -111,23 +150,21 @@ impl WithSimd for Run<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, s: S) {
-        let Self { mut place, mut over } = self;
+        let Self { mut place, mut over, found } = self;
         let program = place.program;
-        while let Some(span) = over.next(program) {
-            place.span = span;
-            for node in program.nodes.iter().filter(|n| n.width > 0) {
-                let (reading, width) = (place.width(node.reads), place.width(node.width));
-                let [a, b, c] = &node.args;
-                let lanes = [place.lane(a, reading), place.lane(b, reading), place.lane(c, reading)];
-                let (to, at, n) = place.elements(node.to, node.width);
-                #[expect(unsafe_code, reason = "blocks of one piece of memory are no slices")]
-                // SAFETY: an operation's result is none of its operands, and no reference lives longer than the operation.
-                let out = unsafe { to.row(at, n) };
-                let ahead = place.ahead(node.ahead);
-                match node.what {
-                    What::Apply(f) => apply(s, f, lanes, width, out, ahead),
-                    What::Fold(kind, f) => fold(s, kind, f, lanes, reading, out, ahead),
-                    _ => place.other(node, lanes, out),
+        while let Some(mut left) = over.next(program) {
+            place.find(left, found);
+            while left.count > 0 {
+                place.span = left.split(program.block);
+                for op in found.iter_mut() {
+                    #[expect(unsafe_code, reason = "operands without bounds checks")]
+                    // SAFETY: `find` has seen that operands and results lie in their memory, in all blocks; an operation's
+                    // result is none of its operands.
+                    unsafe {
+                        place.apply(s, op);
+                    }
+                    op.lanes.iter_mut().chain([&mut op.to]).for_each(Lane::advance);
+                    op.ahead = op.ahead.plus(op.onward);
                 }
             }
         }
@@ -146,7 +183,7 @@ pub(super) struct Place<'p, 'a> {
     outputs: &'p [Shared],
 }
 
-impl<'p, 'a> Place<'p, 'a> {
+impl Place<'_, '_> {
     pub(super) fn rows(&self) -> usize {
         self.span.count
     }
@@ -169,16 +206,6 @@ impl<'p, 'a> Place<'p, 'a> {
         }
     }
 
-    /// Where the elements of a result of `width` a row are, from which on, and how many.
-    #[inline(always)]
-    fn elements(&self, to: To, width: usize) -> (Shared, usize, usize) {
-        let n = self.span.count * self.width(width);
-        match to {
-            To::Slot(i) => (self.blocks, self.program.slots[i], n),
-            To::Output(o) => (self.outputs[o], self.start(width) - self.origin, n),
-        }
-    }
-
     /// Room for a block's elements, of which there are two.
     #[inline(always)]
     #[expect(unsafe_code, reason = "blocks of one piece of memory are no slices")]
@@ -187,62 +214,119 @@ impl<'p, 'a> Place<'p, 'a> {
         unsafe { self.blocks.row(self.program.spare + i * (self.program.room - self.program.spare) / 2, n) }
     }
 
-    /// An operand of an operation on rows of `width`.
+    /// An operation on the block.
+    ///
+    /// # Safety
+    /// It is found for the block, and its operands and result lie in their memory.
     #[inline(always)]
-    #[expect(unsafe_code, reason = "blocks of one piece of memory are no slices")]
-    fn lane<'x>(&self, from: &'x From, width: usize) -> Lane<'x>
-    where
-        'a: 'x,
-    {
-        match *from {
-            From::Nowhere => Lane::NONE,
-            From::Node(n) => {
-                let node = &self.program.nodes[n];
-                if node.width == 0 {
-                    return Lane { words: &[], pitch: 0, same: false };
+    #[expect(unsafe_code, reason = "operands without bounds checks")]
+    unsafe fn apply<S: Simd>(&self, s: S, op: &Found) {
+        let node = &self.program.nodes[op.node];
+        let (rows, width) = (self.rows(), self.width(node.width));
+        let out = op.to.first.cast_mut();
+        // SAFETY: the caller's promise; no reference lives longer than the operation.
+        unsafe {
+            match node.what {
+                What::Apply(f) => apply(s, f, &op.lanes, Extent { rows, width }, out, op.ahead),
+                What::Fold(kind, f) => {
+                    let out = std::slice::from_raw_parts_mut(out, rows);
+                    fold(s, kind, f, &op.lanes, self.width(node.reads), out, op.ahead);
                 }
-                let own = self.width(node.width);
-                let (from, at, n) = self.elements(node.to, node.width);
-                // SAFETY: no operation writes its operands.
-                let words = unsafe { from.words(at, n) };
-                Lane { words, pitch: own, same: own == 1 && width > 1 }
+                _ => self.other(node, &op.lanes, std::slice::from_raw_parts_mut(out, rows * width)),
             }
-            From::Before(o) => {
-                let own = self.program.outputs[o];
-                let (from, at, n) = self.elements(To::Output(o), own);
-                // SAFETY: as above: what takes an operand's memory is written when all else is done.
-                let words = unsafe { from.words(at, n) };
-                Lane { words, pitch: self.width(own), same: false }
-            }
-            From::Load(l) => {
-                let Load { operand, rows } = &self.program.loads[l];
-                let at = match self.span.part {
-                    Some((at, _)) if !rows.same => at,
-                    _ => 0,
-                };
-                let words = &self.reads.operands[*operand][rows.place(self.span.first) + at..];
-                // What has no pitch goes a row at a time.
-                Lane { words, pitch: rows.pitch().unwrap_or(0), same: rows.same }
-            }
-            From::Word(ref word) => Lane { words: std::slice::from_ref(word), pitch: 0, same: true },
-            From::Scalar(word) => Lane { words: &self.reads.scalars[word..=word], pitch: 0, same: true },
         }
     }
 
-    /// What the next block reads or writes of a stream of memory.
-    #[inline(always)]
-    fn ahead(&self, stream: Option<Stream>) -> Ahead {
-        let next = self.span.count * self.width(self.program.wide);
-        match stream {
-            None => Ahead::none(),
-            Some(Stream::Load(l)) => {
-                let load = From::Load(l);
-                Ahead::of(self.lane(&load, 0).words).after(next)
+    /// Finds all operations' operands and results in neighbouring blocks.
+    fn find(&mut self, all: Span, found: &mut Vec<Found>) {
+        // As they stand in the first block, of which others have no more.
+        let mut rest = all;
+        self.span = rest.split(self.program.block);
+        let nodes = self.program.nodes.iter().enumerate().filter(|(_, n)| n.width > 0);
+        found.clear();
+        found.extend(nodes.map(|(n, node)| {
+            let reading = self.width(node.reads);
+            let lanes = [0, 1, 2].map(|i| self.lane(&node.args[i], node.reads, all));
+            // What asks for nothing asks for what it has: an address that is none takes long to find out.
+            let here = (Ahead::read(lanes[0].first, 0), lanes[0].step);
+            let (ahead, onward) = node.ahead.map_or(here, |part| self.ahead(part, reading, all));
+            Found { node: n, lanes, to: self.elements(node.to, node.width, all), ahead, onward }
+        }));
+    }
+
+    /// Words from one block to the next, of what moves by `row` a row.
+    fn step(&self, row: usize, width: usize) -> usize {
+        match self.span.part {
+            Some((_, n)) => {
+                if width == self.program.wide {
+                    n
+                } else {
+                    0
+                }
             }
-            Some(Stream::Output(o)) => {
-                let (to, at, n) = self.elements(To::Output(o), self.program.wide);
-                Ahead::at(to.place(at, n)).after(next)
-            }
+            None => self.program.block * row,
         }
+    }
+
+    /// Where the elements of a result of `width` a row are.
+    fn elements(&self, to: To, width: usize, all: Span) -> Lane {
+        let own = self.width(width);
+        let (first, step) = match to {
+            To::Slot(i) => (self.blocks.place(self.program.slots[i], self.span.count * own), 0),
+            To::Output(o) => {
+                let n = match all.part {
+                    Some((_, n)) if width == self.program.wide => n,
+                    _ => all.count * width,
+                };
+                (self.outputs[o].place(self.start(width) - self.origin, n), self.step(width, width))
+            }
+        };
+        Lane { first, pitch: own, same: false, step }
+    }
+
+    /// An operand of an operation that reads `width` elements a row.
+    fn lane(&self, from: &From, width: usize, all: Span) -> Lane {
+        let word = |word: &u32| Lane { first: word, ..Lane::NONE };
+        match from {
+            From::Nowhere => Lane::NONE,
+            From::Node(n) => {
+                let Node { to, width: own, .. } = self.program.nodes[*n];
+                let lane = self.elements(to, own, all);
+                Lane { same: lane.pitch == 1 && self.width(width) > 1, ..lane }
+            }
+            From::Before(o) => self.elements(To::Output(*o), self.program.outputs[*o], all),
+            From::Load(l) => {
+                let Load { operand, rows } = &self.program.loads[*l];
+                // What has no pitch goes a row at a time.
+                let (pitch, same) = (rows.pitch().unwrap_or(0), rows.same);
+                let (at, n) = match all.part {
+                    _ if same => (0, 1),
+                    Some(part) => part,
+                    None => (0, width),
+                };
+                let first = rows.place(all.first) + at;
+                let words = &self.reads.operands[*operand][first..][..(all.count - 1) * pitch + n];
+                let step = self.step(pitch, if same { 0 } else { width });
+                Lane { first: words.as_ptr(), pitch, same, step }
+            }
+            From::Word(w) => word(w),
+            From::Scalar(w) => word(&self.reads.scalars[*w]),
+        }
+    }
+
+    /// A part of what the next block reads or writes of a stream of memory, and how far off the one after it is.
+    fn ahead(&self, Part { stream, part, shift }: Part, width: usize, all: Span) -> (Ahead, usize) {
+        let n = self.span.count * self.width(self.program.wide);
+        let (lane, ahead) = match stream {
+            Stream::Load(l) => {
+                let lane = self.lane(&From::Load(l), width, all);
+                (lane, Ahead::read(lane.first, shift))
+            }
+            Stream::Output(o) => {
+                let lane = self.elements(To::Output(o), self.program.wide, all);
+                (lane, Ahead::written(lane.first, shift))
+            }
+        };
+        (ahead.plus(lane.step + part * (n >> shift)), lane.step)
     }
 }
