@@ -1,6 +1,6 @@
 //! The weights' gradient as outer products: at every pixel eight output channels times up to three vectors of input
-//! channels, added up in registers over rows of pixels. No partial sums of images are kept: a task has output channels
-//! of its own.
+//! channels, added up in registers over rows of pixels. Where there are enough images and few weights, a task has images
+//! and sums of its own, so that threads share nothing; elsewhere it has output channels of its own.
 
 use super::interleaved::Interleaved;
 use super::{Geometry, TASKS};
@@ -10,10 +10,15 @@ use crate::cpu::scratch::with_floats;
 use crate::cpu::tile::{PANEL, dispatch};
 use crate::cpu::{Reads, map, pack};
 use pulp::{Simd, WithSimd};
+use rayon::iter::once;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Floats of images and gradients that are made ready together.
 const TOGETHER: usize = 512 << 10;
+/// Ranges of images with sums of their own, and floats of each's sums at most.
+const PARTS: usize = 8;
+const SUMS: usize = 512 << 10;
 /// Pixels summed over before sums leave the registers: their gradients stay in the first-level cache.
 const PIXELS: usize = 384;
 /// Input channels come in whole vectors of any width.
@@ -36,9 +41,27 @@ fn together(g: &Geometry, images: usize) -> usize {
     (TOGETHER / (Interleaved::of_input(g).len() + gradients(g)).max(1)).clamp(1, images.max(1))
 }
 
-/// Words of scratch [`Outers::run`] needs.
+/// Ranges of images with sums of their own.
+fn parts(g: &Geometry, images: usize) -> usize {
+    if images >= PARTS && weights(g) <= SUMS { PARTS } else { 1 }
+}
+
+fn weights(g: &Geometry) -> usize {
+    g.spec.groups * g.o * g.taps()
+}
+
+/// Floats of the copies of images and gradients made ready together.
+fn copies(g: &Geometry, images: usize) -> [usize; 2] {
+    let n = together(g, images.div_ceil(parts(g, images)));
+    [n * Interleaved::of_input(g).len(), n * gradients(g)]
+}
+
+/// Words of scratch [`Outers::run`] needs: sums of all ranges but the first, or copies that tasks share.
 pub(super) fn scratch(g: &Geometry, images: usize) -> usize {
-    together(g, images) * (Interleaved::of_input(g).len() + gradients(g))
+    match parts(g, images) {
+        1 => copies(g, images).iter().sum(),
+        parts => (parts - 1) * weights(g),
+    }
 }
 
 /// The weights' gradient by outer products, made ready.
@@ -56,70 +79,108 @@ impl Outers {
     pub(super) fn new(g: Geometry, images: usize) -> Self {
         let source = Interleaved::of_input(&g);
         let line = |r: usize| r / g.oh * source.len() + r % g.oh * g.spec.stride[0] * source.row();
-        let lines = (0..together(&g, images) * g.oh).map(line).collect();
+        let most = together(&g, images.div_ceil(parts(&g, images)));
+        let lines = (0..most * g.oh).map(line).collect();
         let taps = source.taps(&g).collect();
         Self { g, images, source, lines, taps }
     }
 
-    /// Floats of a thread's two blocks: an output channel's sums.
+    /// Floats of a thread's two blocks: an output channel's sums, and copies that are its own.
     pub(super) fn room(&self) -> [usize; 2] {
-        [if self.g.kh * self.g.kw == 1 { 0 } else { self.g.taps() }, 0]
+        let sums = if self.g.kh * self.g.kw == 1 { 0 } else { self.g.taps() };
+        match parts(&self.g, self.images) {
+            1 => [sums, 0],
+            _ => {
+                let [xs, dys] = copies(&self.g, self.images);
+                [xs.max(sums), dys]
+            }
+        }
     }
 
     pub(super) fn run(&self, step: &Step, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
-        let Self { g, images, source, lines, taps } = self;
+        let Self { g, images, .. } = self;
+        let images = if g.oh * g.ow == 0 { 0 } else { *images };
+        let (parts, size) = (parts(g, self.images), out.len());
+        let first: &mut [f32] = bytemuck::cast_slice_mut(&mut *out);
+        let floats: &mut [f32] = bytemuck::cast_slice_mut(&mut *scratch);
+        let [xs, dys] = copies(g, self.images);
+        if images == 0 {
+            first.fill(0.0);
+            floats.fill(0.0);
+        } else if parts == 1 {
+            let (xs, rest) = floats.split_at_mut(xs);
+            self.range::<true>(0..images, reads, (xs, &mut rest[..dys]), first);
+        } else {
+            let sums = once(first).chain(floats.par_chunks_exact_mut(size)).enumerate().with_max_len(1);
+            sums.for_each(|(p, sums)| {
+                let images = p * images / parts..(p + 1) * images / parts;
+                with_floats([xs, dys], |xs, dys| self.range::<false>(images, reads, (xs, dys), sums));
+            });
+        }
+        let others: &[f32] = if parts == 1 { &[] } else { bytemuck::cast_slice(scratch) };
+        out.par_chunks_mut(g.taps()).enumerate().with_min_len(4).for_each(|(o, words)| {
+            let own: &mut [f32] = bytemuck::cast_slice_mut(words);
+            for part in others.chunks_exact(size) {
+                own.iter_mut().zip(&part[o * g.taps()..]).for_each(|(sum, more)| *sum += more);
+            }
+            in_order(g, own);
+            map::epilogue(step, reads, o * g.taps(), words);
+        });
+    }
+
+    /// Sums over some images, in the order `[output channel][tap][input channel]`; where they are `SHARED`, by tasks for
+    /// output channels.
+    fn range<const SHARED: bool>(
+        &self,
+        images: Range<usize>,
+        reads: Reads<'_>,
+        (xs, dys): (&mut [f32], &mut [f32]),
+        sums: &mut [f32],
+    ) {
+        let Self { g, source, lines, taps, .. } = self;
         let (x, dy, groups) = (reads.f32(0), reads.f32(1), g.spec.groups);
         let (x_group, y_group, w_group) = g.sizes();
-        let most = together(g, *images);
-        let scratch: &mut [f32] = bytemuck::cast_slice_mut(scratch);
-        let (xs, rest) = scratch.split_at_mut(most * source.len());
-        let dys = &mut rest[..most * gradients(g)];
-        let sums: &mut [f32] = bytemuck::cast_slice_mut(&mut *out);
-        let images = if g.oh * g.ow == 0 { 0 } else { *images };
-        if images == 0 {
-            sums.fill(0.0);
-        }
+        let (most, pixels) = (lines.len() / g.oh, g.oh * g.ow);
         // A range of output channels each: whole panels.
         let block = g.o.div_ceil(PANEL).div_ceil(TASKS) * PANEL;
         for (group, sums) in sums.chunks_exact_mut(w_group).enumerate() {
-            for first in (0..images).step_by(most) {
-                let n = most.min(images - first);
+            for first in images.clone().step_by(most) {
+                let n = most.min(images.end - first);
                 let (xs, dys) = (&mut xs[..n * source.len()], &mut dys[..n * gradients(g)]);
                 let at = |i: usize| (first + i) * groups + group;
-                let rows = || {
-                    let lines = xs.par_chunks_exact_mut(source.row()).enumerate().with_min_len(8);
-                    lines.for_each(|(r, line)| {
-                        let image = &x[at(r / source.rows) * x_group..][..x_group];
-                        source.fill_row(r % source.rows, image, line);
-                    });
+                let row = |(r, line): (usize, &mut [f32])| {
+                    let image = &x[at(r / source.rows) * x_group..][..x_group];
+                    source.fill_row(r % source.rows, image, line);
                 };
-                let panels = || {
-                    let panels = dys.par_chunks_exact_mut(n * PANEL * g.oh * g.ow).enumerate();
-                    panels.for_each(|(p, panel)| gradient_panel(g, dy, p, |i| at(i) * y_group, panel));
+                let panel = |(p, panel): (usize, &mut [f32])| {
+                    gradient_panel(g, dy, p, |i| at(i) * y_group, panel);
                 };
-                rayon::join(rows, panels);
-                let (xs, dys): (&[f32], &[f32]) = (xs, dys);
-                let tasks =
-                    sums.par_chunks_mut(block * g.taps()).zip(dys.par_chunks(block * n * g.oh * g.ow));
-                tasks.with_max_len(1).for_each(|(out, dys)| {
+                let outer = |x: &[f32], (out, dy): (&mut [f32], &[f32])| {
                     dispatch(Outer {
-                        x: xs,
-                        dy: dys,
+                        x,
+                        dy,
                         lines: &lines[..n * g.oh],
                         taps,
                         cols: g.ow,
                         pitch: g.spec.stride[1] * g.c,
                         channels: g.c,
                         out,
-                        begin: first == 0,
+                        begin: first == images.start,
                     });
-                });
+                };
+                if SHARED {
+                    let rows = xs.par_chunks_exact_mut(source.row()).enumerate().with_min_len(8);
+                    let panels = dys.par_chunks_exact_mut(n * PANEL * pixels).enumerate();
+                    rayon::join(|| rows.for_each(row), || panels.for_each(panel));
+                    let tasks = sums.par_chunks_mut(block * g.taps()).zip(dys.par_chunks(block * n * pixels));
+                    tasks.with_max_len(1).for_each(|task| outer(xs, task));
+                } else {
+                    xs.chunks_exact_mut(source.row()).enumerate().for_each(row);
+                    dys.chunks_exact_mut(n * PANEL * pixels).enumerate().for_each(panel);
+                    outer(xs, (&mut *sums, dys));
+                }
             }
         }
-        out.par_chunks_mut(g.taps()).enumerate().with_min_len(4).for_each(|(o, words)| {
-            in_order(g, bytemuck::cast_slice_mut(words));
-            map::epilogue(step, reads, o * g.taps(), words);
-        });
     }
 }
 
@@ -202,12 +263,7 @@ impl WithSimd for Outer<'_> {
 
 impl Outer<'_> {
     #[inline(always)]
-    fn panel<S: Simd, const NV: usize>(
-        &mut self,
-        simd: S,
-        at: (usize, usize, usize),
-        lines: std::ops::Range<usize>,
-    ) {
+    fn panel<S: Simd, const NV: usize>(&mut self, simd: S, at: (usize, usize, usize), lines: Range<usize>) {
         if S::REGISTER_COUNT >= 32 {
             self.tile::<S, PANEL, 0, NV>(simd, at, lines);
         } else {
@@ -222,7 +278,7 @@ impl Outer<'_> {
         &mut self,
         simd: S,
         (p, t, c): (usize, usize, usize),
-        lines: std::ops::Range<usize>,
+        lines: Range<usize>,
     ) {
         let width = NV * S::F32_LANES;
         let (row, begin) = (self.taps.len() * self.channels, self.begin && lines.start == 0);
@@ -262,11 +318,17 @@ mod tests {
     use wgrad_graph::ops::ConvSpec;
     use wgrad_types::{DType, Type};
 
-    /// Several ranges of images, several blocks of pixels, panels that are not full: against sums in f64, and the same bits
-    /// on any number of threads.
     #[test]
     fn all_ranges_of_images_are_added() {
-        let (xs, ws, ys) = ([45, 32, 30, 21], [13, 32, 3, 2], [45, 13, 30, 11]);
+        // Tasks with images of their own, and with output channels.
+        holds(150, 30, PARTS);
+        holds(7, 300, 1);
+    }
+
+    /// Several copies one after another, several blocks of pixels, panels that are not full: against sums in f64, and the
+    /// same bits on any number of threads.
+    fn holds(images: usize, height: usize, wanted: usize) {
+        let (xs, ws, ys) = ([images, 32, height, 21], [13, 32, 3, 2], [images, 13, height, 11]);
         let spec = ConvSpec { stride: [1, 2], padding: [1, 1], ..ConvSpec::default() };
         let value = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7 & 0xffff) as f32 / 65536.0 - 0.5;
         let x: Vec<f32> = (0..xs.iter().product()).map(value).collect();
@@ -281,7 +343,8 @@ mod tests {
             in_place: vec![None],
         };
         let g = Geometry::new(&spec, &xs, &ws, &ys);
-        assert!(pays(&g) && together(&g, xs[0]) < xs[0] / 2, "several ranges");
+        assert!(pays(&g) && parts(&g, images) == wanted);
+        assert!(together(&g, images) < images.div_ceil(wanted), "several copies");
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
             let mut out = vec![7; ws.iter().product()];
@@ -298,11 +361,11 @@ mod tests {
             let (o, c, r, s) = (i / (32 * 6), i / 6 % 32, i / 2 % 3, i % 2);
             let mut want = 0.0;
             for n in 0..xs[0] {
-                for (y, z) in (0..30).flat_map(|y| (0..11).map(move |z| (y, z))) {
+                for (y, z) in (0..height).flat_map(|y| (0..11).map(move |z| (y, z))) {
                     let (row, col) = (y + r, z * 2 + s);
-                    if (1..31).contains(&row) && (1..22).contains(&col) {
-                        let at = |n: usize, c: usize| ((n * 32 + c) * 30 + row - 1) * 21 + col - 1;
-                        want += f64::from(x[at(n, c)]) * f64::from(dy[((n * 13 + o) * 30 + y) * 11 + z]);
+                    if (1..=height).contains(&row) && (1..22).contains(&col) {
+                        let at = |n: usize, c: usize| ((n * 32 + c) * height + row - 1) * 21 + col - 1;
+                        want += f64::from(x[at(n, c)]) * f64::from(dy[((n * 13 + o) * height + y) * 11 + z]);
                     }
                 }
             }
