@@ -47,3 +47,17 @@ impl Ahead {
         let _ = (self, i);
     }
 }
+
+/// Asks for a cache line that is about to be written.
+#[inline(always)]
+pub(super) fn store(to: *const u32) {
+    #[cfg(target_arch = "x86_64")]
+    #[expect(unsafe_code, reason = "an instruction that takes an address")]
+    // SAFETY: as in `Ahead::fetch`.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_ET0>(to.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = to;
+}

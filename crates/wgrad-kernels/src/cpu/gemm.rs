@@ -37,16 +37,6 @@ impl Shared {
         Self { start: out.as_mut_ptr(), len: out.len() }
     }
 
-    /// `n` elements from `at` on, to be read.
-    ///
-    /// # Safety
-    /// The output outlives `'a`, and nothing writes these elements meanwhile.
-    #[expect(unsafe_code, reason = "a part of a tile's row")]
-    pub(super) unsafe fn words<'a>(self, at: usize, n: usize) -> &'a [u32] {
-        // SAFETY: in range by `place`; the rest is the caller's promise.
-        unsafe { std::slice::from_raw_parts(self.place(at, n), n) }
-    }
-
     /// Element `at`, with room for `n` from it on.
     pub(super) fn place(self, at: usize, n: usize) -> *mut u32 {
         assert!(at + n <= self.len, "the place lies in the output");

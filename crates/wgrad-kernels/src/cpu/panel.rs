@@ -1,6 +1,7 @@
 //! Products of panels: eight rows of one matrix times forty-eight columns of the other, both packed, in as few passes
 //! over the product as the caches allow. Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 
+use super::ahead;
 use super::gemm::{Mat, Shared};
 use super::pack::{self, WIDE};
 use super::scratch::with_floats;
@@ -206,9 +207,12 @@ impl Block<'_> {
     ) {
         let width = NV * S::F32_LANES;
         let rows = &self.rows[i * self.depth..][..PANEL * self.depth];
-        let acc: Sums<S, ROWS, NV> = sums::<S, ROWS, FROM, NV>(simd, rows, columns, part);
         let (i, j) = (i + FROM, q * WIDE + part);
         let count = width.min(self.n.saturating_sub(j));
+        if count == width && i + ROWS <= self.m {
+            self.expect::<S, ROWS, NV>(self.at + i * self.stride + j);
+        }
+        let acc: Sums<S, ROWS, NV> = sums::<S, ROWS, FROM, NV>(simd, rows, columns, part);
         if count == width && i + ROWS <= self.m {
             return self.whole(simd, &acc, self.at + i * self.stride + j);
         }
@@ -231,6 +235,17 @@ impl Block<'_> {
                 for (o, sum) in out.iter_mut().zip(sums) {
                     *o = if self.begin { *sum } else { *o + *sum };
                 }
+            }
+        }
+    }
+
+    /// Asks for the memory of a whole tile while its sums are made.
+    #[inline(always)]
+    fn expect<S: Simd, const ROWS: usize, const NV: usize>(&self, at: usize) {
+        let to = self.out.place(at, (ROWS - 1) * self.stride + NV * S::F32_LANES);
+        for r in 0..ROWS {
+            for v in 0..NV {
+                ahead::store(to.wrapping_add(r * self.stride + v * S::F32_LANES));
             }
         }
     }
