@@ -2,9 +2,9 @@
 
 use crate::TrainError;
 use crate::config::Config;
+use crate::observer::Observer;
 use crate::plans::nets;
 use crate::precision::recorded;
-use crate::run::Observer;
 use crate::task::Task;
 use wgrad_device::Device;
 
