@@ -17,7 +17,7 @@ use crate::plans::{Found, Now, Plans};
 use crate::precision::check_precision;
 use crate::segmentation::Segmentation;
 use crate::state::{self, CHECKPOINT, CONFIG, CURVES, Card, LABELS, METRICS, Metrics, Progress};
-use crate::task::{Feeds, Sizes, Task};
+use crate::task::{Feeds, Task};
 use crate::text::TextTask;
 use crate::transfer;
 use crate::tuning;

@@ -71,7 +71,7 @@ pub(super) const BREAKS: &[Break] = &[
         in_lines(&l.source, own, |line| Some(line.replace("row + 1u", "row + 2u")))
     }),
     text("attention-block-sees-ahead", "a query of a block sees the key after its own", |l| {
-        let own = |line: &str| line.contains("column < vec4<u32>(min(row0");
+        let own = |line: &str| line.contains("select(") && line.contains(" < min(row0");
         in_lines(&l.source, own, |line| Some(line.replace("u + 1u", "u + 2u")))
     }),
     text("attention-no-rescaling", "sums under an earlier maximum are not scaled to the new one", |l| {
@@ -83,10 +83,11 @@ pub(super) const BREAKS: &[Break] = &[
         in_lines(&l.source, own, |line| Some(line.replace("- delta", "- 0.0 * delta")))
     }),
     text("attention-edge", "keys beyond the last one count as the last one", |l| {
-        let own = |line: &str| l.name.starts_with("attention.sub") && line.contains("select(vec4<f32>(");
+        let seen = |line: &str| line.contains("select(") && line.contains(" < ");
+        let own = |line: &str| l.name.starts_with("attention.sub") && seen(line);
         in_lines(&l.source, own, |line| {
-            let (head, rest) = line.split_once("column < ")?;
-            Some(format!("{head}column < vec4<u32>(1000u) + {rest}"))
+            let (head, rest) = line.split_once(" < ")?;
+            Some(format!("{head} < 1000u + {rest}"))
         })
     }),
     text("reduce-start", "the first element of a reduction is left out", |l| {

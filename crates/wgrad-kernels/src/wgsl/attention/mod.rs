@@ -161,16 +161,3 @@ impl Matrix {
         format!("vec4<f32>({})", (0..4).map(one).collect::<Vec<_>>().join(", "))
     }
 }
-
-/// The largest, or the sum, of a vector's elements.
-fn across(op: fn(&str, &str) -> String, v: &str) -> String {
-    op(&op(&format!("{v}.x"), &format!("{v}.y")), &op(&format!("{v}.z"), &format!("{v}.w")))
-}
-
-fn larger(a: &str, b: &str) -> String {
-    format!("max({a}, {b})")
-}
-
-fn plus(a: &str, b: &str) -> String {
-    format!("({a} + {b})")
-}

@@ -1,25 +1,33 @@
-//! A subgroup for a few rows, all in registers: no workgroup memory, no barrier. The form for software adapters.
+//! A subgroup for a few rows: no workgroup memory, no barrier. The form for software adapters.
 //!
 //! Rows are queries, columns keys; for the gradients of keys and values rows are keys and columns queries. A block has
-//! four columns a lane. Lanes load a row each and hand its elements round by subgroupShuffle; a block's weights stay
+//! a few columns a lane. Lanes load a row each and hand its elements round by subgroupShuffle; a block's weights stay
 //! where they were made and go round the same way when they multiply values, whose columns the lanes own.
+//!
+//! A loop writes each of its sums once a trip, under a mask, and a vector loaded is a hundred branches: a trip does much with
+//! what it loads, and what comes one after another in any case (rows stored, a block's columns weighed) is written once.
 
-use super::{
-    Attention, DELTA, DY, Extents, Job, K, LOWEST, LSE, Matrix, Part, Pass, Q, V, across, larger, plus,
-};
+use super::{Attention, DELTA, DY, Extents, Job, K, LOWEST, LSE, Matrix, Part, Pass, Q, V};
 use crate::launch::{Launch, Unsupported};
-use crate::table::{MAX_TRIPS, ROWS_STORED};
+use crate::table::MAX_TRIPS;
 use crate::wgsl::module::{Grid, Module, Width, unseen};
 use crate::wgsl::text::indented;
 
-/// Rows of a subgroup: the more, the less is loaded a row; wide sums leave fewer registers.
+/// Rows of columns multiplied at a time: each sum is read and written once for so many.
+const LANES_AT_ONCE: usize = 2;
+
+/// Rows of a subgroup: the more, the less is loaded a row; wide sums make long texts.
 fn rows(e: &Extents, size: usize) -> usize {
     if e.depth.max(e.width) > 8 * size { 8 } else { 16 }
 }
 
+/// Columns a lane has in a block: the more, the less is loaded a column; but texts grow, and causal blocks have more
+/// columns that no row sees.
+const ACROSS: usize = 2;
+
 /// The form's name.
 pub(super) fn name(attention: &Attention, size: usize) -> String {
-    format!("subgroup{}x{}", rows(&attention.extents(), size), 4 * size)
+    format!("subgroup{}x{}", rows(&attention.extents(), size), ACROSS * size)
 }
 
 /// The launch of a pass.
@@ -30,8 +38,10 @@ pub(super) fn launch(job: &Job<'_>, size: usize) -> Result<Launch, Unsupported> 
     let (count, heads) = if keys { (e.keys, e.groups) } else { (e.queries, e.heads) };
     let tall = rows(&e, size);
     let blocks = count.div_ceil(tall);
-    let others = if keys { job.share() * e.queries } else { e.keys };
-    let trips = others.div_ceil(4 * size) * ((e.depth + e.width) / 4 * 5 + 8 * (size + 1) + 1);
+    let others = if keys { job.share() * e.queries.next_multiple_of(ACROSS * size) } else { e.keys };
+    let quads = (e.depth + e.width) / 4;
+    let a_block = quads + 2 + ACROSS * (size + 3);
+    let trips = others.div_ceil(ACROSS * size) * a_block + 2 * tall + job.share();
     if trips > MAX_TRIPS {
         return Err(Unsupported(format!("{label}: {trips} loop trips, a software adapter runs {MAX_TRIPS}")));
     }
@@ -70,9 +80,19 @@ impl Text<'_, '_> {
         self.job.matrix(&mut self.module, operand)
     }
 
+    /// Columns of a block.
+    fn block(&self) -> usize {
+        ACROSS * self.size
+    }
+
     /// Quads of columns a lane owns of `cols`.
     fn quads(&self, cols: usize) -> usize {
         cols.div_ceil(4 * self.size)
+    }
+
+    /// Declares `count` numbers, all zeros. They are read and written by constants alone: each is a variable then.
+    fn numbers(&mut self, name: &str, count: usize) {
+        self.add(format!("var {name}: array<f32, {count}>;"));
     }
 
     /// Names `{name}_base`, where a matrix of a head begins.
@@ -88,138 +108,166 @@ impl Text<'_, '_> {
         }
     }
 
-    fn zeros(&mut self, name: &str, cols: usize) {
-        let quads = self.quads(cols);
-        (0..self.tall * quads).for_each(|i| {
-            self.lines.push(format!("var {name}{}_{} = vec4<f32>(0.0);", i / quads, i % quads));
-        });
+    /// Declares the sums of a lane's columns of all rows.
+    fn sums(&mut self, name: &str, cols: usize) {
+        self.numbers(name, self.tall * self.quads(cols) * 4);
     }
 
-    /// `{to}{r}[c]` = the product of row r of `a` and column c of `b`, of `count` columns. A vector loaded is a hundred
-    /// branches to a software adapter's compiler: columns come one after another in a loop, which begins where no compiler
-    /// sees it, or it is unrolled.
+    /// The number of row `r` and the lane's column `c` of a block.
+    fn score(&self, name: &str, r: usize, c: usize) -> String {
+        format!("{name}[{}]", c * self.tall + r)
+    }
+
+    /// `{to}` = the products of the rows of `a` and a block's columns of `b`, of `count` columns.
     fn dots(&mut self, to: &str, (a, a_name): (&Matrix, &str), (b, b_name): (&Matrix, &str), count: usize) {
-        (0..self.tall).for_each(|r| self.lines.push(format!("var {to}{r} = vec4<f32>(0.0);")));
-        self.add(format!("for (var d = 0u; d < {}u; d += 4u) {{", a.view.shape[3]));
-        for i in 0..self.tall.div_ceil(self.size) {
-            self.add(format!("let a{i} = {};", a.quad_at(&format!("{a_name}_a{i}"), "d")));
+        self.add(format!("{to} = array<f32, {}>();", self.tall * ACROSS));
+        for c in 0..ACROSS {
+            let column = format!("min(n0 + {}u + li, {}u)", c * self.size, count - 1);
+            self.add(format!("let {to}_at{c} = {b_name}_base + {column} * {}u;", b.row()));
         }
-        self.add("for (var turn = row0; turn < row0 + 4u; turn += 1u) {");
-        let column = format!("min(n + (turn - row0) * {}u, {}u)", self.size, count - 1);
-        self.add(format!("let at = {b_name}_base + {column} * {}u;", b.row()));
-        self.add(format!("let b = {};", b.quad_at("at", "d")));
+        self.add(format!("for (var d = 0u; d < {}u; d += 4u) {{", b.view.shape[3]));
+        for i in 0..self.tall.div_ceil(self.size) {
+            self.add(format!("let own{i} = {};", a.quad_at(&format!("{a_name}_a{i}"), "d")));
+        }
+        (0..ACROSS).for_each(|c| {
+            self.lines.push(format!("let b{c} = {};", b.quad_at(&format!("{to}_at{c}"), "d")));
+        });
         for r in 0..self.tall {
             let (i, lane) = (r / self.size, r % self.size);
-            let product = |k: usize| format!("subgroupShuffle(a{i}[{k}], {lane}u) * b[{k}]");
-            let sum = (0..4).map(product).collect::<Vec<_>>().join(" + ");
-            self.add(format!("{to}{r} = vec4<f32>({to}{r}.yzw, {to}{r}.x + {sum});"));
+            (0..4).for_each(|k| {
+                self.lines.push(format!("let a{r}_{k} = subgroupShuffle(own{i}[{k}], {lane}u);"));
+            });
+            for c in 0..ACROSS {
+                let products: Vec<String> = (0..4).map(|k| format!("a{r}_{k} * b{c}[{k}]")).collect();
+                let sum = self.score(to, r, c);
+                self.add(format!("{sum} = {sum} + {};", products.join(" + ")));
+            }
         }
-        self.add("}");
         self.add("}");
     }
 
-    /// `{to}{r}` += the weights `{p}{r}` of the block's columns times the rows of `x`, `count` of them, that belong to them, a
-    /// row at a time.
+    /// Begins a loop over a block's columns, one a lane at a time, up to `end`; names `column`, the lane's.
+    fn each_turn(&mut self, end: &str) {
+        let (block, size) = (self.block(), self.size);
+        self.add(format!("for (var turn = n0; turn < min(n0 + {block}u, {end}); turn += {size}u) {{"));
+        self.add("let column = turn + li;");
+    }
+
+    /// Ends it: the numbers of the lane's next column take the place of these.
+    fn end_turn(&mut self, names: &[&str]) {
+        for name in names {
+            let tall = self.tall;
+            for (c, r) in (1..ACROSS).flat_map(|c| (0..tall).map(move |r| (c, r))) {
+                let (to, from) = (self.score(name, r, c - 1), self.score(name, r, c));
+                self.add(format!("{to} = {from};"));
+            }
+        }
+        self.add("}");
+    }
+
+    /// `{to}` += the weights `{p}{r}` of a turn's columns times the rows of `x`, `count` of them, that belong to them.
     fn accumulate(&mut self, to: &str, p: &str, (x, x_name): (&Matrix, &str), count: usize) {
         let (cols, quads) = (x.view.shape[3], self.quads(x.view.shape[3]));
-        self.add(format!("for (var turn = 0u; turn < {0}u; turn += {1}u) {{", 4 * self.size, self.size));
-        self.add(format!("for (var lane = 0u; lane < {}u; lane += 1u) {{", self.size));
-        let row = format!("min(n0 + turn + lane, {}u)", count - 1);
-        self.add(format!("let row_at = {x_name}_base + {row} * {}u;", x.row()));
-        for q in 0..quads {
-            let column = format!("min({}u + li * 4u, {}u)", q * 4 * self.size, cols - 4);
-            self.add(format!("let quad{q} = {};", x.quad_at("row_at", &column)));
+        let first = unseen("0u", self.job.caps);
+        self.add(format!("for (var lane = {first}; lane < {}u; lane += {LANES_AT_ONCE}u) {{", self.size));
+        for j in 0..LANES_AT_ONCE {
+            let row = format!("min(turn + lane + {j}u, {}u)", count - 1);
+            self.add(format!("let at{j} = {x_name}_base + {row} * {}u;", x.row()));
+            for q in 0..quads {
+                let column = format!("min({}u + li * 4u, {}u)", q * 4 * self.size, cols - 4);
+                self.add(format!("let x{j}_{q} = {};", x.quad_at(&format!("at{j}"), &column)));
+            }
         }
         for r in 0..self.tall {
-            self.add(format!("let p{r} = subgroupShuffle({p}{r}.x, lane);"));
-            (0..quads).for_each(|q| self.lines.push(format!("{to}{r}_{q} += p{r} * quad{q};")));
+            (0..LANES_AT_ONCE).for_each(|j| {
+                self.lines.push(format!("let {p}{r}_{j} = subgroupShuffle({p}{r}, lane + {j}u);"));
+            });
+            for (q, k) in (0..quads).flat_map(|q| (0..4).map(move |k| (q, k))) {
+                let products: Vec<String> =
+                    (0..LANES_AT_ONCE).map(|j| format!("{p}{r}_{j} * x{j}_{q}[{k}]")).collect();
+                let sum = format!("{to}[{}]", (r * quads + q) * 4 + k);
+                self.add(format!("{sum} = {sum} + {};", products.join(" + ")));
+            }
         }
-        self.add("}");
-        (0..self.tall).for_each(|r| self.lines.push(format!("{p}{r} = {p}{r}.yzwx;")));
         self.add("}");
     }
 
-    /// Names the first of the lane's columns of a block, `n`, and all four.
-    fn name_columns(&mut self) {
-        self.add("let n = n0 + li;");
-        if self.some_hidden() {
-            let size = self.size;
-            self.add(format!(
-                "let column = vec4<u32>(n, n + {size}u, n + {}u, n + {}u);",
-                2 * size,
-                3 * size
-            ));
+    /// Where the keys end that these queries see.
+    fn end_of_keys(&self) -> String {
+        match self.job.attention.causal {
+            true => format!("min(row0 + {}u, {}u)", self.tall, self.job.e.keys),
+            false => format!("{}u", self.job.e.keys),
         }
     }
 
-    /// The loop over blocks of keys that these queries see; names `n0`, the block's first key, and `n`, the lane's.
+    /// Begins the loop over blocks of keys that these queries see; names `n0`, the block's first key.
     fn each_block_of_keys(&mut self) {
-        let (keys, tall) = (self.job.e.keys, self.tall);
-        let end = match self.job.attention.causal {
-            true => format!("min(row0 + {tall}u, {keys}u)"),
-            false => format!("{keys}u"),
-        };
-        let first = unseen("0u", self.job.caps);
-        self.add(format!("for (var n0 = {first}; n0 < {end}; n0 += {}u) {{", 4 * self.size));
-        self.name_columns();
-    }
-
-    /// Whether a block may have columns that a row does not see.
-    fn some_hidden(&self) -> bool {
-        let columns = if self.job.pass == Pass::Keys { self.job.e.queries } else { self.job.e.keys };
-        self.job.attention.causal || !columns.is_multiple_of(4 * self.size)
+        let (first, end) = (unseen("0u", self.job.caps), self.end_of_keys());
+        self.add(format!("for (var n0 = {first}; n0 < {end}; n0 += {}u) {{", self.block()));
     }
 
     /// `value` where row `r` sees a column, else `hidden`.
-    fn where_seen(&self, r: usize, value: &str, hidden: &str) -> String {
-        if !self.some_hidden() {
+    fn where_seen(&self, r: usize, column: &str, value: &str, hidden: &str) -> String {
+        let (e, causal) = (self.job.e, self.job.attention.causal);
+        let count = if self.job.pass == Pass::Keys { e.queries } else { e.keys };
+        if !causal && count.is_multiple_of(self.block()) {
             return value.to_owned();
         }
-        let e = self.job.e;
         let row = format!("row0 + {r}u");
-        let seen = match (self.job.pass, self.job.attention.causal) {
-            (Pass::Keys, true) => {
-                format!("(column >= vec4<u32>({row})) & (column < vec4<u32>({}u))", e.queries)
-            }
-            (Pass::Keys, false) => format!("column < vec4<u32>({}u)", e.queries),
-            (_, true) => format!("column < vec4<u32>(min({row} + 1u, {}u))", e.keys),
-            (_, false) => format!("column < vec4<u32>({}u)", e.keys),
+        let seen = match (self.job.pass, causal) {
+            (Pass::Keys, true) => format!("({column} >= {row}) & ({column} < {count}u)"),
+            (_, true) => format!("{column} < min({row} + 1u, {count}u)"),
+            (_, false) => format!("{column} < {count}u"),
         };
-        format!("select(vec4<f32>({hidden}), {value}, {seen})")
+        format!("select({hidden}, {value}, {seen})")
     }
 
-    /// Lines that store rows of a part, `[batch, row, head, cols]`, [`ROWS_STORED`] at a time.
-    fn store(&mut self, part: Part, name: &str, factor: impl Fn(usize) -> String) {
+    /// Begins a loop over the rows that are there, `row` of all; [`Self::end_row`] makes the next one the first of each.
+    fn each_row(&mut self, part: Part) {
+        let rows = self.job.attention.shape(part)[1];
+        let end = match rows.is_multiple_of(self.tall) {
+            true => format!("row0 + {}u", self.tall),
+            false => format!("min(row0 + {}u, {rows}u)", self.tall),
+        };
+        let first = unseen("row0", self.job.caps);
+        self.add(format!("for (var row = {first}; row < {end}; row += 1u) {{"));
+    }
+
+    /// Ends it: the numbers of the next row, `each` a row, take the place of the first one's.
+    fn end_row(&mut self, names: &[(&str, usize)]) {
+        for &(name, each) in names {
+            (each..self.tall * each)
+                .for_each(|i| self.lines.push(format!("{name}[{}] = {name}[{i}];", i - each)));
+        }
+        self.add("}");
+    }
+
+    /// Lines that store the first row's sums as `row` of a part, `[batch, row, head, cols]`.
+    fn store_row(&mut self, part: Part, name: &str, factor: &str) {
         let Some(output) = self.job.attention.output(part) else { return };
         let shape = self.job.attention.shape(part);
         let (rows, heads, cols) = (shape[1], shape[2], shape[3]);
         let y = self.module.output(output, Width::Four);
-        let (quads, at_once) = (self.quads(cols), self.tall.min(ROWS_STORED));
-        self.add(format!("let {name}_at = (batch * {rows}u * {heads}u + head) * {}u + li;", cols / 4));
-        self.add(format!("let {name}_end = min(row0 + {}u, {rows}u);", self.tall));
-        self.add(format!("for (var first = row0; first < {name}_end; first += {at_once}u) {{"));
-        for r in 0..at_once {
-            let row_test = (!rows.is_multiple_of(self.tall)).then(|| format!("first + {r}u < {name}_end"));
-            for q in 0..quads {
-                self.add(format!("var z{r}_{q} = {name}{r}_{q} * {};", factor(r)));
-                for other in (r + at_once..self.tall).step_by(at_once) {
-                    let value = format!("{name}{other}_{q} * {}", factor(other));
-                    let turn = other - r;
-                    self.add(format!("z{r}_{q} = select(z{r}_{q}, {value}, first == row0 + {turn}u);"));
-                }
-                let lane = q * self.size;
-                let column_test =
-                    (cols / 4 < lane + self.size).then(|| format!("li + {lane}u < {}u", cols / 4));
-                let at = format!("{name}_at + (first + {r}u) * {}u + {lane}u", heads * cols / 4);
-                let store = format!("{y}[{at}] = z{r}_{q};");
-                let tests: Vec<String> = row_test.iter().cloned().chain(column_test).collect();
-                self.add(match tests.is_empty() {
-                    true => store,
-                    false => format!("if ({}) {{ {store} }}", tests.join(" && ")),
-                });
-            }
+        self.add(format!("let at = ((batch * {rows}u + row) * {heads}u + head) * {}u + li;", cols / 4));
+        for q in 0..self.quads(cols) {
+            let four = (0..4).map(|k| format!("{name}[{}]", 4 * q + k)).collect::<Vec<_>>().join(", ");
+            let lane = q * self.size;
+            let store = format!("{y}[at + {lane}u] = vec4<f32>({four}) * {factor};");
+            self.add(match cols / 4 < lane + self.size {
+                true => format!("if (li + {lane}u < {}u) {{ {store} }}", cols / 4),
+                false => store,
+            });
         }
-        self.add("}");
+    }
+
+    /// Lines that store all rows of a part.
+    fn store(&mut self, part: Part, name: &str, factor: &str) {
+        if self.job.wants(part) {
+            let each = 4 * self.quads(self.job.attention.shape(part)[3]);
+            self.each_row(part);
+            self.store_row(part, name, factor);
+            self.end_row(&[(name, each)]);
+        }
     }
 
     fn group(&self) -> String {
@@ -236,56 +284,55 @@ impl Text<'_, '_> {
         let v = values.then(|| self.matrix(V));
         if let Some(v) = &v {
             self.base(v, "v", &group);
-            self.zeros("y", e.width);
+            self.sums("y", e.width);
         }
-        for r in 0..tall {
-            self.add(format!("var most{r} = {LOWEST};"));
-            self.add(format!("var sum{r} = 0.0;"));
-        }
+        self.numbers("s", tall * ACROSS);
+        self.numbers("most", tall);
+        (0..tall).for_each(|r| self.lines.push(format!("most[{r}] = {LOWEST};")));
+        self.numbers("sum", tall);
         let scale = self.job.scale();
         self.each_block_of_keys();
         self.dots("s", (&q, "q"), (&k, "k"), e.keys);
         for r in 0..tall {
-            let score = self.where_seen(r, &format!("s{r} * {scale}"), LOWEST);
-            self.add(format!("s{r} = {score};"));
-            self.add(format!(
-                "let next{r} = max(most{r}, subgroupMax({}));",
-                across(larger, &format!("s{r}"))
-            ));
-            self.add(format!("let keep{r} = exp(most{r} - next{r});"));
-            self.add(format!("s{r} = exp(s{r} - next{r});"));
-            self.add(format!("sum{r} = sum{r} * keep{r} + {};", across(plus, &format!("s{r}"))));
-            self.add(format!("most{r} = next{r};"));
-            if values {
-                (0..self.quads(e.width)).for_each(|q| self.lines.push(format!("y{r}_{q} *= keep{r};")));
+            let mut next = self.score("s", r, 0);
+            for c in 0..ACROSS {
+                let (score, column) = (self.score("s", r, c), format!("n0 + {}u + li", c * self.size));
+                let seen = self.where_seen(r, &column, &format!("{score} * {scale}"), LOWEST);
+                self.add(format!("{score} = {seen};"));
+                if c > 0 {
+                    next = format!("max({next}, {score})");
+                }
             }
+            self.add(format!("let next{r} = max(most[{r}], subgroupMax({next}));"));
+            self.add(format!("let keep{r} = exp(most[{r}] - next{r});"));
+            self.add(format!("sum[{r}] *= keep{r};"));
+            self.add(format!("most[{r}] = next{r};"));
+            if values {
+                let each = self.quads(e.width) * 4;
+                (r * each..(r + 1) * each).for_each(|i| self.lines.push(format!("y[{i}] *= keep{r};")));
+            }
+        }
+        self.each_turn(&self.end_of_keys());
+        for r in 0..tall {
+            let weight = format!("exp({} - most[{r}])", self.score("s", r, 0));
+            self.add(format!("let p{r} = {weight};"));
+            self.add(format!("sum[{r}] += p{r};"));
         }
         if let Some(v) = &v {
-            self.accumulate("y", "s", (v, "v"), e.keys);
+            self.accumulate("y", "p", (v, "v"), e.keys);
         }
+        self.end_turn(&["s"]);
         self.add("}");
-        (0..tall).for_each(|r| self.lines.push(format!("let total{r} = subgroupAdd(sum{r});")));
-        self.store(Part::Y, "y", |r| format!("(1.0 / total{r})"));
+        self.each_row(Part::Y);
+        self.add("let total = subgroupAdd(sum[0]);");
+        self.store_row(Part::Y, "y", "(1.0 / total)");
         if let Some(output) = self.job.attention.output(Part::Lse) {
-            let y = self.module.output(output, Width::One);
-            self.add(format!("let lse_at = (batch * {}u + head) * {}u + row0;", e.heads, e.queries));
-            // A lane a row.
-            for first in (0..tall).step_by(self.size) {
-                for name in ["most", "total"] {
-                    self.add(format!("var own_{name}{first} = {name}{first};"));
-                    for r in first + 1..tall.min(first + self.size) {
-                        let own = format!("select(own_{name}{first}, {name}{r}, li == {}u)", r - first);
-                        self.add(format!("own_{name}{first} = {own};"));
-                    }
-                }
-                let mut tests = vec![format!("row0 + {first}u + li < {}u", e.queries)];
-                tests.extend((tall < first + self.size).then(|| format!("li < {}u", tall - first)));
-                self.add(format!(
-                    "if ({}) {{ {y}[lse_at + {first}u + li] = own_most{first} + log(own_total{first}); }}",
-                    tests.join(" && ")
-                ));
-            }
+            let lse = self.module.output(output, Width::One);
+            let at = format!("(batch * {}u + head) * {}u + row", e.heads, e.queries);
+            self.add(format!("if (li == 0u) {{ {lse}[{at}] = most[0] + log(total); }}"));
         }
+        let sums = ("y", if values { 4 * self.quads(e.width) } else { 0 });
+        self.end_row(&[("sum", 1), ("most", 1), sums]);
     }
 
     fn queries(&mut self) {
@@ -306,18 +353,22 @@ impl Text<'_, '_> {
                 self.add(format!("let {name}{r} = {};", at("batch", "head", &row)));
             }
         }
-        self.zeros("dq", e.depth);
+        self.sums("dq", e.depth);
+        ["s", "t"].iter().for_each(|name| self.numbers(name, tall * ACROSS));
         let scale = self.job.scale();
         self.each_block_of_keys();
         self.dots("s", (&q, "q"), (&k, "k"), e.keys);
         self.dots("t", (&dy, "dy"), (&v, "v"), e.keys);
+        self.each_turn(&self.end_of_keys());
         for r in 0..tall {
-            let weight = self.where_seen(r, &format!("exp(s{r} * {scale} - lse{r})"), "0.0");
-            self.add(format!("s{r} = {weight} * (t{r} - delta{r});"));
+            let (s, t) = (self.score("s", r, 0), self.score("t", r, 0));
+            let weight = self.where_seen(r, "column", &format!("exp({s} * {scale} - lse{r})"), "0.0");
+            self.add(format!("let slope{r} = {weight} * ({t} - delta{r});"));
         }
-        self.accumulate("dq", "s", (&k, "k"), e.keys);
+        self.accumulate("dq", "slope", (&k, "k"), e.keys);
+        self.end_turn(&["s", "t"]);
         self.add("}");
-        self.store(Part::Dq, "dq", |_| scale.clone());
+        self.store(Part::Dq, "dq", &scale);
     }
 
     fn keys(&mut self) {
@@ -326,14 +377,16 @@ impl Text<'_, '_> {
         let slopes = self.job.wants(Part::Dk);
         self.base(&k, "k", "head");
         self.own_rows(&k, "k", e.keys);
+        self.numbers("s", tall * ACROSS);
         let v = slopes.then(|| self.matrix(V));
         if let Some(v) = &v {
             self.base(v, "v", "head");
             self.own_rows(v, "v", e.keys);
-            self.zeros("dk", e.depth);
+            self.sums("dk", e.depth);
+            self.numbers("t", tall * ACROSS);
         }
         if self.job.wants(Part::Dv) {
-            self.zeros("dv", e.width);
+            self.sums("dv", e.width);
         }
         let lse = self.job.scalar(&mut self.module, LSE);
         let delta = slopes.then(|| self.job.scalar(&mut self.module, DELTA));
@@ -342,37 +395,34 @@ impl Text<'_, '_> {
         self.add(format!("for (var own = {first}; own < head * {share}u + {share}u; own += 1u) {{"));
         self.base(&q, "q", "own");
         self.base(&dy, "dy", "own");
-        let block = 4 * self.size;
-        let first = if self.job.attention.causal {
-            format!("row0 / {block}u * {block}u")
-        } else {
-            unseen("0u", self.job.caps)
-        };
-        self.add(format!("for (var n0 = {first}; n0 < {}u; n0 += {block}u) {{", e.queries));
-        self.name_columns();
-        let size = self.size;
-        let four = |at: &dyn Fn(&str, &str, &str) -> String| {
-            let one = |c: usize| at("batch", "own", &format!("min(n + {}u, {}u)", c * size, e.queries - 1));
-            format!("vec4<f32>({})", (0..4).map(one).collect::<Vec<_>>().join(", "))
-        };
-        self.add(format!("let lse = {};", four(&lse)));
+        let first = unseen(if self.job.attention.causal { "row0" } else { "0u" }, self.job.caps);
+        self.add(format!("for (var n0 = {first}; n0 < {}u; n0 += {}u) {{", e.queries, self.block()));
         self.dots("s", (&k, "k"), (&q, "q"), e.queries);
+        if let Some(v) = &v {
+            self.dots("t", (v, "v"), (&dy, "dy"), e.queries);
+        }
+        self.each_turn(&format!("{}u", e.queries));
+        let query = format!("min(column, {}u)", e.queries - 1);
+        self.add(format!("let lse = {};", lse("batch", "own", &query)));
         for r in 0..tall {
-            let weight = self.where_seen(r, &format!("exp(s{r} * {scale} - lse)"), "0.0");
-            self.add(format!("s{r} = {weight};"));
+            let score = self.score("s", r, 0);
+            let weight = self.where_seen(r, "column", &format!("exp({score} * {scale} - lse)"), "0.0");
+            self.add(format!("let p{r} = {weight};"));
         }
         if self.job.wants(Part::Dv) {
-            self.accumulate("dv", "s", (&dy, "dy"), e.queries);
+            self.accumulate("dv", "p", (&dy, "dy"), e.queries);
         }
-        if let (Some(v), Some(delta)) = (&v, &delta) {
-            self.add(format!("let delta = {};", four(delta)));
-            self.dots("t", (v, "v"), (&dy, "dy"), e.queries);
-            (0..tall).for_each(|r| self.lines.push(format!("s{r} = s{r} * (t{r} - delta);")));
-            self.accumulate("dk", "s", (&q, "q"), e.queries);
+        if let Some(delta) = &delta {
+            self.add(format!("let delta = {};", delta("batch", "own", &query)));
+            for r in 0..tall {
+                self.add(format!("let slope{r} = p{r} * ({} - delta);", self.score("t", r, 0)));
+            }
+            self.accumulate("dk", "slope", (&q, "q"), e.queries);
         }
+        self.end_turn(if slopes { &["s", "t"] } else { &["s"] });
         self.add("}");
         self.add("}");
-        self.store(Part::Dv, "dv", |_| "1.0".into());
-        self.store(Part::Dk, "dk", |_| scale.clone());
+        self.store(Part::Dv, "dv", "1.0");
+        self.store(Part::Dk, "dk", &scale);
     }
 }
