@@ -10,7 +10,12 @@ pub(super) const WIDE: usize = 48;
 /// `[panel][k][PANEL]`; missing rows are zeros.
 #[inline(always)]
 pub(super) fn rows(a: Mat<'_>, to: &mut [f32]) {
-    for (p, panel) in to.chunks_exact_mut(PANEL * a.cols).enumerate() {
+    let size = PANEL * a.cols;
+    let sides = if a.row_stride == 1 { a.rows / (SIDE * PANEL) } else { 0 };
+    for (p, panels) in to.chunks_exact_mut(SIDE * size).take(sides).enumerate() {
+        side_by_side(&a.data[a.offset + p * SIDE * PANEL..], a.col_stride, panels);
+    }
+    for (p, panel) in to.chunks_exact_mut(size).enumerate().skip(sides * SIDE) {
         let count = PANEL.min(a.rows - p * PANEL);
         let from = &a.data[a.offset + p * PANEL * a.row_stride..];
         if count < PANEL {
@@ -28,6 +33,21 @@ pub(super) fn rows(a: Mat<'_>, to: &mut [f32]) {
                 }
             }
         }
+    }
+}
+
+/// Panels of rows packed together where rows' elements lie side by side: those of a cache line.
+const SIDE: usize = 2;
+
+/// So many whole panels of such rows.
+#[inline(always)]
+fn side_by_side(from: &[f32], stride: usize, panels: &mut [f32]) {
+    let (a, b) = panels.split_at_mut(panels.len() / SIDE);
+    let (a, b) = (a.as_chunks_mut::<PANEL>().0, b.as_chunks_mut::<PANEL>().0);
+    for (k, (a, b)) in a.iter_mut().zip(b).enumerate() {
+        let line: &[f32; SIDE * PANEL] = from[k * stride..].first_chunk().expect("whole panels");
+        a.copy_from_slice(&line[..PANEL]);
+        b.copy_from_slice(&line[PANEL..]);
     }
 }
 

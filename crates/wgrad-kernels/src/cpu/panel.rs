@@ -1,5 +1,5 @@
-//! Products of panels: eight rows of one matrix times forty-eight columns of the other, both packed, in as few passes
-//! over the product as the caches allow. Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
+//! Products of panels: eight rows of one matrix times forty-eight columns of the other, both packed (rows for few columns
+//! are read where they lie), in as few passes over the product as the caches allow. Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 
 use super::ahead;
 use super::gemm::{Mat, Shared};
@@ -17,6 +17,8 @@ const GROUP: usize = 128 << 10;
 const FEW: usize = 32;
 /// Elements whose sums are whole that wait for each other.
 const ENDED: usize = 4 << 10;
+/// Columns so few that a panel of rows is not used often enough to be worth packing where its rows lie in memory.
+const NARROW: usize = 192;
 /// Vectors of a register tile.
 const VECTORS: usize = 3;
 
@@ -104,11 +106,18 @@ impl WithSimd for Product<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { a, b, depth, group, rows, columns, kept: (kept, j), out, at, stride, end } = self;
         let (m, n, k) = (a.rows, b.cols, a.cols);
+        // Rows of several blocks would lie further apart than the first-level cache likes.
+        let lying = n <= NARROW && depth == k && a.col_stride == 1 && m.is_multiple_of(PANEL);
         for first in (0..k).step_by(depth) {
             let depth = depth.min(k - first);
             let end = (first + depth == k).then_some(end);
-            let rows = &mut rows[..m.next_multiple_of(PANEL) * depth];
-            pack::rows(Mat { offset: a.offset + first * a.col_stride, cols: depth, ..a }, rows);
+            let rows = if lying && S::REGISTER_COUNT >= 32 {
+                Rows::Lying(&a.data[a.offset..], a.row_stride)
+            } else {
+                let rows = &mut rows[..m.next_multiple_of(PANEL) * depth];
+                pack::rows(Mat { offset: a.offset + first * a.col_stride, cols: depth, ..a }, rows);
+                Rows::Packed(rows)
+            };
             // Columns are packed just before all rows use them: more would not stay in the cache.
             for left in (0..n).step_by(group) {
                 let cols = group.min(n - left);
@@ -139,10 +148,19 @@ impl WithSimd for Product<'_> {
     }
 }
 
+/// Panels of rows.
+#[derive(Clone, Copy)]
+enum Rows<'a> {
+    /// `[panel][k][PANEL]`.
+    Packed(&'a [f32]),
+    /// As they lie in memory, so far apart.
+    Lying(&'a [f32], usize),
+}
+
 /// All row panels and a group of column panels of a block of depth; products are added to the output unless it is the
 /// first.
 struct Block<'a> {
-    rows: &'a [f32],
+    rows: Rows<'a>,
     columns: &'a [f32],
     depth: usize,
     out: Shared,
@@ -206,13 +224,21 @@ impl Block<'_> {
         (i, q, part): (usize, usize, usize),
     ) {
         let width = NV * S::F32_LANES;
-        let rows = &self.rows[i * self.depth..][..PANEL * self.depth];
+        let first = i;
         let (i, j) = (i + FROM, q * WIDE + part);
         let count = width.min(self.n.saturating_sub(j));
         if count == width && i + ROWS <= self.m {
             self.expect::<S, ROWS, NV>(self.at + i * self.stride + j);
         }
-        let acc: Sums<S, ROWS, NV> = sums::<S, ROWS, FROM, NV>(simd, rows, columns, part);
+        let acc: Sums<S, ROWS, NV> = match self.rows {
+            Rows::Packed(rows) => {
+                let rows = &rows[first * self.depth..][..PANEL * self.depth];
+                sums::<S, ROWS, FROM, NV>(simd, rows, columns, part)
+            }
+            Rows::Lying(rows, stride) => {
+                sums_lying::<S, ROWS, NV>(simd, &rows[i * stride..], stride, columns, part)
+            }
+        };
         if count == width && i + ROWS <= self.m {
             return self.whole(simd, &acc, self.at + i * self.stride + j);
         }
@@ -284,6 +310,32 @@ fn sums<S: Simd, const ROWS: usize, const FROM: usize, const NV: usize>(
         let b = &S::as_simd_f32s(&b[part..part + NV * S::F32_LANES]).0[..NV];
         for (i, sums) in acc.iter_mut().enumerate() {
             let a = simd.splat_f32s(a[FROM + i]);
+            for (sum, b) in sums.iter_mut().zip(b) {
+                *sum = simd.mul_add_e_f32s(a, *b, *sum);
+            }
+        }
+    }
+    acc
+}
+
+/// The same of rows that lie in memory, `stride` elements apart.
+#[inline(always)]
+#[expect(unsafe_code, reason = "eight checks at every step of the innermost loop")]
+fn sums_lying<S: Simd, const ROWS: usize, const NV: usize>(
+    simd: S,
+    rows: &[f32],
+    stride: usize,
+    columns: &[f32],
+    part: usize,
+) -> Sums<S, ROWS, NV> {
+    let mut acc = [[simd.splat_f32s(0.0); NV]; ROWS];
+    let columns = columns.as_chunks::<WIDE>().0;
+    assert!((ROWS - 1) * stride + columns.len() <= rows.len(), "all rows lie in memory");
+    for (k, b) in columns.iter().enumerate() {
+        let b = &S::as_simd_f32s(&b[part..part + NV * S::F32_LANES]).0[..NV];
+        for (i, sums) in acc.iter_mut().enumerate() {
+            // SAFETY: `i < ROWS` and `k` is less than there are lines of columns.
+            let a = simd.splat_f32s(unsafe { *rows.get_unchecked(i * stride + k) });
             for (sum, b) in sums.iter_mut().zip(b) {
                 *sum = simd.mul_add_e_f32s(a, *b, *sum);
             }
