@@ -291,6 +291,10 @@ impl Place<'_, '_> {
             From::Nowhere => Lane::NONE,
             From::Node(n) => {
                 let Node { to, width: own, .. } = self.program.nodes[*n];
+                if own == 0 {
+                    // Rows without elements stand nowhere.
+                    return Lane { same: false, ..Lane::NONE };
+                }
                 let lane = self.elements(to, own, all);
                 Lane { same: lane.pitch == 1 && self.width(width) > 1, ..lane }
             }
