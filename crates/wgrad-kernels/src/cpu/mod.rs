@@ -155,7 +155,8 @@ pub fn room(step: &Step, threads: usize) -> Room {
         Core::Attention(spec) => attention::room(spec),
         _ => Default::default(),
     };
-    Room::new(floats, ready.first.room().max(ready.last.room()), attention)
+    let (first, last) = (ready.first.room(), ready.last.room());
+    Room::new(floats, std::array::from_fn(|i| first[i].max(last[i])), attention)
 }
 
 /// The operand that the step's twin packs before it reads it, and words for all of it: kept from run to run where the

@@ -3,8 +3,8 @@
 use super::Lines;
 use std::cell::RefCell;
 
-/// Blocks that a thread keeps: two of floats, those of element-wise code, those of attention.
-const BLOCKS: usize = 3 + super::attention::BLOCKS;
+/// Blocks that a thread keeps: two of floats, the values and the list of element-wise code, those of attention.
+const BLOCKS: usize = 4 + super::attention::BLOCKS;
 
 /// Words that each thread keeps for a step's tasks, or for those of several: as many of each kind as any needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,13 +13,13 @@ pub struct Room([usize; BLOCKS]);
 impl Room {
     pub(super) fn new(
         floats: [usize; 2],
-        words: usize,
+        program: [usize; 2],
         attention: [usize; super::attention::BLOCKS],
     ) -> Self {
         let mut all = [0; BLOCKS];
         all[..2].copy_from_slice(&floats);
-        all[2] = words;
-        all[3..].copy_from_slice(&attention);
+        all[2..4].copy_from_slice(&program);
+        all[4..].copy_from_slice(&attention);
         Self(all)
     }
 

@@ -17,6 +17,7 @@ use super::view::{Rows, Runs};
 use lane::{Function, Lane};
 use pulp::Simd;
 pub(super) use run::CHUNK;
+use run::Found;
 use wgrad_graph::ops::{BinaryKind, CompareKind, ReduceKind, UnaryKind};
 use wgrad_types::DType;
 
@@ -154,9 +155,9 @@ impl Program {
         From::Node(self.nodes.len() - 1)
     }
 
-    /// Words of a thread's blocks.
-    pub(super) fn room(&self) -> usize {
-        self.room
+    /// Words of a thread's blocks, and of its list of operations under way.
+    pub(super) fn room(&self) -> [usize; 2] {
+        [self.room, self.nodes.len() * size_of::<Found>() / 4]
     }
 
     /// Elements a row of each output.

@@ -20,9 +20,6 @@ thread_local! {
     static OWN: RefCell<(Lines<u32>, Vec<Found>)> = const { RefCell::new((Lines::new(), Vec::new())) };
 }
 
-/// Operations that a thread has room for from the first on.
-const USUAL: usize = 64;
-
 impl Program {
     /// Rows of a chain.
     ///
@@ -54,7 +51,8 @@ impl Program {
         OWN.with_borrow_mut(|(blocks, found)| {
             let blocks = Shared::new(blocks.room(self.room));
             let span = Span { first: 0, count: 0, part: None };
-            found.reserve(USUAL);
+            found.clear();
+            found.reserve_exact(self.nodes.len());
             dispatch(Run {
                 place: Place { program: self, reads, span, origin, blocks, outputs },
                 over,
@@ -130,7 +128,7 @@ impl Over {
 }
 
 /// An operation whose operands and result have been found: in the block at hand, and how far off they are in the next.
-struct Found {
+pub(super) struct Found {
     node: usize,
     lanes: [Lane; 3],
     to: Lane,
