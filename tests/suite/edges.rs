@@ -26,6 +26,15 @@ fn a_sum_over_nothing() {
     holds("sum", const { &[real(&[16, 0])] }, |x| x[0].sum(&[1]));
 }
 
+/// On the CPU one chain reads rows of two widths from memory whose rows are as far apart.
+#[test]
+fn a_narrow_part_of_wide_rows() {
+    holds("sum of a part", const { &[real(&[64, 256]), real(&[64, 256])] }, |x| {
+        let part = x[0].slice(&[(0, 64), (156, 100)]).sum(&[1]);
+        (&x[1] - &part.reshape(&[64, 1]).broadcast_to(&[64, 256])).square().sum(&[1])
+    });
+}
+
 #[test]
 fn convolutions_without_channels_or_rows() {
     // First one that leaves its memory full, where the next finds it.

@@ -151,7 +151,8 @@ impl Device {
 
     /// Runs `work` on one of the CPU device's own threads, or right here where the device is an adapter. What runs there
     /// need not hand a step over to those threads and be woken when it is done, which takes up to 50 µs: a loop of short
-    /// steps wants this around it. What `work` computes with rayon stays among them.
+    /// steps wants this around it. What `work` computes with rayon stays among them, and numbers below the normal ones
+    /// are zeros there. Steps of other threads wait for one of these threads to be free, so `work` must not wait for them.
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         match self {
             Self::Gpu(_) => work(),

@@ -29,7 +29,7 @@ pub(crate) fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 #[expect(unsafe_code, reason = "the floating-point control register")]
 fn flush_denormals() {
     // SAFETY: reads and writes this thread's control register through memory of its own. Both bits only change what
-    // becomes of denormal numbers; the thread runs nothing but kernels, which rely on neither way.
+    // becomes of denormal numbers, and neither kernels nor what callers run here by `Device::install` rely on either way.
     #[cfg(target_arch = "x86_64")]
     unsafe {
         let mut word = 0u32;

@@ -51,7 +51,8 @@ pub struct Summary {
 
 /// Trains a model on images, images with masks, or text, and writes the run's folder `out`: `config.toml`, `labels.txt`, `metrics.jsonl`, `curves.png`,
 /// `checkpoint/`, and a sheet of what an autoencoder or DCGAN makes. With `resume` it continues what stands there. `stop` ends it after the step under way.
-/// On the CPU device all of it runs on one of the device's threads ([`Device::install`]).
+/// On the CPU device all of it runs on one of the device's threads ([`Device::install`]): an observer must not wait for
+/// another thread's steps.
 ///
 /// # Errors
 /// See [`TrainError`]; nothing that stood in `out` is lost.

@@ -55,8 +55,8 @@ pub(super) fn store(to: *const u32) {
     #[expect(unsafe_code, reason = "an instruction that takes an address")]
     // SAFETY: as in `Ahead::fetch`.
     unsafe {
-        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_ET0>(to.cast());
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(to.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = to;

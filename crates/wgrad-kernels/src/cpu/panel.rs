@@ -1,5 +1,6 @@
 //! Products of panels: eight rows of one matrix times forty-eight columns of the other, both packed (rows for few columns
-//! are read where they lie), in as few passes over the product as the caches allow. Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
+//! are read where they lie), in as few passes over the product as the caches allow. Goto and van de Geijn, "Anatomy of
+//! High-Performance Matrix Multiplication", 2008.
 
 use super::ahead;
 use super::gemm::{Mat, Shared};
@@ -224,7 +225,7 @@ impl Block<'_> {
         (i, q, part): (usize, usize, usize),
     ) {
         let width = NV * S::F32_LANES;
-        let first = i;
+        let panel = i;
         let (i, j) = (i + FROM, q * WIDE + part);
         let count = width.min(self.n.saturating_sub(j));
         if count == width && i + ROWS <= self.m {
@@ -232,7 +233,7 @@ impl Block<'_> {
         }
         let acc: Sums<S, ROWS, NV> = match self.rows {
             Rows::Packed(rows) => {
-                let rows = &rows[first * self.depth..][..PANEL * self.depth];
+                let rows = &rows[panel * self.depth..][..PANEL * self.depth];
                 sums::<S, ROWS, FROM, NV>(simd, rows, columns, part)
             }
             Rows::Lying(rows, stride) => {

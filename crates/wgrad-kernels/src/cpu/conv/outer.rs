@@ -43,7 +43,9 @@ fn together(g: &Geometry, images: usize) -> usize {
 
 /// Ranges of images with sums of their own.
 fn parts(g: &Geometry, images: usize) -> usize {
-    if images >= PARTS && weights(g) <= SUMS { PARTS } else { 1 }
+    // Each thread has copies of its own, so an image's must not be large.
+    let image = Interleaved::of_input(g).len() + gradients(g);
+    if images >= PARTS && weights(g) <= SUMS && image <= TOGETHER { PARTS } else { 1 }
 }
 
 fn weights(g: &Geometry) -> usize {
@@ -101,6 +103,7 @@ impl Outers {
         let Self { g, images, .. } = self;
         let images = if g.oh * g.ow == 0 { 0 } else { *images };
         let (parts, size) = (parts(g, self.images), out.len());
+        let scratch = &mut scratch[..self::scratch(g, self.images)];
         let first: &mut [f32] = bytemuck::cast_slice_mut(&mut *out);
         let floats: &mut [f32] = bytemuck::cast_slice_mut(&mut *scratch);
         let [xs, dys] = copies(g, self.images);

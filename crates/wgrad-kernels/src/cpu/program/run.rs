@@ -243,11 +243,10 @@ impl Place<'_, '_> {
         let nodes = self.program.nodes.iter().enumerate().filter(|(_, n)| n.width > 0);
         found.clear();
         found.extend(nodes.map(|(n, node)| {
-            let reading = self.width(node.reads);
             let lanes = [0, 1, 2].map(|i| self.lane(&node.args[i], node.reads, all));
             // What asks for nothing asks for what it has: an address that is none takes long to find out.
             let here = (Ahead::read(lanes[0].first, 0), lanes[0].step);
-            let (ahead, onward) = node.ahead.map_or(here, |part| self.ahead(part, reading, all));
+            let (ahead, onward) = node.ahead.map_or(here, |part| self.ahead(part, all));
             Found { node: n, lanes, to: self.elements(node.to, node.width, all), ahead, onward }
         }));
     }
@@ -316,19 +315,22 @@ impl Place<'_, '_> {
         }
     }
 
-    /// A part of what the next block reads or writes of a stream of memory, and how far off the one after it is.
-    fn ahead(&self, Part { stream, part, shift }: Part, width: usize, all: Span) -> (Ahead, usize) {
-        let n = self.span.count * self.width(self.program.wide);
-        let (lane, ahead) = match stream {
+    /// A part of what the next block reads or writes of a stream of memory, and how far off the one after it is. Only an
+    /// address: at the end there is no next block.
+    fn ahead(&self, Part { stream, part, shift }: Part, all: Span) -> (Ahead, usize) {
+        let wide = self.program.wide;
+        let (ahead, step) = match stream {
             Stream::Load(l) => {
-                let lane = self.lane(&From::Load(l), width, all);
-                (lane, Ahead::read(lane.first, shift))
+                let Load { operand, rows } = &self.program.loads[l];
+                let at = rows.place(all.first) + all.part.map_or(0, |p| p.0);
+                let first = self.reads.operands[*operand].as_ptr().wrapping_add(at);
+                (Ahead::read(first, shift), self.step(rows.pitch().unwrap_or(0), wide))
             }
             Stream::Output(o) => {
-                let lane = self.elements(To::Output(o), self.program.wide, all);
-                (lane, Ahead::written(lane.first, shift))
+                let lane = self.elements(To::Output(o), wide, all);
+                (Ahead::written(lane.first, shift), lane.step)
             }
         };
-        (ahead.plus(lane.step + part * (n >> shift)), lane.step)
+        (ahead.plus(step + part * ((self.span.count * self.width(wide)) >> shift)), step)
     }
 }
