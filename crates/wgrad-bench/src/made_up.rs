@@ -45,8 +45,7 @@ impl MadeUp {
         let weights = graph.params().filter(|p| p.0 == Role::Weight);
         let weights: Tensors =
             weights.map(|(role, name, ty)| (role, name.to_owned(), values(ty, 0.05))).collect();
-        let (session, runner) = Session::inference(device, graph, &weights)?;
-        Ok(Self::ready(device, (session, runner), &[]))
+        Ok(Self::ready(device, Session::inference(device, graph, &weights)?, &[]))
     }
 
     fn ready(device: &Device, (session, runner): (Session, Runner), scalars: &[(&str, f32)]) -> Self {

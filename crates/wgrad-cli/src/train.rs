@@ -305,7 +305,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     })
     .context("Ctrl-C cannot be caught")?;
     let mut progress = Progress::new(args.json, config.data.clone(), choice.reason, out.clone());
-    let done = wgrad_train::train(&config, &out, args.resume, &device, &mut progress, &stop);
+    let done =
+        device.install(|| wgrad_train::train(&config, &out, args.resume, &device, &mut progress, &stop));
     progress.clear();
     let summary = done?;
     if summary.interrupted {

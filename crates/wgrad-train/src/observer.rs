@@ -66,8 +66,8 @@ pub struct EvalReport {
     pub per_second: f64,
 }
 
-/// Who watches a run, from whatever thread it runs on.
-pub trait Observer: Send {
+/// Who watches a run.
+pub trait Observer {
     /// Something worth saying once.
     fn note(&mut self, line: &str);
     /// Everything is ready; the first step comes next.

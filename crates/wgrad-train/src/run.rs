@@ -51,23 +51,11 @@ pub struct Summary {
 
 /// Trains a model on images, images with masks, or text, and writes the run's folder `out`: `config.toml`, `labels.txt`, `metrics.jsonl`, `curves.png`,
 /// `checkpoint/`, and a sheet of what an autoencoder or DCGAN makes. With `resume` it continues what stands there. `stop` ends it after the step under way.
-/// On the CPU device all of it runs on one of the device's threads ([`Device::install`]): an observer must not wait for
-/// another thread's steps.
+/// On the CPU device short steps are faster inside [`Device::install`].
 ///
 /// # Errors
 /// See [`TrainError`]; nothing that stood in `out` is lost.
 pub fn train(
-    config: &Config,
-    out: &Path,
-    resume: bool,
-    device: &Device,
-    observer: &mut dyn Observer,
-    stop: &AtomicBool,
-) -> Result<Summary, TrainError> {
-    device.install(|| run(config, out, resume, device, observer, stop))
-}
-
-fn run(
     config: &Config,
     out: &Path,
     resume: bool,

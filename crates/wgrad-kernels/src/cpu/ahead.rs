@@ -11,7 +11,8 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// What is read next: by loops that wait for it, so it goes into the first-level cache.
+    /// What is read next, or read and written: something waits for it, so it goes into the first-level cache.
+    #[inline(always)]
     pub(super) fn read(first: *const u32, shift: u32) -> Self {
         Self { first: first.cast(), shift, written: false }
     }
@@ -46,18 +47,4 @@ impl Ahead {
         #[cfg(not(target_arch = "x86_64"))]
         let _ = (self, i);
     }
-}
-
-/// Asks for a cache line that is about to be written.
-#[inline(always)]
-pub(super) fn store(to: *const u32) {
-    #[cfg(target_arch = "x86_64")]
-    #[expect(unsafe_code, reason = "an instruction that takes an address")]
-    // SAFETY: as in `Ahead::fetch`.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(to.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = to;
 }

@@ -2,7 +2,7 @@
 //! are read where they lie), in as few passes over the product as the caches allow. Goto and van de Geijn, "Anatomy of
 //! High-Performance Matrix Multiplication", 2008.
 
-use super::ahead;
+use super::ahead::Ahead;
 use super::gemm::{Mat, Shared};
 use super::pack::{self, WIDE};
 use super::scratch::with_floats;
@@ -269,10 +269,10 @@ impl Block<'_> {
     /// Asks for the memory of a whole tile while its sums are made.
     #[inline(always)]
     fn expect<S: Simd, const ROWS: usize, const NV: usize>(&self, at: usize) {
-        let to = self.out.place(at, (ROWS - 1) * self.stride + NV * S::F32_LANES);
+        let tile = Ahead::read(self.out.place(at, (ROWS - 1) * self.stride + NV * S::F32_LANES), 0);
         for r in 0..ROWS {
             for v in 0..NV {
-                ahead::store(to.wrapping_add(r * self.stride + v * S::F32_LANES));
+                tile.fetch(r * self.stride + v * S::F32_LANES);
             }
         }
     }

@@ -71,6 +71,9 @@ pub(super) fn scratch(g: &Geometry, images: usize) -> usize {
 pub(crate) struct Outers {
     g: Geometry,
     images: usize,
+    /// [`parts`] and [`copies`].
+    parts: usize,
+    copies: [usize; 2],
     source: Interleaved,
     /// Where each row of pixels begins in the copies of the images made ready together, and each tap.
     lines: Vec<usize>,
@@ -81,32 +84,26 @@ impl Outers {
     pub(super) fn new(g: Geometry, images: usize) -> Self {
         let source = Interleaved::of_input(&g);
         let line = |r: usize| r / g.oh * source.len() + r % g.oh * g.spec.stride[0] * source.row();
-        let most = together(&g, images.div_ceil(parts(&g, images)));
+        let (parts, copies) = (parts(&g, images), copies(&g, images));
+        let most = together(&g, images.div_ceil(parts));
         let lines = (0..most * g.oh).map(line).collect();
         let taps = source.taps(&g).collect();
-        Self { g, images, source, lines, taps }
+        Self { g, images, parts, copies, source, lines, taps }
     }
 
     /// Floats of a thread's two blocks: an output channel's sums, and copies that are its own.
     pub(super) fn room(&self) -> [usize; 2] {
         let sums = if self.g.kh * self.g.kw == 1 { 0 } else { self.g.taps() };
-        match parts(&self.g, self.images) {
-            1 => [sums, 0],
-            _ => {
-                let [xs, dys] = copies(&self.g, self.images);
-                [xs.max(sums), dys]
-            }
-        }
+        let [xs, dys] = if self.parts == 1 { [0, 0] } else { self.copies };
+        [xs.max(sums), dys]
     }
 
     pub(super) fn run(&self, step: &Step, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
-        let Self { g, images, .. } = self;
-        let images = if g.oh * g.ow == 0 { 0 } else { *images };
-        let (parts, size) = (parts(g, self.images), out.len());
+        let &Self { ref g, images, parts, copies: [xs, dys], .. } = self;
+        let (images, size) = (if g.oh * g.ow == 0 { 0 } else { images }, out.len());
         let scratch = &mut scratch[..self::scratch(g, self.images)];
         let first: &mut [f32] = bytemuck::cast_slice_mut(&mut *out);
         let floats: &mut [f32] = bytemuck::cast_slice_mut(&mut *scratch);
-        let [xs, dys] = copies(g, self.images);
         if images == 0 {
             first.fill(0.0);
             floats.fill(0.0);

@@ -52,7 +52,7 @@ impl Lane {
     pub(super) unsafe fn spread<'a>(&self, rows: usize, width: usize, to: &'a mut [u32]) -> &'a [u32] {
         // SAFETY: the caller's promise.
         let words = unsafe { self.words(rows, width) };
-        if !self.same && (rows == 1 || self.pitch == width) {
+        if !self.same && (rows == 1 || self.flat(width)) {
             return words;
         }
         for (r, to) in to[..rows * width].chunks_exact_mut(width).enumerate() {
