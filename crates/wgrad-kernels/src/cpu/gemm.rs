@@ -265,7 +265,7 @@ mod tests {
     /// Rows that lie in memory as panels are read there where all of them fill panels, and are packed elsewhere.
     #[test]
     fn rows_read_in_place_give_the_same_bits() {
-        for [n, k] in [[50, 130], [130, 512], [16, 7]] {
+        for [n, k] in [[50, 130], [130, 512], [16, 7], [200, 1200], [48, 1024], [48, 2000]] {
             for turned in [false, true] {
                 let (whole, ragged) = (bits(1, [72, n, k], turned), bits(1, [65, n, k], turned));
                 assert!(whole[..65 * n] == ragged, "{n} columns, depth {k}");

@@ -1,6 +1,6 @@
-//! Products of panels: eight rows of one matrix times forty-eight columns of the other, both packed (rows for few columns
-//! are read where they lie), in as few passes over the product as the caches allow. Goto and van de Geijn, "Anatomy of
-//! High-Performance Matrix Multiplication", 2008.
+//! Products of panels: eight rows of one matrix times forty-eight columns of the other, both packed (rows are read where
+//! they lie if the cache can hold them so), in as few passes over the product as the caches allow. Goto and van de Geijn,
+//! "Anatomy of High-Performance Matrix Multiplication", 2008.
 
 use super::ahead::Ahead;
 use super::gemm::{Mat, Shared};
@@ -18,8 +18,9 @@ const GROUP: usize = 128 << 10;
 const FEW: usize = 32;
 /// Elements whose sums are whole that wait for each other.
 const ENDED: usize = 4 << 10;
-/// Columns so few that a panel of rows is not used often enough to be worth packing where its rows lie in memory.
-const NARROW: usize = 192;
+/// Elements after which the first-level cache's sets begin anew, and how far from it a row's neighbour keeps clear of it.
+const SETS: usize = 1024;
+const CLEAR: usize = 64;
 /// Vectors of a register tile.
 const VECTORS: usize = 3;
 
@@ -46,6 +47,11 @@ pub(super) fn room(rows: usize, cols: usize, depth: usize) -> [usize; 2] {
 /// Columns packed together.
 fn group(cols: usize, depth: usize) -> usize {
     (GROUP / depth / WIDE * WIDE).clamp(WIDE, cols.next_multiple_of(WIDE))
+}
+
+/// Whether rows so far apart lie in sets of their own of the first-level cache: others drive each other out of it.
+fn spread(stride: usize) -> bool {
+    stride < CLEAR || (stride + CLEAR) % SETS >= 2 * CLEAR
 }
 
 /// All of a matrix's columns as [`product`] reads them: a block of a [`depth`] after the other, panels side by side.
@@ -107,13 +113,12 @@ impl WithSimd for Product<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { a, b, depth, group, rows, columns, kept: (kept, j), out, at, stride, end } = self;
         let (m, n, k) = (a.rows, b.cols, a.cols);
-        // Rows of several blocks would lie further apart than the first-level cache likes.
-        let lying = n <= NARROW && depth == k && a.col_stride == 1 && m.is_multiple_of(PANEL);
+        let lying = a.col_stride == 1 && spread(a.row_stride) && m.is_multiple_of(PANEL);
         for first in (0..k).step_by(depth) {
             let depth = depth.min(k - first);
             let end = (first + depth == k).then_some(end);
             let rows = if lying && S::REGISTER_COUNT >= 32 {
-                Rows::Lying(&a.data[a.offset..], a.row_stride)
+                Rows::Lying(&a.data[a.offset + first..], a.row_stride)
             } else {
                 let rows = &mut rows[..m.next_multiple_of(PANEL) * depth];
                 pack::rows(Mat { offset: a.offset + first * a.col_stride, cols: depth, ..a }, rows);
