@@ -46,7 +46,8 @@ pub(super) fn room(rows: usize, cols: usize, depth: usize) -> [usize; 2] {
 
 /// Columns packed together.
 fn group(cols: usize, depth: usize) -> usize {
-    (GROUP / depth / WIDE * WIDE).clamp(WIDE, cols.next_multiple_of(WIDE))
+    let most = (GROUP / depth / WIDE * WIDE).max(WIDE);
+    cols.div_ceil(cols.div_ceil(most).max(1)).next_multiple_of(WIDE).max(WIDE)
 }
 
 /// Whether rows so far apart lie in sets of their own of the first-level cache: others drive each other out of it.
