@@ -82,6 +82,10 @@ pub(super) const BREAKS: &[Break] = &[
         let own = |line: &str| l.name.starts_with("attention") && line.contains("- delta");
         in_lines(&l.source, own, |line| Some(line.replace("- delta", "- 0.0 * delta")))
     }),
+    text("attention-kept-slopes", "the gradient of queries takes slopes of the query after its own", |l| {
+        let own = |line: &str| starts(line, "let slope") && line.contains("slopes[");
+        in_lines(&l.source, own, |line| Some(line.replace("min(row0 + ", "min(row0 + 1u + ")))
+    }),
     text("attention-edge", "keys beyond the last one count as the last one", |l| {
         let seen = |line: &str| line.contains("select(") && line.contains(" < ");
         let own = |line: &str| l.name.starts_with("attention.sub") && seen(line);

@@ -35,7 +35,12 @@ struct Job<'a> {
     caps: &'a Caps,
     e: Extents,
     pass: Pass,
+    /// Whether the gradient of keys keeps the scores' slopes for the gradient of queries.
+    keeps: bool,
 }
+
+/// Bytes of kept slopes at most, as many as queries times keys: beyond them they are made again.
+const MOST_SLOPES: usize = 32 << 20;
 
 /// The forms of an attention step, best guess first.
 pub(super) fn candidates(
@@ -44,26 +49,35 @@ pub(super) fn candidates(
     caps: &Caps,
 ) -> Result<Vec<Candidate>, Unsupported> {
     let e = attention.extents();
-    let job = |pass| Job { step, attention, caps, e, pass };
+    let wanted = |part: Part| attention.output(part).is_some();
     let passes: Vec<Pass> = if attention.is_gradient() {
-        let keys = [Part::Dk, Part::Dv].iter().any(|p| attention.output(*p).is_some());
-        let queries = attention.output(Part::Dq).map(|_| Pass::Queries);
-        queries.into_iter().chain(keys.then_some(Pass::Keys)).collect()
+        // Keys first: what they keep, queries read.
+        let keys = (wanted(Part::Dk) || wanted(Part::Dv)).then_some(Pass::Keys);
+        keys.into_iter().chain(wanted(Part::Dq).then_some(Pass::Queries)).collect()
     } else {
         vec![Pass::Forward]
     };
-    let form = |name: String, launch: &dyn Fn(&Job<'_>) -> Result<Vec<Launch>, Unsupported>| {
-        let launches = passes.iter().map(|p| launch(&job(*p))).collect::<Result<Vec<_>, _>>()?;
-        Ok(Candidate { name, launches: launches.concat(), scratch: Vec::new() })
-    };
+    let form =
+        |name: String, scratch: Vec<usize>, launch: &dyn Fn(&Job<'_>) -> Result<Vec<Launch>, Unsupported>| {
+            let job = |&pass: &Pass| Job { step, attention, caps, e, pass, keeps: !scratch.is_empty() };
+            let launches = passes.iter().map(|p| launch(&job(p))).collect::<Result<Vec<_>, _>>()?;
+            Ok(Candidate { name, launches: launches.concat(), scratch })
+        };
     let mut forms = Vec::new();
     if let (AdapterClass::Software, Some(size @ 4..), true) =
         (caps.class, caps.subgroup, e.depth.is_multiple_of(4) && e.width.is_multiple_of(4))
     {
         let size = size as usize;
-        forms.push(form(subgroup::name(attention, size), &|job| Ok(vec![subgroup::launch(job, size)?]))?);
+        let (name, launch) =
+            (subgroup::name(attention, size), |job: &Job<'_>| Ok(vec![subgroup::launch(job, size)?]));
+        let slopes = subgroup::slopes(&e, size) * DType::F32.bytes();
+        if wanted(Part::Dk) && wanted(Part::Dq) && slopes <= MOST_SLOPES.min(caps.limits.binding_bytes) {
+            // Where the adapter binds one buffer more than the gradients have.
+            forms.extend(form(format!("{name}.kept"), vec![slopes], &launch).ok());
+        }
+        forms.push(form(name, Vec::new(), &launch)?);
     }
-    forms.push(form("rows".into(), &|job| rows::launches(job))?);
+    forms.push(form("rows".into(), Vec::new(), &|job| rows::launches(job))?);
     Ok(forms)
 }
 

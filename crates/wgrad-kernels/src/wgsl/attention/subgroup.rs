@@ -2,13 +2,14 @@
 //!
 //! Rows are queries, columns keys; for the gradients of keys and values rows are keys and columns queries. A block has
 //! a few columns a lane. Lanes load a row each and hand its elements round by subgroupShuffle; a block's weights stay
-//! where they were made and go round the same way when they multiply values, whose columns the lanes own.
+//! where they were made and go round the same way when they multiply values, whose columns the lanes own. Slopes of scores
+//! that the gradient of keys has made are kept for the gradient of queries where they are not many: two products of five.
 //!
 //! A loop writes each of its sums once a trip, under a mask, and a vector loaded is a hundred branches: a trip does much with
 //! what it loads, and what comes one after another in any case (rows stored, a block's columns weighed) is written once.
 
 use super::{Attention, DELTA, DY, Extents, Job, K, LOWEST, LSE, Matrix, Part, Pass, Q, V};
-use crate::launch::{Launch, Unsupported};
+use crate::launch::{Access, Launch, Unsupported};
 use crate::table::MAX_TRIPS;
 use crate::wgsl::module::{Grid, Module, Width, unseen};
 use crate::wgsl::text::indented;
@@ -28,6 +29,16 @@ const ACROSS: usize = 2;
 /// The form's name.
 pub(super) fn name(attention: &Attention, size: usize) -> String {
     format!("subgroup{}x{}", rows(&attention.extents(), size), ACROSS * size)
+}
+
+/// Numbers that the gradient of keys keeps for that of queries: `[batch, head, query, key]`, [`kept_keys`] a query.
+pub(super) fn slopes(e: &Extents, size: usize) -> usize {
+    e.batch * e.heads * e.queries * kept_keys(e, size)
+}
+
+/// Keys in whole blocks and whole turns.
+fn kept_keys(e: &Extents, size: usize) -> usize {
+    e.keys.next_multiple_of(rows(e, size)).next_multiple_of(size)
 }
 
 /// The launch of a pass.
@@ -56,6 +67,7 @@ pub(super) fn launch(job: &Job<'_>, size: usize) -> Result<Launch, Unsupported> 
     text.add(format!("let batch = id / {}u;", blocks * heads));
     match job.pass {
         Pass::Forward => text.forward(),
+        Pass::Queries if job.keeps => text.queries_of_slopes(),
         Pass::Queries => text.queries(),
         Pass::Keys => text.keys(),
     }
@@ -371,6 +383,51 @@ impl Text<'_, '_> {
         self.store(Part::Dq, "dq", &scale);
     }
 
+    /// The address of slopes of a query of `head`, `key` the first of them.
+    fn slope_at(&self, head: &str, query: &str, key: &str) -> String {
+        let e = self.job.e;
+        let keys = kept_keys(&e, self.size);
+        format!("((batch * {}u + {head}) * {}u + {query}) * {keys}u + {key}", e.heads, e.queries)
+    }
+
+    /// The gradient of queries from slopes that the gradient of keys kept: all that a key block's queries see.
+    fn queries_of_slopes(&mut self) {
+        let (e, tall, size) = (self.job.e, self.tall, self.size);
+        let k = self.matrix(K);
+        self.base(&k, "k", &self.group());
+        let slopes = self.module.scratch_at(0, "slopes", Access::Read, Width::One);
+        self.sums("dq", e.depth);
+        let (first, end) = (unseen("0u", self.job.caps), self.end_of_keys());
+        self.add(format!("for (var turn = {first}; turn < {end}; turn += {size}u) {{"));
+        self.add("let column = turn + li;");
+        let whole = tall.is_multiple_of(size) && e.keys.is_multiple_of(size);
+        for r in 0..tall {
+            let query = format!("min(row0 + {r}u, {}u)", e.queries - 1);
+            let slope = format!("{slopes}[{}]", self.slope_at("head", &query, "column"));
+            self.add(match whole {
+                true => format!("let slope{r} = {slope};"),
+                false => format!("let slope{r} = select(0.0, {slope}, column < {end});"),
+            });
+        }
+        self.accumulate("dq", "slope", (&k, "k"), e.keys);
+        self.add("}");
+        self.store(Part::Dq, "dq", &self.job.scale());
+    }
+
+    /// Lines that keep the slopes of a turn's queries, a lane's own one's of all rows.
+    fn keep_slopes(&mut self) {
+        let (e, tall, size) = (self.job.e, self.tall, self.size);
+        let slopes = self.module.scratch_at(0, "slopes", Access::ReadWrite, Width::Four);
+        let whole = tall.is_multiple_of(size) && e.queries.is_multiple_of(size);
+        self.add(if whole { "{".to_owned() } else { format!("if (column < {}u) {{", e.queries) });
+        self.add(format!("let at = ({}) / 4u;", self.slope_at("own", "column", "row0")));
+        for r in (0..tall).step_by(4) {
+            let four = (r..r + 4).map(|r| format!("slope{r}")).collect::<Vec<_>>().join(", ");
+            self.add(format!("{slopes}[at + {}u] = vec4<f32>({four});", r / 4));
+        }
+        self.add("}");
+    }
+
     fn keys(&mut self) {
         let (e, share, tall) = (self.job.e, self.job.share(), self.tall);
         let (q, k, dy) = (self.matrix(Q), self.matrix(K), self.matrix(DY));
@@ -416,6 +473,9 @@ impl Text<'_, '_> {
             self.add(format!("let delta = {};", delta("batch", "own", &query)));
             for r in 0..tall {
                 self.add(format!("let slope{r} = p{r} * ({} - delta);", self.score("t", r, 0)));
+            }
+            if self.job.keeps {
+                self.keep_slopes();
             }
             self.accumulate("dk", "slope", (&q, "q"), e.queries);
         }
