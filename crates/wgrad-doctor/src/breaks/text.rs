@@ -84,7 +84,7 @@ pub(super) const BREAKS: &[Break] = &[
     }),
     text("attention-kept-slopes", "the gradient of queries takes slopes of the query after its own", |l| {
         let own = |line: &str| starts(line, "let slope") && line.contains("slopes[");
-        in_lines(&l.source, own, |line| Some(line.replace("min(row0 + ", "min(row0 + 1u + ")))
+        in_lines(&l.source, own, |line| Some(line.replacen("min(row0 + ", "min(row0 + 1u + ", 1)))
     }),
     text("attention-edge", "keys beyond the last one count as the last one", |l| {
         let seen = |line: &str| line.contains("select(") && line.contains(" < ");

@@ -12,6 +12,9 @@ rows! {
     // Several blocks of keys and of queries, none of them whole.
     attention_long [real(&[1, 2, 37, 12]), real(&[1, 2, 70, 12]), real(&[1, 2, 70, 8])] |x| x[0].scaled_dot_product_attention(&x[1], &x[2], false);
     attention_long_causal [real(&[1, 2, 70, 8]), real(&[1, 2, 70, 8]), real(&[1, 2, 70, 8])] |x| x[0].scaled_dot_product_attention(&x[1], &x[2], true);
+    // Whole blocks, as most models have them.
+    attention_whole [real(&[1, 2, 32, 8]), real(&[1, 1, 32, 8]), real(&[1, 1, 32, 8])] |x| x[0].scaled_dot_product_attention(&x[1], &x[2], true);
+    attention_whole_cross [real(&[1, 1, 32, 8]), real(&[1, 1, 48, 8]), real(&[1, 1, 48, 8])] |x| x[0].scaled_dot_product_attention(&x[1], &x[2], false);
     attention_causal_fewer_keys [real(&[1, 1, 21, 4]), real(&[1, 1, 6, 4]), real(&[1, 1, 6, 4])] |x| x[0].scaled_dot_product_attention(&x[1], &x[2], true);
     attention_wide_heads [real(&[1, 1, 6, 72]), real(&[1, 1, 11, 72]), real(&[1, 1, 11, 72])] |x| x[0].scaled_dot_product_attention(&x[1], &x[2], true);
     attention_odd_heads [real(&[1, 2, 5, 3]), real(&[1, 2, 5, 3]), real(&[1, 2, 5, 6])] |x| x[0].scaled_dot_product_attention(&x[1], &x[2], true);

@@ -18,7 +18,7 @@ const GROUP: usize = 128 << 10;
 const FEW: usize = 32;
 /// Elements whose sums are whole that wait for each other.
 const ENDED: usize = 4 << 10;
-/// Elements after which the first-level cache's sets begin anew, and how far from it a row's neighbour keeps clear of it.
+/// Elements after which the first-level cache's sets begin anew, and how far from a multiple of it rows must lie apart.
 const SETS: usize = 1024;
 const CLEAR: usize = 64;
 /// Vectors of a register tile.
@@ -44,13 +44,13 @@ pub(super) fn room(rows: usize, cols: usize, depth: usize) -> [usize; 2] {
     [rows.next_multiple_of(PANEL) * depth, group(cols, depth) * depth]
 }
 
-/// Columns packed together.
-fn group(cols: usize, depth: usize) -> usize {
+/// Columns packed together of a product's tiles so wide: groups of equal width.
+pub(super) fn group(cols: usize, depth: usize) -> usize {
     let most = (GROUP / depth / WIDE * WIDE).max(WIDE);
     cols.div_ceil(cols.div_ceil(most).max(1)).next_multiple_of(WIDE).max(WIDE)
 }
 
-/// Whether rows so far apart lie in sets of their own of the first-level cache: others drive each other out of it.
+/// Whether the first-level cache has sets enough for eight rows so far apart: others drive each other out of it.
 fn spread(stride: usize) -> bool {
     stride < CLEAR || (stride + CLEAR) % SETS >= 2 * CLEAR
 }
@@ -69,7 +69,7 @@ pub(super) fn pack_columns(b: Mat<'_>, depth: usize, to: &mut [f32]) {
     });
 }
 
-/// `out[at + i * stride + j] = sum_k a[i, k] b[k, j]`, in blocks of a [`depth`]. `end` is called for every run of elements
+/// `out[at + i * stride + j] = sum_k a[i, k] b[k, j]`, in blocks of a [`depth`] and a [`group`] of columns. `end` is called for every run of elements
 /// whose sums are whole, from one on, while they are in the cache. `kept` are the panels of the matrix whose column `j` is
 /// the first of `b`, from [`pack_columns`]; where there are none, columns are packed here.
 ///
@@ -81,12 +81,13 @@ pub(super) unsafe fn product(
     (at, stride): (usize, usize),
     a: Mat<'_>,
     b: Mat<'_>,
-    depth: usize,
+    [depth, group]: [usize; 2],
     kept: (&[f32], usize),
     end: &dyn Fn(usize, usize),
 ) {
-    let (group, [tall, wide]) = (group(b.cols, depth), room(a.rows, b.cols, depth));
-    with_floats([tall, if kept.0.is_empty() { wide } else { 0 }], |rows, columns| {
+    let group = group.min(b.cols.next_multiple_of(WIDE));
+    let [tall, wide] = [a.rows.next_multiple_of(PANEL), if kept.0.is_empty() { group } else { 0 }];
+    with_floats([tall * depth, wide * depth], |rows, columns| {
         dispatch(Product { a, b, depth, group, rows, columns, kept, out, at, stride, end });
     });
 }

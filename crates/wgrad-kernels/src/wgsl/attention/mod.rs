@@ -1,5 +1,5 @@
-//! Attention as WGSL: one pass over the keys with a running maximum (Dao et al., "FlashAttention-2", 2023), nothing as
-//! large as queries times keys in memory, no atomics.
+//! Attention as WGSL: one pass over the keys with a running maximum (Dao et al., "FlashAttention-2", 2023), no atomics, and
+//! nothing as large as queries times keys in memory, but for a form of the gradients where that is little.
 //!
 //! Two forms: `rows` gives every query (key, for gradients of keys and values) an invocation, `subgroup` gives some
 //! of them a subgroup. A launch has its own part of the results: the forward ones, dq, or dk and dv.
@@ -39,7 +39,7 @@ struct Job<'a> {
     keeps: bool,
 }
 
-/// Bytes of kept slopes at most, as many as queries times keys: beyond them they are made again.
+/// Bytes of kept slopes at most, one a query and key: where there are more, they are made again.
 const MOST_SLOPES: usize = 32 << 20;
 
 /// The forms of an attention step, best guess first.
@@ -68,14 +68,13 @@ pub(super) fn candidates(
         (caps.class, caps.subgroup, e.depth.is_multiple_of(4) && e.width.is_multiple_of(4))
     {
         let size = size as usize;
-        let (name, launch) =
-            (subgroup::name(attention, size), |job: &Job<'_>| Ok(vec![subgroup::launch(job, size)?]));
-        let slopes = subgroup::slopes(&e, size) * DType::F32.bytes();
+        let name = |keeps| subgroup::name(attention, size, keeps);
+        let launch = |job: &Job<'_>| subgroup::launches(job, size);
+        let slopes = subgroup::slope_bytes(&e, size);
         if wanted(Part::Dk) && wanted(Part::Dq) && slopes <= MOST_SLOPES.min(caps.limits.binding_bytes) {
-            // Where the adapter binds one buffer more than the gradients have.
-            forms.extend(form(format!("{name}.kept"), vec![slopes], &launch).ok());
+            forms.push(form(name(true), vec![slopes], &launch)?);
         }
-        forms.push(form(name, Vec::new(), &launch)?);
+        forms.push(form(name(false), Vec::new(), &launch)?);
     }
     forms.push(form("rows".into(), Vec::new(), &|job| rows::launches(job))?);
     Ok(forms)

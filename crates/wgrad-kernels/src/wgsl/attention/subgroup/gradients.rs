@@ -49,7 +49,7 @@ impl Text<'_, '_> {
         format!("((batch * {}u + {head}) * {}u + {query}) * {keys}u + {key}", e.heads, e.queries)
     }
 
-    /// The gradient of queries from slopes that the gradient of keys kept: all that a key block's queries see.
+    /// The gradient of queries from slopes that were kept, of all keys that a block of queries sees.
     pub(super) fn queries_of_slopes(&mut self) {
         let (e, tall, size) = (self.job.e, self.tall, self.size);
         let k = self.matrix(K);
@@ -73,6 +73,50 @@ impl Text<'_, '_> {
         self.store(Part::Dq, "dq", &self.job.scale());
     }
 
+    /// The gradient of keys from them: a lane has a query's of all rows, side by side.
+    pub(super) fn keys_of_slopes(&mut self) {
+        let (e, tall) = (self.job.e, self.tall);
+        let q = self.matrix(Q);
+        let slopes = self.module.scratch_at(0, "slopes", Access::Read, Width::Four);
+        self.sums("dk", e.depth);
+        self.each_own_head();
+        self.base(&q, "q", "own");
+        let first = self.first_query();
+        self.add(format!("for (var turn = {first}; turn < {}u; turn += {}u) {{", e.queries, self.size));
+        self.add("let column = turn + li;");
+        let query = format!("min(column, {}u)", e.queries - 1);
+        self.add(format!("let at = ({}) / 4u;", self.slope_at("own", &query, "row0")));
+        let whole = tall.is_multiple_of(self.size) && e.queries.is_multiple_of(self.size);
+        for four in 0..tall / 4 {
+            let value = format!("{slopes}[at + {four}u]");
+            self.add(match whole {
+                true => format!("let slopes{four} = {value};"),
+                false => {
+                    format!("let slopes{four} = select(vec4<f32>(), {value}, column < {}u);", e.queries)
+                }
+            });
+            (0..4).for_each(|k| {
+                self.lines.push(format!("let slope{} = slopes{four}[{k}];", 4 * four + k));
+            });
+        }
+        self.accumulate("dk", "slope", (&q, "q"), e.queries);
+        self.add("}");
+        self.add("}");
+        self.store(Part::Dk, "dk", &self.job.scale());
+    }
+
+    /// Begins a loop over the heads of queries that share this head of keys, `own` each.
+    fn each_own_head(&mut self) {
+        let share = self.job.share();
+        let first = unseen(&format!("head * {share}u"), self.job.caps);
+        self.add(format!("for (var own = {first}; own < head * {share}u + {share}u; own += 1u) {{"));
+    }
+
+    /// The first query that sees any of these keys.
+    fn first_query(&self) -> String {
+        unseen(if self.job.attention.causal { "row0" } else { "0u" }, self.job.caps)
+    }
+
     /// Lines that keep the slopes of a turn's queries, a lane's own one's of all rows.
     fn keep_slopes(&mut self) {
         let (e, tall, size) = (self.job.e, self.tall, self.size);
@@ -88,7 +132,7 @@ impl Text<'_, '_> {
     }
 
     pub(super) fn keys(&mut self) {
-        let (e, share, tall) = (self.job.e, self.job.share(), self.tall);
+        let (e, tall) = (self.job.e, self.tall);
         let (q, k, dy) = (self.matrix(Q), self.matrix(K), self.matrix(DY));
         let slopes = self.job.wants(Part::Dk);
         self.base(&k, "k", "head");
@@ -98,7 +142,9 @@ impl Text<'_, '_> {
         if let Some(v) = &v {
             self.base(v, "v", "head");
             self.own_rows(v, "v", e.keys);
-            self.sums("dk", e.depth);
+            if !self.job.keeps {
+                self.sums("dk", e.depth);
+            }
             self.numbers("t", tall * ACROSS);
         }
         if self.job.wants(Part::Dv) {
@@ -107,11 +153,10 @@ impl Text<'_, '_> {
         let lse = self.job.scalar(&mut self.module, LSE);
         let delta = slopes.then(|| self.job.scalar(&mut self.module, DELTA));
         let scale = self.job.scale();
-        let first = unseen(&format!("head * {share}u"), self.job.caps);
-        self.add(format!("for (var own = {first}; own < head * {share}u + {share}u; own += 1u) {{"));
+        self.each_own_head();
         self.base(&q, "q", "own");
         self.base(&dy, "dy", "own");
-        let first = unseen(if self.job.attention.causal { "row0" } else { "0u" }, self.job.caps);
+        let first = self.first_query();
         self.add(format!("for (var n0 = {first}; n0 < {}u; n0 += {}u) {{", e.queries, self.block()));
         self.dots("s", (&k, "k"), (&q, "q"), e.queries);
         if let Some(v) = &v {
@@ -133,15 +178,17 @@ impl Text<'_, '_> {
             for r in 0..tall {
                 self.add(format!("let slope{r} = p{r} * ({} - delta);", self.score("t", r, 0)));
             }
-            if self.job.keeps {
-                self.keep_slopes();
+            match self.job.keeps {
+                true => self.keep_slopes(),
+                false => self.accumulate("dk", "slope", (&q, "q"), e.queries),
             }
-            self.accumulate("dk", "slope", (&q, "q"), e.queries);
         }
         self.end_turn(if slopes { &["s", "t"] } else { &["s"] });
         self.add("}");
         self.add("}");
         self.store(Part::Dv, "dv", "1.0");
-        self.store(Part::Dk, "dk", &scale);
+        if !self.job.keeps {
+            self.store(Part::Dk, "dk", &scale);
+        }
     }
 }

@@ -15,6 +15,7 @@ use crate::launch::{Launch, Unsupported};
 use crate::table::MAX_TRIPS;
 use crate::wgsl::module::{Grid, Module, Width, unseen};
 use crate::wgsl::text::indented;
+use wgrad_types::DType;
 
 /// Rows of columns multiplied at a time: each sum is read and written once for so many.
 const LANES_AT_ONCE: usize = 2;
@@ -29,13 +30,15 @@ fn rows(e: &Extents, size: usize) -> usize {
 const ACROSS: usize = 2;
 
 /// The form's name.
-pub(super) fn name(attention: &Attention, size: usize) -> String {
-    format!("subgroup{}x{}", rows(&attention.extents(), size), ACROSS * size)
+pub(super) fn name(attention: &Attention, size: usize, keeps: bool) -> String {
+    let kept = if keeps { ".kept" } else { "" };
+    format!("subgroup{}x{}{kept}", rows(&attention.extents(), size), ACROSS * size)
 }
 
-/// Numbers that the gradient of keys keeps for that of queries: `[batch, head, query, key]`, [`kept_keys`] a query.
-pub(super) fn slopes(e: &Extents, size: usize) -> usize {
-    e.batch * e.heads * e.queries * kept_keys(e, size)
+/// Bytes that the gradient of keys keeps for that of queries: f32 `[batch, head, query, key]`, [`kept_keys`] a query.
+pub(super) fn slope_bytes(e: &Extents, size: usize) -> usize {
+    let extents = [e.batch, e.heads, e.queries, kept_keys(e, size)];
+    extents.into_iter().fold(DType::F32.bytes(), usize::saturating_mul)
 }
 
 /// Keys in whole blocks and whole turns.
@@ -43,11 +46,34 @@ fn kept_keys(e: &Extents, size: usize) -> usize {
     e.keys.next_multiple_of(rows(e, size)).next_multiple_of(size)
 }
 
-/// The launch of a pass.
-pub(super) fn launch(job: &Job<'_>, size: usize) -> Result<Launch, Unsupported> {
+/// What a launch computes.
+#[derive(Clone, Copy)]
+enum Work {
+    Forward,
+    /// The gradient of queries.
+    Queries,
+    /// The gradients of keys and values; where slopes are kept these, and the gradient of values.
+    Keys,
+    /// The gradient of queries or keys from slopes that were kept.
+    OfSlopes(Part),
+}
+
+/// The launches of a pass.
+pub(super) fn launches(job: &Job<'_>, size: usize) -> Result<Vec<Launch>, Unsupported> {
+    let works: &[(Work, &str)] = match (job.pass, job.keeps) {
+        (Pass::Forward, _) => &[(Work::Forward, "forward")],
+        (Pass::Queries, false) => &[(Work::Queries, "queries")],
+        (Pass::Keys, false) => &[(Work::Keys, "keys")],
+        // Apart: a launch binds eight buffers at most everywhere.
+        (Pass::Keys, true) => &[(Work::Keys, "keys"), (Work::OfSlopes(Part::Dk), "dk")],
+        (Pass::Queries, true) => &[(Work::OfSlopes(Part::Dq), "dq")],
+    };
+    works.iter().map(|&(work, what)| launch(job, size, work, what)).collect()
+}
+
+fn launch(job: &Job<'_>, size: usize, work: Work, what: &str) -> Result<Launch, Unsupported> {
     let (e, keys) = (job.e, job.pass == Pass::Keys);
-    let label =
-        format!("attention.{}.{}", name(job.attention, size), format!("{:?}", job.pass).to_lowercase());
+    let label = format!("attention.{}.{what}", name(job.attention, size, job.keeps));
     let (count, heads) = if keys { (e.keys, e.groups) } else { (e.queries, e.heads) };
     let tall = rows(&e, size);
     let blocks = count.div_ceil(tall);
@@ -67,11 +93,12 @@ pub(super) fn launch(job: &Job<'_>, size: usize) -> Result<Launch, Unsupported> 
     text.add(format!("let row0 = block * {tall}u;"));
     text.add(format!("let head = id / {blocks}u % {heads}u;"));
     text.add(format!("let batch = id / {}u;", blocks * heads));
-    match job.pass {
-        Pass::Forward => text.forward(),
-        Pass::Queries if job.keeps => text.queries_of_slopes(),
-        Pass::Queries => text.queries(),
-        Pass::Keys => text.keys(),
+    match work {
+        Work::Forward => text.forward(),
+        Work::Queries => text.queries(),
+        Work::Keys => text.keys(),
+        Work::OfSlopes(Part::Dk) => text.keys_of_slopes(),
+        Work::OfSlopes(_) => text.queries_of_slopes(),
     }
     let Text { module, lines, .. } = text;
     module.launch(&label, size, &indented(&lines, 1), &grid)
