@@ -69,8 +69,8 @@ pub(super) fn pack_columns(b: Mat<'_>, depth: usize, to: &mut [f32]) {
     });
 }
 
-/// `out[at + i * stride + j] = sum_k a[i, k] b[k, j]`, in blocks of a [`depth`] and a [`group`] of columns. `end` is called for every run of elements
-/// whose sums are whole, from one on, while they are in the cache. `kept` are the panels of the matrix whose column `j` is
+/// `out[at + i * stride + j] = sum_k a[i, k] b[k, j]`, in blocks of a [`depth`] and a [`group`] of columns. `end` is called for every
+/// run of elements whose sums are whole, from one on, while they are in the cache. `kept` are the panels of the matrix whose column `j` is
 /// the first of `b`, from [`pack_columns`]; where there are none, columns are packed here.
 ///
 /// # Safety

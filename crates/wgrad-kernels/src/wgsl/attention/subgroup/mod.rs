@@ -2,8 +2,8 @@
 //!
 //! Rows are queries, columns keys; for the gradients of keys and values rows are keys and columns queries. A block has
 //! a few columns a lane. Lanes load a row each and hand its elements round by subgroupShuffle; a block's weights stay
-//! where they were made and go round the same way when they multiply values, whose columns the lanes own. Slopes of scores
-//! that the gradient of keys has made are kept for the gradient of queries where they are not many: two products of five.
+//! where they were made and go round the same way when they multiply values, whose columns the lanes own. Slopes of scores,
+//! once made, are kept for the gradients of queries and of keys where they are not many.
 //!
 //! A loop writes each of its sums once a trip, under a mask, and a vector loaded is a hundred branches: a trip does much with
 //! what it loads, and what comes one after another in any case (rows stored, a block's columns weighed) is written once.
