@@ -133,10 +133,12 @@ pub(crate) fn room(av: &View, bv: &View, threads: usize) -> [usize; 2] {
         return [m * k, 0];
     }
     // Whether its columns are kept packed or not.
-    let depth = panel::depth_of(m, k, bv.strides[bv.shape.len() - 1] == 1);
+    let r = bv.shape.len();
+    let depth = panel::depth_of(m, k, bv.strides[r - 1] == 1);
+    let lying = panel::lying(m, av.strides[r - 2] as usize, av.strides[r - 1] as usize);
     let of = [VECTOR, WIDE].map(|unit| {
         let (rows, cols) = cut(extents, threads, unit);
-        panel::room(rows, cols, depth)
+        panel::room(rows, lying, [depth, panel::group(cols, depth)])
     });
     std::array::from_fn(|i| of[0][i].max(of[1][i]))
 }
@@ -159,16 +161,16 @@ pub(crate) fn matmul(
         out.fill(0);
         return map::epilogue(step, reads, 0, out);
     }
+    let first = matrix(b, bv, 0);
+    let depth = panel::depth(m, &first);
     let kept: &mut [f32] = bytemuck::cast_slice_mut(packed.words);
     if !kept.is_empty() && !packed.done {
-        let b = matrix(b, bv, 0);
-        panel::pack_columns(b, panel::depth(m, &b), kept);
+        panel::pack_columns(first, depth, kept);
     }
     let kept: &[f32] = kept;
     let unit = if kept.is_empty() { VECTOR } else { WIDE };
     let (rows, cols) = cut(extents, rayon::current_num_threads(), unit);
     let (down, across) = (m.div_ceil(rows), n.div_ceil(cols));
-    let depth = panel::depth(m, &matrix(b, bv, 0));
     let blocks = [depth, panel::group(cols, depth)];
     let out = Shared::new(out);
     let task = |t: usize| {

@@ -39,20 +39,38 @@ pub(super) fn depth_of(rows: usize, depth: usize, in_rows: bool) -> usize {
     depth.div_ceil(depth.div_ceil(most)).next_multiple_of(8).min(depth)
 }
 
-/// Floats of a thread's two blocks for a tile: panels of all its rows, and of a group of its columns.
-pub(super) fn room(rows: usize, cols: usize, depth: usize) -> [usize; 2] {
-    [rows.next_multiple_of(PANEL) * depth, group(cols, depth) * depth]
+/// Floats of a thread's two blocks for a tile: panels of all its rows where they are packed, and of a group of columns.
+pub(super) fn room(rows: usize, lying: bool, [depth, group]: [usize; 2]) -> [usize; 2] {
+    [if lying { 0 } else { rows.next_multiple_of(PANEL) * depth }, group * depth]
 }
 
-/// Columns packed together of a product's tiles so wide: groups of equal width.
+/// Columns packed together of a product whose widest tile has so many: groups of equal width.
 pub(super) fn group(cols: usize, depth: usize) -> usize {
     let most = (GROUP / depth / WIDE * WIDE).max(WIDE);
-    cols.div_ceil(cols.div_ceil(most).max(1)).next_multiple_of(WIDE).max(WIDE)
+    cols.div_ceil(cols.div_ceil(most)).next_multiple_of(WIDE)
 }
 
-/// Whether the first-level cache has sets enough for eight rows so far apart: others drive each other out of it.
-fn spread(stride: usize) -> bool {
-    stride < CLEAR || (stride + CLEAR) % SETS >= 2 * CLEAR
+/// Whether so many rows are read where they lie: whole panels, elements side by side, and rows so far apart that the
+/// first-level cache has sets enough for eight of them. Its registers hold a tile of eight rows then.
+pub(super) fn lying(rows: usize, row_stride: usize, col_stride: usize) -> bool {
+    let apart = row_stride < CLEAR || (row_stride + CLEAR) % SETS >= 2 * CLEAR;
+    col_stride == 1 && apart && rows.is_multiple_of(PANEL) && dispatch(Tall)
+}
+
+/// Whether the processor has registers for a tile of all rows of a panel.
+struct Tall;
+
+impl WithSimd for Tall {
+    type Output = bool;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> bool {
+        tall::<S>()
+    }
+}
+
+const fn tall<S: Simd>() -> bool {
+    S::REGISTER_COUNT >= 32
 }
 
 /// All of a matrix's columns as [`product`] reads them: a block of a [`depth`] after the other, panels side by side.
@@ -69,9 +87,9 @@ pub(super) fn pack_columns(b: Mat<'_>, depth: usize, to: &mut [f32]) {
     });
 }
 
-/// `out[at + i * stride + j] = sum_k a[i, k] b[k, j]`, in blocks of a [`depth`] and a [`group`] of columns. `end` is called for every
-/// run of elements whose sums are whole, from one on, while they are in the cache. `kept` are the panels of the matrix whose column `j` is
-/// the first of `b`, from [`pack_columns`]; where there are none, columns are packed here.
+/// `out[at + i * stride + j] = sum_k a[i, k] b[k, j]`, in blocks of a [`depth`] and a [`group`] of columns. `end` is called
+/// for every run of elements whose sums are whole, from one on, while they are in the cache. `kept` are the panels of the
+/// matrix whose column `j` is the first of `b`, from [`pack_columns`]; where there are none, columns are packed here.
 ///
 /// # Safety
 /// No other task touches this tile meanwhile.
@@ -81,14 +99,14 @@ pub(super) unsafe fn product(
     (at, stride): (usize, usize),
     a: Mat<'_>,
     b: Mat<'_>,
-    [depth, group]: [usize; 2],
+    blocks: [usize; 2],
     kept: (&[f32], usize),
     end: &dyn Fn(usize, usize),
 ) {
-    let group = group.min(b.cols.next_multiple_of(WIDE));
-    let [tall, wide] = [a.rows.next_multiple_of(PANEL), if kept.0.is_empty() { group } else { 0 }];
-    with_floats([tall * depth, wide * depth], |rows, columns| {
-        dispatch(Product { a, b, depth, group, rows, columns, kept, out, at, stride, end });
+    let lying = lying(a.rows, a.row_stride, a.col_stride);
+    let [rows, columns] = room(a.rows, lying, blocks);
+    with_floats([rows, if kept.0.is_empty() { columns } else { 0 }], |rows, columns| {
+        dispatch(Product { a, b, blocks, lying, rows, columns, kept, out, at, stride, end });
     });
 }
 
@@ -96,8 +114,8 @@ pub(super) unsafe fn product(
 struct Product<'a> {
     a: Mat<'a>,
     b: Mat<'a>,
-    depth: usize,
-    group: usize,
+    blocks: [usize; 2],
+    lying: bool,
     rows: &'a mut [f32],
     columns: &'a mut [f32],
     /// Columns packed before, and which of them is the first.
@@ -113,13 +131,13 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { a, b, depth, group, rows, columns, kept: (kept, j), out, at, stride, end } = self;
+        let Self { a, b, blocks: [depth, group], lying, rows, columns, kept: (kept, j), .. } = self;
+        let Self { out, at, stride, end, .. } = self;
         let (m, n, k) = (a.rows, b.cols, a.cols);
-        let lying = a.col_stride == 1 && spread(a.row_stride) && m.is_multiple_of(PANEL);
         for first in (0..k).step_by(depth) {
             let depth = depth.min(k - first);
             let end = (first + depth == k).then_some(end);
-            let rows = if lying && S::REGISTER_COUNT >= 32 {
+            let rows = if lying {
                 Rows::Lying(&a.data[a.offset + first..], a.row_stride)
             } else {
                 let rows = &mut rows[..m.next_multiple_of(PANEL) * depth];
@@ -215,7 +233,7 @@ impl Block<'_> {
 
     #[inline(always)]
     fn panel<S: Simd, const NV: usize>(&self, simd: S, columns: &[f32], at: (usize, usize, usize)) {
-        if S::REGISTER_COUNT >= 32 {
+        if tall::<S>() {
             self.tile::<S, PANEL, 0, NV>(simd, columns, at);
         } else {
             self.tile::<S, 4, 0, NV>(simd, columns, at);

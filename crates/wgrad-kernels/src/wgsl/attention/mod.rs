@@ -35,7 +35,7 @@ struct Job<'a> {
     caps: &'a Caps,
     e: Extents,
     pass: Pass,
-    /// Whether the gradient of keys keeps the scores' slopes for the gradient of queries.
+    /// Whether the scores' slopes are kept, from which the gradients of queries and keys are made.
     keeps: bool,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn candidates(
     let e = attention.extents();
     let wanted = |part: Part| attention.output(part).is_some();
     let passes: Vec<Pass> = if attention.is_gradient() {
-        // Keys first: what they keep, queries read.
+        // Keys first: the slopes they keep are what queries read.
         let keys = (wanted(Part::Dk) || wanted(Part::Dv)).then_some(Pass::Keys);
         keys.into_iter().chain(wanted(Part::Dq).then_some(Pass::Queries)).collect()
     } else {

@@ -6,6 +6,7 @@ use crate::wgsl::attention::{DELTA, DY, K, LSE, Part, Q, V};
 use crate::wgsl::module::{Width, unseen};
 
 impl Text<'_, '_> {
+    /// The gradient of queries, slopes made here.
     pub(super) fn queries(&mut self) {
         let (e, tall) = (self.job.e, self.tall);
         let (q, k, v, dy) = (self.matrix(Q), self.matrix(K), self.matrix(V), self.matrix(DY));
@@ -131,6 +132,7 @@ impl Text<'_, '_> {
         self.add("}");
     }
 
+    /// The gradient of values, and that of keys or the slopes it is made from.
     pub(super) fn keys(&mut self) {
         let (e, tall) = (self.job.e, self.tall);
         let (q, k, dy) = (self.matrix(Q), self.matrix(K), self.matrix(DY));

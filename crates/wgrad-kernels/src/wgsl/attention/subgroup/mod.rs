@@ -35,7 +35,7 @@ pub(super) fn name(attention: &Attention, size: usize, keeps: bool) -> String {
     format!("subgroup{}x{}{kept}", rows(&attention.extents(), size), ACROSS * size)
 }
 
-/// Bytes that the gradient of keys keeps for that of queries: f32 `[batch, head, query, key]`, [`kept_keys`] a query.
+/// Bytes of slopes kept for the gradients of queries and keys: f32 `[batch, head, query, key]`, [`kept_keys`] a query.
 pub(super) fn slope_bytes(e: &Extents, size: usize) -> usize {
     let extents = [e.batch, e.heads, e.queries, kept_keys(e, size)];
     extents.into_iter().fold(DType::F32.bytes(), usize::saturating_mul)
@@ -52,10 +52,12 @@ enum Work {
     Forward,
     /// The gradient of queries.
     Queries,
-    /// The gradients of keys and values; where slopes are kept these, and the gradient of values.
+    /// The gradients of keys and values; where slopes are kept, slopes and the gradient of values.
     Keys,
-    /// The gradient of queries or keys from slopes that were kept.
-    OfSlopes(Part),
+    /// The gradient of queries from kept slopes.
+    QueriesOfSlopes,
+    /// The gradient of keys from kept slopes.
+    KeysOfSlopes,
 }
 
 /// The launches of a pass.
@@ -65,8 +67,8 @@ pub(super) fn launches(job: &Job<'_>, size: usize) -> Result<Vec<Launch>, Unsupp
         (Pass::Queries, false) => &[(Work::Queries, "queries")],
         (Pass::Keys, false) => &[(Work::Keys, "keys")],
         // Apart: a launch binds eight buffers at most everywhere.
-        (Pass::Keys, true) => &[(Work::Keys, "keys"), (Work::OfSlopes(Part::Dk), "dk")],
-        (Pass::Queries, true) => &[(Work::OfSlopes(Part::Dq), "dq")],
+        (Pass::Keys, true) => &[(Work::Keys, "keys"), (Work::KeysOfSlopes, "dk")],
+        (Pass::Queries, true) => &[(Work::QueriesOfSlopes, "dq")],
     };
     works.iter().map(|&(work, what)| launch(job, size, work, what)).collect()
 }
@@ -97,8 +99,8 @@ fn launch(job: &Job<'_>, size: usize, work: Work, what: &str) -> Result<Launch, 
         Work::Forward => text.forward(),
         Work::Queries => text.queries(),
         Work::Keys => text.keys(),
-        Work::OfSlopes(Part::Dk) => text.keys_of_slopes(),
-        Work::OfSlopes(_) => text.queries_of_slopes(),
+        Work::QueriesOfSlopes => text.queries_of_slopes(),
+        Work::KeysOfSlopes => text.keys_of_slopes(),
     }
     let Text { module, lines, .. } = text;
     module.launch(&label, size, &indented(&lines, 1), &grid)
