@@ -6,6 +6,7 @@ use crate::DeviceError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
+use wgrad_types::AdapterClass;
 
 /// A wait that takes longer means that the device hangs. Drivers' own watchdogs act within seconds; a software adapter
 /// may need minutes for an honest step.
@@ -71,10 +72,14 @@ impl Inner {
         self.health.check()
     }
 
-    /// Blocks until a mapping is there: spins at first, so that short waits stay exact, then sleeps a small share of
-    /// what has passed.
+    /// Blocks until a mapping is there: yields at first, so that short waits stay exact, then sleeps a small share of
+    /// what has passed. A software adapter's threads take what is yielded, and every end of a sleep would interrupt them.
     pub(super) fn wait(&self, mapping: &Mapping) -> Result<(), DeviceError> {
         let start = Instant::now();
+        let yielding = match self.caps.class {
+            AdapterClass::Software => Duration::from_millis(10),
+            _ => Duration::from_micros(200),
+        };
         while !self.mapped(mapping)? {
             self.poll()?;
             if mapping.get() != PENDING {
@@ -86,7 +91,7 @@ impl Inner {
                     .health
                     .give_up(format!("it did not finish within {} s", PATIENCE.as_secs())));
             }
-            match passed < Duration::from_micros(200) {
+            match passed < yielding {
                 true => std::thread::yield_now(),
                 false => std::thread::sleep((passed / 32).min(Duration::from_millis(1))),
             }

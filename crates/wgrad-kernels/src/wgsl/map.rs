@@ -4,14 +4,18 @@
 use super::epilogue::Epilogue;
 use super::module::{Grid, Module, Width};
 use super::text::{apart, indented};
+use crate::expr::{Expr, Instr};
 use crate::launch::{Candidate, Unsupported};
 use crate::step::Step;
 use crate::table::MAX_TRIPS;
+use wgrad_graph::ops::{BinaryKind, UnaryKind};
 use wgrad_types::{AdapterClass, Caps};
 
 /// Loop trips of one invocation on a software adapter, and the workgroups wanted before they grow.
 const SOFTWARE_TRIPS: usize = 64;
 const SOFTWARE_GROUPS: usize = 256;
+/// Quads of a map from which on two in flight repay what they take to compile.
+const MANY: usize = 1 << 14;
 
 /// The forms of an element-wise step.
 pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Vec<Candidate>, Unsupported> {
@@ -42,16 +46,65 @@ fn candidate(step: &Step, epilogue: &Epilogue, width: Width, caps: &Caps) -> Res
     let grid = Grid::new(&label, n.div_ceil(chunk), caps)?;
     let mut main = indented(&grid.id(), 1);
     main += &indented(&printed.uniform, 1);
-    if chunk == workgroup {
+    let (mut body, mut stride) = (printed.body, workgroup);
+    if width == Width::Four && n.is_multiple_of(2 * workgroup) && gains_by_pairs(&step.epilogue, n, caps) {
+        let second = epilogue.print(&mut module, width, "j", "s");
+        main += &indented(&second.uniform, 1);
+        body = side_by_side(format!("let j = i + {workgroup}u;"), body, second.body);
+        stride *= 2;
+    }
+    if chunk == stride {
         main += &format!("    let i = id * {chunk}u + li;\n    if (i < {n}u) {{\n");
     } else {
         main += &format!("    let end = min(id * {chunk}u + {chunk}u, {n}u);\n");
-        main += &format!("    for (var i = id * {chunk}u + li; i < end; i += {workgroup}u) {{\n");
+        main += &format!("    for (var i = id * {chunk}u + li; i < end; i += {stride}u) {{\n");
     }
-    main += &indented(&printed.body, 2);
+    main += &indented(&body, 2);
     main += "    }\n";
     let launch = module.launch(&label, workgroup, &main, &grid)?;
     Ok(Candidate { name: name.to_owned(), launches: vec![launch], scratch: Vec::new() })
+}
+
+/// Whether two quads at once are faster than one after the other: on a software adapter, where a long function of a single
+/// load waits for itself. With several loads, or several functions, registers run out (docs/rejected.md).
+fn gains_by_pairs(expr: &Expr, n: usize, caps: &Caps) -> bool {
+    let long = |instr: &Instr| match instr {
+        Instr::Unary(kind, _) => matches!(
+            kind,
+            UnaryKind::Exp
+                | UnaryKind::Log
+                | UnaryKind::Tanh
+                | UnaryKind::Erf
+                | UnaryKind::Sigmoid
+                | UnaryKind::Softplus
+        ),
+        Instr::Binary(kind, ..) => *kind == BinaryKind::Pow,
+        _ => false,
+    };
+    let count = |wanted: &dyn Fn(&Instr) -> bool| expr.instrs.iter().filter(|i| wanted(i)).count();
+    let loads = count(&|i| matches!(i, Instr::Load { view, .. } if !view.is_uniform()));
+    let whole = |i: &Instr| i.load().is_none_or(|(_, view)| view.is_contiguous() || view.is_uniform());
+    let drawn = count(&|i| matches!(i, Instr::Random { .. }));
+    caps.class == AdapterClass::Software
+        && n >= MANY
+        && (loads, drawn) == (1, 0)
+        && expr.instrs.iter().all(whole)
+        && (1..=2).contains(&count(&long))
+}
+
+/// Two bodies as one: all that is loaded, all that is computed, all that is stored. Before a load stands nothing that it
+/// does not need.
+fn side_by_side(index: String, first: Vec<String>, second: Vec<String>) -> Vec<String> {
+    let mut parts = [vec![index], Vec::new(), Vec::new()];
+    for line in first.into_iter().chain(second) {
+        let part = match line.starts_with("let ") {
+            true if line.contains('[') => 0,
+            true => 1,
+            false => 2,
+        };
+        parts[part].push(line);
+    }
+    parts.concat()
 }
 
 /// Elements as rows, where some of what is loaded is the same for all of them: a software adapter's workgroup takes a column
@@ -107,7 +160,7 @@ fn shape(n: usize, caps: &Caps) -> (usize, usize) {
     match caps.class {
         AdapterClass::Software => {
             let workgroup = caps.subgroup.unwrap_or(8) as usize;
-            let trips = n.div_ceil(SOFTWARE_GROUPS * workgroup).max(SOFTWARE_TRIPS);
+            let trips = n.div_ceil(SOFTWARE_GROUPS * workgroup).max(SOFTWARE_TRIPS).next_multiple_of(2);
             (workgroup, trips * workgroup)
         }
         _ if n >= 1 << 14 => (256.min(caps.limits.workgroup_size), 256.min(caps.limits.workgroup_size)),
