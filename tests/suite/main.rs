@@ -1,7 +1,7 @@
 //! The test suite, one binary.
 //!
 //! *pure*: `plan`, `properties`, `complete`, `shaders`. *device*: `steps`, `several`, `breaks`, `order`, `sizes`, `anomaly`,
-//! `tuning`, `precision`, `inference`.
+//! `tuning`, `precision`, `inference`, `functions`.
 //! *PyTorch*: `golden`. A row's test stands with the row, in `wgrad-doctor`; the command line has its tests in its own
 //! crate.
 
@@ -10,6 +10,7 @@ mod breaks;
 mod complete;
 mod custom;
 mod edges;
+mod functions;
 mod golden;
 mod inference;
 mod optimizers;

@@ -66,7 +66,7 @@ fn candidate(step: &Step, epilogue: &Epilogue, width: Width, caps: &Caps) -> Res
 }
 
 /// Whether two quads at once are faster than one after the other: on a software adapter, where a long function of a single
-/// load waits for itself. With several loads, or several functions, registers run out (docs/rejected.md).
+/// load waits for itself. With more loads or functions registers run out (docs/rejected.md).
 fn gains_by_pairs(expr: &Expr, n: usize, caps: &Caps) -> bool {
     let long = |instr: &Instr| match instr {
         Instr::Unary(kind, _) => matches!(

@@ -6,7 +6,7 @@ use super::candidates;
 use crate::expr::{Expr, Instr};
 use crate::launch::{Access, Buffer};
 use crate::step::{Core, Step};
-use wgrad_graph::ops::{BinaryKind, ConvSpec, ReduceKind, Window};
+use wgrad_graph::ops::{BinaryKind, ConvSpec, ReduceKind, UnaryKind, Window};
 use wgrad_types::{AdapterClass, Caps, DType, Type, View};
 
 fn software() -> Caps {
@@ -116,6 +116,22 @@ fn an_operand_taken_over_is_read_through_the_output() {
 fn four_wide_only_where_it_fits() {
     let name = |n: usize| candidates(&sum_of(2, &[n]), &software()).expect("a plain map")[0].name.clone();
     assert_eq!((name(64).as_str(), name(63).as_str()), ("vec4", "scalar"));
+}
+
+#[test]
+fn a_long_function_of_one_load_takes_two_quads_a_trip_on_software_adapters() {
+    let pairs = |loads: usize, n: usize, caps: &Caps| {
+        let mut map = sum_of(loads, &[n]);
+        let sum = map.epilogue.results[0];
+        map.epilogue.results = vec![map.epilogue.push(Instr::Unary(UnaryKind::Erf, sum), DType::F32)];
+        let forms = candidates(&map, caps).expect("a plain map");
+        forms[0].launches[0].source.contains("let j = i + 8u;")
+    };
+    let many = 65_600;
+    assert!(pairs(1, many, &software()));
+    assert!(!pairs(1, many + 32, &software()), "a quad a lane would be left over");
+    assert!(!pairs(1, 640, &software()) && !pairs(2, many, &software()));
+    assert!(!pairs(1, many, &Caps::webgpu_baseline()));
 }
 
 #[test]
