@@ -1,4 +1,4 @@
-// argmax: y[outer, inner] = the smallest j at which x[outer, j, inner] is largest, as i32.
+// argmax: y[outer, inner] = the smallest j at which x[outer, j, inner] is largest, or NaN, as i32.
 //
 // x0: x [OUTER, EXTENT, INNER]; y0: y [OUTER, INNER], COUNT elements. Each invocation owns PER elements of y,
 // WORKGROUP apart, and searches the axis in ascending order.
@@ -17,10 +17,15 @@ fn first_max(o: u32) -> i32 {
     let start = o / INNER * (EXTENT * INNER) + o % INNER;
     var best = x0[start];
     var at = 0u;
+    // Bits of the best element's magnitude: from a NaN on nothing is better.
+    var magnitude = bitcast<u32>(best) & 0x7fffffffu;
     for (var j = 1u; j < EXTENT; j += 1u) {
         let v = x0[start + j * INNER];
-        at = select(at, j, v > best);
-        best = max(best, v);
+        let bits = bitcast<u32>(v) & 0x7fffffffu;
+        let better = magnitude <= 0x7f800000u && (v > best || bits > 0x7f800000u);
+        at = select(at, j, better);
+        best = select(best, v, better);
+        magnitude = select(magnitude, bits, better);
     }
     return i32(at);
 }

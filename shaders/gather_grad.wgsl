@@ -2,12 +2,15 @@
 // ascending order of j. An index outside [0, EXTENT) meets no e, so it is passed over.
 //
 // x0: dy, x1: index, read by dy_at and index_at at their number in [OUTER, LENGTH, INNER]; y0: dx [OUTER, EXTENT,
-// INNER], COUNT elements. Each invocation owns PER elements of dx, WORKGROUP apart.
+// INNER], SIZE elements. Each invocation owns PER elements, WORKGROUP apart. Long indices are cut into parts of CHUNK, whose
+// sums the epilogue leaves side by side, [parts, SIZE], COUNT in all.
 
 const WORKGROUP: u32 = 64u;
 const PER: u32 = 1u;
 const GROUPS_X: u32 = 65535u;
 const COUNT: u32 = 64u;
+const SIZE: u32 = 64u;
+const CHUNK: u32 = 4u;
 const EXTENT: u32 = 10u;
 const LENGTH: u32 = 4u;
 const INNER: u32 = 1u;
@@ -34,12 +37,15 @@ fn epilogue(o: u32, acc: f32) {
 }
 // #end
 
-fn gradient(o: u32) -> f32 {
+fn gradient(place: u32) -> f32 {
+    let o = place % SIZE;
+    let begin = place / SIZE * CHUNK;
+    let end = min(begin + CHUNK, LENGTH);
     let inner = o % INNER;
     let e = i32(o / INNER % EXTENT);
     let start = o / (INNER * EXTENT) * (LENGTH * INNER) + inner;
     var acc = 0.0;
-    for (var j = 0u; j < LENGTH; j += 1u) {
+    for (var j = begin; j < end; j += 1u) {
         let at = start + j * INNER;
         if (index_at(at) == e) {
             acc += dy_at(at);

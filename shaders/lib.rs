@@ -10,16 +10,25 @@ pub use expand::{Hook, expand, imports};
 /// Every shader: its path in this folder and its text.
 pub const SHADERS: &[(&str, &str)] = &[
     ("argmax.wgsl", include_str!("argmax.wgsl")),
+    ("argmax_join.wgsl", include_str!("argmax_join.wgsl")),
+    ("argmax_part.wgsl", include_str!("argmax_part.wgsl")),
     ("avg_pool2d.wgsl", include_str!("avg_pool2d.wgsl")),
     ("avg_pool2d_grad.wgsl", include_str!("avg_pool2d_grad.wgsl")),
     ("common/erf.wgsl", include_str!("common/erf.wgsl")),
+    ("common/exp.wgsl", include_str!("common/exp.wgsl")),
     ("common/finite.wgsl", include_str!("common/finite.wgsl")),
+    ("common/log.wgsl", include_str!("common/log.wgsl")),
+    ("common/nan.wgsl", include_str!("common/nan.wgsl")),
     ("common/philox.wgsl", include_str!("common/philox.wgsl")),
+    ("common/pow.wgsl", include_str!("common/pow.wgsl")),
     ("common/round_f16.wgsl", include_str!("common/round_f16.wgsl")),
+    ("common/trig.wgsl", include_str!("common/trig.wgsl")),
     ("gather.wgsl", include_str!("gather.wgsl")),
     ("gather_grad.wgsl", include_str!("gather_grad.wgsl")),
     ("max_pool2d.wgsl", include_str!("max_pool2d.wgsl")),
+    ("max_pool2d_at.wgsl", include_str!("max_pool2d_at.wgsl")),
     ("max_pool2d_grad.wgsl", include_str!("max_pool2d_grad.wgsl")),
+    ("max_pool2d_grad_at.wgsl", include_str!("max_pool2d_grad_at.wgsl")),
 ];
 
 /// A shader's text by its path without the extension. Panics where there is none: a bug of the caller.

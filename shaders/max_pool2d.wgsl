@@ -1,7 +1,7 @@
 // max_pool2d: y[p, i, j] = the largest x[p, i * SY + r - PY, j * SX + s - PX] over r < KH, s < KW inside the image.
 //
 // x0: x [PLANES, H, W]; y0: y [PLANES, OH, OW], COUNT elements. Each invocation owns PER elements of y, WORKGROUP
-// apart. Padding never wins. No element is read outside of x0.
+// apart. Padding never wins; NaN does. No element is read outside of x0.
 
 const WORKGROUP: u32 = 64u;
 const PER: u32 = 1u;
@@ -31,18 +31,24 @@ fn window_max(o: u32) -> f32 {
     let left = (o % OW) * SX;
     let top = (o / OW % OH) * SY;
     let plane = o / (OW * OH) * (H * W);
-    var best = -3.4028234663852886e38f;
+    // WGSL has no literal for negative infinity.
+    var lowest = 0xff800000u;
+    var best = bitcast<f32>(lowest);
+    // Bits of the largest magnitude: compilers may drop NaN from a maximum.
+    var magnitude = 0u;
     for (var r = 0u; r < KH; r += 1u) {
         for (var s = 0u; s < KW; s += 1u) {
             // Below the padding the subtraction wraps to a huge number, which the test refuses.
             let h = top + r - PY;
             let w = left + s - PX;
             if (h < H && w < W) {
-                best = max(best, x0[plane + h * W + w]);
+                let v = x0[plane + h * W + w];
+                best = max(best, v);
+                magnitude = max(magnitude, bitcast<u32>(v) & 0x7fffffffu);
             }
         }
     }
-    return best;
+    return select(best, bitcast<f32>(magnitude), magnitude > 0x7f800000u);
 }
 
 @compute @workgroup_size(WORKGROUP)

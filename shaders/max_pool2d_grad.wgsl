@@ -1,10 +1,10 @@
 // max_pool2d_grad: dx[p, h, w] = the sum of dy[p, i, j] over the windows (i, j) whose first largest element, in
-// row-major order, is x[p, h, w].
+// row-major order, is x[p, h, w]; of a window with NaN, whose last NaN it is.
 //
 // x0: x [PLANES, H, W]; x1: dy [PLANES, OH, OW]; y0: dx like x, COUNT elements. Gather form: each invocation owns PER
 // elements of dx, WORKGROUP apart, and looks at every window that covers them, so overlapping windows need no
 // atomics and the order of the sum is fixed. An element is the first largest if all before it are smaller and none
-// after it is larger.
+// after it is larger or NaN.
 
 const WORKGROUP: u32 = 64u;
 const PER: u32 = 1u;
@@ -34,8 +34,13 @@ fn epilogue(o: u32, acc: f32) {
 }
 // #end
 
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
 // Whether element (h, w) of the plane, whose value is `mine`, is the first largest of window (i, j).
 fn is_first_max(mine: f32, plane: u32, h: u32, w: u32, i: u32, j: u32) -> bool {
+    let nan = is_nan(mine);
     var first = true;
     for (var r = 0u; r < KH; r += 1u) {
         for (var s = 0u; s < KW; s += 1u) {
@@ -45,7 +50,10 @@ fn is_first_max(mine: f32, plane: u32, h: u32, w: u32, i: u32, j: u32) -> bool {
                 let other = x0[plane + oh * W + ow];
                 let before = oh < h || (oh == h && ow < w);
                 let beaten = other > mine || (before && other == mine);
-                first = first && !beaten;
+                // Of several NaN the last one wins, over all numbers.
+                let after = oh > h || (oh == h && ow > w);
+                let outranked = is_nan(other) && (after || !nan);
+                first = first && !outranked && (nan || !beaten);
             }
         }
     }

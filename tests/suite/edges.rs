@@ -1,15 +1,17 @@
-//! Tensors with nothing in them, on the CPU device: empty batches, channels, images and sums. And with what is no number.
+//! Tensors with nothing in them: empty batches, channels, images and sums. And with what is no number.
 
-use wgrad_doctor::{Arg, Options, Row, Target, examine, real};
+use wgrad_device::Device;
+use wgrad_doctor::{Arg, Options, Row, Target, examine, ints, real};
 use wgrad_graph::ops::{ConvSpec, Window};
 use wgrad_graph::{Builder, Tensor};
 use wgrad_session::Session;
-use wgrad_tests::cpu;
+use wgrad_tests::{cpu, gpu};
 use wgrad_types::{HostTensor, Type};
 
 fn holds(name: &'static str, args: &'static [Arg], build: fn(&[Tensor]) -> Tensor) {
     let row = Row { name, args, build, tolerance: 2e-5, gradient: false };
-    let report = examine("edges", &row, &[Target::own("cpu", cpu())], &Options::each());
+    let targets = [Target::own("cpu", cpu()), Target::own("gpu", gpu())];
+    let report = examine("edges", &row, &targets, &Options::each());
     let why: Vec<_> = report.failures.iter().map(|f| &f.why).collect();
     assert!(report.is_sound(), "{name}: {why:?}");
 }
@@ -19,6 +21,17 @@ const PADDED: ConvSpec = ConvSpec { stride: [1, 1], padding: [1, 1], dilation: [
 #[test]
 fn a_product_without_a_batch() {
     holds("matmul", const { &[real(&[0, 4, 5]), real(&[0, 5, 6])] }, |x| x[0].matmul(&x[1]));
+}
+
+#[test]
+fn products_and_sums_without_elements() {
+    holds("no rows and a bias", const { &[real(&[0, 3]), real(&[3])] }, |x| &x[0] + &x[1]);
+    holds("no rows", const { &[real(&[0, 3]), real(&[3, 2])] }, |x| x[0].matmul(&x[1]));
+    holds("no depth", const { &[real(&[2, 0]), real(&[0, 3])] }, |x| x[0].matmul(&x[1]));
+    holds("no rows, then a sum", const { &[real(&[0, 3]), real(&[3])] }, |x| (&x[0] + &x[1]).exp().sum(&[0]));
+    holds("no pictures", const { &[real(&[0, 2, 4, 4])] }, |x| x[0].max_pool2d(Window::new(2, 2, 0)).relu());
+    holds("no classes to gather", const { &[real(&[4, 3]), ints(&[0, 3], 0, 4)] }, |x| x[0].gather(0, &x[1]));
+    holds("no columns", const { &[real(&[5, 0])] }, |x| x[0].softmax(0));
 }
 
 #[test]
@@ -55,11 +68,17 @@ fn convolutions_without_channels_or_rows() {
 /// As in PyTorch: what is no number stays visible, so that a run with such weights is seen to have them.
 #[test]
 fn no_number_passes_a_relu_and_a_pool() {
+    for device in [cpu(), gpu()] {
+        no_number_passes_on(&device);
+    }
+}
+
+fn no_number_passes_on(device: &Device) {
     let b = Builder::new();
     let x = b.input("x", Type::f32(&[1, 1, 2, 4]));
     b.output("relu", &x.relu());
     b.output("pool", &x.relu().max_pool2d(Window::new(2, 2, 0)));
-    let (mut session, mut runner) = Session::new(&cpu(), &b.graph(), &Vec::new(), 0).expect("a plan");
+    let (mut session, mut runner) = Session::new(device, &b.graph(), &Vec::new(), 0).expect("a plan");
     let values = HostTensor::f32(&[1, 1, 2, 4], &[f32::NAN, -1.0, 2.0, 3.0, 5.0, 6.0, -7.0, 8.0]);
     runner.step(&mut session, 0, &[("x", &values)], &[]).expect("a step");
     let found = runner.wait().expect("results").expect("a step is under way");

@@ -36,6 +36,35 @@ pub(crate) fn distance(want: &Array, got: &HostTensor) -> Distance {
     worst
 }
 
+/// As [`distance`], with each element's difference as a share of that element: the nearest of several references counts, and
+/// a number that is not finite is equal to its like only.
+pub(crate) fn each_distance(wanted: &[&Array], got: &HostTensor) -> Distance {
+    let got = got.to_array();
+    let mut worst = Distance::default();
+    if wanted.iter().any(|want| want.shape != got.shape) {
+        return Distance { ulps: f64::INFINITY, relative: f64::INFINITY, at: 0 };
+    }
+    for (at, g) in got.data.iter().enumerate() {
+        let off = |want: &&Array| match (want.data[at], *g) {
+            (w, g) if w == g || (w.is_nan() && g.is_nan()) => 0.0,
+            (w, g) if w.is_finite() && g.is_finite() => {
+                let difference = (w - g).abs();
+                // Below the normal numbers there are no shares.
+                if difference < TINY { 0.0 } else { difference / w.abs().max(TINY) }
+            }
+            _ => f64::INFINITY,
+        };
+        let relative = wanted.iter().map(off).fold(f64::INFINITY, f64::min);
+        if relative > worst.relative {
+            worst = Distance { ulps: relative / f64::from(f32::EPSILON), relative, at };
+        }
+    }
+    worst
+}
+
+/// The smallest normal number.
+const TINY: f64 = f32::MIN_POSITIVE as f64;
+
 /// The distance allowed: integers and truth values are exact.
 pub(crate) fn allowed(tolerance: f64, dtype: DType) -> f64 {
     if dtype == DType::F32 { tolerance } else { 0.0 }

@@ -26,5 +26,5 @@ pub use machine::{Machine, Target, targets};
 pub use order::Order;
 pub use prove::prove;
 pub use report::{Failure, Form, Report, RowReport};
-pub use row::{Arg, Built, Row, build, ints, large, real, ties, within};
+pub use row::{Arg, Built, Row, SPECIAL, build, holed, ints, large, real, special, spread, ties, within};
 pub use run::{MOST_CANDIDATES, Runs, planned, run};

@@ -17,7 +17,39 @@ enum Kind {
     Real(f64, f64),
     Ties(u32),
     Ints(i32, i32),
+    Special(usize),
+    Holed(usize),
+    Spread(i32, i32),
 }
+
+/// Numbers at which functions go wrong: no numbers, the ends of the range, subnormal ones, zeros, bounds and small ones.
+pub const SPECIAL: [f32; 25] = [
+    f32::NAN,
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+    f32::MAX,
+    f32::MIN,
+    f32::MIN_POSITIVE,
+    0.0,
+    -0.0,
+    1e-40,
+    -1e-40,
+    1e-5,
+    -1e-5,
+    0.5,
+    1.0,
+    -1.0,
+    2.0,
+    -2.0,
+    2.5,
+    3.0,
+    -3.0,
+    6.0,
+    -20.0,
+    100.0,
+    -100.0,
+    3e9,
+];
 
 /// f32 in [-2, 2).
 pub const fn real(shape: &'static [usize]) -> Arg {
@@ -44,6 +76,21 @@ pub const fn ints(shape: &'static [usize], low: i32, high: i32) -> Arg {
     Arg { shape, kind: Kind::Ints(low, high) }
 }
 
+/// [`SPECIAL`] numbers in turn, each `times` in a row: two arguments of other `times` meet in every pair.
+pub const fn special(shape: &'static [usize], times: usize) -> Arg {
+    Arg { shape, kind: Kind::Special(times) }
+}
+
+/// f32 in [-2, 2) but for every `every`th, which is in turn NaN, infinite and negative infinite.
+pub const fn holed(shape: &'static [usize], every: usize) -> Arg {
+    Arg { shape, kind: Kind::Holed(every) }
+}
+
+/// f32 of either sign whose magnitudes are spread evenly over the powers of ten from `low` to `high`.
+pub const fn spread(shape: &'static [usize], low: i32, high: i32) -> Arg {
+    Arg { shape, kind: Kind::Spread(low, high) }
+}
+
 impl Arg {
     /// The argument's type.
     pub fn ty(&self) -> Type {
@@ -58,9 +105,21 @@ impl Arg {
         matches!(self.kind, Kind::Real(..))
     }
 
+    /// Whether results are judged each by itself.
+    fn singular(&self) -> bool {
+        matches!(self.kind, Kind::Special(_) | Kind::Holed(_) | Kind::Spread(..))
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Array {
         let mut unit = || f64::from(rng.next_u32()) / 4_294_967_296.0;
-        Array::from_fn(self.shape, |_| match self.kind {
+        Array::from_fn(self.shape, |i| match self.kind {
+            Kind::Special(times) => f64::from(SPECIAL[i / times % SPECIAL.len()]),
+            Kind::Holed(every) if i % every == every / 2 => f64::from(SPECIAL[i / every % 3]),
+            Kind::Holed(_) => f64::from((4.0 * unit() - 2.0) as f32),
+            Kind::Spread(low, high) => {
+                let power = f64::from(low) + f64::from(high - low) * unit();
+                f64::from((10f64.powf(power) * if unit() < 0.5 { -1.0 } else { 1.0 }) as f32)
+            }
             Kind::Real(low, high) => f64::from((low + (high - low) * unit()) as f32),
             Kind::Ties(n) => (unit() * f64::from(n)).floor(),
             Kind::Ints(low, high) => (f64::from(low) + f64::from(high - low) * unit()).floor(),
@@ -77,10 +136,18 @@ pub struct Row {
     pub args: &'static [Arg],
     /// The result, from the arguments as tensors.
     pub build: fn(&[Tensor]) -> Tensor,
-    /// Largest error allowed, relative to the largest element of the reference.
+    /// Largest error allowed, relative to the largest element of the reference, or to each element ([`Row::each`]).
     pub tolerance: f64,
     /// Whether a gradient exists and is compared with differences.
     pub gradient: bool,
+}
+
+impl Row {
+    /// Whether every element is judged by itself, with what is not finite: some argument has such numbers, or numbers of
+    /// all magnitudes.
+    pub fn each(&self) -> bool {
+        self.args.iter().any(Arg::singular)
+    }
 }
 
 /// A row's graph: outputs `y`, and `d0`, `d1`, .. for arguments with gradients.

@@ -4,7 +4,7 @@ use crate::ops::{Leaf, Op, OpDef};
 use crate::philox;
 use crate::{Graph, Role};
 use std::collections::BTreeMap;
-use wgrad_types::Array;
+use wgrad_types::{Array, DType};
 
 /// What a graph reads from outside: inputs, parameters and scalars by name, and the random draw's seed and step.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +25,16 @@ pub struct Env {
 /// Where `env` lacks a name the graph reads or gives it another shape: a test's bug.
 #[track_caller]
 pub fn interpret(graph: &Graph, env: &Env) -> Vec<Option<Array>> {
+    interpret_rounded(graph, env, |v| v)
+}
+
+/// As [`interpret`], with every element of an f32 node rounded by `round`: to f32, say, so that what overflows or is lost
+/// there does here.
+///
+/// # Panics
+/// As [`interpret`].
+#[track_caller]
+pub fn interpret_rounded(graph: &Graph, env: &Env, round: impl Fn(f64) -> f64) -> Vec<Option<Array>> {
     let live = graph.live();
     let mut values: Vec<Option<Array>> = Vec::with_capacity(graph.nodes.len());
     for (node, live) in graph.nodes.iter().zip(live) {
@@ -32,7 +42,7 @@ pub fn interpret(graph: &Graph, env: &Env) -> Vec<Option<Array>> {
             values.push(None);
             continue;
         }
-        let value = match &node.op {
+        let mut value = match &node.op {
             Op::Leaf(Leaf::Input { name, .. } | Leaf::Scalar { name }) => {
                 env.inputs.get(name).unwrap_or_else(|| panic!("interpret: no input {name:?}")).clone()
             }
@@ -52,6 +62,9 @@ pub fn interpret(graph: &Graph, env: &Env) -> Vec<Option<Array>> {
                 op.reference(&operands)
             }
         };
+        if node.ty.dtype == DType::F32 {
+            value.data.iter_mut().for_each(|v| *v = round(*v));
+        }
         assert_eq!(
             value.shape,
             node.ty.shape,

@@ -19,7 +19,7 @@ pub use autocast::autocast;
 pub use autodiff::differentiate;
 pub use graph::{Graph, Node, Role, Update, Value};
 pub use inference::{Hoisted, fold, hoist};
-pub use interpret::{Env, interpret};
+pub use interpret::{Env, interpret, interpret_rounded};
 pub use ops::{CustomOp, Op, OpDef, Vjp};
 pub use print::print;
 pub use rewrite::simplify;

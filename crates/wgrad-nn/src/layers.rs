@@ -13,6 +13,8 @@ pub struct Conv {
     pub kernel: [usize; 2],
     /// Stride, padding, dilation, groups.
     pub spec: ConvSpec,
+    /// Rows and columns added behind a transposed convolution's result; no other has any.
+    pub output_padding: [usize; 2],
     /// Whether a bias is added.
     pub bias: bool,
     /// How the weight starts.
@@ -23,7 +25,14 @@ impl Conv {
     /// A square kernel with stride and padding, bias on.
     pub fn new(out: usize, kernel: usize, stride: usize, padding: usize) -> Self {
         let init = Init::pytorch_default();
-        Self { out, kernel: [kernel; 2], spec: ConvSpec::new(stride, padding), bias: true, init }
+        Self {
+            out,
+            kernel: [kernel; 2],
+            spec: ConvSpec::new(stride, padding),
+            output_padding: [0; 2],
+            bias: true,
+            init,
+        }
     }
 
     /// The same without bias.
@@ -86,7 +95,8 @@ impl Net {
         })
     }
 
-    /// `torch.nn.ConvTranspose2d`: `[N, C, H, W] -> [N, out, H', W']`, each side `(H - 1) * stride - 2 * padding + kernel`;
+    /// `torch.nn.ConvTranspose2d`: `[N, C, H, W] -> [N, out, H', W']`, each side
+    /// `(H - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1 + output_padding`;
     /// parameters `name.weight` `[C, out / groups, KH, KW]`, `name.bias`.
     #[track_caller]
     pub fn conv_transpose2d(&self, name: &str, x: &Tensor, conv: Conv) -> Tensor {
@@ -98,7 +108,7 @@ impl Net {
             let bound = 1.0 / ((shape[1] * shape[2] * shape[3]) as f64).sqrt();
             let bias =
                 conv.bias.then(|| self.weight(&format!("{name}.bias"), &[conv.out], Init::Uniform { bound }));
-            x.conv_transpose2d(&weight, bias.as_ref(), conv.spec, [0, 0])
+            x.conv_transpose2d(&weight, bias.as_ref(), conv.spec, conv.output_padding)
         })
     }
 

@@ -5,6 +5,7 @@ mod ops;
 mod optimizers;
 mod runs;
 mod sequences;
+mod special;
 
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;

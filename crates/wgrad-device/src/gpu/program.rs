@@ -204,11 +204,11 @@ fn label(step: &PlanStep, launch: &Launch) -> String {
     }
 }
 
-/// Every dispatch with its step and that one's number, in order.
+/// Every dispatch with its step and that one's number, in order. A step without elements has none.
 fn launches(plan: &Plan) -> Result<Vec<(usize, &PlanStep, &Launch)>, DeviceError> {
     let mut all = Vec::new();
     for (number, step) in plan.steps.iter().enumerate() {
-        if step.candidate.launches.is_empty() {
+        if step.candidate.launches.is_empty() && step.step.numel() > 0 {
             let why = "it has no launches: the plan was made for the CPU".into();
             return Err(DeviceError::Kernel { kernel: step.label(), why });
         }

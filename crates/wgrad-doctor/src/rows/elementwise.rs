@@ -57,7 +57,7 @@ rows! {
     vector_map [real(&[64, 64]), real(&[64, 64]), real(&[64])] |x| (&x[0] * &x[1] + &x[2]).relu();
     one_element [real(&[1])] |x| &x[0] + 1.0;
     gelu [within(&[77], -5.0, 5.0)] |x| x[0].gelu();
-    gelu_pairs [within(&[65_600], -5.0, 5.0)] |x| x[0].gelu();
+    large_gelu [within(&[65_664], -5.0, 5.0)] |x| x[0].gelu();
     gelu_tanh [within(&[77], -5.0, 5.0)] |x| x[0].gelu_tanh();
     silu [within(&[77], -9.0, 9.0)] |x| x[0].silu();
     elu [within(&[77], -5.0, 5.0)] |x| x[0].elu(1.3);

@@ -1,7 +1,7 @@
 //! Gather, embedding, and their gradients; indices repeat, and lie outside.
 
 use super::rows;
-use crate::{ints, real};
+use crate::{ints, real, ties};
 
 rows! {
     gather_columns [real(&[4, 9]), ints(&[4, 3], 0, 9)] |x| x[0].gather(1, &x[1]);
@@ -11,4 +11,5 @@ rows! {
     embedding [real(&[9, 5]), ints(&[4, 6], 0, 9)] |x| x[0].embedding(&x[1]);
     embedding_repeats [real(&[3, 7]), ints(&[50], 0, 3)] |x| x[0].embedding(&x[1]);
     gather_grad [real(&[4, 3]), ints(&[4, 3], 0, 9)] |x| x[0].gather_grad(&x[1], 1, 9);
+    embedding_long [ties(&[7, 3], 9), ints(&[62_001], 0, 7)] |x| x[0].embedding(&x[1]).sum(&[0]) * &x[0].narrow(0, 0, 1).reshape(&[3]);
 }

@@ -14,6 +14,7 @@ pub mod movement;
 pub mod pool;
 pub mod recurrent;
 pub mod reduce;
+pub mod special;
 
 /// Declares rows: each becomes an entry of the module's `ROWS` and a test of its own. Options after the arguments:
 /// `tolerance X`, `no gradient`.
@@ -68,6 +69,7 @@ pub const FAMILIES: &[(&str, &[crate::Row])] = &[
     ("pool", pool::ROWS),
     ("recurrent", recurrent::ROWS),
     ("reduce", reduce::ROWS),
+    ("special", special::ROWS),
 ];
 
 /// All rows.

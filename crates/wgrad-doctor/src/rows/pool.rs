@@ -15,6 +15,9 @@ rows! {
     max_pool2d_padded_ties [ties(&[2, 3, 8, 9], 2)] |x| x[0].max_pool2d(Window::new(3, 2, 1));
     max_pool2d_negative [real(&[1, 2, 6, 6])] |x| (x[0].square() * -1.0 - 1.0).max_pool2d(Window::new(3, 2, 1));
     max_pool2d_whole [real(&[2, 3, 4, 5])] |x| x[0].max_pool2d(Window { kernel: [4, 5], stride: [1, 1], padding: [0, 0] });
+    max_pool2d_much_overlap [ties(&[1, 2, 21, 23], 50)] |x| x[0].max_pool2d(Window::new(17, 1, 8));
+    max_pool2d_huge [ties(&[1, 1, 190, 260], 900)] |x| x[0].max_pool2d(Window { kernel: [180, 200], stride: [7, 30], padding: [3, 1] });
+    avg_pool2d_huge [real(&[1, 1, 190, 260])] |x| x[0].avg_pool2d(Window { kernel: [180, 200], stride: [7, 30], padding: [3, 1] });
     avg_pool2d [real(&[2, 3, 9, 10])] |x| x[0].avg_pool2d(Window::new(2, 2, 0));
     avg_pool2d_overlapping [real(&[2, 3, 9, 10])] |x| x[0].avg_pool2d(Window::new(3, 2, 0));
     avg_pool2d_padded [real(&[2, 3, 9, 10])] |x| x[0].avg_pool2d(Window::new(3, 2, 1));

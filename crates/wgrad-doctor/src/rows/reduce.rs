@@ -25,6 +25,8 @@ rows! {
     amin [real(&[5, 37])] |x| x[0].amin(&[1]);
     argmax_last [real(&[9, 13])] no gradient |x| x[0].argmax(-1);
     argmax_first_axis [real(&[9, 13])] no gradient |x| x[0].argmax(0);
+    argmax_long [real(&[2, 62_001])] no gradient |x| x[0].argmax(1);
+    argmax_long_columns [ties(&[62_001, 2], 5)] no gradient |x| x[0].argmax(0);
     argmax_ties [ties(&[9, 13], 3)] no gradient |x| x[0].argmax(1);
     var [within(&[5, 33], 99.0, 103.0)] tolerance 2e-4 |x| x[0].var(&[1], 1);
     cumsum [real(&[3, 17])] |x| x[0].cumsum(1);

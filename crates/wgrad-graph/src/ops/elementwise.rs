@@ -52,14 +52,18 @@ unary_table! {
     Neg "neg", "-x", |x| -x, (-4.0, 4.0), |x, y, dy| Some(-dy);
     /// |x|; gradient 0 at 0
     Abs "abs", "abs(x)", f64::abs, (-4.0, 4.0), |x, y, dy| Some(dy * &x.sign());
-    /// -1, 0 or 1; gradient 0
-    Sign "sign", "sign(x)", |x| if x == 0.0 { 0.0 } else { x.signum() }, (-4.0, 4.0), |x, y, dy| Some(dy.zeros_like());
+    /// -1, 0 or 1, and 0 of NaN; gradient 0
+    Sign "sign", "sign_(x)", |x| f64::from(u8::from(x > 0.0)) - f64::from(u8::from(x < 0.0)), (-4.0, 4.0), |x, y, dy| Some(dy.zeros_like());
     /// Largest whole number not above x; gradient 0
     Floor "floor", "floor(x)", f64::floor, (-4.0, 4.0), |x, y, dy| Some(dy.zeros_like());
     /// e^x
-    Exp "exp", "exp(x)", f64::exp, (-4.0, 4.0), |x, y, dy| Some(dy * y);
+    Exp "exp", "exp_(x)", f64::exp, (-4.0, 4.0), |x, y, dy| Some(dy * y);
+    /// e^x - 1, exact near 0
+    Expm1 "expm1", "expm1_(x)", f64::exp_m1, (-4.0, 4.0), |x, y, dy| Some(dy * &x.exp());
     /// Natural logarithm
-    Log "log", "log(x)", f64::ln, (0.05, 6.0), |x, y, dy| Some(dy / x);
+    Log "log", "log_(x)", f64::ln, (0.05, 6.0), |x, y, dy| Some(dy / x);
+    /// log(1 + x), exact near 0
+    Log1p "log1p", "log1p_(x)", f64::ln_1p, (-0.9, 6.0), |x, y, dy| Some(dy / &(x + 1.0));
     /// Square root
     Sqrt "sqrt", "sqrt(x)", f64::sqrt, (0.05, 6.0), |x, y, dy| Some(dy * 0.5 / y);
     /// 1 / sqrt(x)
@@ -69,21 +73,21 @@ unary_table! {
     /// x * x
     Square "square", "(x * x)", |x| x * x, (-4.0, 4.0), |x, y, dy| Some(dy * x * 2.0);
     /// Sine
-    Sin "sin", "sin(x)", f64::sin, (-3.0, 3.0), |x, y, dy| Some(dy * &x.cos());
+    Sin "sin", "sin_(x)", f64::sin, (-3.0, 3.0), |x, y, dy| Some(dy * &x.cos());
     /// Cosine
-    Cos "cos", "cos(x)", f64::cos, (-3.0, 3.0), |x, y, dy| Some(-(dy * &x.sin()));
-    /// Hyperbolic tangent; the argument is clamped where f32 has long reached 1, since drivers overflow in it
-    Tanh "tanh", "tanh(clamp(x, T(-15.0), T(15.0)))", f64::tanh, (-4.0, 4.0), |x, y, dy| Some(dy * &(1.0 - y * y));
+    Cos "cos", "cos_(x)", f64::cos, (-3.0, 3.0), |x, y, dy| Some(-(dy * &x.sin()));
+    /// Hyperbolic tangent
+    Tanh "tanh", "tanh_(x)", f64::tanh, (-4.0, 4.0), |x, y, dy| Some(dy * &(1.0 - y * y));
     /// Error function
     Erf "erf", "erf_(x)", libm::erf, (-3.0, 3.0), |x, y, dy| Some(dy * &(-x.square()).exp() * (2.0 / std::f64::consts::PI.sqrt()));
     /// 1 / (1 + e^-x)
-    Sigmoid "sigmoid", "(1.0 / (1.0 + exp(-x)))", |x| 1.0 / (1.0 + (-x).exp()), (-6.0, 6.0), |x, y, dy| Some(dy * &(y * &(1.0 - y)));
+    Sigmoid "sigmoid", "sigmoid_(x)", |x| 1.0 / (1.0 + (-x).exp()), (-6.0, 6.0), |x, y, dy| Some(dy * &(y * &(1.0 - y)));
     /// log(1 + e^x), as max(x, 0) + log(1 + e^-|x|)
-    Softplus "softplus", "(max(x, T(0.0)) + log(1.0 + exp(-abs(x))))", |x| x.max(0.0) + (-x.abs()).exp().ln_1p(), (-6.0, 6.0), |x, y, dy| Some(dy * &x.sigmoid());
+    Softplus "softplus", "softplus_(x)", |x| x.max(0.0) + (-x.abs()).exp().ln_1p(), (-6.0, 6.0), |x, y, dy| Some(dy * &x.sigmoid());
     /// 1 where x is a finite number, else 0; gradient 0
     Finite "finite", "finite_(x)", |x| f64::from(u8::from(x.is_finite())), (-4.0, 4.0), |x, y, dy| Some(dy.zeros_like());
-    /// max(x, 0); gradient 0 at 0
-    Relu "relu", "max(x, T(0.0))", |x| x.max(0.0), (-4.0, 4.0), |x, y, dy| Some(y.gt(&y.zeros_like()).select(dy, &dy.zeros_like()));
+    /// max(x, 0), NaN of NaN; gradient 0 at 0
+    Relu "relu", "relu_(x)", |x| if x < 0.0 { 0.0 } else { x }, (-4.0, 4.0), |x, y, dy| Some(y.le(&y.zeros_like()).select(&dy.zeros_like(), dy));
 }
 
 /// A function of one f32 element: `y[i] = f(x[i])`.
@@ -143,12 +147,29 @@ macro_rules! binary_table {
     };
 }
 
-/// Gradient of max and min: the winner's, half each on a tie, as PyTorch gives it.
-fn winner(a_wins: &Tensor, a: &Tensor, b: &Tensor, dy: &Tensor) -> [Tensor; 2] {
+/// Gradient of max and min: nothing for the loser, half each on a tie, whole for both beside a NaN, as PyTorch gives it.
+fn winner(a_loses: &Tensor, b_loses: &Tensor, tie: &Tensor, dy: &Tensor) -> [Tensor; 2] {
     let zero = dy.zeros_like();
-    let tie = a.eq(b);
-    let half = dy * 0.5;
-    [tie.select(&half, &a_wins.select(dy, &zero)), tie.select(&half, &a_wins.select(&zero, dy))]
+    let kept = tie.select(&(dy * 0.5), dy);
+    [a_loses.select(&zero, &kept), b_loses.select(&zero, &kept)]
+}
+
+/// One of two: `b` if it wins; NaN if either is.
+fn chosen(a: f64, b: f64, b_wins: bool) -> f64 {
+    if a.is_nan() || !(b_wins || b.is_nan()) { a } else { b }
+}
+
+/// Gradient of a power for its base: 0 where the exponent is 0, whatever the base.
+fn power_base(a: &Tensor, b: &Tensor, dy: &Tensor) -> Tensor {
+    let zero = dy.zeros_like();
+    b.eq(&zero).select(&zero, &(dy * &(b * &a.pow(&(b - 1.0)))))
+}
+
+/// Gradient of a power for its exponent: 0 where the base is 0 and the exponent is not below 0.
+fn power_exponent(a: &Tensor, b: &Tensor, y: &Tensor, dy: &Tensor) -> Tensor {
+    let zero = dy.zeros_like();
+    let steep = dy * &(y * &a.log());
+    a.eq(&zero).select(&b.ge(&zero).select(&zero, &steep), &steep)
 }
 
 binary_table! {
@@ -160,12 +181,12 @@ binary_table! {
     Mul "mul", "(a * b)", |a, b| a * b, |a, b, y, dy| [dy * b, dy * a];
     /// a / b (f32 only)
     Div "div", "(a / b)", |a, b| a / b, |a, b, y, dy| [dy / b, -(dy * &(y / b))];
-    /// a to the power of b, for a > 0 (f32 only; WGSL leaves negative bases undefined)
-    Pow "pow", "pow(a, b)", f64::powf, |a, b, y, dy| [dy * b * &a.pow(&(b - 1.0)), dy * y * &a.log()];
-    /// The larger; a tie halves the gradient
-    Maximum "maximum", "max(a, b)", f64::max, |a, b, y, dy| winner(&a.gt(b), a, b, dy);
-    /// The smaller; a tie halves the gradient
-    Minimum "minimum", "min(a, b)", f64::min, |a, b, y, dy| winner(&a.lt(b), a, b, dy);
+    /// a to the power of b, as C's pow (f32 only)
+    Pow "pow", "pow_(a, b)", f64::powf, |a, b, y, dy| [power_base(a, b, dy), power_exponent(a, b, y, dy)];
+    /// The larger, NaN if either is; a tie halves the gradient
+    Maximum "maximum", "max_(a, b)", |a, b| chosen(a, b, b > a), |a, b, y, dy| winner(&a.lt(b), &a.gt(b), &a.eq(b), dy);
+    /// The smaller, NaN if either is; a tie halves the gradient
+    Minimum "minimum", "min_(a, b)", |a, b| chosen(a, b, b < a), |a, b, y, dy| winner(&a.gt(b), &a.lt(b), &a.eq(b), dy);
 }
 
 /// A function of two elements: `y[i] = f(a[i], b[i])`. Shapes are equal; `Tensor` methods broadcast first.
@@ -290,7 +311,7 @@ impl OpDef for Select {
     }
 }
 
-/// `y[i] = x[i] as dtype`: truncation towards zero to i32, `x != 0` to bool, 0 or 1 from bool; the nearest f16, which only
+/// `y[i] = x[i] as dtype`: truncation towards zero to i32 (to the nearest end of its range beyond it, 0 of NaN), `x != 0` to bool, 0 or 1 from bool; the nearest f16, which only
 /// goes back to f32. No gradient: f16 is put in by `autocast`, after differentiation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cast(pub DType);
@@ -314,7 +335,7 @@ impl OpDef for Cast {
         let cast = |v: f64| match self.0 {
             DType::F32 => f64::from(v as f32),
             DType::F16 => f64::from(f16_value(f16_bits(v as f32))),
-            DType::I32 => v.trunc(),
+            DType::I32 => f64::from(v as i32),
             DType::Bool => f64::from(u8::from(v != 0.0)),
         };
         Array { shape: x[0].shape.clone(), data: x[0].data.iter().map(|&v| cast(v)).collect() }

@@ -76,13 +76,13 @@ impl Window {
     }
 }
 
-/// The first largest of some elements, in their order.
+/// The first largest of some elements, in their order; the last NaN if there is one, as PyTorch has it.
 fn first_max(x: &[f64], inside: &[usize]) -> usize {
-    inside.iter().skip(1).fold(inside[0], |best, &i| if x[i] > x[best] { i } else { best })
+    inside.iter().skip(1).fold(inside[0], |best, &i| if x[i] > x[best] || x[i].is_nan() { i } else { best })
 }
 
-/// The largest element of each window (`torch.nn.functional.max_pool2d`). The gradient goes to the window's first
-/// maximum in row-major order.
+/// The largest element of each window, NaN if any is (`torch.nn.functional.max_pool2d`). The gradient goes to the window's
+/// first maximum in row-major order, or to its last NaN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MaxPool2d(pub Window);
 
@@ -114,8 +114,9 @@ impl OpDef for MaxPool2dGrad {
         pooled("max_pool2d_grad", self.0, &x[0], &x[1])?;
         Ok(x[0].clone())
     }
-    fn vjp(&self, _: &[Tensor], _: &Tensor, _: &Tensor) -> Vjp {
-        Vjp::None("second derivatives through max_pool2d are not provided")
+    fn vjp(&self, x: &[Tensor], _: &Tensor, g: &Tensor) -> Vjp {
+        // Where the maxima are is piecewise constant.
+        Vjp::Of(vec![None, Some(x[0].max_pool2d_of(g, self.0))])
     }
     fn reference(&self, x: &[Array]) -> Array {
         let mut dx = Array::zeros(&x[0].shape);

@@ -1,6 +1,6 @@
 //! Reductions over axes. Mean, variance, log-sum-exp and softmax are compositions in `tensor/`.
 
-use super::{OpDef, Vjp};
+use super::{BinaryKind, OpDef, Vjp};
 use crate::Tensor;
 use wgrad_types::{Array, DType, ShapeError, Type, coordinates, numel, strides_of};
 
@@ -9,9 +9,9 @@ use wgrad_types::{Array, DType, ShapeError, Type, coordinates, numel, strides_of
 pub enum ReduceKind {
     /// Sum, in a fixed order; 0 of nothing.
     Sum,
-    /// Largest; gradient shared evenly among ties, as `torch.amax`.
+    /// Largest, NaN if any is; gradient shared evenly among ties, as `torch.amax`.
     Max,
-    /// Smallest; gradient shared evenly among ties, as `torch.amin`.
+    /// Smallest, NaN if any is; gradient shared evenly among ties, as `torch.amin`.
     Min,
 }
 
@@ -25,17 +25,17 @@ impl ReduceKind {
     pub fn combine(self, a: f64, b: f64) -> f64 {
         match self {
             Self::Sum => a + b,
-            Self::Max => a.max(b),
-            Self::Min => a.min(b),
+            Self::Max => BinaryKind::Maximum.eval(a, b),
+            Self::Min => BinaryKind::Minimum.eval(a, b),
         }
     }
 
-    /// Where a reduction starts: 0, or the largest finite f32 of the other sign (WGSL may assume no infinities).
+    /// Where a reduction starts: 0, or infinity of the other sign.
     pub fn start(self) -> f64 {
         match self {
             Self::Sum => 0.0,
-            Self::Max => f64::from(f32::MIN),
-            Self::Min => f64::from(f32::MAX),
+            Self::Max => f64::NEG_INFINITY,
+            Self::Min => f64::INFINITY,
         }
     }
 }
@@ -94,11 +94,16 @@ impl OpDef for Reduce {
     }
 }
 
-/// Position of the first largest element along an axis, which keeps extent 1; i32. No gradient.
+/// Position of the first largest element, or of the first NaN, along an axis, which keeps extent 1; i32. No gradient.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ArgMax {
     /// The axis searched.
     pub axis: usize,
+}
+
+/// Whether `v` takes the place of the largest so far: NaN counts as the largest, the first one stays.
+fn beats(v: f64, best: f64) -> bool {
+    v > best || v.is_nan() && !best.is_nan()
 }
 
 impl OpDef for ArgMax {
@@ -117,7 +122,7 @@ impl OpDef for ArgMax {
         let (n, inner) = (shape[self.axis], numel(&shape[self.axis + 1..]));
         Array::from_fn(&kept(shape, &[self.axis]), |o| {
             let at = |j: usize| x[0].data[(o / inner * n + j) * inner + o % inner];
-            (1..n).fold(0, |best, j| if at(j) > at(best) { j } else { best }) as f64
+            (1..n).fold(0, |best, j| if beats(at(j), at(best)) { j } else { best }) as f64
         })
     }
     fn name(&self) -> &'static str {

@@ -10,12 +10,13 @@ impl Tensor {
         self.gt(&self.zeros_like()).select(self, &(self * slope))
     }
 
-    /// `x` where positive, `alpha * (e^x - 1)` elsewhere.
+    /// `x` where positive, `alpha * (e^x - 1)` elsewhere (`torch.nn.functional.elu`); gradient `alpha` at 0.
     #[must_use]
     pub fn elu(&self, alpha: f64) -> Self {
         let zero = self.zeros_like();
-        let negative = (self.minimum(&zero).exp() - 1.0) * alpha;
-        self.gt(&zero).select(self, &negative)
+        // Where x is positive this is a constant 0: an overflow of e^x would make the gradient NaN there. At 0 it is x.
+        let below = self.le(&zero).select(self, &self.minimum(&zero).detach());
+        self.gt(&zero).select(self, &(below.expm1() * alpha))
     }
 
     /// `x * Phi(x)`, the erf form (`torch.nn.functional.gelu`).
@@ -46,12 +47,21 @@ impl Tensor {
     /// `x * clamp(x + 3, 0, 6) / 6`.
     #[must_use]
     pub fn hardswish(&self) -> Self {
-        self * &(self + 3.0).clamp(0.0, 6.0) * (1.0 / 6.0)
+        self * &((self + 3.0).clamp(0.0, 6.0) * (1.0 / 6.0))
     }
 
-    /// Limits elements to `[low, high]`; gradient 0 outside.
+    /// `min(max(x, 0), 6)` (`torch.nn.functional.relu6`); gradient 0 at 0 and at 6.
+    #[must_use]
+    pub fn relu6(&self) -> Self {
+        self.clamp(0.0, 6.0)
+    }
+
+    /// Limits elements to `[low, high]` (`torch.clamp` with numbers): NaN of NaN, gradient 0 outside and at the bounds. With
+    /// tensors as bounds, where a tie halves the gradient, it is [`Tensor::maximum`] and [`Tensor::minimum`].
     #[must_use]
     pub fn clamp(&self, low: f64, high: f64) -> Self {
-        self.maximum(&self.full_like(low)).minimum(&self.full_like(high))
+        let (low, high) = (self.full_like(low), self.full_like(high));
+        let held = self.maximum(&low).minimum(&high).detach();
+        self.gt(&low).select(&self.lt(&high).select(self, &held), &held)
     }
 }

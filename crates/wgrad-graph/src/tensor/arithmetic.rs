@@ -19,14 +19,18 @@ macro_rules! unary_methods {
 unary_methods! {
     /// |x|
     abs Abs;
-    /// -1, 0 or 1
+    /// -1, 0 or 1, and 0 of NaN
     sign Sign;
     /// Largest whole number not above x
     floor Floor;
     /// e^x
     exp Exp;
+    /// e^x - 1, exact near 0
+    expm1 Expm1;
     /// Natural logarithm
     log Log;
+    /// log(1 + x), exact near 0
+    log1p Log1p;
     /// Square root
     sqrt Sqrt;
     /// 1 / sqrt(x)
@@ -49,7 +53,7 @@ unary_methods! {
     softplus Softplus;
     /// 1 where x is a finite number, else 0
     finite Finite;
-    /// max(x, 0)
+    /// max(x, 0), NaN of NaN
     relu Relu;
 }
 
@@ -76,32 +80,38 @@ impl Tensor {
         a.apply(Compare(kind), &[&b])
     }
 
-    /// a to the power of b; a > 0.
+    /// a to the power of b, as C's pow and `torch.pow`: NaN if a < 0 and b is not whole, 1 if b is 0.
     #[track_caller]
     #[must_use]
     pub fn pow(&self, other: &Self) -> Self {
         self.binary(BinaryKind::Pow, other)
     }
 
-    /// x to a constant power; x > 0 unless the power is 1 or 2.
+    /// x to a constant power, as [`Tensor::pow`]; gradient 0 if the power is 0.
     #[track_caller]
     #[must_use]
     pub fn powf(&self, exponent: f64) -> Self {
         match exponent {
+            0.0 => self.full_like(1.0),
+            0.5 => self.sqrt(),
             1.0 => self.clone(),
             2.0 => self.square(),
+            3.0 => self.square() * self,
+            -0.5 => self.rsqrt(),
+            -1.0 => self.reciprocal(),
+            -2.0 => self.reciprocal().square(),
             _ => self.pow(&self.full_like(exponent)),
         }
     }
 
-    /// The larger of two.
+    /// The larger of two, NaN if either is (`torch.maximum`).
     #[track_caller]
     #[must_use]
     pub fn maximum(&self, other: &Self) -> Self {
         self.binary(BinaryKind::Maximum, other)
     }
 
-    /// The smaller of two.
+    /// The smaller of two, NaN if either is (`torch.minimum`).
     #[track_caller]
     #[must_use]
     pub fn minimum(&self, other: &Self) -> Self {

@@ -1,11 +1,8 @@
-//! Products, convolutions, pooling, normalisation, lookup: what layers are made of.
+//! Products, convolutions, normalisation, lookup: what layers are made of.
 
 use super::Tensor;
-use crate::ops::{
-    AvgPool2d, AvgPool2dGrad, Conv2d, Conv2dInputGrad, Conv2dWeightGrad, ConvSpec, Gather, GatherGrad,
-    MatMul, MaxPool2d, MaxPool2dGrad, Window,
-};
-use wgrad_types::{Array, numel};
+use crate::ops::{Conv2d, Conv2dInputGrad, Conv2dWeightGrad, ConvSpec, Gather, GatherGrad, MatMul};
+use wgrad_types::numel;
 
 /// What training-time batch normalisation gives.
 pub struct BatchNorm {
@@ -70,7 +67,11 @@ impl Tensor {
         self.apply(Conv2dWeightGrad { spec, kernel }, &[dy])
     }
 
-    /// Transposed convolution with weight `[Cin, Cout / groups, KH, KW]` (`torch.nn.functional.conv_transpose2d`).
+    /// Transposed convolution with weight `[Cin, Cout / groups, KH, KW]` (`torch.nn.functional.conv_transpose2d`): extents
+    /// `(n - 1) * stride - 2 * padding + dilation * (k - 1) + 1 + output_padding`.
+    ///
+    /// # Panics
+    /// If `output_padding` is not less than the stride or the dilation, or nothing is left of the image.
     #[track_caller]
     #[must_use]
     pub fn conv_transpose2d(
@@ -82,11 +83,15 @@ impl Tensor {
     ) -> Self {
         let (x, w) = (self.shape(), weight.shape());
         assert!(x.len() == 4 && w.len() == 4, "conv_transpose2d: needs rank 4: {x:?}, {w:?}");
+        let whole =
+            |d: usize| (x[2 + d].max(1) - 1) * spec.stride[d] + spec.dilation[d] * (w[2 + d].max(1) - 1) + 1;
         let out = |d: usize| {
-            let full = (x[2 + d].max(1) - 1) * spec.stride[d]
-                + spec.dilation[d] * (w[2 + d].max(1) - 1)
-                + 1
-                + output_padding[d];
+            let (more, most) = (output_padding[d], spec.stride[d].max(spec.dilation[d]));
+            assert!(
+                more < most,
+                "conv_transpose2d: output_padding {more} must be less than stride or dilation, {most}"
+            );
+            let full = whole(d) + more;
             assert!(
                 full > 2 * spec.padding[d],
                 "conv_transpose2d: padding {:?} leaves nothing of {x:?}",
@@ -94,62 +99,17 @@ impl Tensor {
             );
             full - 2 * spec.padding[d]
         };
-        self.conv2d_input_grad(weight, spec, [out(0), out(1)]).channel_bias(bias)
-    }
-
-    /// The largest element of each window.
-    #[track_caller]
-    #[must_use]
-    pub fn max_pool2d(&self, window: Window) -> Self {
-        self.apply(MaxPool2d(window), &[])
-    }
-
-    /// Gradient of `max_pool2d`; `self` is its input.
-    #[track_caller]
-    #[must_use]
-    pub fn max_pool2d_grad(&self, dy: &Self, window: Window) -> Self {
-        self.apply(MaxPool2dGrad(window), &[dy])
-    }
-
-    /// The mean of each window, padding counted.
-    #[track_caller]
-    #[must_use]
-    pub fn avg_pool2d(&self, window: Window) -> Self {
-        self.apply(AvgPool2d(window), &[])
-    }
-
-    /// Gradient of `avg_pool2d` for an input of height and width `size`; `self` is `dy`.
-    #[track_caller]
-    #[must_use]
-    pub fn avg_pool2d_grad(&self, window: Window, size: [usize; 2]) -> Self {
-        self.apply(AvgPool2dGrad { window, size }, &[])
-    }
-
-    /// Means over a grid of `size` cells (`torch.nn.functional.adaptive_avg_pool2d`): cell `i` spans
-    /// `floor(i * n / size) .. ceil((i + 1) * n / size)`.
-    #[track_caller]
-    #[must_use]
-    pub fn adaptive_avg_pool2d(&self, size: [usize; 2]) -> Self {
-        let s = self.shape();
-        assert!(s.len() == 4 && size[0] > 0 && size[1] > 0, "adaptive_avg_pool2d: {size:?} of {}", self.ty());
-        if [s[2], s[3]] == size {
-            return self.clone();
+        let size = [out(0), out(1)];
+        if (0..2).all(|d| output_padding[d] < spec.stride[d]) {
+            return self.conv2d_input_grad(weight, spec, size).channel_bias(bias);
         }
-        if s[2].is_multiple_of(size[0]) && s[3].is_multiple_of(size[1]) {
-            let kernel = [s[2] / size[0], s[3] / size[1]];
-            return self.avg_pool2d(Window { kernel, stride: kernel, padding: [0; 2] });
-        }
-        // Uneven cells: a product with an averaging matrix along each axis.
-        let means = |n: usize, cells: usize| {
-            let weight = |i: usize| {
-                let (cell, at) = (i / n, i % n);
-                let (lo, hi) = (cell * n / cells, ((cell + 1) * n).div_ceil(cells));
-                if (lo..hi).contains(&at) { 1.0 / (hi - lo) as f64 } else { 0.0 }
-            };
-            self.builder().literal(&Array::from_fn(&[cells, n], weight))
-        };
-        let rows = means(s[2], size[0]).matmul(&self.reshape(&[s[0] * s[1], s[2], s[3]]));
-        rows.matmul(&means(s[3], size[1]).t()).reshape(&[s[0], s[1], size[0], size[1]])
+        // No convolution has a result this large for its gradient: the whole of it, zeros behind, and a part of that.
+        let unpadded = ConvSpec { padding: [0; 2], ..spec };
+        let all = self.conv2d_input_grad(weight, unpadded, [whole(0), whole(1)]);
+        let behind = |d: usize| (0, (spec.padding[d] + size[d]).saturating_sub(whole(d)));
+        let shape = all.shape();
+        let part = [(0, shape[0]), (0, shape[1]), (spec.padding[0], size[0]), (spec.padding[1], size[1])];
+        all.pad(&[(0, 0), (0, 0), behind(0), behind(1)]).slice(&part).channel_bias(bias)
     }
 
     /// `x / (k + alpha * mean of x^2 over size neighbouring channels)^beta` (`torch.nn.functional.local_response_norm`).
@@ -266,13 +226,20 @@ impl Tensor {
         self.gather(0, &rows).reshape(&shape)
     }
 
-    /// Zeroes each element with probability `p` and scales the rest by `1 / (1 - p)`, anew at every step.
+    /// Zeroes each element with probability `p` and scales the rest by `1 / (1 - p)`, anew at every step
+    /// (`torch.nn.functional.dropout`).
+    ///
+    /// # Panics
+    /// If `p` is not in `[0, 1]`.
     #[track_caller]
     #[must_use]
     pub fn dropout(&self, p: f64) -> Self {
-        assert!((0.0..1.0).contains(&p), "dropout: p {p} must be in [0, 1)");
+        assert!((0.0..=1.0).contains(&p), "dropout: p {p} must be in [0, 1]");
         if p == 0.0 {
             return self.clone();
+        }
+        if p == 1.0 {
+            return self * &self.zeros_like();
         }
         let draw = self.builder().rand(&self.shape());
         let keep = draw.ge(&draw.full_like(p)).to_f32() * (1.0 / (1.0 - p));

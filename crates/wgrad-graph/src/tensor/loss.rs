@@ -74,14 +74,19 @@ impl Tensor {
         d.le(&d.full_like(delta)).select(&near, &far).mean_all()
     }
 
-    /// Mean binary cross-entropy of probabilities; logarithms are held at -100 as PyTorch does.
+    /// Mean binary cross-entropy of probabilities (`torch.nn.functional.binary_cross_entropy`): logarithms are held at -100,
+    /// and the gradient `(p - y) / (p (1 - p))` has a denominator of 1e-12 at least. It cannot be differentiated twice.
     #[track_caller]
     #[must_use]
     pub fn bce_loss(&self, target: &Self) -> Self {
         self.same_as("bce_loss", target);
-        let floor = |p: &Self| p.maximum(&p.full_like(LEAST)).log().maximum(&p.full_like(-100.0));
-        let (yes, no) = (target * &floor(self), (1.0 - target) * &floor(&(1.0 - self)));
-        -(yes + no).mean_all()
+        let (p, floor) = (self.detach(), self.full_like(-100.0));
+        let (yes, no) = (p.log().maximum(&floor), (-&p).log1p().maximum(&floor));
+        let loss = -(target * &yes + (1.0 - target) * &no);
+        let y = target.detach();
+        let slope = (&p - &y) / &(&p * &(1.0 - &p)).maximum(&p.full_like(1e-12));
+        // Adds nothing but the gradient.
+        (loss + (self - &p) * &slope.detach()).mean_all()
     }
 
     /// Mean binary cross-entropy of logits: `max(x, 0) - x y + log(1 + e^-|x|)`.

@@ -8,6 +8,7 @@ mod arithmetic;
 mod attention;
 mod layers;
 mod loss;
+mod pool;
 mod recurrent;
 mod reduce;
 mod resample;

@@ -61,21 +61,21 @@ impl Tensor {
         self.mean(&(0..self.shape().len()).collect::<Vec<_>>())
     }
 
-    /// Largest over axes, which keep extent 1.
+    /// Largest over axes, which keep extent 1; NaN if any is.
     #[track_caller]
     #[must_use]
     pub fn amax_keep(&self, axes: &[usize]) -> Self {
         self.reduce(ReduceKind::Max, axes)
     }
 
-    /// Largest over axes, which go (`torch.amax`).
+    /// Largest over axes, which go; NaN if any is (`torch.amax`).
     #[track_caller]
     #[must_use]
     pub fn amax(&self, axes: &[usize]) -> Self {
         self.amax_keep(axes).drop_axes(axes)
     }
 
-    /// Smallest over axes, which go (`torch.amin`).
+    /// Smallest over axes, which go; NaN if any is (`torch.amin`).
     #[track_caller]
     #[must_use]
     pub fn amin(&self, axes: &[usize]) -> Self {
@@ -93,7 +93,7 @@ impl Tensor {
         centred.square().sum(axes) * (1.0 / (count - correction) as f64)
     }
 
-    /// Position of the first largest along `dim` (negative counts from the end), which goes; i32.
+    /// Position of the first largest, or of the first NaN, along `dim` (negative counts from the end), which goes; i32.
     #[track_caller]
     #[must_use]
     pub fn argmax(&self, dim: isize) -> Self {
@@ -130,11 +130,14 @@ impl Tensor {
         self.sum_keep(&axes).reshape(shape)
     }
 
-    /// `log(sum(e^x))` along axes, which keep extent 1; shifted by the largest, so it does not overflow.
+    /// `log(sum(e^x))` along axes, which keep extent 1; shifted by the largest, so it does not overflow. An infinite largest
+    /// shifts nothing: the result is that.
     #[track_caller]
     #[must_use]
     pub fn logsumexp_keep(&self, axes: &[usize]) -> Self {
         let top = self.amax_keep(axes).detach();
+        let zero = top.zeros_like();
+        let top = top.finite().gt(&zero).select(&top, &zero);
         (self - &top).exp().sum_keep(axes).log() + top
     }
 

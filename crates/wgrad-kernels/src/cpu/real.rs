@@ -110,6 +110,49 @@ impl Real for Log {
     }
 }
 
+/// `log(1 + x)` within 3 ulp: the logarithm of what 1 + x rounds to, corrected for the rest.
+pub(super) struct Log1p;
+
+impl Real for Log1p {
+    #[inline(always)]
+    fn of<S: Simd>(s: S, x: S::f32s) -> S::f32s {
+        let one = s.splat_f32s(1.0);
+        let u = s.add_f32s(one, x);
+        let y = Log::of(s, u);
+        let corrected = s.mul_f32s(y, s.div_f32s(x, s.sub_f32s(u, one)));
+        // Beyond the corrections' range they are 1, or infinity by infinity.
+        let large = s.greater_than_f32s(s.abs_f32s(x), s.splat_f32s(1e7));
+        let y = s.select_f32s(large, y, corrected);
+        s.select_f32s(s.equal_f32s(u, one), x, y)
+    }
+}
+
+/// `e^x - 1` within 3 ulp: Taylor's series where the difference would cancel.
+pub(super) struct Expm1;
+
+impl Real for Expm1 {
+    #[inline(always)]
+    fn of<S: Simd>(s: S, x: S::f32s) -> S::f32s {
+        let p = polynomial(
+            s,
+            x,
+            [
+                2.755_731_9e-6,
+                2.480_158_7e-5,
+                1.984_127e-4,
+                1.388_888_9e-3,
+                8.333_333e-3,
+                4.166_666_7e-2,
+                1.666_666_7e-1,
+                0.5,
+            ],
+        );
+        let near = s.mul_add_e_f32s(p, s.mul_f32s(x, x), x);
+        let far = s.sub_f32s(Exp::of(s, x), s.splat_f32s(1.0));
+        s.select_f32s(s.less_than_f32s(s.abs_f32s(x), s.splat_f32s(0.7)), near, far)
+    }
+}
+
 /// Hyperbolic tangent within 2 ulp.
 pub(super) struct Tanh;
 
@@ -239,6 +282,10 @@ mod tests {
             ("exp", both::<Exp>(), f64::exp as fn(f64) -> f64, -87.336, 88.722, 2.0),
             ("log", both::<Log>(), f64::ln, 1e-6, 4.0, 2.0),
             ("log", both::<Log>(), f64::ln, 1.0, 1e30, 2.0),
+            ("expm1", both::<Expm1>(), f64::exp_m1, -20.0, 20.0, 3.0),
+            ("expm1", both::<Expm1>(), f64::exp_m1, -1e-3, 1e-3, 2.0),
+            ("log1p", both::<Log1p>(), f64::ln_1p, -0.999, 40.0, 4.0),
+            ("log1p", both::<Log1p>(), f64::ln_1p, -1e-3, 1e-3, 3.0),
             ("tanh", both::<Tanh>(), f64::tanh, -10.0, 10.0, 2.0),
             ("sigmoid", both::<Sigmoid>(), sigmoid, -80.0, 30.0, 4.0),
             ("softplus", both::<Softplus>(), softplus_f64, -80.0, 80.0, 4.0),
@@ -278,5 +325,17 @@ mod tests {
             // Also those whose low bits are set.
             assert!((0..23).all(|bit| exp(f32::from_bits(0x7fc0_0000 | 1 << bit)).is_nan()));
         }
+    }
+
+    #[test]
+    fn ends_of_the_line_near_zero() {
+        let inf = f32::INFINITY;
+        for f in [both::<Expm1>(), both::<Log1p>()].concat() {
+            assert!(f(f32::NAN).is_nan());
+            assert_eq!([f(inf), f(-0.0).abs(), f(1e-30)], [inf, 0.0, 1e-30]);
+        }
+        assert_eq!(both::<Expm1>().map(|f| f(-inf)), [-1.0; 2]);
+        assert_eq!(both::<Log1p>().map(|f| f(-1.0)), [-inf; 2]);
+        assert!(both::<Log1p>().iter().all(|f| f(-1.5).is_nan() && f(-inf).is_nan()));
     }
 }

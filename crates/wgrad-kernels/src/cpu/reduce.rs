@@ -229,8 +229,9 @@ fn columns<S: Simd, const N: usize>(
         for (all, &v) in all.iter_mut().zip(vectors) {
             *all = match kind {
                 ReduceKind::Sum => s.add_f32s(*all, v),
-                ReduceKind::Max => s.select_f32s(s.greater_than_f32s(v, *all), v, *all),
-                ReduceKind::Min => s.select_f32s(s.less_than_f32s(v, *all), v, *all),
+                // Above the one, or NaN, unless the other is NaN.
+                ReduceKind::Max => unless(s, s.less_than_or_equal_f32s(v, *all), *all, v),
+                ReduceKind::Min => unless(s, s.greater_than_or_equal_f32s(v, *all), *all, v),
             };
         }
     }
@@ -239,6 +240,12 @@ fn columns<S: Simd, const N: usize>(
         let (old, v) = (from_words(*slot), f64::from(v));
         *slot = to_words(if kind == ReduceKind::Sum { old + v } else { kind.combine(old, v) });
     }
+}
+
+/// `a` if it wins or is NaN, else `b`.
+#[inline(always)]
+fn unless<S: Simd>(s: S, a_wins: S::m32s, a: S::f32s, b: S::f32s) -> S::f32s {
+    s.select_f32s(s.equal_f32s(a, a), s.select_f32s(a_wins, a, b), a)
 }
 
 /// Combines each of several rows, of a chunk at most, with what its slot holds.
@@ -267,13 +274,14 @@ impl WithSimd for Folds<'_> {
     }
 }
 
-/// First largest along an axis.
+/// First largest along an axis, or first NaN.
 pub(crate) fn argmax(step: &Step, axis: usize, reads: Reads<'_>, out: &mut [u32]) {
     let shape = &step.operands[0].shape;
     let (n, inner) = (shape[axis], numel(&shape[axis + 1..]));
     let x = reads.f32(0);
     for (o, word) in out.iter_mut().enumerate() {
         let at = |j: usize| x[(o / inner * n + j) * inner + o % inner];
-        *word = (1..n).fold(0, |best, j| if at(j) > at(best) { j } else { best }) as u32;
+        let beats = |v: f32, best: f32| v > best || v.is_nan() && !best.is_nan();
+        *word = (1..n).fold(0, |best, j| if beats(at(j), at(best)) { j } else { best }) as u32;
     }
 }

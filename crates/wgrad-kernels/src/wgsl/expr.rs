@@ -8,7 +8,7 @@ use super::space::{Inner, Space, inner};
 use super::text::{affine, decode, literal};
 use crate::expr::{Instr, Reg};
 use crate::{SEED_WORD, STEP_WORD};
-use wgrad_graph::ops::CompareKind;
+use wgrad_graph::ops::{BinaryKind, CompareKind};
 use wgrad_types::{DType, View};
 
 /// Where the expression is evaluated.
@@ -151,6 +151,7 @@ impl Printer<'_, '_> {
         let dtype = self.space.expr.dtypes[r];
         let text = match instr {
             Instr::Acc => "acc".to_owned(),
+            Instr::Const(v) if dtype == DType::F32 && !(*v as f32).is_finite() => self.module.endless(*v),
             Instr::Const(v) => literal(*v, dtype),
             Instr::Scalar { word } => format!("bitcast<f32>({}[{word}u])", self.module.scalars()),
             Instr::Load { operand, view } => self.load(*operand, view, width),
@@ -163,14 +164,17 @@ impl Printer<'_, '_> {
                 Some(inside) => format!("select({}, {}, {inside})", zero(dtype), value(of)),
                 None => value(of),
             },
-            Instr::Unary(kind, x) => unary(kind.wgsl(), &value(x), width, self.module),
-            Instr::Binary(kind, a, b) => substitute(kind.wgsl(), &[("a", &value(a)), ("b", &value(b))]),
+            Instr::Unary(kind, x) => function(kind.wgsl(), &[("x", &value(x))], width, self.module),
+            Instr::Binary(kind, a, b) => binary(*kind, &value(a), &value(b), dtype, width, self.module),
             Instr::Compare(kind, a, b) => {
                 let truth = self.space.expr.dtypes[*a] == DType::Bool;
                 compare(*kind, &value(a), &value(b), truth, width)
             }
             Instr::Select(c, a, b) => format!("select({}, {}, {})", value(b), value(a), value(c)),
             Instr::Cast(x) if dtype == DType::F16 => self.module.rounded_to_f16(&value(x), width),
+            Instr::Cast(x) if (self.space.expr.dtypes[*x], dtype) == (DType::F32, DType::I32) => {
+                function("to_i32_(x)", &[("x", &value(x))], width, self.module)
+            }
             Instr::Cast(x) => cast(&value(x), self.space.expr.dtypes[*x], dtype, width),
         };
         self.uniform[r] = uniform;
@@ -281,19 +285,45 @@ fn zero(dtype: DType) -> &'static str {
     }
 }
 
-fn unary(template: &str, x: &str, width: Width, module: &mut Module<'_>) -> String {
-    let mut text = template.replace("T(", &format!("{}(", width.of("f32")));
-    for (call, four, import) in
-        [("erf_(", "erf4_(", "common/erf"), ("finite_(", "finite4_(", "common/finite")]
-    {
-        if text.contains(call) {
-            module.import(import);
-            if width == Width::Four {
-                text = text.replace(call, four);
-            }
-        }
+/// Functions of `shaders/common`: as called, as called for four elements at once, and the files they need.
+const FUNCTIONS: [(&str, &str, &[&str]); 17] = [
+    ("max_(", "max4_(", &["common/nan"]),
+    ("min_(", "min4_(", &["common/nan"]),
+    ("relu_(", "relu4_(", &["common/nan"]),
+    ("sign_(", "sign4_(", &["common/nan"]),
+    ("to_i32_(", "to_i32_4_(", &["common/nan"]),
+    ("exp_(", "exp4_(", &["common/nan", "common/exp"]),
+    ("expm1_(", "expm1_4_(", &["common/nan", "common/exp"]),
+    ("sigmoid_(", "sigmoid4_(", &["common/nan", "common/exp"]),
+    ("tanh_(", "tanh4_(", &["common/nan", "common/exp"]),
+    ("log_(", "log4_(", &["common/nan", "common/exp", "common/log"]),
+    ("log1p_(", "log1p4_(", &["common/nan", "common/exp", "common/log"]),
+    ("softplus_(", "softplus4_(", &["common/nan", "common/exp", "common/log"]),
+    ("pow_(", "pow4_(", &["common/nan", "common/exp", "common/log", "common/pow"]),
+    ("sin_(", "sin4_(", &["common/trig"]),
+    ("cos_(", "cos4_(", &["common/trig"]),
+    ("erf_(", "erf4_(", &["common/nan", "common/erf"]),
+    ("finite_(", "finite4_(", &["common/finite"]),
+];
+
+/// A template of the tables, its words replaced and its functions those of this width.
+fn function(template: &str, words: &[(&str, &str)], width: Width, module: &mut Module<'_>) -> String {
+    let known = FUNCTIONS.iter().find(|(call, ..)| template.starts_with(call));
+    let Some((call, four, imports)) = known else { return substitute(template, words) };
+    imports.iter().for_each(|import| module.import(import));
+    match width {
+        Width::One => substitute(template, words),
+        Width::Four => substitute(&template.replace(call, four), words),
     }
-    substitute(&text, &[("x", x)])
+}
+
+fn binary(kind: BinaryKind, a: &str, b: &str, dtype: DType, width: Width, module: &mut Module<'_>) -> String {
+    match (kind, dtype) {
+        // Whole numbers have no NaN to keep.
+        (BinaryKind::Maximum, DType::I32) => format!("max({a}, {b})"),
+        (BinaryKind::Minimum, DType::I32) => format!("min({a}, {b})"),
+        _ => function(kind.wgsl(), &[("a", a), ("b", b)], width, module),
+    }
 }
 
 /// The template with whole words replaced.
@@ -321,18 +351,21 @@ fn compare(kind: CompareKind, a: &str, b: &str, truth: bool, width: Width) -> St
         let word = |x: &str| format!("select({ty}(0u), {ty}(1u), {x})");
         return format!("({} {op} {})", word(a), word(b));
     }
+    if kind == CompareKind::Ne {
+        // Both translators make an ordered comparison of `!=`, which is false beside a NaN.
+        return format!("!({a} == {b})");
+    }
     format!("({a} {} {b})", kind.wgsl())
 }
 
 fn cast(x: &str, from: DType, to: DType, width: Width) -> String {
     let ty = |scalar: &str| width.of(scalar);
     match (from, to) {
-        (DType::F32, DType::Bool) => format!("({x} != {}(0.0))", ty("f32")),
+        (DType::F32, DType::Bool) => format!("!({x} == {}(0.0))", ty("f32")),
         (DType::I32, DType::Bool) => format!("({x} != {}(0))", ty("i32")),
         (DType::Bool, DType::F32) => format!("select({0}(0.0), {0}(1.0), {x})", ty("f32")),
         (DType::Bool, DType::I32) => format!("select({0}(0), {0}(1), {x})", ty("i32")),
         (DType::I32, DType::F32) => format!("{}({x})", ty("f32")),
-        (DType::F32, DType::I32) => format!("{}({x})", ty("i32")),
         _ => x.to_owned(),
     }
 }
@@ -345,12 +378,12 @@ mod tests {
     fn only_whole_words_are_replaced() {
         assert_eq!(substitute("(a + abs(b))", &[("a", "r1"), ("b", "r2")]), "(r1 + abs(r2))");
         assert_eq!(substitute("-x", &[("x", "vec4(r0)")]), "-vec4(r0)");
-        assert_eq!(substitute("max(x, vec4<f32>(0.0))", &[("x", "r0")]), "max(r0, vec4<f32>(0.0))");
+        assert_eq!(substitute("max_(a, b)", &[("a", "r0"), ("b", "r1")]), "max_(r0, r1)");
     }
 
     #[test]
     fn casts_by_dtype() {
         assert_eq!(cast("r", DType::Bool, DType::F32, Width::One), "select(f32(0.0), f32(1.0), r)");
-        assert_eq!(cast("r", DType::F32, DType::I32, Width::Four), "vec4<i32>(r)");
+        assert_eq!(cast("r", DType::I32, DType::F32, Width::Four), "vec4<f32>(r)");
     }
 }

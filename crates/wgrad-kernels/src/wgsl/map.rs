@@ -9,12 +9,12 @@ use crate::launch::{Candidate, Unsupported};
 use crate::step::Step;
 use crate::table::MAX_TRIPS;
 use wgrad_graph::ops::{BinaryKind, UnaryKind};
-use wgrad_types::{AdapterClass, Caps};
+use wgrad_types::{AdapterClass, Caps, View};
 
 /// Loop trips of one invocation on a software adapter, and the workgroups wanted before they grow.
 const SOFTWARE_TRIPS: usize = 64;
 const SOFTWARE_GROUPS: usize = 256;
-/// Quads of a map from which on two in flight repay what they take to compile.
+/// Quads of a map from which on two at once repay, in some thousands of steps, the 25 ms more that they take to compile.
 const MANY: usize = 1 << 14;
 
 /// The forms of an element-wise step.
@@ -66,30 +66,22 @@ fn candidate(step: &Step, epilogue: &Epilogue, width: Width, caps: &Caps) -> Res
 }
 
 /// Whether two quads at once are faster than one after the other: on a software adapter, where a long function of a single
-/// load waits for itself. With more loads or functions registers run out (docs/rejected.md).
+/// load waits for itself. More loads, or drawing numbers, gain nothing by it (docs/rejected.md).
 fn gains_by_pairs(expr: &Expr, n: usize, caps: &Caps) -> bool {
+    use UnaryKind::{Erf, Exp, Log, Sigmoid, Softplus, Tanh};
     let long = |instr: &Instr| match instr {
-        Instr::Unary(kind, _) => matches!(
-            kind,
-            UnaryKind::Exp
-                | UnaryKind::Log
-                | UnaryKind::Tanh
-                | UnaryKind::Erf
-                | UnaryKind::Sigmoid
-                | UnaryKind::Softplus
-        ),
+        Instr::Unary(kind, _) => matches!(kind, Exp | Log | Tanh | Erf | Sigmoid | Softplus),
         Instr::Binary(kind, ..) => *kind == BinaryKind::Pow,
         _ => false,
     };
-    let count = |wanted: &dyn Fn(&Instr) -> bool| expr.instrs.iter().filter(|i| wanted(i)).count();
-    let loads = count(&|i| matches!(i, Instr::Load { view, .. } if !view.is_uniform()));
-    let whole = |i: &Instr| i.load().is_none_or(|(_, view)| view.is_contiguous() || view.is_uniform());
-    let drawn = count(&|i| matches!(i, Instr::Random { .. }));
+    let views = expr.instrs.iter().filter_map(|i| Some(i.load()?.1));
+    let own: Vec<&View> = views.filter(|view| !view.is_uniform()).collect();
     caps.class == AdapterClass::Software
         && n >= MANY
-        && (loads, drawn) == (1, 0)
-        && expr.instrs.iter().all(whole)
-        && (1..=2).contains(&count(&long))
+        && own.len() == 1
+        && own[0].is_contiguous()
+        && expr.instrs.iter().any(long)
+        && !expr.instrs.iter().any(|i| matches!(i, Instr::Random { .. }))
 }
 
 /// Two bodies as one: all that is loaded, all that is computed, all that is stored. Before a load stands nothing that it
@@ -160,6 +152,7 @@ fn shape(n: usize, caps: &Caps) -> (usize, usize) {
     match caps.class {
         AdapterClass::Software => {
             let workgroup = caps.subgroup.unwrap_or(8) as usize;
+            // Even, since a trip may take two.
             let trips = n.div_ceil(SOFTWARE_GROUPS * workgroup).max(SOFTWARE_TRIPS).next_multiple_of(2);
             (workgroup, trips * workgroup)
         }

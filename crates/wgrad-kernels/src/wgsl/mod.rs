@@ -22,7 +22,6 @@ mod tests;
 mod text;
 mod winograd;
 
-use crate::expr::{Expr, Instr};
 use crate::launch::{Candidate, Unsupported};
 use crate::step::{Core, Step};
 use space::Space;
@@ -30,7 +29,6 @@ use wgrad_types::{Caps, numel};
 
 /// The ways to run a step on an adapter, best guess first. The first is always valid on these capabilities.
 pub fn candidates(step: &Step, caps: &Caps) -> Result<Vec<Candidate>, Unsupported> {
-    check_constants(step)?;
     if step.numel() == 0 {
         return Ok(vec![Candidate { name: "nothing".to_owned(), launches: Vec::new(), scratch: Vec::new() }]);
     }
@@ -63,19 +61,5 @@ pub fn candidates(step: &Step, caps: &Caps) -> Result<Vec<Candidate>, Unsupporte
     match shader::candidates(step, caps)? {
         Some(forms) => Ok(forms),
         None => map::candidates(step, caps),
-    }
-}
-
-/// WGSL has no NaN to write down.
-fn check_constants(step: &Step) -> Result<(), Unsupported> {
-    let prologue = match &step.core {
-        Core::Reduce { prologue, .. } => Some(prologue),
-        _ => None,
-    };
-    let is_nan = |i: &Instr| matches!(i, Instr::Const(v) if v.is_nan());
-    let has_nan = |e: &Expr| e.instrs.iter().any(is_nan);
-    match has_nan(&step.epilogue) || prologue.is_some_and(has_nan) {
-        true => Err(Unsupported(format!("{}: a constant is NaN, which WGSL cannot write", step.name()))),
-        false => Ok(()),
     }
 }

@@ -146,6 +146,13 @@ impl<'a> Module<'a> {
         }
     }
 
+    /// An infinity, or NaN: numbers that WGSL has no literals for.
+    pub(super) fn endless(&mut self, value: f64) -> String {
+        self.import("common/nan");
+        let text = if value.is_nan() { "quiet_nan_()" } else { "infinity_()" };
+        if value < 0.0 { format!("-{text}") } else { text.to_owned() }
+    }
+
     /// An f32 (or four) as the nearest that f16 can hold. By bits where there is no f16, and on software adapters: Mesa 25's
     /// takes `f32(f16(x))` for x.
     pub(super) fn rounded_to_f16(&mut self, value: &str, width: Width) -> String {

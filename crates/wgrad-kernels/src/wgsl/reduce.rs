@@ -342,7 +342,16 @@ impl OneSet<'_> {
             value.body = moving;
         }
         let ty = unit.of("f32");
-        body.push(format!("var sum = {ty}({});", f32_literal(self.job.kind.start())));
+        let extreme = self.job.kind != ReduceKind::Sum;
+        let start = match extreme {
+            true => module.endless(self.job.kind.start()),
+            false => f32_literal(self.job.kind.start()),
+        };
+        body.push(format!("var sum = {ty}({start});"));
+        if extreme {
+            // Compilers may drop NaN from a maximum: the largest magnitude's bits tell of one.
+            body.push(format!("var magnitude = {}(0u);", unit.of("u32")));
+        }
         let lanes = self.form.lanes;
         let lane = if lanes > 1 { "lane" } else { "0u" };
         let (start, end) = match self.form.splits {
@@ -357,13 +366,30 @@ impl OneSet<'_> {
         body.push(format!("for (var r = {start}; r < {end}; r += {lanes}u) {{"));
         body.extend(value.body.iter().map(|l| format!("    {l}")));
         body.push(format!("    sum = {};", combine(self.job.kind, "sum", &value.results[0])));
+        if extreme {
+            let (word, element) = (unit.of("u32"), &value.results[0]);
+            let bits = format!("bitcast<{word}>({element}) & {word}(0x7fffffffu)");
+            body.push(format!("    magnitude = max(magnitude, {bits});"));
+        }
         body.push("}".to_owned());
         if self.form.quad_inner {
             let halves = combine(self.job.kind, "sum.xy", "sum.zw");
             body.push(format!("let pair = {halves};"));
             body.push(format!("var acc = {};", combine(self.job.kind, "pair.x", "pair.y")));
+            if extreme {
+                body.push("let large = max(magnitude.xy, magnitude.zw);".to_owned());
+                body.push("var worst = max(large.x, large.y);".to_owned());
+            }
         } else {
             body.push("var acc = sum;".to_owned());
+            if extreme {
+                body.push("var worst = magnitude;".to_owned());
+            }
+        }
+        if extreme && self.form.combine == Combine::Subgroup {
+            body.push("worst = subgroupMax(worst);".to_owned());
+        } else if extreme {
+            body.push(format!("acc = {};", or_nan(self.acc)));
         }
         uniform
     }
@@ -417,12 +443,20 @@ impl OneSet<'_> {
             Combine::Subgroup => {
                 let op = ["subgroupAdd", "subgroupMax", "subgroupMin"][kind as usize];
                 body.push(format!("acc = {op}(acc);"));
+                if kind != ReduceKind::Sum {
+                    body.push(format!("acc = {};", or_nan(Width::One)));
+                }
             }
             Combine::Tree => {
                 body.extend(["lane_values[li] = acc;".to_owned(), "workgroupBarrier();".to_owned()]);
                 let mut half = self.form.lanes / 2;
                 while half > 0 {
-                    let both = combine(kind, "lane_values[li]", &format!("lane_values[li + {half}u]"));
+                    let (own, other) = ("lane_values[li]", format!("lane_values[li + {half}u]"));
+                    let both = match kind {
+                        ReduceKind::Sum => combine(kind, own, &other),
+                        ReduceKind::Max => format!("max_({own}, {other})"),
+                        ReduceKind::Min => format!("min_({own}, {other})"),
+                    };
                     body.push(format!("if (lane < {half}u) {{"));
                     body.push(format!("    lane_values[li] = {both};"));
                     body.extend(["}".to_owned(), "workgroupBarrier();".to_owned()]);
@@ -434,6 +468,13 @@ impl OneSet<'_> {
     }
 }
 
+/// The extreme `acc`, or NaN if `worst`, the bits of the largest magnitude, are those of one.
+fn or_nan(width: Width) -> String {
+    let (real, word) = (width.of("f32"), width.of("u32"));
+    format!("select(acc, bitcast<{real}>(worst), worst > {word}(0x7f800000u))")
+}
+
+/// Two elements into one; a maximum or minimum may drop NaN.
 fn combine(kind: ReduceKind, a: &str, b: &str) -> String {
     match kind {
         ReduceKind::Sum => format!("{a} + {b}"),

@@ -3,26 +3,91 @@
 use super::epilogue::Epilogue;
 use super::expr::{Place, print};
 use super::module::{Grid, Module, Width};
+use super::reduce::combine_partials;
 use super::space::Space;
 use super::text::indented;
 use crate::expr::{Expr, Instr};
-use crate::launch::{Candidate, Unsupported};
+use crate::launch::{Access, Candidate, Launch, Unsupported};
 use crate::step::{Core, Step};
 use crate::table::MAX_TRIPS;
-use wgrad_graph::ops::Window;
+use wgrad_graph::ops::{ReduceKind, Window};
 use wgrad_shaders::{Hook, expand};
-use wgrad_types::{AdapterClass, Caps, View, numel};
+use wgrad_types::{AdapterClass, Caps, DType, View, numel};
 
 /// A shader, its figures, and the loop trips an output element takes.
 struct Kernel {
     shader: &'static str,
     constants: Vec<(&'static str, usize)>,
     trips: usize,
+    /// Elements it makes.
+    count: usize,
 }
+
+/// Trips of a loop over a part of a long axis.
+const PART: usize = MAX_TRIPS / 2;
+/// Trips of the gradient of a max pool from which a launch before it finds the maxima: each is then searched once, not once
+/// for every element of its window.
+const SEARCHED: usize = 1 << 12;
 
 /// The one form of a step whose kernel is written by hand; `None` for other steps.
 pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Option<Vec<Candidate>>, Unsupported> {
     let Some(kernel) = kernel(step) else { return Ok(None) };
+    let long = caps.class == AdapterClass::Software && kernel.trips > MAX_TRIPS;
+    let name = "direct".to_owned();
+    let form = |launches, scratch| Ok(Some(vec![Candidate { name, launches, scratch }]));
+    let floats = |n: usize| vec![n * DType::F32.bytes()];
+    match &step.core {
+        Core::ArgMax { axis } if long => {
+            let extent = step.operands[0].shape[*axis];
+            let parts = extent.div_ceil(PART);
+            let cut = |shader, trips, count| {
+                let mut constants = kernel.constants.clone();
+                constants.extend([("PARTS", parts), ("CHUNK", PART)]);
+                Kernel { shader, constants, trips, count }
+            };
+            let part = launch(step, cut("argmax_part", PART, step.numel() * parts), Writes::Part, caps)?;
+            let join = launch(step, cut("argmax_join", parts, step.numel()), Writes::Joined, caps)?;
+            form(vec![part, join], floats(step.numel() * parts))
+        }
+        Core::GatherGrad { axis, index, .. } if long => {
+            let parts = index.shape[*axis].div_ceil(PART);
+            let count = step.numel() * parts;
+            let constants =
+                kernel.constants.into_iter().map(|(n, v)| (n, if n == "CHUNK" { PART } else { v })).collect();
+            let part = Kernel { shader: kernel.shader, constants, trips: PART, count };
+            let part = launch(step, part, Writes::Part, caps)?;
+            let join = combine_partials(step, ReduceKind::Sum, parts, caps)?;
+            form(vec![part, join], floats(count))
+        }
+        Core::MaxPool2dGrad(w) if kernel.trips > SEARCHED => {
+            let windows = numel(&step.operands[1].shape);
+            let own = |name: &str| !name.starts_with("COVER");
+            let constants = kernel.constants.iter().copied().filter(|c| own(c.0)).collect();
+            let trips = (w.kernel[0] + 1) * (w.kernel[1] + 1);
+            let at = Kernel { shader: "max_pool2d_at", constants, trips, count: windows };
+            let cover = |d: usize| w.kernel[d].div_ceil(w.stride[d]) + 1;
+            let trips = cover(0) * cover(1);
+            let grad = Kernel { shader: "max_pool2d_grad_at", trips, ..kernel };
+            let launches =
+                vec![launch(step, at, Writes::Part, caps)?, launch(step, grad, Writes::Joined, caps)?];
+            form(launches, floats(windows))
+        }
+        _ => form(vec![launch(step, kernel, Writes::Result, caps)?], Vec::new()),
+    }
+}
+
+/// What a launch has to do with the step's scratch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writes {
+    /// Nothing: it makes the result.
+    Result,
+    /// It makes the scratch.
+    Part,
+    /// It makes the result of the scratch.
+    Joined,
+}
+
+fn launch(step: &Step, kernel: Kernel, writes: Writes, caps: &Caps) -> Result<Launch, Unsupported> {
     let software = caps.class == AdapterClass::Software;
     if software && kernel.trips > MAX_TRIPS {
         let (shader, trips) = (kernel.shader, kernel.trips);
@@ -31,23 +96,21 @@ pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Option<Vec<Candidat
         )));
     }
     let (workgroup, per) = match software {
-        true => (caps.subgroup.unwrap_or(8) as usize, per_invocation(step.numel(), kernel.trips)),
+        true => (caps.subgroup.unwrap_or(8) as usize, per_invocation(kernel.count, kernel.trips)),
         false => (64, 1),
     };
-    let grid = Grid::new(kernel.shader, step.numel().div_ceil(workgroup * per), caps)?;
+    let grid = Grid::new(kernel.shader, kernel.count.div_ceil(workgroup * per), caps)?;
     let mut constants = kernel.constants;
     constants.extend([
         ("WORKGROUP", workgroup),
         ("PER", per),
         ("GROUPS_X", grid.groups[0] as usize),
-        ("COUNT", step.numel()),
+        ("COUNT", kernel.count),
     ]);
     let mut module = Module::new(step, caps);
-    let hooks = hooks(&mut module);
+    let hooks = hooks(&mut module, writes);
     let text = expand(kernel.shader, &constants, &hooks);
-    let launch = module.launch_text(kernel.shader, &text, &grid)?;
-    let name = "direct".to_owned();
-    Ok(Some(vec![Candidate { name, launches: vec![launch], scratch: Vec::new() }]))
+    module.launch_text(kernel.shader, &text, &grid)
 }
 
 /// Elements an invocation owns on a software adapter.
@@ -57,8 +120,10 @@ fn per_invocation(count: usize, trips: usize) -> usize {
 
 fn kernel(step: &Step) -> Option<Kernel> {
     let own = |i: usize| step.operands[i].shape.clone();
+    let count = step.numel();
     let pool = |shader, x: &[usize], y: &[usize], window: &Window| Kernel {
         shader,
+        count,
         constants: vec![
             ("H", x[2]),
             ("W", x[3]),
@@ -75,6 +140,7 @@ fn kernel(step: &Step) -> Option<Kernel> {
     };
     let axis = |shader, shape: &[usize], axis: usize, trips: usize| Kernel {
         shader,
+        count,
         constants: vec![("EXTENT", shape[axis]), ("INNER", numel(&shape[axis + 1..]))],
         trips,
     };
@@ -99,8 +165,9 @@ fn kernel(step: &Step) -> Option<Kernel> {
             kernel
         }
         Core::GatherGrad { axis: a, index, .. } => {
-            let mut kernel = axis("gather_grad", &step.shape, *a, index.shape[*a]);
-            kernel.constants.push(("LENGTH", index.shape[*a]));
+            let length = index.shape[*a];
+            let mut kernel = axis("gather_grad", &step.shape, *a, length);
+            kernel.constants.extend([("LENGTH", length), ("SIZE", count), ("CHUNK", length)]);
             kernel
         }
         _ => return None,
@@ -116,8 +183,8 @@ impl Kernel {
     }
 }
 
-/// The hooks of a step's shader, which also bind the buffers they read and those the core reads.
-fn hooks(module: &mut Module<'_>) -> Vec<Hook> {
+/// The hooks of a launch's shader, which also bind the buffers they read and those the core reads.
+fn hooks(module: &mut Module<'_>, writes: Writes) -> Vec<Hook> {
     let step = module.step;
     let mut hooks = Vec::new();
     match &step.core {
@@ -130,11 +197,27 @@ fn hooks(module: &mut Module<'_>) -> Vec<Hook> {
             hooks.push(read(module, "index_at", 1, index));
         }
         Core::MaxPool2dGrad(_) => {
-            module.operand(0, Width::One);
-            module.operand(1, Width::One);
+            if writes != Writes::Joined {
+                module.operand(0, Width::One);
+            }
+            if writes != Writes::Part {
+                module.operand(1, Width::One);
+            }
         }
         _ => {
             module.operand(0, Width::One);
+        }
+    }
+    match writes {
+        Writes::Result => {}
+        Writes::Joined => drop(module.scratch(Access::Read, Width::One)),
+        Writes::Part => {
+            let partials = module.scratch(Access::ReadWrite, Width::One);
+            if matches!(step.core, Core::GatherGrad { .. }) {
+                let code = format!("fn epilogue(o: u32, acc: f32) {{\n    {partials}[o] = acc;\n}}\n");
+                hooks.push(Hook { name: "epilogue", code });
+            }
+            return hooks;
         }
     }
     if matches!(step.core, Core::ArgMax { .. }) {

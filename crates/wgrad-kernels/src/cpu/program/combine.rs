@@ -29,10 +29,10 @@ impl Program {
             };
             let [a, b, c] = self.nodes[n].args;
             let merged = match self.nodes[n].what {
-                // What is above zero lets another value through.
-                What::Apply(Function::Choose) if c == From::Word(0) => behind(self, 0)
-                    .filter(|&(_, f, [_, y, _])| f == Function::Greater && y == From::Word(0))
-                    .map(|(p, _, [x, ..])| (p, What::Apply(Function::Gate), [x, b, From::Nowhere])),
+                // Zero if another value is not above it.
+                What::Apply(Function::Choose) if b == From::Word(0) => behind(self, 0)
+                    .filter(|&(_, f, [_, y, _])| f == Function::LessEqual && y == From::Word(0))
+                    .map(|(p, _, [x, ..])| (p, What::Apply(Function::Gate), [x, c, From::Nowhere])),
                 What::Apply(f) => {
                     let left =
                         behind(self, 0).and_then(|(p, g, [x, y, _])| Some((p, together(g, f)?, [x, y, b])));

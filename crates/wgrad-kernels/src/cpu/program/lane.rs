@@ -116,9 +116,11 @@ three! {
     Rsqrt |s, a, _b, _c| s.div_f32s(s.splat_f32s(1.0), s.sqrt_f32s(a));
     Reciprocal |s, a, _b, _c| s.div_f32s(s.splat_f32s(1.0), a);
     Square |s, a, _b, _c| s.mul_f32s(a, a);
-    Relu |s, a, _b, _c| s.select_f32s(s.less_than_or_equal_f32s(a, s.splat_f32s(0.0)), s.splat_f32s(0.0), a);
+    Relu |s, a, _b, _c| s.select_f32s(s.less_than_f32s(a, s.splat_f32s(0.0)), s.splat_f32s(0.0), a);
     Exp |s, a, _b, _c| real::Exp::of(s, a);
+    Expm1 |s, a, _b, _c| real::Expm1::of(s, a);
     Log |s, a, _b, _c| real::Log::of(s, a);
+    Log1p |s, a, _b, _c| real::Log1p::of(s, a);
     Tanh |s, a, _b, _c| real::Tanh::of(s, a);
     Sigmoid |s, a, _b, _c| real::Sigmoid::of(s, a);
     Softplus |s, a, _b, _c| real::Softplus::of(s, a);
@@ -127,8 +129,8 @@ three! {
     Sub |s, a, b, _c| s.sub_f32s(a, b);
     Mul |s, a, b, _c| s.mul_f32s(a, b);
     Div |s, a, b, _c| s.div_f32s(a, b);
-    Maximum |s, a, b, _c| s.select_f32s(s.greater_than_f32s(a, b), a, b);
-    Minimum |s, a, b, _c| s.select_f32s(s.less_than_f32s(a, b), a, b);
+    Maximum |s, a, b, _c| nan_or(s, a, s.select_f32s(s.greater_than_f32s(a, b), a, b));
+    Minimum |s, a, b, _c| nan_or(s, a, s.select_f32s(s.less_than_f32s(a, b), a, b));
     Equal |s, a, b, _c| truth(s, s.equal_f32s(a, b), true);
     NotEqual |s, a, b, _c| truth(s, s.equal_f32s(a, b), false);
     Less |s, a, b, _c| truth(s, s.less_than_f32s(a, b), true);
@@ -138,7 +140,7 @@ three! {
     Choose |s, a, b, c| {
         s.select_f32s(s.equal_u32s(s.transmute_u32s_f32s(a), s.splat_u32s(0)), c, b)
     };
-    Gate |s, a, b, _c| s.select_f32s(s.greater_than_f32s(a, s.splat_f32s(0.0)), b, s.splat_f32s(0.0));
+    Gate |s, a, b, _c| s.select_f32s(s.less_than_or_equal_f32s(a, s.splat_f32s(0.0)), s.splat_f32s(0.0), b);
     AddAdd |s, a, b, c| s.add_f32s(s.add_f32s(a, b), c);
     AddMul |s, a, b, c| s.mul_f32s(s.add_f32s(a, b), c);
     SubMul |s, a, b, c| s.mul_f32s(s.sub_f32s(a, b), c);
@@ -161,11 +163,20 @@ fn truth<S: Simd>(s: S, mask: S::m32s, is: bool) -> S::f32s {
     s.select_f32s(mask, yes, no)
 }
 
-/// A factor after which no number that is not zero has an inverse below the normal ones.
+/// `a` if it is NaN, else `b`.
+#[inline(always)]
+fn nan_or<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
+    s.select_f32s(s.equal_f32s(a, a), b, a)
+}
+
+/// A factor after which a number that is not zero has an inverse, and a normal one.
 #[inline(always)]
 fn tame<S: Simd>(s: S, a: S::f32s) -> S::f32s {
-    let large = s.greater_than_f32s(s.abs_f32s(a), s.splat_f32s(2.0f32.powi(100)));
-    s.select_f32s(large, s.splat_f32s(2.0f32.powi(-32)), s.splat_f32s(1.0))
+    let magnitude = s.abs_f32s(a);
+    let large = s.greater_than_f32s(magnitude, s.splat_f32s(2.0f32.powi(100)));
+    let small = s.less_than_f32s(magnitude, s.splat_f32s(2.0f32.powi(-100)));
+    let up = s.select_f32s(small, s.splat_f32s(2.0f32.powi(32)), s.splat_f32s(1.0));
+    s.select_f32s(large, s.splat_f32s(2.0f32.powi(-32)), up)
 }
 
 /// Rows of a block, and elements of each.
@@ -357,8 +368,7 @@ unsafe fn sums<S: Simd, F: Three>(s: S, lanes: &[Lane; 3], width: usize, out: &m
     }
 }
 
-/// A largest or smallest a row, from the largest finite number of the other sign on (`ReduceKind::start`); what is no
-/// number is passed over.
+/// Largest or smallest of each row, from infinity of the other sign on (`ReduceKind::start`); NaN if any is.
 ///
 /// # Safety
 /// As [`fold`].
@@ -375,14 +385,17 @@ unsafe fn extremes<S: Simd>(s: S, kind: ReduceKind, lane: &Lane, width: usize, o
         lane.first = lane.first.wrapping_add(lane.pitch);
         let (vectors, tail) = S::as_simd_f32s(bytemuck::cast_slice(row));
         let (blocks, rest) = vectors.as_chunks::<SIDE>();
-        let mut most = [s.splat_f32s(f32::MIN); SIDE];
+        let mut most = [s.splat_f32s(f32::NEG_INFINITY); SIDE];
+        let mut numbers = [s.equal_f32s(most[0], most[0]); SIDE];
         for block in blocks {
-            for (most, &v) in most.iter_mut().zip(block) {
+            for ((most, numbers), &v) in most.iter_mut().zip(&mut numbers).zip(block) {
+                *numbers = s.and_m32s(*numbers, s.equal_f32s(v, v));
                 let v = s.xor_f32s(v, sign);
                 *most = s.select_f32s(s.greater_than_f32s(v, *most), v, *most);
             }
         }
         for &v in rest {
+            numbers[0] = s.and_m32s(numbers[0], s.equal_f32s(v, v));
             let v = s.xor_f32s(v, sign);
             most[0] = s.select_f32s(s.greater_than_f32s(v, most[0]), v, most[0]);
         }
@@ -390,11 +403,17 @@ unsafe fn extremes<S: Simd>(s: S, kind: ReduceKind, lane: &Lane, width: usize, o
         for v in others {
             all = s.select_f32s(s.greater_than_f32s(v, all), v, all);
         }
+        let [p, q, u, v] = numbers;
+        let numbers = s.and_m32s(s.and_m32s(p, q), s.and_m32s(u, v));
+        let odd = s.select_f32s(numbers, s.splat_f32s(0.0), s.splat_f32s(1.0));
+        let mut nan = s.reduce_max_f32s(odd) > 0.0;
         let mut best = s.reduce_max_f32s(all);
         for &v in tail {
+            nan |= v.is_nan();
             let v = if largest { v } else { -v };
             best = if v > best { v } else { best };
         }
+        let best = if nan { f32::NAN } else { best };
         *out = if largest { best } else { -best }.to_bits();
     }
 }

@@ -54,10 +54,16 @@ impl Place<'_, '_> {
             }
             What::Power => {
                 let (a, b) = (spread(a, all, sa), spread(b, all, sb));
-                pairs(a, b, out, |a, b| f32::from_bits(a).powf(f32::from_bits(b)).to_bits());
+                pairs(a, b, out, |a, b| power(f32::from_bits(a), f32::from_bits(b)).to_bits());
             }
         }
     }
+}
+
+/// `a` to the power of `b`. Workers take subnormal numbers for zeros, and the system's function is lost where they do.
+fn power(a: f32, b: f32) -> f32 {
+    let normal = |v: f32| if v.is_subnormal() { 0f32.copysign(v) } else { v };
+    normal(a).powf(normal(b))
 }
 
 #[inline(always)]

@@ -1,0 +1,67 @@
+// max_pool2d_grad_at: dx[p, h, w] = the sum of dy[p, i, j] over the windows (i, j) whose maximum, as max_pool2d_at found it,
+// is x[p, h, w].
+//
+// x1: dy [PLANES, OH, OW]; partials: numbers of the maxima, like dy; y0: dx [PLANES, H, W], COUNT elements. Gather form:
+// each invocation owns PER elements of dx, WORKGROUP apart, so the order of the sum is fixed.
+
+const WORKGROUP: u32 = 64u;
+const PER: u32 = 1u;
+const GROUPS_X: u32 = 65535u;
+const COUNT: u32 = 64u;
+const H: u32 = 8u;
+const W: u32 = 8u;
+const OH: u32 = 4u;
+const OW: u32 = 4u;
+const KH: u32 = 2u;
+const KW: u32 = 2u;
+const SY: u32 = 2u;
+const SX: u32 = 2u;
+const PY: u32 = 0u;
+const PX: u32 = 0u;
+// Most windows that cover an element along each axis: ceil(KH / SY) and ceil(KW / SX).
+const COVER_Y: u32 = 1u;
+const COVER_X: u32 = 1u;
+
+@group(0) @binding(0) var<storage, read> x1: array<f32>;
+@group(0) @binding(1) var<storage, read> partials: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y0: array<f32>;
+
+// #hook epilogue
+fn epilogue(o: u32, acc: f32) {
+    y0[o] = acc;
+}
+// #end
+
+fn gradient(o: u32) -> f32 {
+    let w = o % W;
+    let h = o / W % H;
+    let p = o / (W * H);
+    var acc = 0.0;
+    for (var r = 0u; r < COVER_Y; r += 1u) {
+        // Windows before the first wrap to huge numbers, which the tests refuse.
+        let i = (h + PY) / SY - r;
+        for (var s = 0u; s < COVER_X; s += 1u) {
+            let j = (w + PX) / SX - s;
+            let row = h + PY - i * SY;
+            let column = w + PX - j * SX;
+            if (i < OH && j < OW && row < KH && column < KW) {
+                let at = (p * OH + i) * OW + j;
+                if (u32(partials[at]) == row * KW + column) {
+                    acc += x1[at];
+                }
+            }
+        }
+    }
+    return acc;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32) {
+    let first = (wg.y * GROUPS_X + wg.x) * PER * WORKGROUP + li;
+    for (var t = 0u; t < PER; t += 1u) {
+        let o = first + t * WORKGROUP;
+        if (o < COUNT) {
+            epilogue(o, gradient(o));
+        }
+    }
+}
