@@ -46,12 +46,15 @@ impl Kernels {
     }
 }
 
+/// A row's first guess.
+const FIRST: Pick = Pick { rank: 0, only: None };
+
 /// What a form costs beyond its kernels, in the unit of [`cost`].
 const RUN: usize = 10_000;
 
 /// Chooses among the forms of these rows: step by step the one with most kernels not met before for its cost. A form is
 /// a row's first guess, or that with another candidate for one step, so that nothing else is compiled for it. What cannot
-/// be planned is chosen, so that its refusal is told.
+/// be planned is chosen, so that its refusal is told; so are rows of numbers that are not finite, on the first target.
 pub(crate) fn choose(rows: &[&Row], targets: &[Target]) -> Chosen {
     let mut chosen: Chosen = rows.iter().map(|_| targets.iter().map(|_| Vec::new()).collect()).collect();
     let (mut forms, mut kernels) = (Vec::new(), Kernels::default());
@@ -61,7 +64,7 @@ pub(crate) fn choose(rows: &[&Row], targets: &[Target]) -> Chosen {
             let planned = |rank| picked(&built.graph, target, Pick { rank, only: None });
             if target.caps.class == AdapterClass::Cpu {
                 // There is nothing to compile, and one form a row.
-                chosen[r][t].push(Pick { rank: 0, only: None });
+                chosen[r][t].push(FIRST);
                 continue;
             }
             let mut plans = Vec::new();
@@ -84,6 +87,17 @@ pub(crate) fn choose(rows: &[&Row], targets: &[Target]) -> Chosen {
     let mut met = vec![false; kernels.structures.len()];
     // A row's forms run on one device: what one of them compiled is there for the others.
     let mut compiled: BTreeSet<(usize, usize)> = BTreeSet::new();
+    let mut choose = |form: &Form, met: &mut Vec<bool>, compiled: &mut BTreeSet<(usize, usize)>| {
+        chosen[form.row][form.target].push(form.pick);
+        for &k in &form.kernels {
+            met[kernels.of[k].0] = true;
+            compiled.insert((form.row, k));
+        }
+    };
+    // What a driver makes of NaN no other kernel of the same structure tells.
+    for form in forms.iter().filter(|f| rows[f.row].each() && f.target == 0 && f.pick == FIRST) {
+        choose(form, &mut met, &mut compiled);
+    }
     loop {
         let worth = |f: &Form| {
             let new: BTreeSet<usize> =
@@ -100,11 +114,7 @@ pub(crate) fn choose(rows: &[&Row], targets: &[Target]) -> Chosen {
         let Some((_, best)) = worths.filter(|w| w.0 > 0.0).max_by(|a, b| a.0.total_cmp(&b.0)) else {
             return chosen;
         };
-        chosen[best.row][best.target].push(best.pick);
-        for &k in &best.kernels {
-            met[kernels.of[k].0] = true;
-            compiled.insert((best.row, k));
-        }
+        choose(best, &mut met, &mut compiled);
     }
 }
 
@@ -120,7 +130,7 @@ fn launches<'a>(first: &'a Plan, other: Option<(usize, &'a Plan)>) -> Vec<&'a La
 /// A row's first guess and its other candidates, a step at a time, with their launches; from its plans by rank.
 fn picks(plans: &[Plan]) -> Vec<(Pick, Vec<&Launch>)> {
     let Some(first) = plans.first() else { return Vec::new() };
-    let mut picks = vec![(Pick { rank: 0, only: None }, launches(first, None))];
+    let mut picks = vec![(FIRST, launches(first, None))];
     for (rank, pair) in plans.windows(2).enumerate() {
         for s in 0..first.steps.len() {
             let texts = |plan: &Plan| {
