@@ -105,12 +105,26 @@ pub enum DataError {
         expected: String,
     },
     /// A text that is no UTF-8.
-    #[error("`{spec}` is no UTF-8 text from byte {at} on; convert it, or use --tokenizer byte")]
+    #[error("{} is no UTF-8 text from byte {at} on; convert it, or use --tokenizer byte", path.display())]
     NoText {
-        /// The spec.
-        spec: String,
+        /// The file.
+        path: PathBuf,
         /// Where the first wrong byte is.
         at: usize,
+    },
+    /// A text of two or four bytes per character.
+    #[error("{0} is {encoding} text; save it as UTF-8, as `iconv -f {encoding} -t UTF-8 {0}` does", path.display())]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+        /// The encoding's name.
+        encoding: &'static str,
+    },
+    /// A text without a character.
+    #[error("{} is empty; give a text to read", path.display())]
+    EmptyText {
+        /// The file or folder.
+        path: PathBuf,
     },
     /// A text with less than one batch in it.
     #[error(

@@ -16,6 +16,7 @@ mod error;
 mod folder;
 mod geometry;
 mod idx;
+mod left_out;
 mod loader;
 mod masks;
 mod parallel;

@@ -185,6 +185,8 @@ impl Config {
     /// # Errors
     /// Where the text is no TOML or has an unknown field.
     pub fn from_toml(text: &str, name: &str) -> Result<Self, TrainError> {
+        // Some editors write a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         toml::from_str(text).map_err(|e| TrainError::config(name, e.message().replace('\n', " ")))
     }
 
