@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::left_out::LeftOut;
+
 /// Everything this crate refuses.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -52,12 +54,35 @@ pub enum DataError {
     },
     /// A class folder without a single readable image.
     #[error(
-        "class folder {} holds no readable image; add .jpg, .png, .gif, .webp or .bmp files or remove the folder",
+        "class folder {} holds no readable image{left_out}; add .jpg, .png, .gif, .webp or .bmp files or remove the folder",
         path.display()
     )]
     EmptyClass {
         /// The class folder.
         path: PathBuf,
+        /// What it holds instead, as ` (6 .tif left out)`.
+        left_out: String,
+    },
+    /// Folders that may be splits or classes.
+    #[error(
+        "{}: {folders} hold the same folders ({shared}); if they are splits, call them train, val and test; if they are classes, put the images of each into one folder",
+        path.display()
+    )]
+    Ambiguous {
+        /// The folder.
+        path: PathBuf,
+        /// Its folders.
+        folders: String,
+        /// The folders that all of these hold.
+        shared: String,
+    },
+    /// Splits one folder further down.
+    #[error("{} holds splits one folder further down; give folder:{}", path.display(), inside.display())]
+    Inside {
+        /// The folder.
+        path: PathBuf,
+        /// The one that holds the splits.
+        inside: PathBuf,
     },
     /// The splits of a folder disagree about the classes.
     #[error(
@@ -155,6 +180,12 @@ pub enum DataError {
 impl DataError {
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         Self::Io { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn empty_class(path: PathBuf, left_out: &LeftOut) -> Self {
+        let counts = left_out.counts();
+        let left_out = if counts.is_empty() { counts } else { format!(" ({counts} left out)") };
+        Self::EmptyClass { path, left_out }
     }
 
     pub(crate) fn malformed(path: &Path, problem: impl Into<String>) -> Self {
