@@ -119,6 +119,14 @@ pub enum DataError {
         /// The split that is there.
         other: String,
     },
+    /// A mask with a label that can be no class.
+    #[error("mask {}: {why}; mend or remove it", path.display())]
+    Label {
+        /// The mask's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// An option or argument outside its range.
     #[error("{what} is {value}; it must be {expected}")]
     Invalid {

@@ -17,8 +17,10 @@ mod folder;
 mod format;
 mod geometry;
 mod idx;
+mod labels;
 mod left_out;
 mod loader;
+mod mask;
 mod masks;
 mod parallel;
 mod pipeline;
@@ -38,12 +40,13 @@ pub use bpe::{BytePairs, MOST_TOKENS};
 pub use decode::{Image, Levels, decode_image, decode_levels};
 pub use error::DataError;
 pub use loader::{Batch, Loader, LoaderOptions};
+pub use mask::mask_png;
 pub use masks::Masking;
 pub use pipeline::{Pipeline, SMALL_SIDE, SampleKey, estimate_normalisation};
 pub use prefetch::EpochIter;
 pub use scenes::{
-    Scene, SceneBatch, SceneOptions, SceneReader, Scenes, is_masks, open_masks, open_picture, resized_mask,
-    scene_moments,
+    IGNORED, Scene, SceneBatch, SceneOptions, SceneReader, Scenes, is_masks, open_masks, open_picture,
+    resized_mask, scene_moments,
 };
 pub use source::{DEFAULT_VAL_SPLIT, Dataset, SourceOptions, Split, open};
 pub use streams::{Streams, TokenBatch, windows};
