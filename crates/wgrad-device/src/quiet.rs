@@ -20,28 +20,3 @@ pub fn quiet_drivers() -> bool {
     unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     true
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CHILD: &str = "WGRAD_QUIET_CHILD";
-
-    /// Runs itself in a process of its own: with one test thread the test runs on the main thread.
-    #[test]
-    fn opening_a_device_prints_nothing_without_a_desktop_session() {
-        if std::env::var_os(CHILD).is_some() {
-            let adapters = crate::adapters();
-            eprintln!("{} adapters, quiet {}", adapters.len(), quiet_drivers());
-            return;
-        }
-        let mut command = std::process::Command::new(std::env::current_exe().expect("this program"));
-        let test = "quiet::tests::opening_a_device_prints_nothing_without_a_desktop_session";
-        command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(CHILD, "1");
-        command.env_remove("XDG_RUNTIME_DIR").env_remove("NODEVICE_SELECT");
-        let out = command.output().expect("it runs");
-        let said = String::from_utf8_lossy(&out.stderr);
-        assert!(out.status.success() && said.contains("adapters, quiet true"), "{said}");
-        assert!(!said.contains("XDG_RUNTIME_DIR"), "{said}");
-    }
-}

@@ -79,10 +79,14 @@ impl Net {
     /// # assert_eq!((net.weights().len(), distance.shape()), (2, vec![4]));
     /// ```
     pub fn shared<T>(&self, build: impl FnOnce() -> T) -> T {
-        let before = self.sharing.replace(true);
-        let built = build();
-        self.sharing.set(before);
-        built
+        struct Before<'a>(&'a Cell<bool>, bool);
+        impl Drop for Before<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.1);
+            }
+        }
+        let _before = Before(&self.sharing, self.sharing.replace(true));
+        build()
     }
 
     /// A tensor fed at every step.

@@ -15,8 +15,9 @@ fn panic_of(build: impl FnOnce() -> Tensor) -> (String, String) {
         *AT.lock().expect("no panic within") =
             info.location().map(|l| l.file().to_owned()).unwrap_or_default();
     }));
-    let panic = catch_unwind(AssertUnwindSafe(build)).expect_err("refused");
+    let built = catch_unwind(AssertUnwindSafe(build));
     std::panic::set_hook(before);
+    let panic = built.expect_err("refused");
     let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
     let at = AT.lock().expect("no panic within").clone();
     (text, at)

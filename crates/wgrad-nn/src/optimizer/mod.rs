@@ -216,6 +216,7 @@ impl Optimizer {
         let found = differentiate(&scaled, &wrt)?;
         found.iter().for_each(|g| loss.builder().keep(g));
         let gradients = if self.loss_scaling { scaling::unscaled(&found) } else { found.clone() };
+        self.declare(&loss.builder());
         self.update(groups, &gradients, &found, &[]);
         Ok(gradients)
     }
@@ -228,7 +229,14 @@ impl Optimizer {
         let groups: Vec<Group> = weights.iter().map(|w| self.group(w)).collect();
         let sums: Vec<Tensor> =
             weights.iter().map(|(name, p)| builder.param(&sum_name(name), &p.shape(), Role::State)).collect();
+        self.declare(builder);
         self.update(&groups, &sums, &sums, &sums);
+    }
+
+    /// All scalars of a step as leaves of the graph: which of them are needed depends on the weights' decay, and a step
+    /// refuses names that its graph does not have.
+    fn declare(&self, builder: &Builder) {
+        self.scalars(1, 1.0).iter().for_each(|(name, _)| drop(builder.scalar(name)));
     }
 
     /// A weight as a group of its own.
