@@ -131,7 +131,7 @@ impl Reading<'_> {
                 }
                 // Text may begin as an image does.
                 Err(_) if !format::promises(ending(&path)) && ending(&path).is_some() => {
-                    self.left_out.add(&path)
+                    self.left_out.add(&path);
                 }
                 Err(error) if self.options.strict => return Err(error),
                 Err(error) => self.warnings.push(format!("skipped an image: {error}")),

@@ -181,7 +181,7 @@ fn colours_are_told_apart_as_colours_and_sixteen_bits_are_kept() {
 
 #[test]
 fn predicted_masks_read_back_as_the_same_classes() {
-    let voc = vec![[9, 9, 9]; 20];
+    let voc = [[9, 9, 9]; 20];
     for (names, palette) in [
         (["0", "1", "200"], None),
         (["0", "5", "19"], Some(&voc[..])),

@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn unknown_inputs_and_scalars_are_refused_by_name() {
-        let (tokens, labels): ((&str, &[i32]), (&str, &[i32])) = (("tokens", &[0; 3]), ("labels", &[0; 3]));
+        let zeros: &[i32] = &[0; 3];
+        let (tokens, labels) = (("tokens", zeros), ("labels", zeros));
         let scale = ("scale", 1.0);
         step(&[tokens, labels, ("idle", &[0])], &[scale, ("unused", 0.0)]).expect("idle ones do no harm");
         for (inputs, scalars, want) in [

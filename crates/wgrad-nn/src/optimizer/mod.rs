@@ -216,8 +216,8 @@ impl Optimizer {
         let found = differentiate(&scaled, &wrt)?;
         found.iter().for_each(|g| loss.builder().keep(g));
         let gradients = if self.loss_scaling { scaling::unscaled(&found) } else { found.clone() };
-        self.declare(&loss.builder());
         self.update(groups, &gradients, &found, &[]);
+        self.declare(&loss.builder());
         Ok(gradients)
     }
 
@@ -229,8 +229,8 @@ impl Optimizer {
         let groups: Vec<Group> = weights.iter().map(|w| self.group(w)).collect();
         let sums: Vec<Tensor> =
             weights.iter().map(|(name, p)| builder.param(&sum_name(name), &p.shape(), Role::State)).collect();
-        self.declare(builder);
         self.update(&groups, &sums, &sums, &sums);
+        self.declare(builder);
     }
 
     /// All scalars of a step as leaves of the graph: which of them are needed depends on the weights' decay, and a step
