@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 use wgrad_device::{Device, Profile};
-use wgrad_graph::{Graph, Role};
+use wgrad_graph::{Graph, Role, index_bounds};
 use wgrad_session::{Runner, Session, SessionError, Tensors};
 use wgrad_types::{DType, HostTensor, Type};
 
@@ -34,7 +34,7 @@ impl MadeUp {
             let values: Tensors = weights.map(|p| (p.role, p.name.clone(), values(&p.ty, 0.05))).collect();
             session.restore(&values)?;
         }
-        Ok(Self::ready(device, (session, runner), scalars))
+        Ok(Self::ready(device, graph, (session, runner), scalars))
     }
 
     /// An inference plan (see [`Session::inference`]) with small made-up weights.
@@ -45,12 +45,24 @@ impl MadeUp {
         let weights = graph.params().filter(|p| p.0 == Role::Weight);
         let weights: Tensors =
             weights.map(|(role, name, ty)| (role, name.to_owned(), values(ty, 0.05))).collect();
-        Ok(Self::ready(device, Session::inference(device, graph, &weights)?, &[]))
+        Ok(Self::ready(device, graph, Session::inference(device, graph, &weights)?, &[]))
     }
 
-    fn ready(device: &Device, (session, runner): (Session, Runner), scalars: &[(&str, f32)]) -> Self {
+    fn ready(
+        device: &Device,
+        graph: &Graph,
+        (session, runner): (Session, Runner),
+        scalars: &[(&str, f32)],
+    ) -> Self {
         let plan = runner.plan().clone();
-        let inputs = plan.inputs.iter().map(|i| (i.name.clone(), values(&i.ty, 1.0))).collect();
+        let bounds = index_bounds(graph);
+        // The only class there is.
+        let lone = |name: &str| bounds.iter().any(|b| b.input == name && b.extent < 2);
+        let value = |name: &str, ty: &Type| match lone(name) {
+            true => HostTensor { ty: ty.clone(), words: vec![0; ty.numel()] },
+            false => values(ty, 1.0),
+        };
+        let inputs = plan.inputs.iter().map(|i| (i.name.clone(), value(&i.name, &i.ty))).collect();
         let given = |name: &str| scalars.iter().find(|s| s.0 == name).map_or(1.0, |s| s.1);
         let scalars = plan.scalars.iter().map(|name| (name.clone(), given(name))).collect();
         Self { device: device.clone(), session, runner, inputs, scalars, step: 0 }

@@ -70,18 +70,8 @@ enum Command {
 /// Where the last panic was; its message travels with the panic itself.
 static PANICKED_AT: Mutex<String> = Mutex::new(String::new());
 
-/// Mesa's layer that sorts adapters prints an error a device where there is no desktop session. Adapters are sorted here
-/// anyway, so it stays off there.
-#[expect(unsafe_code, reason = "the environment may only be written before there are threads")]
-fn quiet_drivers() {
-    if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        // SAFETY: called first in `main`, when this is the only thread.
-        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
-    }
-}
-
 fn main() -> ExitCode {
-    quiet_drivers();
+    wgrad_device::quiet_drivers();
     // Says nothing: some panics (of an image decoder) are caught and told elsewhere.
     std::panic::set_hook(Box::new(|info| {
         if let Some(at) = info.location() {

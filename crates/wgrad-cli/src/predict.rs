@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// Classes to show for each image [default: 3]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..))]
     top: Option<u16>,
-    /// Folder for unet's masks, a PNG file an image, grey levels as in the masks trained on [default: masks]
+    /// Folder for unet's masks, a PNG file an image, with the labels of the masks trained on [default: masks]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// auto, gpu, gpu:N, software or cpu

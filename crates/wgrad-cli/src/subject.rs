@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wgrad_graph::{Graph, autocast, fold, hoist};
 use wgrad_models::{ImageModel, ModelKind, TextKind};
 use wgrad_train::{
-    Config, ModelCard, PainterKind, TrainError, eval_graph, painter_graph, pixel_graph, step_graph,
+    Config, ModelCard, PainterKind, Reading, TrainError, eval_graph, painter_graph, pixel_graph, step_graph,
     text_graph,
 };
 
@@ -97,6 +97,7 @@ fn of_pixels(args: &Which, config: &Config) -> Result<Subject, TrainError> {
         classes: (0..args.classes).map(|class| class.to_string()).collect(),
         mean: vec![0.0; channels],
         std: vec![1.0; channels],
+        reading: Reading::default(),
     };
     let optimizer = if args.eval { None } else { Some(config.optimizer()?) };
     let (batch, optimizer) = (args.batch_size, optimizer.as_ref());

@@ -103,6 +103,9 @@ struct Settings {
     /// none, or a list of flip, crop, resized-crop, rotate, jitter, as flip,crop:4 [default: none]
     #[arg(long, value_name = "LIST")]
     augment: Option<String>,
+    /// Label of masks left out of loss and scores: an index, a grey level or a colour, as 255 or '#e0e0c0'
+    #[arg(long, value_name = "LABEL")]
+    ignore: Option<String>,
     /// Side of the images the model sees [default: the model's own]
     #[arg(long, value_name = "N")]
     image_size: Option<usize>,
@@ -179,6 +182,7 @@ impl Settings {
         set(&mut given, "--precision", self.precision, &mut config.precision);
         set(&mut given, "--label-smoothing", self.label_smoothing, &mut config.label_smoothing);
         set(&mut given, "--augment", self.augment, &mut config.augment);
+        set(&mut given, "--ignore", self.ignore, &mut config.ignore);
         set(&mut given, "--image-size", self.image_size, &mut config.image_size);
         set(&mut given, "--val-split", self.val_split, &mut config.val_split);
         set(&mut given, "--patience", self.patience, &mut config.patience);
@@ -204,7 +208,7 @@ impl Settings {
 }
 
 /// Flags that only image classifiers take.
-const IMAGE_FLAGS: [&str; 5] = ["--width", "--augment", "--image-size", "--workers", "--strict"];
+const IMAGE_FLAGS: [&str; 6] = ["--width", "--augment", "--image-size", "--ignore", "--workers", "--strict"];
 /// Flags that only language models take.
 const TEXT_FLAGS: [&str; 8] =
     ["--tokenizer", "--context", "--layers", "--hidden", "--heads", "--key-heads", "--rotary", "--dropout"];

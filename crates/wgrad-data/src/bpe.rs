@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::error::DataError;
+use crate::text::unmarked;
 
 /// Bytes, the first tokens.
 const BYTES: usize = 256;
@@ -149,7 +150,7 @@ impl BytePairs {
             let value = format!("{}, line {line:?}", path.display());
             DataError::invalid("tokenizer", value, "a file that `wgrad tokenize` wrote")
         };
-        let mut lines = text.lines();
+        let mut lines = unmarked(&text).lines();
         match lines.next() {
             Some(HEADER) => {}
             other => return Err(wrong(other.unwrap_or_default())),

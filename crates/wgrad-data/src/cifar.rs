@@ -23,6 +23,7 @@ pub(crate) fn open(dir: &Path, _: &SourceOptions) -> Result<Source, DataError> {
         classes: classes(dir),
         channels: 3,
         image_size: Some((SIDE, SIDE)),
+        levels: None,
         train: read(dir, &train)?,
         validation: None,
         test: Some(read(dir, &["test_batch.bin".to_owned()])?),

@@ -1,7 +1,8 @@
 //! One image file to bytes: JPEG (baseline and progressive), PNG, GIF (first frame), WebP and BMP, told apart by
 //! content, turned upright by their EXIF orientation.
 //!
-//! Alpha is dropped, 16-bit samples become 8-bit, and colour becomes grey by the ITU-R 601 weights of PIL's `L`.
+//! Alpha is dropped, 16-bit samples become 8-bit by a range ([`Levels`]), and colour becomes grey by the ITU-R 601 weights
+//! of PIL's `L`.
 //! Never resizes, and never trusts a file: a decoder that panics is a file that does not decode.
 
 use std::fs::File;
@@ -9,9 +10,10 @@ use std::io::{Cursor, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageReader, metadata::Orientation};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, metadata::Orientation};
 
 use crate::error::{DataError, panic_text};
+use crate::{format, parallel};
 
 /// An 8-bit image, rows first, channels innermost (HWC).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,39 +55,120 @@ pub(crate) struct Header {
     pub(crate) width: usize,
     pub(crate) height: usize,
     pub(crate) grey: bool,
+    /// 16 bits per sample.
+    pub(crate) deep: bool,
 }
 
-/// Decodes `path` into `channels` (1 or 3) channels at its own size.
+/// Range of 16-bit samples that becomes 0 to 255: cameras and scanners often use a part of 16 bits only, and the upper byte
+/// alone would drop it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Levels {
+    /// Sample that becomes 0, as do lower ones.
+    pub low: u16,
+    /// Sample that becomes 255, as do higher ones.
+    pub high: u16,
+}
+
+impl Levels {
+    /// All of 16 bits.
+    pub const WHOLE: Self = Self { low: 0, high: u16::MAX };
+
+    fn byte(self, sample: u16) -> u8 {
+        let span = u32::from(self.high.saturating_sub(self.low)).max(1);
+        let above = u32::from(sample.clamp(self.low, self.high.max(self.low)) - self.low);
+        ((above * 255 + span / 2) / span).min(255) as u8
+    }
+
+    /// What becomes of so many pictures, in one line.
+    pub(crate) fn told(self, pictures: usize) -> String {
+        let (Self { low, high }, plural) = (self, if pictures == 1 { " has" } else { "s have" });
+        format!(
+            "{pictures} picture{plural} 16 bits per sample: {low} to {high}, the range in use, become 0 to 255, in steps of {:.3}",
+            f64::from(high.abs_diff(low)) / 255.0
+        )
+    }
+
+    /// The range in use over the 16-bit ones of these files; `None` if there are none. Damaged files are passed over: who
+    /// reads them later says so.
+    pub(crate) fn in_use(paths: &[&Path]) -> Option<Self> {
+        let found = parallel::map(paths.len(), |i| {
+            let bytes = std::fs::read(paths[i]).ok()?;
+            let samples = match picture(paths[i], &bytes).ok()? {
+                picture if picture.color().has_color() => picture.into_rgb16().into_raw(),
+                picture => picture.into_luma16().into_raw(),
+            };
+            Some(Self { low: *samples.iter().min()?, high: *samples.iter().max()? })
+        });
+        let join = |a: Self, b: Self| Self { low: a.low.min(b.low), high: a.high.max(b.high) };
+        // Pictures of one level have no range.
+        found
+            .into_iter()
+            .flatten()
+            .reduce(join)
+            .map(|all| if all.low == all.high { Self::WHOLE } else { all })
+    }
+}
+
+/// Decodes `path` into `channels` (1 or 3) channels at its own size; all of 16 bits is scaled to 8.
 ///
 /// # Errors
 /// [`DataError::Io`] if the file cannot be read, [`DataError::Decode`] if it is no whole image, and
 /// [`DataError::Invalid`] for other channel counts.
 pub fn decode_image(path: impl AsRef<Path>, channels: usize) -> Result<Image, DataError> {
+    decode_levels(path, channels, Levels::WHOLE)
+}
+
+/// [`decode_image`] with this range of 16-bit samples scaled to 8 bits.
+///
+/// # Errors
+/// As [`decode_image`].
+pub fn decode_levels(path: impl AsRef<Path>, channels: usize, levels: Levels) -> Result<Image, DataError> {
     let path = path.as_ref();
     check_channels(channels)?;
     let bytes = std::fs::read(path).map_err(|e| DataError::io(path, e))?;
-    if is_cut_jpeg(&bytes) {
-        return Err(DataError::decode(path, "the jpeg ends early"));
+    let picture = picture(path, &bytes)?;
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let colour = picture.color().has_color();
+    let bytes = |samples: Vec<u16>| samples.into_iter().map(|sample| levels.byte(sample)).collect();
+    let data: Vec<u8> = match (is_deep(picture.color()), colour) {
+        (true, true) => bytes(picture.into_rgb16().into_raw()),
+        (true, false) => bytes(picture.into_luma16().into_raw()),
+        (false, true) => picture.into_rgb8().into_raw(),
+        (false, false) => picture.into_luma8().into_raw(),
+    };
+    Ok(Image { width, height, channels: if colour { 3 } else { 1 }, data }.with_channels(channels))
+}
+
+fn is_deep(color: ColorType) -> bool {
+    matches!(color, ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16)
+}
+
+/// The picture in a file, upright, with the samples it has.
+pub(crate) fn picture(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
+    if let Some(fault) = format::jpeg_fault(bytes) {
+        return Err(DataError::decode(path, fault));
     }
-    let image = shielded(path, || {
-        let mut decoder = reader(&bytes)?;
+    let picture = shielded(path, bytes, || {
+        let mut decoder = reader(bytes)?;
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         // Refuses a header that promises more than half a gigabyte.
         image::Limits::default().reserve(decoder.total_bytes())?;
         let mut picture = DynamicImage::from_decoder(decoder)?;
         picture.apply_orientation(orientation);
-        let (width, height) = (picture.width() as usize, picture.height() as usize);
-        let image = if picture.color().has_color() {
-            Image { width, height, channels: 3, data: picture.into_rgb8().into_raw() }
-        } else {
-            Image { width, height, channels: 1, data: picture.into_luma8().into_raw() }
-        };
-        Ok(image)
+        Ok(picture)
     })?;
-    if image.data.is_empty() {
-        return Err(DataError::decode(path, "it has no pixels"));
+    match picture.width() == 0 || picture.height() == 0 {
+        true => Err(DataError::decode(path, "it has no pixels")),
+        false => Ok(picture),
     }
-    Ok(image.with_channels(channels))
+}
+
+/// The first bytes of a file: as many as tell its format.
+pub(crate) fn head(path: &Path) -> Result<Vec<u8>, DataError> {
+    let io = |e| DataError::io(path, e);
+    let mut bytes = Vec::new();
+    File::open(path).map_err(io)?.take(64).read_to_end(&mut bytes).map_err(io)?;
+    Ok(bytes)
 }
 
 /// Reads only as much of `path` as its header needs.
@@ -97,10 +180,10 @@ pub(crate) fn probe(path: &Path) -> Result<Header, DataError> {
     let mut bytes = Vec::new();
     file.by_ref().take(HEAD).read_to_end(&mut bytes).map_err(io)?;
     let header = |bytes: &[u8]| {
-        shielded(path, || {
+        shielded(path, bytes, || {
             let mut decoder = reader(bytes)?;
             let (width, height) = decoder.dimensions();
-            let grey = !decoder.color_type().has_color();
+            let (grey, deep) = (!decoder.color_type().has_color(), is_deep(decoder.color_type()));
             let turned = matches!(
                 decoder.orientation().unwrap_or(Orientation::NoTransforms),
                 Orientation::Rotate90
@@ -109,7 +192,7 @@ pub(crate) fn probe(path: &Path) -> Result<Header, DataError> {
                     | Orientation::Rotate270FlipH
             );
             let (width, height) = if turned { (height, width) } else { (width, height) };
-            Ok(Header { width: width as usize, height: height as usize, grey })
+            Ok(Header { width: width as usize, height: height as usize, grey, deep })
         })
     };
     let from_head = header(&bytes);
@@ -132,33 +215,22 @@ fn reader(bytes: &[u8]) -> image::ImageResult<impl ImageDecoder + '_> {
     ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.into_decoder()
 }
 
-/// Runs a decoder; its panic, like its error, is the file's fault.
-fn shielded<T>(path: &Path, decode: impl FnOnce() -> image::ImageResult<T>) -> Result<T, DataError> {
+/// Runs a decoder on a file's bytes; its panic, like its error, is the file's fault.
+pub(crate) fn shielded<T>(
+    path: &Path,
+    bytes: &[u8],
+    decode: impl FnOnce() -> image::ImageResult<T>,
+) -> Result<T, DataError> {
     match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(image::ImageError::Unsupported(_))) => Err(DataError::decode(path, "not an image this reads")),
+        Ok(Err(image::ImageError::Unsupported(_))) => {
+            let why = match format::foreign(bytes) {
+                Some(name) => format!("it is a {name} image, and only {} are read", format::READ),
+                None => "not an image this reads".into(),
+            };
+            Err(DataError::decode(path, why))
+        }
         Ok(Err(error)) => Err(DataError::decode(path, error)),
         Err(panic) => Err(DataError::decode(path, format!("its decoder panicked: {}", panic_text(&*panic)))),
-    }
-}
-
-/// Does the entropy-coded part of a JPEG lack its end marker?
-///
-/// The decoder fills what is missing with grey and reports success, which would train on half pictures unnoticed.
-/// Headers are walked by length, as an EXIF thumbnail has an end marker of its own; after the first scan starts,
-/// the two bytes can only be the end marker. Anything odd is left to the decoder to judge.
-fn is_cut_jpeg(bytes: &[u8]) -> bool {
-    let Some(mut rest) = bytes.strip_prefix(&[0xFF, 0xD8]) else { return false };
-    loop {
-        match rest {
-            [0xFF, 0xFF, ..] => rest = &rest[1..],
-            [0xFF, 0xDA, scan @ ..] => return !scan.windows(2).rev().any(|pair| pair == [0xFF, 0xD9]),
-            [0xFF, _, high, low, ..] => {
-                let length = usize::from(u16::from_be_bytes([*high, *low]));
-                let Some(after) = rest.get(2 + length..) else { return true };
-                rest = after;
-            }
-            _ => return rest.len() < 4,
-        }
     }
 }

@@ -4,6 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::left_out::LeftOut;
+
 /// Everything this crate refuses.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -52,12 +54,35 @@ pub enum DataError {
     },
     /// A class folder without a single readable image.
     #[error(
-        "class folder {} holds no readable image; add .jpg, .png, .gif, .webp or .bmp files or remove the folder",
+        "class folder {} holds no readable image{left_out}; add .jpg, .png, .gif, .webp or .bmp files or remove the folder",
         path.display()
     )]
     EmptyClass {
         /// The class folder.
         path: PathBuf,
+        /// What it holds instead, as ` (6 .tif left out)`.
+        left_out: String,
+    },
+    /// Folders that may be splits or classes.
+    #[error(
+        "{}: {folders} hold the same folders ({shared}); if they are splits, call them train, val and test; if they are classes, put the images of each into one folder",
+        path.display()
+    )]
+    Ambiguous {
+        /// The folder.
+        path: PathBuf,
+        /// Its folders.
+        folders: String,
+        /// The folders that all of these hold.
+        shared: String,
+    },
+    /// Splits one folder further down.
+    #[error("{} holds splits one folder further down; give folder:{}", path.display(), inside.display())]
+    Inside {
+        /// The folder.
+        path: PathBuf,
+        /// The one that holds the splits.
+        inside: PathBuf,
     },
     /// The splits of a folder disagree about the classes.
     #[error(
@@ -94,6 +119,14 @@ pub enum DataError {
         /// The split that is there.
         other: String,
     },
+    /// A mask with a label that can be no class.
+    #[error("mask {}: {why}; mend or remove it", path.display())]
+    Label {
+        /// The mask's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// An option or argument outside its range.
     #[error("{what} is {value}; it must be {expected}")]
     Invalid {
@@ -105,12 +138,26 @@ pub enum DataError {
         expected: String,
     },
     /// A text that is no UTF-8.
-    #[error("`{spec}` is no UTF-8 text from byte {at} on; convert it, or use --tokenizer byte")]
+    #[error("{} is no UTF-8 text from byte {at} on; convert it, or use --tokenizer byte", path.display())]
     NoText {
-        /// The spec.
-        spec: String,
+        /// The file.
+        path: PathBuf,
         /// Where the first wrong byte is.
         at: usize,
+    },
+    /// A text of two or four bytes per character.
+    #[error("{0} is {encoding} text; save it as UTF-8, as `iconv -f {encoding} -t UTF-8 {0}` does", path.display())]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+        /// The encoding's name.
+        encoding: &'static str,
+    },
+    /// A text without a character.
+    #[error("{} is empty; give a text to read", path.display())]
+    EmptyText {
+        /// The file or folder.
+        path: PathBuf,
     },
     /// A text with less than one batch in it.
     #[error(
@@ -141,6 +188,12 @@ pub enum DataError {
 impl DataError {
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         Self::Io { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn empty_class(path: PathBuf, left_out: &LeftOut) -> Self {
+        let counts = left_out.counts();
+        let left_out = if counts.is_empty() { counts } else { format!(" ({counts} left out)") };
+        Self::EmptyClass { path, left_out }
     }
 
     pub(crate) fn malformed(path: &Path, problem: impl Into<String>) -> Self {

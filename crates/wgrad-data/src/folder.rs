@@ -1,58 +1,64 @@
 //! Image folders: one folder per class, with or without split folders above them.
 //!
-//! Hidden files and files without an image extension are passed over in silence; an image whose header does not
-//! read is named in the warnings, or refused if the options are strict. Links to folders below a class are never
-//! followed, so a cycle cannot trap the walk.
+//! Images are told apart by content. Files that are none, other formats and hidden files are counted and named in one
+//! warning; an image whose header does not read is named in a warning of its own, or refused if the options are strict.
+//! Links to folders below a class are never followed, so a cycle cannot trap the walk.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::decode::{Header, probe};
+use crate::decode::{Header, Levels, head, probe};
 use crate::error::DataError;
+use crate::format::{self, Kind};
+use crate::left_out::{LeftOut, is_hidden};
 use crate::parallel;
 use crate::pipeline::SMALL_SIDE;
 use crate::source::{Source, SourceOptions};
+use crate::splits::{Layout, layout};
 use crate::subset::{Budget, CACHE_BYTES, Files, Store};
 
-const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "gif", "webp", "bmp"];
-const VALIDATION: [&str; 3] = ["validation", "val", "valid"];
+/// Folders that systems and programs put among others; never classes.
+const SYSTEM: [&str; 5] = ["__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"];
 
 pub(crate) fn open(dir: &Path, options: &SourceOptions) -> Result<Source, DataError> {
-    let mut reading =
-        Reading { options, budget: Budget::new(CACHE_BYTES), headers: Vec::new(), warnings: Vec::new() };
-    let subfolders = folders(dir)?;
-    // A folder called `train` without folders of its own is a class of trains.
-    let train_dir = dir.join("train");
-    let is_split = subfolders.iter().any(|name| name == "train") && !folders(&train_dir)?.is_empty();
-    if !is_split && let Some(other) = splits_alone(dir, &subfolders)? {
-        return Err(DataError::NoTrain { path: dir.to_owned(), other });
-    }
-    let (classes, train, validation, test) = if is_split {
-        let validation = VALIDATION.into_iter().find(|name| subfolders.iter().any(|have| have == name));
-        let test = subfolders.iter().any(|name| name == "test").then_some("test");
-        for name in &subfolders {
-            if name != "train" && ![validation, test].contains(&Some(name)) {
-                let path = dir.join(name);
-                reading.warnings.push(format!("{} is ignored: it is no split folder", path.display()));
-            }
-        }
-        let classes = class_names(&train_dir)?;
-        let mut other = |name: Option<&str>| -> Result<Option<Store>, DataError> {
-            let Some(split_dir) = name.map(|name| dir.join(name)) else { return Ok(None) };
-            same_classes(&train_dir, &classes, &split_dir)?;
-            reading.store(&split_dir, &classes).map(Some)
-        };
-        let (validation, test) = (other(validation)?, other(test)?);
-        let train = reading.store(&train_dir, &classes)?;
-        (classes, train, validation, test)
-    } else {
-        let classes = class_names(dir)?;
-        let train = reading.store(dir, &classes)?;
-        (classes, train, None, None)
+    let mut reading = Reading {
+        options,
+        budget: Budget::new(CACHE_BYTES),
+        headers: Vec::new(),
+        deep: Vec::new(),
+        warnings: Vec::new(),
+        left_out: LeftOut::default(),
     };
+    let (train_dir, validation_dir, test_dir) = match layout(dir)? {
+        Layout::Classes => (dir.to_owned(), None, None),
+        Layout::Splits { train, validation, test, ignored } => {
+            reading.warnings.extend(ignored);
+            reading.beside(dir)?;
+            (train, validation, test)
+        }
+    };
+    let classes = class_names(&train_dir)?;
+    let mut other = |split_dir: Option<PathBuf>| -> Result<Option<Store>, DataError> {
+        let Some(split_dir) = split_dir else { return Ok(None) };
+        same_classes(&train_dir, &classes, &split_dir)?;
+        reading.store(&split_dir, &classes).map(Some)
+    };
+    let (validation, test) = (other(validation_dir)?, other(test_dir)?);
+    // Only what is trained on decides how 16-bit samples are scaled.
+    reading.deep.clear();
+    let train = reading.store(&train_dir, &classes)?;
+    let deep: Vec<&Path> = reading.deep.iter().map(PathBuf::as_path).collect();
+    let levels = options.levels.or_else(|| {
+        let found = Levels::in_use(&deep)?;
+        reading.warnings.push(found.told(deep.len()));
+        Some(found)
+    });
+    let rule = format!("only {} are read", format::READ);
+    reading.warnings.extend(reading.left_out.line(dir, &rule));
     Ok(Source {
         channels: if reading.headers.iter().all(|header| header.grey) { 1 } else { 3 },
         image_size: shared_size(&reading.headers),
+        levels,
         classes,
         train,
         validation,
@@ -61,41 +67,54 @@ pub(crate) fn open(dir: &Path, options: &SourceOptions) -> Result<Source, DataEr
     })
 }
 
-/// A split where all there are are splits of classes, and none of them is for training.
-fn splits_alone(dir: &Path, subfolders: &[String]) -> Result<Option<String>, DataError> {
-    let is_split = |name: &String| name == "test" || VALIDATION.contains(&name.as_str());
-    if subfolders.is_empty() || !subfolders.iter().all(is_split) {
-        return Ok(None);
-    }
-    for name in subfolders {
-        if folders(&dir.join(name))?.is_empty() {
-            return Ok(None);
-        }
-    }
-    Ok(subfolders.first().cloned())
-}
-
 /// What is learnt while the splits are read.
 struct Reading<'a> {
     options: &'a SourceOptions,
     budget: Arc<Budget>,
     headers: Vec<Header>,
+    /// Files with 16 bits per sample.
+    deep: Vec<PathBuf>,
     warnings: Vec<String>,
+    left_out: LeftOut,
 }
 
 impl Reading<'_> {
+    /// Takes note of what lies beside the folders of `dir`.
+    fn beside(&mut self, dir: &Path) -> Result<(), DataError> {
+        for entry in entries(dir)? {
+            let path = entry.path();
+            if !path.is_dir() || is_passed(&path) {
+                self.left_out.add(&path);
+            }
+        }
+        Ok(())
+    }
+
     /// The readable images below `dir/CLASS`, class by class, each class sorted by path.
     fn store(&mut self, dir: &Path, classes: &[String]) -> Result<Store, DataError> {
+        self.beside(dir)?;
         let mut found = Vec::new();
         for (label, class) in classes.iter().enumerate() {
             let class_dir = dir.join(class);
-            let mut paths = Vec::new();
-            collect(&class_dir, &mut paths)?;
-            if paths.is_empty() {
-                return Err(DataError::EmptyClass { path: class_dir });
-            }
+            let (mut paths, mut left_out) = (Vec::new(), LeftOut::default());
+            collect(&class_dir, &mut paths, &mut left_out)?;
             paths.sort();
-            found.extend(paths.into_iter().map(|path| (path, label)));
+            let kinds = parallel::map(paths.len(), |i| kind(&paths[i]));
+            let n_before = found.len();
+            for (path, kind) in paths.into_iter().zip(kinds) {
+                match kind {
+                    Kind::Image => found.push((path, label)),
+                    Kind::Foreign if self.options.strict => {
+                        let why = format!("only {} are read", format::READ);
+                        return Err(DataError::decode(&path, why));
+                    }
+                    Kind::Foreign | Kind::Other => left_out.add(&path),
+                }
+            }
+            if found.len() == n_before {
+                return Err(DataError::empty_class(class_dir, &left_out));
+            }
+            self.left_out.extend(left_out);
         }
         let headers = parallel::map(found.len(), |i| probe(&found[i].0));
         let mut files = Vec::new();
@@ -104,36 +123,47 @@ impl Reading<'_> {
             match header {
                 Ok(header) => {
                     n_of_class[label] += 1;
+                    if header.deep {
+                        self.deep.push(path.clone());
+                    }
                     self.headers.push(header);
                     files.push((path, label));
+                }
+                // Text may begin as an image does.
+                Err(_) if !format::promises(ending(&path)) && ending(&path).is_some() => {
+                    self.left_out.add(&path);
                 }
                 Err(error) if self.options.strict => return Err(error),
                 Err(error) => self.warnings.push(format!("skipped an image: {error}")),
             }
         }
         if let Some(label) = n_of_class.iter().position(|&n| n == 0) {
-            return Err(DataError::EmptyClass { path: dir.join(&classes[label]) });
+            return Err(DataError::empty_class(dir.join(&classes[label]), &LeftOut::default()));
         }
         Ok(Store::Files(Files::new(files, self.budget.clone())))
     }
 }
 
-fn entries(dir: &Path) -> Result<Vec<std::fs::DirEntry>, DataError> {
+pub(crate) fn entries(dir: &Path) -> Result<Vec<std::fs::DirEntry>, DataError> {
     let io = |e| DataError::io(dir, e);
-    let mut entries = std::fs::read_dir(dir).map_err(io)?.collect::<Result<Vec<_>, _>>().map_err(io)?;
-    entries.retain(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
-    Ok(entries)
+    std::fs::read_dir(dir).map_err(io)?.collect::<Result<Vec<_>, _>>().map_err(io)
+}
+
+/// Whether a file or folder is the system's own, and not the user's.
+fn is_passed(path: &Path) -> bool {
+    is_hidden(path) || (path.is_dir() && SYSTEM.iter().any(|name| path.ends_with(name)))
 }
 
 /// The names of the folders in `dir`, sorted. A name that is no Unicode, or has control characters, could not be printed
 /// or stored with a model.
-fn folders(dir: &Path) -> Result<Vec<String>, DataError> {
+pub(crate) fn folders(dir: &Path) -> Result<Vec<String>, DataError> {
     let name = |entry: std::fs::DirEntry| {
         let plain = entry.file_name().into_string().ok().filter(|n| !n.contains(char::is_control));
         plain.ok_or_else(|| DataError::ClassName { path: entry.path() })
     };
-    let subfolders = entries(dir)?.into_iter().filter(|entry| entry.path().is_dir());
-    let mut names: Vec<String> = subfolders.map(name).collect::<Result<_, _>>()?;
+    let is_folder = |entry: &std::fs::DirEntry| entry.path().is_dir() && !is_passed(&entry.path());
+    let mut names: Vec<String> =
+        entries(dir)?.into_iter().filter(is_folder).map(name).collect::<Result<_, _>>()?;
     names.sort();
     Ok(names)
 }
@@ -160,20 +190,28 @@ fn same_classes(train: &Path, classes: &[String], other: &Path) -> Result<(), Da
     lacking(classes, &others, other, train)
 }
 
-fn is_image(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known)))
+pub(crate) fn ending(path: &Path) -> Option<&str> {
+    path.extension().and_then(|ending| ending.to_str())
 }
 
-/// All image files below `dir`.
-fn collect(dir: &Path, paths: &mut Vec<PathBuf>) -> Result<(), DataError> {
+/// What a file is; one that cannot be read is what its ending says.
+pub(crate) fn kind(path: &Path) -> Kind {
+    format::kind(&head(path).unwrap_or_default(), ending(path))
+}
+
+/// All files below `dir` but hidden ones, and links to folders, which are left out.
+fn collect(dir: &Path, paths: &mut Vec<PathBuf>, left_out: &mut LeftOut) -> Result<(), DataError> {
     for entry in entries(dir)? {
         let path = entry.path();
-        // The entry's own type: a link to a folder is neither.
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            collect(&path, paths)?;
-        } else if is_image(&path) && path.is_file() {
+        if is_passed(&path) {
+            left_out.add(&path);
+        } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            // The entry's own type: a link to a folder is none.
+            collect(&path, paths, left_out)?;
+        } else if path.is_file() {
             paths.push(path);
+        } else {
+            left_out.add(&path);
         }
     }
     Ok(())

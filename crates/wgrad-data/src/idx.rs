@@ -64,6 +64,7 @@ fn source(train: Memory, test: Memory, classes: [&str; 10]) -> Result<Source, Da
         classes: classes.map(str::to_owned).to_vec(),
         channels: 1,
         image_size: Some(size),
+        levels: None,
         train: Store::Memory(train),
         validation: None,
         test: Some(Store::Memory(test)),

@@ -14,9 +14,13 @@ mod color;
 mod decode;
 mod error;
 mod folder;
+mod format;
 mod geometry;
 mod idx;
+mod labels;
+mod left_out;
 mod loader;
+mod mask;
 mod masks;
 mod parallel;
 mod pipeline;
@@ -25,6 +29,7 @@ mod random;
 mod resample;
 mod scenes;
 mod source;
+mod splits;
 mod streams;
 mod subset;
 mod text;
@@ -32,15 +37,16 @@ mod tokenizer;
 
 pub use augment::{Augment, parse_augment};
 pub use bpe::{BytePairs, MOST_TOKENS};
-pub use decode::{Image, decode_image};
+pub use decode::{Image, Levels, decode_image, decode_levels};
 pub use error::DataError;
 pub use loader::{Batch, Loader, LoaderOptions};
+pub use mask::mask_png;
 pub use masks::Masking;
 pub use pipeline::{Pipeline, SMALL_SIDE, SampleKey, estimate_normalisation};
 pub use prefetch::EpochIter;
 pub use scenes::{
-    Scene, SceneBatch, SceneOptions, SceneReader, Scenes, is_masks, open_masks, open_picture, resized_mask,
-    scene_moments,
+    IGNORED, Scene, SceneBatch, SceneOptions, SceneReader, Scenes, is_masks, open_masks, open_picture,
+    resized_mask, scene_moments,
 };
 pub use source::{DEFAULT_VAL_SPLIT, Dataset, SourceOptions, Split, open};
 pub use streams::{Streams, TokenBatch, windows};

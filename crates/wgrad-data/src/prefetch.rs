@@ -173,7 +173,7 @@ mod tests {
     fn loader(n_whole: usize, workers: usize, prefetch: usize) -> Loader {
         let memory =
             Memory { height: 8, width: 8, channels: 1, pixels: vec![7; n_whole * 64], labels: vec![0; 64] };
-        let view = View { channels: 1, short_side: None, strict: false };
+        let view = View { channels: 1, levels: crate::Levels::WHOLE, short_side: None, strict: false };
         let subset = Subset::new(Arc::new(Store::Memory(memory)), (0..64).collect(), view, "test");
         let pipeline =
             Pipeline { size: (8, 8), channels: 1, augment: vec![], mean: vec![0.0], std: vec![1.0] };

@@ -1,21 +1,29 @@
 //! Pictures with a mask each, which gives every pixel its class: `masks:DIR` with `DIR/images` and `DIR/masks`.
 //!
-//! A picture and its mask have the same name but for the extension, and the same size. The grey levels that occur in masks
-//! are the classes, darkest first. All pictures are held in memory, squeezed to one size: the picture with antialiasing,
-//! its mask without, since there is no class between two.
+//! A picture and its mask have the same name but for the extension, and the same size. The labels that occur in masks (palette
+//! indices, grey levels, colours; see `labels`) are the classes, lowest first. All pictures are held in memory, squeezed to
+//! one size: the picture with antialiasing, its mask without, since there is no class between two.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::decode::{Image, decode_image, probe};
+use crate::decode::{Image, Levels, decode_levels, probe};
 use crate::error::DataError;
+use crate::folder::{entries, kind};
+use crate::format::{self, Kind};
+use crate::labels::{Classes, classes};
+use crate::left_out::{LeftOut, is_hidden};
+use crate::mask::{self, Mask};
 use crate::parallel;
 use crate::random::{Purpose, Stream};
 use crate::resample::{Region, resize};
 use crate::source::DEFAULT_VAL_SPLIT;
 
-/// Classes there may be: a mask with more grey levels was blurred, by JPEG say.
-const MOST_CLASSES: usize = 64;
+/// Label of pixels that count for nothing: `CrossEntropy`'s `ignore_index`, as in PyTorch.
+pub const IGNORED: i32 = -100;
+
+/// [`IGNORED`] among the classes of a scene.
+pub(crate) const IGNORED_CLASS: u8 = u8::MAX;
 
 /// Whether a spec names pictures with masks.
 pub fn is_masks(spec: &str) -> bool {
@@ -23,7 +31,7 @@ pub fn is_masks(spec: &str) -> bool {
 }
 
 /// How to open pictures with masks.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SceneOptions {
     /// Height and width of what a model sees.
     pub size: (usize, usize),
@@ -33,6 +41,14 @@ pub struct SceneOptions {
     pub seed: u64,
     /// 1 (grey) or 3 (colour); colour where any picture has it, if not set.
     pub channels: Option<usize>,
+    /// Refuse a picture or mask that does not decode, instead of passing over it with a warning.
+    pub strict: bool,
+    /// Label that counts for nothing: an index, a grey level or a colour as `#rrggbb`.
+    pub ignore: Option<String>,
+    /// Classes of a trained model: other labels are refused. `None` takes the labels that occur.
+    pub classes: Option<Vec<String>>,
+    /// As [`crate::SourceOptions::levels`].
+    pub levels: Option<Levels>,
 }
 
 /// A picture and the classes of its pixels.
@@ -40,17 +56,21 @@ pub struct SceneOptions {
 pub struct Scene {
     /// The picture, at the size asked for.
     pub picture: Image,
-    /// A class a pixel, row by row.
+    /// A class a pixel, row by row; 255 where the pixel counts for nothing.
     pub classes: Vec<u8>,
 }
 
 /// Opened pictures with masks.
 #[derive(Debug, Clone)]
 pub struct Scenes {
-    /// The classes' grey levels, as names.
+    /// The classes' labels, as names: indices, grey levels, or colours as `#rrggbb`.
     pub classes: Vec<String>,
+    /// Colour of every palette index, if all masks have palettes.
+    pub palette: Option<Vec<[u8; 3]>>,
     /// Channels of every picture.
     pub channels: usize,
+    /// Range of 16-bit samples that becomes 0 to 255; `None` if no picture has such.
+    pub levels: Option<Levels>,
     /// What a model learns from.
     pub train: Vec<Scene>,
     /// What it is judged on.
@@ -70,88 +90,145 @@ pub fn open_masks(spec: &str, options: &SceneOptions) -> Result<Scenes, DataErro
     if !(share > 0.0 && share < 1.0) {
         return Err(DataError::invalid("val_split", share, "between 0 and 1, as in 0.2"));
     }
-    let mut warnings = Vec::new();
-    let pairs = pairs(dir, &mut warnings)?;
-    let channels = match options.channels {
-        Some(channels) => channels,
-        None => colours(&pairs)?,
-    };
-    let loaded = parallel::map(pairs.len(), |i| load(&pairs[i], channels, options.size));
-    let loaded: Vec<(Image, Vec<u8>)> = loaded.into_iter().collect::<Result<_, _>>()?;
-    let levels: BTreeSet<u8> = loaded.iter().flat_map(|scene| &scene.1).copied().collect();
-    if !(2..=MOST_CLASSES).contains(&levels.len()) {
-        let found = format!("{} in {}", levels.len(), dir.join("masks").display());
-        let expected = format!("2 to {MOST_CLASSES}, one a class; save masks as PNG without smoothing");
-        return Err(DataError::invalid("number of grey levels", found, expected));
+    let mut opening = Opening { strict: options.strict, warnings: Vec::new() };
+    let pairs = opening.pairs(dir)?;
+    let headers = parallel::map(pairs.len(), |i| probe(&pairs[i].0));
+    let pairs = opening.whole(pairs.into_iter().zip(headers))?;
+    let grey = pairs.iter().all(|(_, header)| header.grey);
+    let channels = options.channels.unwrap_or(if grey { 1 } else { 3 });
+    let deep: Vec<&Path> = pairs.iter().filter(|p| p.1.deep).map(|p| p.0.0.as_path()).collect();
+    let levels = options.levels.or_else(|| {
+        let found = Levels::in_use(&deep)?;
+        opening.warnings.push(found.told(deep.len()));
+        Some(found)
+    });
+    let range = levels.unwrap_or(Levels::WHOLE);
+    let loaded = parallel::map(pairs.len(), |i| load(&pairs[i].0, channels, range, options.size));
+    let loaded = opening.whole(pairs.into_iter().map(|pair| pair.0).zip(loaded))?;
+    if loaded.len() < 2 {
+        let skipped = opening.warnings.iter().find(|w| w.starts_with("skipped")).map(|w| format!(" ({w})"));
+        let found = format!("{} in {}{}", loaded.len(), dir.display(), skipped.unwrap_or_default());
+        return Err(DataError::invalid("number of pictures with masks", found, "at least 2"));
     }
-    let number: BTreeMap<u8, u8> = levels.iter().copied().zip(0..).collect();
+    let masks: Vec<(&Path, &Mask)> =
+        loaded.iter().map(|((_, path), (_, mask))| (path.as_path(), mask)).collect();
+    let Classes { names, of, palette, warnings } = classes(&masks, &dir.join("masks"), options)?;
+    opening.warnings.extend(warnings);
     let mut all: Vec<Scene> = loaded
         .into_iter()
-        .map(|(picture, mask)| Scene { picture, classes: mask.iter().map(|level| number[level]).collect() })
+        .zip(of)
+        .map(|((_, (picture, mask)), of)| {
+            let classes = mask.pixels.iter().map(|&label| of[usize::from(label)]).collect();
+            Scene { picture, classes }
+        })
         .collect();
     Stream::new(Purpose::HoldOut, options.seed, 0, 0).shuffle(&mut all);
     let held_out = ((all.len() as f64 * share).round() as usize).clamp(1, all.len() - 1);
     let train = all.split_off(held_out);
-    let classes = levels.iter().map(u8::to_string).collect();
-    Ok(Scenes { classes, channels, train, validation: all, warnings })
+    let warnings = opening.warnings;
+    Ok(Scenes { classes: names, palette, channels, levels, train, validation: all, warnings })
 }
 
-/// The files of a folder by their name without extension; hidden ones and folders left out.
-fn files(dir: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
-    if !dir.is_dir() {
-        let hint = "put pictures into DIR/images and their masks, of the same names, into DIR/masks";
-        return Err(DataError::Missing { path: dir.to_owned(), hint });
-    }
-    let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(dir).map_err(|e| DataError::io(dir, e))? {
-        let path = entry.map_err(|e| DataError::io(dir, e))?.path();
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
-        if let Some(stem) = stem.filter(|stem| path.is_file() && !stem.starts_with('.')) {
-            files.insert(stem, path);
+/// A picture's file and its mask's.
+type Pair = (PathBuf, PathBuf);
+
+/// What comes up while files are looked through.
+struct Opening {
+    strict: bool,
+    warnings: Vec<String>,
+}
+
+impl Opening {
+    /// The pairs that were read; damaged ones are named, or refused if strict.
+    fn whole<T>(
+        &mut self,
+        found: impl Iterator<Item = (Pair, Result<T, DataError>)>,
+    ) -> Result<Vec<(Pair, T)>, DataError> {
+        let mut whole = Vec::new();
+        for (pair, result) in found {
+            match result {
+                Ok(read) => whole.push((pair, read)),
+                Err(error) if self.strict || !error.blames_one_file() => return Err(error),
+                Err(error) => {
+                    self.warnings.push(format!("skipped a picture with its mask: {error}"));
+                }
+            }
         }
+        Ok(whole)
     }
-    Ok(files)
-}
 
-/// Pictures with their masks, by name.
-fn pairs(dir: &Path, warnings: &mut Vec<String>) -> Result<Vec<(PathBuf, PathBuf)>, DataError> {
-    let (pictures, mut masks) = (files(&dir.join("images"))?, files(&dir.join("masks"))?);
-    let mut pairs = Vec::new();
-    for (stem, picture) in pictures {
-        match masks.remove(&stem) {
-            Some(mask) => pairs.push((picture, mask)),
-            None => warnings.push(format!("{} has no mask: it is left out", picture.display())),
+    /// The images of a folder by their name without extension.
+    fn files(&mut self, dir: &Path, left_out: &mut LeftOut) -> Result<BTreeMap<String, PathBuf>, DataError> {
+        if !dir.is_dir() {
+            let hint = "put pictures into DIR/images and their masks, of the same names, into DIR/masks";
+            return Err(DataError::Missing { path: dir.to_owned(), hint });
         }
+        let mut paths: Vec<PathBuf> = entries(dir)?.into_iter().map(|entry| entry.path()).collect();
+        paths.sort();
+        let mut files = BTreeMap::new();
+        for path in paths {
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
+            let Some(stem) = stem.filter(|_| path.is_file() && !is_hidden(&path)) else {
+                left_out.add(&path);
+                continue;
+            };
+            match kind(&path) {
+                Kind::Image => {
+                    if let Some(first) = files.get(&stem) {
+                        let (first, path): (&PathBuf, _) = (first, path.display());
+                        let why = format!("{path} has the name of {}: it is left out", first.display());
+                        self.warnings.push(why);
+                    } else {
+                        files.insert(stem, path);
+                    }
+                }
+                Kind::Foreign if self.strict => {
+                    return Err(DataError::decode(&path, format!("only {} are read", format::READ)));
+                }
+                Kind::Foreign | Kind::Other => left_out.add(&path),
+            }
+        }
+        Ok(files)
     }
-    warnings.extend(masks.values().map(|mask| format!("{} has no picture: it is left out", mask.display())));
-    if pairs.len() < 2 {
-        let found = format!("{} in {}", pairs.len(), dir.display());
-        return Err(DataError::invalid("number of pictures with masks", found, "at least 2"));
+
+    /// Pictures with their masks, by name.
+    fn pairs(&mut self, dir: &Path) -> Result<Vec<Pair>, DataError> {
+        let mut left_out = LeftOut::default();
+        let pictures = self.files(&dir.join("images"), &mut left_out)?;
+        let mut masks = self.files(&dir.join("masks"), &mut left_out)?;
+        let mut pairs = Vec::new();
+        for (stem, picture) in pictures {
+            match masks.remove(&stem) {
+                Some(mask) => pairs.push((picture, mask)),
+                None => self.warnings.push(format!("{} has no mask: it is left out", picture.display())),
+            }
+        }
+        let lone = masks.values().map(|mask| format!("{} has no picture: it is left out", mask.display()));
+        self.warnings.extend(lone);
+        self.warnings.extend(left_out.line(dir, &format!("only {} are read", format::READ)));
+        if pairs.len() < 2 {
+            let found = format!("{} in {}", pairs.len(), dir.display());
+            return Err(DataError::invalid("number of pictures with masks", found, "at least 2"));
+        }
+        Ok(pairs)
     }
-    Ok(pairs)
 }
 
-/// 3 where any picture has colour, else 1.
-fn colours(pairs: &[(PathBuf, PathBuf)]) -> Result<usize, DataError> {
-    let headers = parallel::map(pairs.len(), |i| probe(&pairs[i].0));
-    let grey = headers.into_iter().try_fold(true, |all, header| Ok(all && header?.grey))?;
-    Ok(if grey { 1 } else { 3 })
-}
-
+/// A picture and its mask, whose labels are all there, at the size asked for.
 fn load(
-    (picture, mask): &(PathBuf, PathBuf),
+    (picture, mask): &Pair,
     channels: usize,
+    levels: Levels,
     (height, width): (usize, usize),
-) -> Result<(Image, Vec<u8>), DataError> {
-    let image = decode_image(picture, channels)?;
-    let levels = decode_image(mask, 1)?;
-    if (image.width, image.height) != (levels.width, levels.height) {
-        let sizes =
-            format!("{}x{}, its picture {}x{}", levels.width, levels.height, image.width, image.height);
+) -> Result<(Image, Mask), DataError> {
+    let image = decode_levels(picture, channels, levels)?;
+    let found = mask::read(mask)?;
+    if (image.width, image.height) != (found.width, found.height) {
+        let sizes = format!("{}x{}, its picture {}x{}", found.width, found.height, image.width, image.height);
         return Err(DataError::decode(mask, format!("the mask is {sizes}")));
     }
-    let classes = resized_mask(&levels.data, (levels.height, levels.width), (height, width));
-    Ok((resize(&image, Region::whole(&image), width, height), classes))
+    let pixels = resized_mask(&found.pixels, (found.height, found.width), (height, width));
+    Ok((resize(&image, Region::whole(&image), width, height), Mask { pixels, ..found }))
 }
 
 /// A mask of one height and width at another: each pixel is the one under its middle.
@@ -168,9 +245,10 @@ pub fn resized_mask(levels: &[u8], (h, w): (usize, usize), (height, width): (usi
 pub fn open_picture(
     path: &Path,
     channels: usize,
+    levels: Levels,
     (height, width): (usize, usize),
 ) -> Result<(Scene, (usize, usize)), DataError> {
-    let image = decode_image(path, channels)?;
+    let image = decode_levels(path, channels, levels)?;
     let picture = resize(&image, Region::whole(&image), width, height);
     Ok((Scene { picture, classes: vec![0; height * width] }, (image.height, image.width)))
 }
@@ -180,7 +258,7 @@ pub fn open_picture(
 pub struct SceneBatch {
     /// `rows` x channels x height x width normalised floats.
     pub pictures: Vec<f32>,
-    /// `rows` x height x width classes.
+    /// `rows` x height x width classes, [`IGNORED`] where a pixel counts for nothing.
     pub classes: Vec<i32>,
     /// Scenes.
     pub rows: usize,
@@ -239,7 +317,10 @@ impl SceneReader {
                 };
                 batch.pictures.extend((0..width * height).map(value));
             }
-            let class = |at: usize| i32::from(scene.classes[at / width * width + from(at % width)]);
+            let class = |at: usize| match scene.classes[at / width * width + from(at % width)] {
+                IGNORED_CLASS => IGNORED,
+                class => i32::from(class),
+            };
             batch.classes.extend((0..width * height).map(class));
         }
         batch
@@ -247,82 +328,5 @@ impl SceneReader {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Pictures of 8x4 whose right half is white, with masks that say so by grey level 200.
-    fn folder() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["images", "masks"] {
-            std::fs::create_dir(dir.path().join(name)).unwrap();
-        }
-        for i in 0..5_u8 {
-            let half = |level: u8| {
-                image::GrayImage::from_fn(8, 4, |x, _| image::Luma([if x < 4 { 10 * i } else { level }]))
-            };
-            half(255).save(dir.path().join(format!("images/{i}.png"))).unwrap();
-            let mask = image::GrayImage::from_fn(8, 4, |x, _| image::Luma([if x < 4 { 0 } else { 200 }]));
-            mask.save(dir.path().join(format!("masks/{i}.png"))).unwrap();
-        }
-        dir
-    }
-
-    fn open(dir: &Path) -> Result<Scenes, DataError> {
-        let options = SceneOptions { size: (4, 4), val_split: Some(0.4), seed: 1, channels: None };
-        open_masks(&format!("masks:{}", dir.display()), &options)
-    }
-
-    #[test]
-    fn grey_levels_are_classes_and_pictures_are_split() {
-        let dir = folder();
-        std::fs::remove_file(dir.path().join("images/4.png")).unwrap();
-        let scenes = open(dir.path()).unwrap();
-        assert_eq!((scenes.classes, scenes.channels), (vec!["0".to_owned(), "200".into()], 1));
-        assert_eq!((scenes.train.len(), scenes.validation.len()), (2, 2));
-        assert!(scenes.warnings.len() == 1 && scenes.warnings[0].contains("4.png has no picture"));
-        for scene in scenes.train.iter().chain(&scenes.validation) {
-            assert_eq!(scene.classes, [0, 0, 1, 1].repeat(4));
-            assert!(scene.picture.data[0] < 50 && scene.picture.data[3] == 255);
-        }
-    }
-
-    #[test]
-    fn pictures_and_masks_are_mirrored_together() {
-        let dir = folder();
-        let scenes = open(dir.path()).unwrap().train;
-        let (mean, std) = scene_moments(&scenes, 1);
-        let reader = SceneReader { mean, std, flip: true, seed: 3 };
-        let mut seen = [0, 0];
-        for epoch in 0..20 {
-            let batch = reader.batch(&scenes, &reader.order(scenes.len(), epoch), Some(epoch));
-            assert_eq!(batch, reader.batch(&scenes, &reader.order(scenes.len(), epoch), Some(epoch)));
-            for (picture, classes) in batch.pictures.chunks(16).zip(batch.classes.chunks(16)) {
-                let bright: Vec<i32> = picture.iter().map(|&v| i32::from(v > 0.0)).collect();
-                assert_eq!(bright, classes);
-                seen[classes[0] as usize] += 1;
-            }
-        }
-        assert!(seen[0] > 10 && seen[1] > 10, "{seen:?}");
-        let plain = reader.batch(&scenes, &[0, 1, 2], None);
-        assert!(plain.classes.chunks(16).all(|c| c[0] == 0));
-    }
-
-    #[test]
-    fn what_is_wrong_is_one_line() {
-        let dir = folder();
-        let why = |dir: &Path| open(dir).unwrap_err().to_string();
-        assert!(why(&dir.path().join("masks")).contains("DIR/images"));
-        image::GrayImage::new(3, 3).save(dir.path().join("masks/2.png")).unwrap();
-        assert!(why(dir.path()).contains("the mask is 3x3, its picture 8x4"));
-        let levels = image::GrayImage::from_fn(8, 4, |x, y| image::Luma([(x * 4 + y * 50) as u8]));
-        let everywhere = |mask: &image::GrayImage| {
-            for i in 0..5 {
-                mask.save(dir.path().join(format!("masks/{i}.png"))).unwrap();
-            }
-        };
-        everywhere(&levels);
-        assert!(open(dir.path()).is_ok());
-        everywhere(&image::GrayImage::new(8, 4));
-        assert!(why(dir.path()).contains("number of grey levels is 1 in"));
-    }
-}
+#[path = "scenes_tests.rs"]
+mod tests;

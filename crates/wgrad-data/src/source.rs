@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::decode::check_channels;
+use crate::decode::{Levels, check_channels};
 use crate::error::DataError;
 use crate::random::{Purpose, Stream};
 use crate::subset::{Store, Subset, View};
@@ -33,6 +33,9 @@ pub struct SourceOptions {
     /// The side of the images a model will see, if known: photos are then shrunk as they are decoded, to a shorter
     /// side of 1.15 times this, which makes every epoch after the first cheap.
     pub image_size: Option<usize>,
+    /// Range of 16-bit samples that becomes 0 to 255, as a model was trained with; `None` takes the range in use over the
+    /// training images.
+    pub levels: Option<Levels>,
 }
 
 /// The parts of a dataset.
@@ -58,6 +61,8 @@ pub struct Dataset {
     /// Height and width where all images share one: always for idx and CIFAR-10; for a folder only if every file has
     /// the same size and no side exceeds [`crate::SMALL_SIDE`]. `None` for photos.
     pub image_size: Option<(usize, usize)>,
+    /// Range of 16-bit samples that becomes 0 to 255; `None` if no image has such.
+    pub levels: Option<Levels>,
     /// The training images.
     pub train: Subset,
     /// The validation images.
@@ -84,6 +89,7 @@ pub(crate) struct Source {
     pub(crate) classes: Vec<String>,
     pub(crate) channels: usize,
     pub(crate) image_size: Option<(usize, usize)>,
+    pub(crate) levels: Option<Levels>,
     pub(crate) train: Store,
     pub(crate) validation: Option<Store>,
     pub(crate) test: Option<Store>,
@@ -92,8 +98,8 @@ pub(crate) struct Source {
 
 /// Opens a source by its spec: `fashion-mini`, `mnist:DIR`, `fashion-mnist:DIR`, `cifar10:DIR` or `folder:DIR`.
 ///
-/// A folder may be laid out as `DIR/{train,test}/CLASS`, `DIR/{train,validation,test}/CLASS` (`val` and `valid` are
-/// other names for `validation`; any split but `train` may be missing), or `DIR/CLASS`. In the last case
+/// A folder may be laid out as `DIR/{train,test}/CLASS`, `DIR/{train,validation,test}/CLASS` (in any usual spelling, as
+/// `Training`, `val_set` or `dev`; any split but `train` may be missing), or `DIR/CLASS`. In the last case
 /// `val_split` is held out as validation and the test subset is empty. The header of every file is read here, on all
 /// cores; whole files are decoded when first used.
 ///
@@ -139,7 +145,8 @@ fn split(spec: &str, source: Source, options: &SourceOptions) -> Dataset {
     let channels = options.channels.unwrap_or(source.channels);
     // A centre crop is cut from 256/224 = 1.143 times the size, so 1.15 loses nothing it needs.
     let short_side = options.image_size.map(|size| (size * 23).div_ceil(20));
-    let view = View { channels, short_side, strict: options.strict };
+    let levels = source.levels.unwrap_or(Levels::WHOLE);
+    let view = View { channels, levels, short_side, strict: options.strict };
     let whole = |store: Option<Store>, part: &str| match store {
         Some(store) => {
             let all = (0..store.len()).collect();
@@ -176,6 +183,7 @@ fn split(spec: &str, source: Source, options: &SourceOptions) -> Dataset {
         classes: source.classes,
         channels,
         image_size: source.image_size,
+        levels: source.levels,
         train,
         validation,
         test: whole(source.test, "test"),

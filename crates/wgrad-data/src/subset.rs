@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::decode::{Image, decode_image};
+use crate::decode::{Image, Levels, decode_levels};
 use crate::error::DataError;
 use crate::pipeline::SMALL_SIDE;
 use crate::resample::{Region, resize};
@@ -68,7 +68,7 @@ impl Files {
         if let Some(kept) = self.cache[i].get() {
             return Ok(kept.clone());
         }
-        let mut image = decode_image(&self.files[i].0, view.channels)?;
+        let mut image = decode_levels(&self.files[i].0, view.channels, view.levels)?;
         if let Some(side) = view.short_side {
             image = shrink(image, side);
         }
@@ -113,6 +113,8 @@ impl Store {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View {
     pub(crate) channels: usize,
+    /// Range of 16-bit samples that becomes 0 to 255.
+    pub(crate) levels: Levels,
     /// Photos are shrunk to this shorter side when they are decoded; `None` keeps them as they are.
     pub(crate) short_side: Option<usize>,
     /// Refuse an image that does not decode instead of passing over it.
@@ -220,7 +222,7 @@ mod tests {
         });
         let budget = Budget::new(limit);
         let store = Arc::new(Store::Files(Files::new(files.to_vec(), budget.clone())));
-        let view = View { channels: 3, short_side: Some(100), strict: false };
+        let view = View { channels: 3, levels: Levels::WHOLE, short_side: Some(100), strict: false };
         (dir, budget, Subset::new(store, vec![0, 1], view, "two"))
     }
 

@@ -10,6 +10,7 @@ mod error;
 mod gpu;
 mod host;
 mod open;
+mod quiet;
 mod tuned;
 mod workers;
 
@@ -17,6 +18,7 @@ pub use cpu::on_the_cpu;
 pub use error::DeviceError;
 pub use gpu::AdapterReport;
 pub use open::{Choice, Request, adapters};
+pub use quiet::quiet_drivers;
 pub use workers::count as cpu_threads;
 
 use std::path::PathBuf;

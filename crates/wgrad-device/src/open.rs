@@ -78,6 +78,7 @@ pub struct Choice {
 
 /// The adapters of this machine, best class first; `gpu:N` counts them from 0.
 pub fn adapters() -> Vec<AdapterReport> {
+    crate::quiet_drivers();
     gpu::find().into_iter().map(|found| found.report).collect()
 }
 
@@ -87,6 +88,7 @@ impl Device {
     /// # Errors
     /// Where nothing fits the request, or the driver refuses.
     pub fn open(request: &Request) -> Result<(Self, Choice), DeviceError> {
+        crate::quiet_drivers();
         let var = |name| std::env::var(name).ok();
         let (request, asked) =
             resolve(request, var("WGRAD_DEVICE").as_deref(), var("WGRAD_LIMITS").as_deref())?;

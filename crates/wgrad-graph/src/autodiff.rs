@@ -11,7 +11,12 @@ use wgrad_types::{DType, ShapeError};
 ///
 /// # Errors
 /// Where `loss` is no f32 scalar, or an operation on the way has no gradient.
+///
+/// # Panics
+/// Where a tensor is of another graph than the loss.
+#[track_caller]
 pub fn differentiate(loss: &Tensor, wrt: &[Tensor]) -> Result<Vec<Tensor>, ShapeError> {
+    loss.builder().owns("differentiate", wrt);
     if loss.dtype() != DType::F32 || loss.numel() != 1 {
         return Err(ShapeError::new("differentiate", format!("the loss must be one f32, got {}", loss.ty())));
     }

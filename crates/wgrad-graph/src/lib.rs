@@ -6,6 +6,7 @@
 
 mod autocast;
 mod autodiff;
+mod bounds;
 mod graph;
 mod inference;
 mod interpret;
@@ -17,10 +18,11 @@ mod tensor;
 
 pub use autocast::autocast;
 pub use autodiff::differentiate;
+pub use bounds::{IndexBound, index_bounds};
 pub use graph::{Graph, Node, Role, Update, Value};
 pub use inference::{Hoisted, fold, hoist};
 pub use interpret::{Env, interpret, interpret_rounded};
 pub use ops::{CustomOp, Op, OpDef, Vjp};
 pub use print::print;
 pub use rewrite::simplify;
-pub use tensor::{BatchNorm, Builder, CrossEntropy, Interpolation, Tensor};
+pub use tensor::{BatchNorm, Builder, CrossEntropy, Interpolation, Scope, Tensor};

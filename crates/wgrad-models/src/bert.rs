@@ -80,7 +80,8 @@ impl Bert {
         let x = norm(net, "cls.predictions.transform.LayerNorm", &x);
         net.builder().scoped("cls.predictions", || {
             let bias = net.weight("cls.predictions.bias", &[self.vocab], Init::Zeros);
-            x.linear(&self.table(net, "word", self.vocab), Some(&bias))
+            let words = net.shared(|| self.table(net, "word", self.vocab));
+            x.linear(&words, Some(&bias))
         })
     }
 

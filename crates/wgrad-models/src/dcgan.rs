@@ -117,7 +117,8 @@ impl DcGan {
     /// As [`DcGan::check`].
     pub fn judged(&self, net: &Net, real: &Tensor) -> Result<(Tensor, Tensor), ModelError> {
         let made = self.generator(net, &self.draw(net, real.shape()[0]))?.detach();
-        Ok((self.discriminator(net, real)?, self.discriminator(net, &made)?))
+        let real = self.discriminator(net, real)?;
+        Ok((real, net.shared(|| self.discriminator(net, &made))?))
     }
 
     /// [`DcGan::discriminator_loss`] of those logits.

@@ -142,7 +142,7 @@ impl Gpt {
         let x = net.layer_norm("ln", x);
         net.builder().scoped("head", || {
             let weight = if self.tied {
-                self.token_weight(net)
+                net.shared(|| self.token_weight(net))
             } else {
                 net.weight("head.weight", &[self.vocab, self.width], Init::Normal { mean: 0.0, std: STD })
             };

@@ -82,15 +82,14 @@ impl Net {
     #[track_caller]
     pub fn multihead_attention(&self, name: &str, x: &Tensor, heads: Heads) -> Tensor {
         let width = *x.shape().last().unwrap_or(&1);
-        self.builder().scoped(name, || {
-            let rows = heads.projected(width);
-            let weight = self.weight(&format!("{name}.in_proj_weight"), &[rows, width], Init::XavierUniform);
-            let bias = self.weight(&format!("{name}.in_proj_bias"), &[rows], Init::Zeros);
-            let y = heads.attend(&x.linear(&weight, Some(&bias)));
-            let weight =
-                self.weight(&format!("{name}.out_proj.weight"), &[width, width], Init::pytorch_default());
-            let bias = self.weight(&format!("{name}.out_proj.bias"), &[width], Init::Zeros);
-            y.linear(&weight, Some(&bias))
-        })
+        let _scope = self.builder().scope(name);
+        let rows = heads.projected(width);
+        let weight = self.weight(&format!("{name}.in_proj_weight"), &[rows, width], Init::XavierUniform);
+        let bias = self.weight(&format!("{name}.in_proj_bias"), &[rows], Init::Zeros);
+        let y = heads.attend(&x.linear(&weight, Some(&bias)));
+        let weight =
+            self.weight(&format!("{name}.out_proj.weight"), &[width, width], Init::pytorch_default());
+        let bias = self.weight(&format!("{name}.out_proj.bias"), &[width], Init::Zeros);
+        y.linear(&weight, Some(&bias))
     }
 }

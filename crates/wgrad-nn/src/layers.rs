@@ -62,23 +62,21 @@ impl Net {
     #[track_caller]
     pub fn linear(&self, name: &str, x: &Tensor, out: usize) -> Tensor {
         let fan_in = *x.shape().last().unwrap_or(&1);
-        self.builder().scoped(name, || {
-            let weight = self.weight(&format!("{name}.weight"), &[out, fan_in], Init::pytorch_default());
-            let bound = 1.0 / (fan_in as f64).sqrt();
-            let bias = self.weight(&format!("{name}.bias"), &[out], Init::Uniform { bound });
-            x.linear(&weight, Some(&bias))
-        })
+        let _scope = self.builder().scope(name);
+        let weight = self.weight(&format!("{name}.weight"), &[out, fan_in], Init::pytorch_default());
+        let bound = 1.0 / (fan_in as f64).sqrt();
+        let bias = self.weight(&format!("{name}.bias"), &[out], Init::Uniform { bound });
+        x.linear(&weight, Some(&bias))
     }
 
-    /// `torch.nn.Linear(bias=False)`: parameter `name.weight` `[out, in]`. A name used before with the same shape is the
-    /// same weight: an embedding's name ties the output to it.
+    /// `torch.nn.Linear(bias=False)`: parameter `name.weight` `[out, in]`. Within [`Net::shared`] an embedding's name ties
+    /// the output to it.
     #[track_caller]
     pub fn linear_no_bias(&self, name: &str, x: &Tensor, out: usize) -> Tensor {
         let fan_in = *x.shape().last().unwrap_or(&1);
-        self.builder().scoped(name, || {
-            let weight = self.weight(&format!("{name}.weight"), &[out, fan_in], Init::pytorch_default());
-            x.linear(&weight, None)
-        })
+        let _scope = self.builder().scope(name);
+        let weight = self.weight(&format!("{name}.weight"), &[out, fan_in], Init::pytorch_default());
+        x.linear(&weight, None)
     }
 
     /// `torch.nn.Conv2d`: `[N, C, H, W] -> [N, out, H', W']`; parameters `name.weight`, `name.bias`.
@@ -86,13 +84,14 @@ impl Net {
     pub fn conv2d(&self, name: &str, x: &Tensor, conv: Conv) -> Tensor {
         let channels = x.shape().get(1).copied().unwrap_or(1) / conv.spec.groups.max(1);
         let shape = [conv.out, channels, conv.kernel[0], conv.kernel[1]];
-        self.builder().scoped(name, || {
-            let weight = self.weight(&format!("{name}.weight"), &shape, conv.init);
-            let bound = 1.0 / ((shape[1] * shape[2] * shape[3]) as f64).sqrt();
-            let bias =
-                conv.bias.then(|| self.weight(&format!("{name}.bias"), &[conv.out], Init::Uniform { bound }));
-            x.conv2d(&weight, bias.as_ref(), conv.spec)
-        })
+        let _scope = self.builder().scope(name);
+        let weight = self.weight(&format!("{name}.weight"), &shape, conv.init);
+        let bound = 1.0 / ((shape[1] * shape[2] * shape[3]) as f64).sqrt();
+        let bias = match conv.bias {
+            true => Some(self.weight(&format!("{name}.bias"), &[conv.out], Init::Uniform { bound })),
+            false => None,
+        };
+        x.conv2d(&weight, bias.as_ref(), conv.spec)
     }
 
     /// `torch.nn.ConvTranspose2d`: `[N, C, H, W] -> [N, out, H', W']`, each side
@@ -102,14 +101,15 @@ impl Net {
     pub fn conv_transpose2d(&self, name: &str, x: &Tensor, conv: Conv) -> Tensor {
         let channels = x.shape().get(1).copied().unwrap_or(1);
         let shape = [channels, conv.out / conv.spec.groups.max(1), conv.kernel[0], conv.kernel[1]];
-        self.builder().scoped(name, || {
-            let weight = self.weight(&format!("{name}.weight"), &shape, conv.init);
-            // As PyTorch does, from the weight's second axis.
-            let bound = 1.0 / ((shape[1] * shape[2] * shape[3]) as f64).sqrt();
-            let bias =
-                conv.bias.then(|| self.weight(&format!("{name}.bias"), &[conv.out], Init::Uniform { bound }));
-            x.conv_transpose2d(&weight, bias.as_ref(), conv.spec, conv.output_padding)
-        })
+        let _scope = self.builder().scope(name);
+        let weight = self.weight(&format!("{name}.weight"), &shape, conv.init);
+        // As PyTorch does, from the weight's second axis.
+        let bound = 1.0 / ((shape[1] * shape[2] * shape[3]) as f64).sqrt();
+        let bias = match conv.bias {
+            true => Some(self.weight(&format!("{name}.bias"), &[conv.out], Init::Uniform { bound })),
+            false => None,
+        };
+        x.conv_transpose2d(&weight, bias.as_ref(), conv.spec, conv.output_padding)
     }
 
     /// `torch.nn.BatchNorm2d` (and 1d): parameters `name.weight`, `name.bias`, buffers `name.running_mean`,
@@ -117,61 +117,57 @@ impl Net {
     #[track_caller]
     pub fn batch_norm(&self, name: &str, x: &Tensor, norm: Norm) -> Tensor {
         let channels = [x.shape().get(1).copied().unwrap_or(1)];
-        self.builder().scoped(name, || {
-            let weight = self.weight(&format!("{name}.weight"), &channels, Init::Ones);
-            let bias = self.weight(&format!("{name}.bias"), &channels, Init::Zeros);
-            let mean = self.buffer(&format!("{name}.running_mean"), &channels, Init::Zeros);
-            let var = self.buffer(&format!("{name}.running_var"), &channels, Init::Ones);
-            if self.mode() == Mode::Eval {
-                return x.batch_norm_eval(&mean, &var, &weight, &bias, norm.eps);
-            }
-            let batch = x.batch_norm_train(&weight, &bias, norm.eps);
-            // A layer used twice in a step moves its statistics twice.
-            let moved = |old: &Tensor, new: &Tensor| {
-                self.builder().pending(old) * (1.0 - norm.momentum) + new.detach() * norm.momentum
-            };
-            self.builder().update(&[(&mean, &moved(&mean, &batch.mean)), (&var, &moved(&var, &batch.var))]);
-            batch.y
-        })
+        let _scope = self.builder().scope(name);
+        let weight = self.weight(&format!("{name}.weight"), &channels, Init::Ones);
+        let bias = self.weight(&format!("{name}.bias"), &channels, Init::Zeros);
+        let mean = self.buffer(&format!("{name}.running_mean"), &channels, Init::Zeros);
+        let var = self.buffer(&format!("{name}.running_var"), &channels, Init::Ones);
+        if self.mode() == Mode::Eval {
+            return x.batch_norm_eval(&mean, &var, &weight, &bias, norm.eps);
+        }
+        let batch = x.batch_norm_train(&weight, &bias, norm.eps);
+        // A layer used twice in a step moves its statistics twice.
+        let moved = |old: &Tensor, new: &Tensor| {
+            self.builder().pending(old) * (1.0 - norm.momentum) + new.detach() * norm.momentum
+        };
+        self.builder().update(&[(&mean, &moved(&mean, &batch.mean)), (&var, &moved(&var, &batch.var))]);
+        batch.y
     }
 
     /// `torch.nn.LayerNorm` over the last axis: parameters `name.weight`, `name.bias`.
     #[track_caller]
     pub fn layer_norm(&self, name: &str, x: &Tensor) -> Tensor {
         let last = [*x.shape().last().unwrap_or(&1)];
-        self.builder().scoped(name, || {
-            let weight = self.weight(&format!("{name}.weight"), &last, Init::Ones);
-            let bias = self.weight(&format!("{name}.bias"), &last, Init::Zeros);
-            x.layer_norm(&weight, Some(&bias), 1e-5)
-        })
+        let _scope = self.builder().scope(name);
+        let weight = self.weight(&format!("{name}.weight"), &last, Init::Ones);
+        let bias = self.weight(&format!("{name}.bias"), &last, Init::Zeros);
+        x.layer_norm(&weight, Some(&bias), 1e-5)
     }
 
     /// `torch.nn.RMSNorm` over the last axis: parameter `name.weight`.
     #[track_caller]
     pub fn rms_norm(&self, name: &str, x: &Tensor, eps: f64) -> Tensor {
         let last = [*x.shape().last().unwrap_or(&1)];
-        self.builder()
-            .scoped(name, || x.rms_norm(&self.weight(&format!("{name}.weight"), &last, Init::Ones), eps))
+        let _scope = self.builder().scope(name);
+        x.rms_norm(&self.weight(&format!("{name}.weight"), &last, Init::Ones), eps)
     }
 
     /// `torch.nn.GroupNorm` of `[N, C, ..]`: parameters `name.weight`, `name.bias`.
     #[track_caller]
     pub fn group_norm(&self, name: &str, x: &Tensor, groups: usize) -> Tensor {
         let channels = [x.shape().get(1).copied().unwrap_or(1)];
-        self.builder().scoped(name, || {
-            let weight = self.weight(&format!("{name}.weight"), &channels, Init::Ones);
-            let bias = self.weight(&format!("{name}.bias"), &channels, Init::Zeros);
-            x.group_norm(groups, &weight, &bias, 1e-5)
-        })
+        let _scope = self.builder().scope(name);
+        let weight = self.weight(&format!("{name}.weight"), &channels, Init::Ones);
+        let bias = self.weight(&format!("{name}.bias"), &channels, Init::Zeros);
+        x.group_norm(groups, &weight, &bias, 1e-5)
     }
 
     /// `torch.nn.Embedding`: `[..]` i32 `-> [.., width]`; parameter `name.weight` `[entries, width]`, standard normal.
     #[track_caller]
     pub fn embedding(&self, name: &str, index: &Tensor, entries: usize, width: usize) -> Tensor {
-        self.builder().scoped(name, || {
-            let init = Init::Normal { mean: 0.0, std: 1.0 };
-            self.weight(&format!("{name}.weight"), &[entries, width], init).embedding(index)
-        })
+        let _scope = self.builder().scope(name);
+        let init = Init::Normal { mean: 0.0, std: 1.0 };
+        self.weight(&format!("{name}.weight"), &[entries, width], init).embedding(index)
     }
 
     /// `torch.nn.Dropout`: only in training.

@@ -1,7 +1,7 @@
 //! A model under construction: its graph, its parameters with their initial values, training or evaluation.
 
 use crate::{Init, average_name};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use wgrad_graph::{Builder, Role, Tensor};
 use wgrad_types::{HostTensor, Type};
 
@@ -33,12 +33,20 @@ pub struct Net {
     mode: Mode,
     averaged: bool,
     parameters: RefCell<Vec<Parameter>>,
+    /// Names declared before may be declared again.
+    sharing: Cell<bool>,
 }
 
 impl Net {
     /// An empty model.
     pub fn new(mode: Mode) -> Self {
-        Self { builder: Builder::new(), mode, averaged: false, parameters: RefCell::new(Vec::new()) }
+        Self {
+            builder: Builder::new(),
+            mode,
+            averaged: false,
+            parameters: RefCell::new(Vec::new()),
+            sharing: Cell::new(false),
+        }
     }
 
     /// A model for evaluation that reads the moving averages of the weights, which `Optimizer::ema` keeps, instead of
@@ -57,7 +65,32 @@ impl Net {
         self.mode
     }
 
+    /// Builds layers that take the weights of those declared before under the same names, as a PyTorch module does that is
+    /// called twice. Elsewhere a name that is declared again is a mistake.
+    ///
+    /// ```
+    /// # use wgrad_nn::{Mode, Net};
+    /// # use wgrad_types::Type;
+    /// let net = Net::new(Mode::Train);
+    /// let (a, b) = (net.input("a", Type::f32(&[4, 8])), net.input("b", Type::f32(&[4, 8])));
+    /// let left = net.linear("tower", &a, 3);
+    /// let right = net.shared(|| net.linear("tower", &b, 3));
+    /// let distance = (left - right).square().sum(&[1]);
+    /// # assert_eq!((net.weights().len(), distance.shape()), (2, vec![4]));
+    /// ```
+    pub fn shared<T>(&self, build: impl FnOnce() -> T) -> T {
+        struct Before<'a>(&'a Cell<bool>, bool);
+        impl Drop for Before<'_> {
+            fn drop(&mut self) {
+                self.0.set(self.1);
+            }
+        }
+        let _before = Before(&self.sharing, self.sharing.replace(true));
+        build()
+    }
+
     /// A tensor fed at every step.
+    #[track_caller]
     pub fn input(&self, name: &str, ty: Type) -> Tensor {
         self.builder.input(name, ty)
     }
@@ -76,19 +109,28 @@ impl Net {
 
     #[track_caller]
     fn parameter(&self, name: &str, shape: &[usize], role: Role, init: Init) -> Tensor {
+        let known = self.parameters.borrow().iter().find(|p| p.name == name).cloned();
+        if let Some(known) = known {
+            let (first, ty) = (known.tensor.ty(), Type::f32(shape));
+            let same = first == ty && known.role == role;
+            assert!(
+                same,
+                "parameter {name:?}: {} {ty} here, {} {first} before; give this layer another name",
+                word(role),
+                word(known.role)
+            );
+            assert!(
+                self.sharing.get(),
+                "parameter {name:?} ({ty}) is declared twice; give this layer another name, or share the weights by net.shared(|| ..)"
+            );
+            return known.tensor;
+        }
         let tensor = match role {
             Role::Weight if self.averaged => self.builder.param(&average_name(name), shape, Role::State),
             _ => self.builder.param(name, shape, role),
         };
-        let mut parameters = self.parameters.borrow_mut();
-        match parameters.iter().find(|p| p.name == name) {
-            Some(p) => assert_eq!(
-                p.tensor.value(),
-                tensor.value(),
-                "parameter {name:?} is declared twice, differently"
-            ),
-            None => parameters.push(Parameter { name: name.into(), role, tensor: tensor.clone(), init }),
-        }
+        let parameter = Parameter { name: name.into(), role, tensor: tensor.clone(), init };
+        self.parameters.borrow_mut().push(parameter);
         tensor
     }
 
@@ -110,3 +152,15 @@ impl Net {
             .collect()
     }
 }
+
+fn word(role: Role) -> &'static str {
+    match role {
+        Role::Weight => "weight",
+        Role::Buffer => "buffer",
+        Role::State => "state",
+    }
+}
+
+#[cfg(test)]
+#[path = "net_tests.rs"]
+mod tests;

@@ -76,6 +76,7 @@ struct Cell {
 }
 
 impl Cell {
+    #[track_caller]
     fn step(&self, gates: &Tensor, state: Option<&CellState>) -> CellState {
         let hidden = state.map(|s| &s.hidden);
         let (w, b) = (&self.weight_hh, &self.bias_hh);
@@ -93,6 +94,7 @@ impl Cell {
     }
 
     /// The states over `x` `[N, T, D]`, in the order of its steps.
+    #[track_caller]
     fn run(&self, x: &Tensor, start: Option<CellState>, backward: bool) -> (Vec<Tensor>, CellState) {
         let mut gates = x.linear(&self.weight_ih, Some(&self.bias_ih)).unbind(1);
         if backward {
@@ -112,17 +114,17 @@ impl Cell {
 }
 
 impl Net {
+    #[track_caller]
     fn cell(&self, name: &str, kind: RecurrentKind, suffix: &str, (input, hidden): (usize, usize)) -> Cell {
         let (rows, bound) = (kind.gates() * hidden, 1.0 / (hidden as f64).sqrt());
-        let weight = |what: &str, shape: &[usize]| {
-            self.weight(&format!("{name}.{what}_{suffix}"), shape, Init::Uniform { bound })
-        };
+        let (full, init) = (|what: &str| format!("{name}.{what}_{suffix}"), Init::Uniform { bound });
+        // No closure: a panic is to be at the caller's line.
         Cell {
             kind,
-            weight_ih: weight("weight_ih", &[rows, input]),
-            weight_hh: weight("weight_hh", &[rows, hidden]),
-            bias_ih: weight("bias_ih", &[rows]),
-            bias_hh: weight("bias_hh", &[rows]),
+            weight_ih: self.weight(&full("weight_ih"), &[rows, input], init),
+            weight_hh: self.weight(&full("weight_hh"), &[rows, hidden], init),
+            bias_ih: self.weight(&full("bias_ih"), &[rows], init),
+            bias_hh: self.weight(&full("bias_hh"), &[rows], init),
         }
     }
 
@@ -142,24 +144,23 @@ impl Net {
             "recurrent: needs [N, T, D] with a step, got {}",
             x.ty()
         );
-        self.builder().scoped(name, || {
-            let (mut y, mut last) = (x.clone(), Vec::new());
-            for l in 0..layer.layers {
-                if l > 0 {
-                    y = self.dropout(&y, layer.dropout);
-                }
-                let width = y.shape()[2];
-                let mut sides = Vec::new();
-                for backward in [false, true].into_iter().take(1 + usize::from(layer.bidirectional)) {
-                    let suffix = if backward { format!("l{l}_reverse") } else { format!("l{l}") };
-                    let cell = self.cell(name, layer.kind, &suffix, (width, layer.hidden));
-                    let (all, state) = cell.run(&y, start.get(last.len()).cloned(), backward);
-                    sides.push(Tensor::stack(&all.iter().collect::<Vec<_>>(), 1));
-                    last.push(state);
-                }
-                y = Tensor::concat(&sides.iter().collect::<Vec<_>>(), 2);
+        let _scope = self.builder().scope(name);
+        let (mut y, mut last) = (x.clone(), Vec::new());
+        for l in 0..layer.layers {
+            if l > 0 {
+                y = self.dropout(&y, layer.dropout);
             }
-            Sequence { y, last }
-        })
+            let width = y.shape()[2];
+            let mut sides = Vec::new();
+            for backward in [false, true].into_iter().take(1 + usize::from(layer.bidirectional)) {
+                let suffix = if backward { format!("l{l}_reverse") } else { format!("l{l}") };
+                let cell = self.cell(name, layer.kind, &suffix, (width, layer.hidden));
+                let (all, state) = cell.run(&y, start.get(last.len()).cloned(), backward);
+                sides.push(Tensor::stack(&all.iter().collect::<Vec<_>>(), 1));
+                last.push(state);
+            }
+            y = Tensor::concat(&sides.iter().collect::<Vec<_>>(), 2);
+        }
+        Sequence { y, last }
     }
 }

@@ -99,6 +99,14 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<Vec<(String, HostTensor)>, Se
     Ok(tensors)
 }
 
+/// The tensors of one safetensors file, for [`crate::Session::load`].
+///
+/// # Errors
+/// Where it cannot be read, or [`decode`] refuses it.
+pub fn read(path: &Path) -> Result<Vec<(String, HostTensor)>, SessionError> {
+    decode(path, &fs::read(path).map_err(io(path))?)
+}
+
 /// Replaces the checkpoint `dir`: tensors and further files by name.
 ///
 /// # Errors

@@ -6,6 +6,7 @@
 mod anomaly;
 pub mod checkpoint;
 mod error;
+mod feeding;
 mod session;
 mod tune;
 

@@ -1,11 +1,11 @@
 //! Sessions and the plans that run over their tensors.
 
 use crate::SessionError;
+use crate::feeding::{Feeding, list};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use wgrad_device::{Counters, Device, Memory, Profile, Program, Traced};
 use wgrad_graph::{Graph, Hoisted, Role, fold, hoist};
-use wgrad_kernels::{FIRST_SCALAR_WORD, Few, SEED_WORD, STEP_WORD};
 use wgrad_plan::{ParamLayout, ParamPlace, Plan, PlanOptions, common_layout, plan};
 use wgrad_types::{HostTensor, Type};
 
@@ -25,6 +25,7 @@ pub struct Session {
 /// A plan over a session's tensors.
 pub struct Runner {
     program: Program,
+    feeding: Feeding,
 }
 
 /// A step's results by name.
@@ -35,11 +36,24 @@ impl Outputs {
     /// A result.
     ///
     /// # Panics
-    /// Where the graph has no output of this name: a caller's bug.
+    /// Where the graph has no output of this name: a caller's bug. [`Outputs::find`] gives `None` instead.
     #[track_caller]
     pub fn get(&self, name: &str) -> &HostTensor {
-        let found = self.0.iter().find(|o| o.0 == name);
-        &found.unwrap_or_else(|| panic!("the graph has no output {name:?}")).1
+        // No closure: the panic is to be at the caller's line.
+        match self.find(name) {
+            Some(found) => found,
+            None => panic!("the graph has no output {name:?}; it has {}", list(self.names())),
+        }
+    }
+
+    /// A result, if the graph has an output of this name.
+    pub fn find(&self, name: &str) -> Option<&HostTensor> {
+        self.0.iter().find(|o| o.0 == name).map(|o| &o.1)
+    }
+
+    /// The outputs' names, in the graph's order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|o| o.0.as_str())
     }
 
     /// A result of one f32.
@@ -48,7 +62,10 @@ impl Outputs {
     /// As [`Outputs::get`].
     #[track_caller]
     pub fn scalar(&self, name: &str) -> f32 {
-        self.get(name).as_f32()[0]
+        match self.get(name).as_f32()[..] {
+            [value] => value,
+            ref all => panic!("output {name:?} has {} values; Outputs::get gives them all", all.len()),
+        }
     }
 }
 
@@ -81,8 +98,9 @@ impl Session {
         let layout = plan.layout.clone();
         let mut session = Self { device: device.clone(), memory, layout, seed, plans: Mutex::default() };
         session.restore(initial)?;
+        let feeding = Feeding::new(graph, &plan);
         let program = session.device.program(Arc::new(plan), &session.memory)?;
-        Ok((session, Runner { program }))
+        Ok((session, Runner { program, feeding }))
     }
 
     /// A session for inference: what a graph computes of its persistent tensors alone, batch norm's factors for the weights
@@ -114,7 +132,9 @@ impl Session {
             let Outputs(folded) = runner.wait()?.expect("a step is under way");
             initial.extend(folded.into_iter().map(|(name, tensor)| (Role::Buffer, name, tensor)));
         }
-        Self::of(device, &each, &initial, 0, true)
+        let (session, mut runner) = Self::of(device, &each, &initial, 0, true)?;
+        runner.feeding = Feeding::new(graph, runner.plan());
+        Ok((session, runner))
     }
 
     /// As [`Session::new`] over several graphs, none of which has all tensors: a game's players, say, each with an
@@ -160,7 +180,8 @@ impl Session {
         };
         // Others may plan while kernels compile.
         drop(plans);
-        Ok(Runner { program: self.device.program(known, &self.memory)? })
+        let feeding = Feeding::new(graph, &known);
+        Ok(Runner { program: self.device.program(known, &self.memory)?, feeding })
     }
 
     /// The device.
@@ -185,6 +206,26 @@ impl Session {
         self.layout.params.iter().map(read).collect()
     }
 
+    /// Overwrites the model's weights and buffers by name, as `load_state_dict` does: all of them, and nothing else. Read a
+    /// file by [`crate::checkpoint::read`]; [`Session::restore`] overwrites a part.
+    ///
+    /// # Errors
+    /// Where a tensor is missing, of no such name or of another shape; nothing is overwritten then. Where the device is lost.
+    pub fn load(&mut self, tensors: &[(String, HostTensor)]) -> Result<(), SessionError> {
+        let own = || self.layout.params.iter().filter(|p| p.role != Role::State);
+        let mut roles = Vec::new();
+        for (name, tensor) in tensors.iter().filter(|t| !t.0.ends_with(COUNTED)) {
+            let found = own().find(|p| p.name == *name);
+            fits(found.map(|p| &p.ty), name, tensor)?;
+            roles.extend(found.map(|p| (p.role, name.clone(), tensor.clone())));
+        }
+        if let Some(missing) = own().find(|p| !roles.iter().any(|t| t.1 == p.name)) {
+            let why = "the model has it, what is loaded has not; Session::restore overwrites a part".into();
+            return Err(SessionError::Tensor { name: missing.name.clone(), why });
+        }
+        self.restore(&roles)
+    }
+
     /// Overwrites the tensors named; others stay.
     ///
     /// # Errors
@@ -198,6 +239,9 @@ impl Session {
         Ok(())
     }
 }
+
+/// Ends the names of PyTorch's counts of batches, which no model here has.
+const COUNTED: &str = "num_batches_tracked";
 
 /// Whether a tensor is one of the model's, which has this type.
 fn fits(ty: Option<&Type>, name: &str, tensor: &HostTensor) -> Result<(), SessionError> {
@@ -224,7 +268,8 @@ impl Runner {
     /// queue up in order for [`Runner::wait`] and [`Runner::ready`].
     ///
     /// # Errors
-    /// Where an input or scalar is missing or of another type, or the device fails.
+    /// Where an input or scalar is missing, unknown or of another type, a label or token is outside what it indexes (see
+    /// [`wgrad_graph::index_bounds`]), or the device fails.
     pub fn step(
         &mut self,
         session: &mut Session,
@@ -233,7 +278,7 @@ impl Runner {
         scalars: &[(&str, f32)],
     ) -> Result<(), SessionError> {
         let plan = self.program.plan().clone();
-        let (words, values) = arguments(&plan, session.seed, step, inputs, scalars)?;
+        let (words, values) = self.feeding.arguments(&plan, (session.seed, step), inputs, scalars)?;
         Ok(self.program.step(&mut session.memory, &words, &values)?)
     }
 
@@ -250,7 +295,7 @@ impl Runner {
         visit: &mut dyn FnMut(&Traced<'_>, &[u32]) -> bool,
     ) -> Result<(), SessionError> {
         let plan = self.program.plan().clone();
-        let (words, values) = arguments(&plan, session.seed, step, inputs, scalars)?;
+        let (words, values) = self.feeding.arguments(&plan, (session.seed, step), inputs, scalars)?;
         Ok(self.program.trace(&mut session.memory, &words, &values, &mut |t| visit(t, &values))?)
     }
 
@@ -266,7 +311,7 @@ impl Runner {
         scalars: &[(&str, f32)],
     ) -> Result<Profile, SessionError> {
         let plan = self.program.plan().clone();
-        let (words, values) = arguments(&plan, session.seed, step, inputs, scalars)?;
+        let (words, values) = self.feeding.arguments(&plan, (session.seed, step), inputs, scalars)?;
         Ok(self.program.profile(&mut session.memory, &words, &values)?)
     }
 
@@ -292,33 +337,4 @@ impl Runner {
         let words = self.program.wait()?;
         Ok(words.map(|w| self.outputs(w)))
     }
-}
-
-/// Inputs' words in the plan's order, and its scalars.
-fn arguments<'a>(
-    plan: &Plan,
-    seed: u32,
-    step: u64,
-    inputs: &[(&str, &'a HostTensor)],
-    scalars: &[(&str, f32)],
-) -> Result<(Few<&'a [u32]>, Few<u32>), SessionError> {
-    let wrong = |name: &str, why: String| SessionError::Input { name: name.into(), why };
-    let input = |name: &str, ty: &Type| {
-        let found = inputs.iter().find(|i| i.0 == name).map(|i| i.1);
-        let tensor = found.ok_or_else(|| wrong(name, "missing".into()))?;
-        match tensor.ty == *ty {
-            true => Ok(tensor.words.as_slice()),
-            false => Err(wrong(name, format!("the graph takes {ty}, got {}", tensor.ty))),
-        }
-    };
-    let words: Few<&[u32]> = plan.inputs.iter().map(|i| input(&i.name, &i.ty)).collect::<Result<_, _>>()?;
-    let mut values: Few<u32> = Few::from_elem(0, FIRST_SCALAR_WORD + plan.scalars.len());
-    values[SEED_WORD] = seed;
-    values[STEP_WORD] = step as u32;
-    for (i, name) in plan.scalars.iter().enumerate() {
-        let found = scalars.iter().find(|s| s.0 == name);
-        values[FIRST_SCALAR_WORD + i] =
-            found.ok_or_else(|| wrong(name, "missing scalar".into()))?.1.to_bits();
-    }
-    Ok((words, values))
 }

@@ -54,6 +54,8 @@ pub struct Config {
     pub label_smoothing: f64,
     /// Augmentation: `none`, or a list as `flip,crop:4`.
     pub augment: String,
+    /// Label of masks that counts for nothing: an index, a grey level or a colour as `#rrggbb`.
+    pub ignore: Option<String>,
     /// Side of the images the model sees; the model's own where not set.
     pub image_size: Option<usize>,
     /// Share of the training data held out for validation where the source has no such split.
@@ -118,6 +120,7 @@ impl Default for Config {
             precision: "f32".into(),
             label_smoothing: 0.0,
             augment: "none".into(),
+            ignore: None,
             image_size: None,
             val_split: None,
             patience: None,
@@ -185,6 +188,8 @@ impl Config {
     /// # Errors
     /// Where the text is no TOML or has an unknown field.
     pub fn from_toml(text: &str, name: &str) -> Result<Self, TrainError> {
+        // Some editors write a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         toml::from_str(text).map_err(|e| TrainError::config(name, e.message().replace('\n', " ")))
     }
 
@@ -299,6 +304,10 @@ impl Config {
         }
         if self.is_segmenter() {
             return Ok(());
+        }
+        if self.ignore.is_some() {
+            let why = format!("is a label of masks, which {} does not read: leave it out", self.model);
+            return Err(TrainError::config("--ignore", why));
         }
         match self.text_kind() {
             Some(kind) => {

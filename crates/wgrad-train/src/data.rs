@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::graphs::PADDING;
 use crate::painting::{self, PainterKind};
-use crate::state::ModelCard;
+use crate::state::{ModelCard, Reading};
 use crate::{Observer, TrainError};
 use std::sync::Arc;
 use wgrad_data::{
@@ -42,6 +42,7 @@ pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Pr
         strict: config.strict,
         channels: None,
         image_size: wanted,
+        levels: None,
     };
     let mut dataset = open(&config.data, &options)?;
     if config.patience.is_some() && dataset.validation.is_empty() && config.val_split.is_none() {
@@ -74,6 +75,7 @@ pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Pr
         classes: dataset.classes.clone(),
         mean,
         std,
+        reading: Reading::of_levels(dataset.levels),
     };
     match painter {
         Some(_) => painting::check(&card)?,

@@ -239,12 +239,8 @@ fn evaluate_pixels(
     card: &ModelCard,
 ) -> Result<Evaluation, TrainError> {
     let (config, spec) = source(path, data)?;
-    let scenes = segmentation::open(&spec, &config, card.size, Some(card.channels))?;
+    let scenes = segmentation::open_for(&spec, &config, card)?;
     scenes.warnings.iter().for_each(|w| observer.note(w));
-    if scenes.classes != card.classes {
-        let why = format!("{spec} has classes {:?}, the model knows {:?}", scenes.classes, card.classes);
-        return Err(TrainError::config("--data", why));
-    }
     let (chosen, name) = match split {
         Split::Train => (&scenes.train, "training"),
         Split::Validation | Split::Test => (&scenes.validation, "validation"),
@@ -303,6 +299,7 @@ fn images(
         strict: config.strict,
         channels: Some(card.channels),
         image_size: Some(card.size.0.max(card.size.1)),
+        levels: Some(card.reading.levels()),
     };
     let dataset = open(&spec, &options)?;
     dataset.warnings.iter().for_each(|w| observer.note(w));

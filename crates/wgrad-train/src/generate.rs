@@ -125,6 +125,8 @@ impl Generator {
     /// # Errors
     /// Where a character is none of the model's, or the device fails.
     pub fn prompt(&mut self, text: &str) -> Result<(), TrainError> {
+        // A byte order mark is no character of the text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut tokens = self.tokenizer.encode(text)?;
         if tokens.is_empty() && self.logits.is_empty() {
             tokens = self.tokenizer.encode("\n").unwrap_or_else(|_| vec![0]);

@@ -41,6 +41,6 @@ pub use precision::check_precision;
 pub use predict::{Guess, Predictor};
 pub use run::{Summary, train};
 pub use segmentation::{SEGMENTER, pixel_graph};
-pub use state::{Card, ModelCard, TextCard, load_checkpoint_card, load_config};
+pub use state::{Card, ModelCard, Reading, TextCard, load_checkpoint_card, load_config};
 pub use task::Sizes;
 pub use text::text_graph;

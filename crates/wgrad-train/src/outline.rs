@@ -5,42 +5,39 @@ use crate::evaluate::restored;
 use crate::segmentation::{ROWS, SEGMENTER, pixel_graph, tensors};
 use crate::state::{Card, ModelCard, checkpoint_dir, load_card};
 use std::path::Path;
-use wgrad_data::{Scene, SceneReader, open_picture, resized_mask};
+use std::sync::Arc;
+use wgrad_data::{Scene, SceneReader, mask_png, open_picture, resized_mask};
 use wgrad_device::Device;
 use wgrad_session::{Runner, Session};
 
-/// A picture's mask: a grey level a pixel, as in the masks trained on.
+/// A picture's mask: a class per pixel, named by its label in the masks trained on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mask {
     /// The picture's height and width.
     pub size: (usize, usize),
-    /// Levels, row by row.
-    pub levels: Vec<u8>,
+    /// Classes, row by row.
+    pub classes: Vec<u8>,
     /// Every class with its share of the pixels.
     pub shares: Vec<(String, f64)>,
+    /// Colours of the labels, if those are palette indices.
+    pub palette: Option<Arc<[[u8; 3]]>>,
 }
 
 impl Mask {
-    /// The mask as a PNG file.
+    /// The mask as a PNG file, with labels as in the masks trained on.
     ///
     /// # Errors
     /// Where the picture is too large for one.
     pub fn png(&self) -> Result<Vec<u8>, TrainError> {
-        let fail = |why: String| TrainError::config("mask", why);
-        let (height, width) = (self.size.0 as u32, self.size.1 as u32);
-        let image = image::GrayImage::from_raw(width, height, self.levels.clone());
-        let image = image.ok_or_else(|| fail(format!("{width}x{height} pixels make no picture")))?;
-        let mut png = std::io::Cursor::new(Vec::new());
-        image.write_to(&mut png, image::ImageFormat::Png).map_err(|e| fail(e.to_string()))?;
-        Ok(png.into_inner())
+        let names: Vec<String> = self.shares.iter().map(|(name, _)| name.clone()).collect();
+        Ok(mask_png(&self.classes, self.size, &names, self.palette.as_deref())?)
     }
 }
 
 /// A loaded segmenter.
 pub struct Segmenter {
     card: ModelCard,
-    /// Each class's grey level.
-    levels: Vec<u8>,
+    palette: Option<Arc<[[u8; 3]]>>,
     session: Session,
     runner: Runner,
     reader: SceneReader,
@@ -58,11 +55,13 @@ impl Segmenter {
             Card::Image(card) if card.model == SEGMENTER => card,
             _ => return Err(wrong("gives no class to pixels")),
         };
-        let levels: Result<Vec<u8>, _> = card.classes.iter().map(|level| level.parse()).collect();
-        let levels = levels.map_err(|_| wrong("has classes that are no grey levels"))?;
+        // Before any work: the labels can be written.
+        mask_png(&[0], (1, 1), &card.classes, None)
+            .map_err(|_| wrong("has classes that are no labels of masks"))?;
+        let palette = card.reading.palette.as_deref().map(Arc::from);
         let (session, runner) = restored(&dir, &pixel_graph(&card, ROWS, None)?, device)?;
         let reader = SceneReader { mean: card.mean.clone(), std: card.std.clone(), flip: false, seed: 0 };
-        Ok(Self { card, levels, session, runner, reader })
+        Ok(Self { card, palette, session, runner, reader })
     }
 
     /// The masks of images, each of its picture's own size.
@@ -72,7 +71,10 @@ impl Segmenter {
     pub fn masks(&mut self, images: &[impl AsRef<Path>]) -> Result<Vec<Mask>, TrainError> {
         let mut masks = Vec::new();
         for paths in images.chunks(ROWS) {
-            let open = |path: &_| open_picture(AsRef::as_ref(path), self.card.channels, self.card.size);
+            let open = |path: &_| {
+                let path: &Path = AsRef::as_ref(path);
+                open_picture(path, self.card.channels, self.card.reading.levels(), self.card.size)
+            };
             let opened: Result<Vec<(Scene, (usize, usize))>, _> = paths.iter().map(open).collect();
             let (scenes, sizes): (Vec<Scene>, Vec<_>) = opened?.into_iter().unzip();
             let all: Vec<usize> = (0..scenes.len()).collect();
@@ -90,7 +92,12 @@ impl Segmenter {
         let share = |class: usize| told.iter().filter(|&&t| t as usize == class).count() as f64;
         let names = self.card.classes.iter().enumerate();
         let shares = names.map(|(c, name)| (name.clone(), share(c) / told.len() as f64)).collect();
-        let levels: Vec<u8> = told.iter().map(|&class| self.levels[class as usize]).collect();
-        Mask { size, levels: resized_mask(&levels, self.card.size, size), shares }
+        let classes: Vec<u8> = told.iter().map(|&class| class as u8).collect();
+        Mask {
+            size,
+            classes: resized_mask(&classes, self.card.size, size),
+            shares,
+            palette: self.palette.clone(),
+        }
     }
 }

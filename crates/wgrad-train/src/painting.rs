@@ -151,7 +151,8 @@ pub(crate) fn evaluation(net: &Net, card: &ModelCard, rows: usize) -> Result<Gra
         PainterKind::DcGan => {
             let players = players(card);
             let made = players.generator(net, &players.draw(net, rows))?;
-            let (real, told) = (players.discriminator(net, &x)?, players.discriminator(net, &made)?);
+            let real = players.discriminator(net, &x)?;
+            let told = net.shared(|| players.discriminator(net, &made))?;
             let off = (-&real).softplus() + told.softplus();
             (made, off, right(&real, true) + right(&told, false), real.full_like(2.0))
         }

@@ -5,7 +5,7 @@ use crate::data::{padded, pipeline};
 use crate::evaluate::{BATCH, load};
 use crate::state::ModelCard;
 use std::path::Path;
-use wgrad_data::{Batch, Pipeline, decode_image};
+use wgrad_data::{Batch, Pipeline, decode_levels};
 use wgrad_device::Device;
 use wgrad_session::{Runner, Session};
 
@@ -58,7 +58,7 @@ impl Predictor {
                 indices: Vec::new(),
             };
             for path in paths {
-                let image = decode_image(path, self.card.channels)?;
+                let image = decode_levels(path, self.card.channels, self.card.reading.levels())?;
                 batch.images.extend(self.pipeline.apply(&image, None)?);
             }
             let (x, y) = padded(&self.card, batch, self.batch);

@@ -3,12 +3,12 @@
 use crate::config::Config;
 use crate::evaluate::{Evaluation, Scores, check};
 use crate::graphs::{PADDING, trained};
-use crate::state::{Card, ModelCard};
+use crate::state::{Card, ModelCard, Reading};
 use crate::task::{Feed, Feeds, Gradients, Sizes, Task};
 use crate::{Observer, TrainError};
 use std::sync::atomic::AtomicBool;
 use wgrad_data::{
-    Augment, DEFAULT_VAL_SPLIT, Scene, SceneBatch, SceneOptions, SceneReader, Scenes, open_masks,
+    Augment, DEFAULT_VAL_SPLIT, IGNORED, Scene, SceneBatch, SceneOptions, SceneReader, Scenes, open_masks,
     parse_augment, scene_moments,
 };
 use wgrad_graph::{CrossEntropy, Graph, Tensor};
@@ -37,14 +37,31 @@ pub(crate) struct Segmentation {
     freeze: Option<String>,
 }
 
-/// Opens pictures with masks for a model's size.
-pub(crate) fn open(
-    spec: &str,
-    config: &Config,
-    size: (usize, usize),
-    channels: Option<usize>,
-) -> Result<Scenes, TrainError> {
-    let options = SceneOptions { size, val_split: config.val_split, seed: config.seed, channels };
+/// Opens pictures with masks to train on.
+fn open(config: &Config, size: (usize, usize)) -> Result<Scenes, TrainError> {
+    let options = SceneOptions {
+        size,
+        val_split: config.val_split,
+        seed: config.seed,
+        strict: config.strict,
+        ignore: config.ignore.clone(),
+        ..SceneOptions::default()
+    };
+    Ok(open_masks(&config.data, &options)?)
+}
+
+/// Opens pictures with masks for a trained model, which decides how they are read and which labels are classes.
+pub(crate) fn open_for(spec: &str, config: &Config, card: &ModelCard) -> Result<Scenes, TrainError> {
+    let options = SceneOptions {
+        size: card.size,
+        val_split: config.val_split,
+        seed: config.seed,
+        strict: config.strict,
+        ignore: card.reading.ignore.clone(),
+        channels: Some(card.channels),
+        classes: Some(card.classes.clone()),
+        levels: Some(card.reading.levels()),
+    };
     Ok(open_masks(spec, &options)?)
 }
 
@@ -58,7 +75,7 @@ impl Segmentation {
             [Augment::HorizontalFlip { .. }] => true,
             _ => return Err(TrainError::config("--augment", "unet's masks allow flip alone")),
         };
-        let scenes = open(&config.data, config, (side, side), None)?;
+        let scenes = open(config, (side, side))?;
         scenes.warnings.iter().for_each(|w| observer.note(w));
         let (mean, std) = scene_moments(&scenes.train, scenes.channels);
         let card = ModelCard {
@@ -69,6 +86,11 @@ impl Segmentation {
             classes: scenes.classes.clone(),
             mean: mean.clone(),
             std: std.clone(),
+            reading: Reading {
+                ignore: config.ignore.clone(),
+                palette: scenes.palette.clone(),
+                ..Reading::of_levels(scenes.levels)
+            },
         };
         Ok(Self {
             card,
@@ -135,6 +157,8 @@ pub fn pixel_graph(
 pub(crate) fn tensors(card: &ModelCard, mut batch: SceneBatch, rows: usize) -> (HostTensor, HostTensor) {
     let (height, width) = card.size;
     batch.pictures.resize(rows * card.channels * height * width, 0.0);
+    // Pixels that count for nothing are labelled as padding is.
+    const { assert!(IGNORED == PADDING) };
     batch.classes.resize(rows * height * width, PADDING);
     let x = HostTensor::f32(&[rows, card.channels, height, width], &batch.pictures);
     (x, HostTensor::i32(&[rows, height, width], &batch.classes))
@@ -150,14 +174,17 @@ pub(crate) fn score(
 ) -> Result<(f64, Scores), TrainError> {
     let reader = SceneReader { mean: card.mean.clone(), std: card.std.clone(), flip: false, seed: 0 };
     let mut confusion = ConfusionMatrix::new(card.classes.len());
-    let mut loss = 0.0;
+    let (mut loss, mut pixels) = (0.0, 0_usize);
     let all: Vec<usize> = (0..scenes.len()).collect();
     for picks in all.chunks(ROWS) {
         check(stop)?;
         let (x, y) = tensors(card, reader.batch(scenes, picks, None), ROWS);
         runner.step(session, 0, &[("x", &x), ("y", &y)], &[])?;
         let outputs = runner.wait()?.expect("a step is under way");
-        loss += f64::from(outputs.scalar("loss")) * picks.len() as f64;
+        // The loss is a mean over labels that count.
+        let counted = y.as_i32().iter().filter(|&&label| label != PADDING).count();
+        loss += f64::from(outputs.scalar("loss")) * counted as f64;
+        pixels += counted;
         for (&label, &told) in y.as_i32().iter().zip(outputs.get("told").as_i32()) {
             if label != PADDING {
                 confusion.add(label as usize, told as usize);
@@ -165,7 +192,7 @@ pub(crate) fn score(
         }
     }
     let scores = Scores::Classes { names: card.classes.clone(), confusion, pixels: true };
-    Ok((loss / scenes.len().max(1) as f64, scores))
+    Ok((loss / pixels.max(1) as f64, scores))
 }
 
 impl Task for Segmentation {

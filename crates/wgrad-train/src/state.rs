@@ -4,7 +4,7 @@ use crate::TrainError;
 use crate::config::Config;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::Path;
-use wgrad_data::{BytePairs, Tokenizer};
+use wgrad_data::{BytePairs, Levels, Tokenizer};
 use wgrad_graph::Role;
 use wgrad_models::{ImageModel, TextKind, TextModel, is_auxiliary};
 use wgrad_nn::average_name;
@@ -27,6 +27,41 @@ pub struct ModelCard {
     pub mean: Vec<f32>,
     /// Standard deviation a channel.
     pub std: Vec<f32>,
+    /// How files become pixels and labels.
+    #[serde(default, skip_serializing_if = "Reading::is_usual")]
+    pub reading: Reading,
+}
+
+/// How a model's files are read, where that follows from what it was trained on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reading {
+    /// Range of 16-bit samples that becomes 0 to 255; all of 16 bits if not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub levels: Option<(u16, u16)>,
+    /// Label of masks that counts for nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ignore: Option<String>,
+    /// Colours of masks' palette indices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub palette: Option<Vec<[u8; 3]>>,
+}
+
+impl Reading {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The range of 16-bit samples.
+    pub fn levels(&self) -> Levels {
+        self.levels.map_or(Levels::WHOLE, |(low, high)| Levels { low, high })
+    }
+
+    /// Only a range, as found.
+    pub(crate) fn of_levels(levels: Option<Levels>) -> Self {
+        let levels = levels.filter(|found| *found != Levels::WHOLE).map(|found| (found.low, found.high));
+        Self { levels, ..Self::default() }
+    }
 }
 
 /// A trained language model's description.

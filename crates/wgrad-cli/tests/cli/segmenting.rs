@@ -113,6 +113,36 @@ fn what_makes_no_sense_is_refused() {
     }
     place.refused(&[&SHORT[..], &["masks:nowhere"]].concat(), 1, &["nowhere", "DIR/images"]);
     fs::write(place.path("scenes/masks/3.png"), b"no picture").expect("written");
-    place.refused(&[&SHORT[..], &[&data]].concat(), 1, &["3.png"]);
+    place.refused(&[&SHORT[..], &[&data, "--strict"]].concat(), 1, &["3.png"]);
+    let ignore = ["train", "--device", "cpu", "--model", "lenet", "--ignore", "255"];
+    place.refused(&ignore, 2, &["--ignore", "lenet"]);
     assert!(!place.path("runs").exists(), "nothing was begun");
+}
+
+#[test]
+fn an_ignored_label_is_left_out_of_classes_and_scores() {
+    let place = Place::new();
+    let data = scenes(&place);
+    for i in 0..15 {
+        let path = place.path(&format!("scenes/masks/{i}.png"));
+        let mut mask = image::open(&path).expect("a mask").into_luma8();
+        // Classes 0 and 1, and a border of two rows.
+        mask.enumerate_pixels_mut().for_each(|(_, y, p)| p[0] = if y < 2 { 255 } else { p[0] / 255 });
+        mask.save(&path).expect("written");
+    }
+    fs::write(place.path("scenes/masks/Thumbs.db"), b"x").expect("written");
+    fs::write(place.path("scenes/images/3.png"), b"no picture").expect("written");
+    let args = ["--epochs", "2", "--ignore", "255", "--out", "run", "--json"];
+    let printed = place.ok(&[&SHORT[..], &[&data], &args[..]].concat());
+    let events: Vec<Value> =
+        printed.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+    let (start, end) = (&events[0], &events.last().expect("an end")["evaluation"]);
+    assert_eq!(start["classes"], serde_json::json!(["0", "1"]));
+    // Of 32 rows the first three lie under the border's two of 20.
+    assert_eq!(end["pixels"], 3 * 32 * 29, "{end}");
+    let told = place.json(&["eval", "--checkpoint", "run", "--device", "cpu", "--json"]);
+    assert_eq!((&told["confusion"], &told["loss"]), (&end["confusion"], &end["loss"]));
+    place.ok(&["predict", "--checkpoint", "run", "--device", "cpu", "scenes/images/4.png", "--out", "out"]);
+    let painted = image::open(place.path("out/4.png")).expect("a mask").into_luma8();
+    assert!(painted.pixels().all(|p| p[0] < 2), "labels as trained on");
 }

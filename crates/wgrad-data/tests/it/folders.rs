@@ -56,8 +56,8 @@ fn split_folders_are_used_as_they_are() {
     assert_eq!(
         warnings,
         [
-            format!("{shown}/val is ignored: it is no split folder"),
-            format!("{shown}/valid is ignored: it is no split folder"),
+            format!("{shown}/val is ignored: validation is taken for that split"),
+            format!("{shown}/valid is ignored: validation is taken for that split"),
             format!("val_split is ignored: folder:{shown} has validation images of its own"),
         ]
     );
@@ -77,17 +77,170 @@ fn classes_may_be_called_train_or_test() {
 }
 
 #[test]
-fn hidden_and_other_files_are_passed_over_in_silence() {
+fn files_left_out_are_counted_and_named_in_one_line() {
     let (_guard, dir) = two_classes(2);
-    for name in ["cat/.DS_Store", "cat/.hidden.png", "cat/notes.txt", ".git/x.png", "README.md", "cat/noext"]
-    {
+    for name in ["cat/.DS_Store", "cat/._1.png", "cat/notes.txt", ".git/x.png", "README.md", "cat/noext"] {
         write(dir.join(name), "x");
     }
+    for name in ["cat/a.tif", "cat/b.tif", "dog/c.TIF", "dog/Thumbs.db", "dog/BM.txt"] {
+        write(dir.join(name), "BMII*\0");
+    }
+    write(dir.join("__MACOSX/cat/1.png"), "x");
     paint(dir.join("cat/deeper/still/1.PNG"), 8, 8, [3; 3]);
-    let data = open("folder", &dir, &strict()).unwrap();
+    let data = open("folder", &dir, &SourceOptions::default()).unwrap();
     assert_eq!(data.classes, ["cat", "dog"]);
     assert_eq!(data.train.len() + data.validation.len(), 5);
+    let [line] = &data.warnings[..] else { panic!("{:?}", data.warnings) };
+    for words in [
+        "12 files left out",
+        "3 .tif (cat 2, dog 1)",
+        "3 hidden (1 beside the folders, cat 2)",
+        "2 .txt (cat 1, dog 1)",
+        "1 .db (dog/Thumbs.db)",
+        "1 .md (README.md)",
+        "1 without an ending (cat/noext)",
+        "1 folder (__MACOSX)",
+        "only JPEG, PNG, GIF, WebP and BMP are read",
+    ] {
+        assert!(line.contains(words), "{words}: {line}");
+    }
+    // Another format is an image that does not decode.
+    assert_eq!(
+        open("folder", &dir, &strict()).unwrap_err(),
+        "cannot decode cat/a.tif: only JPEG, PNG, GIF, WebP and BMP are read; save it again as jpg or png, or remove it"
+    );
+}
+
+#[test]
+fn images_are_found_by_content_whatever_they_are_called() {
+    let (_guard, dir) = two_classes(2);
+    for (i, name) in ["cat/lie.tif", "cat/noext", "dog/photo.dat", "dog/really.jpg"].iter().enumerate() {
+        paint(dir.join("x.png"), 8, 8, [i as u8; 3]);
+        std::fs::rename(dir.join("x.png"), dir.join(name)).unwrap();
+    }
+    let data = open("folder", &dir, &strict()).unwrap();
+    assert_eq!(
+        (data.train.len() + data.validation.len(), data.warnings.len()),
+        (8, 0),
+        "{:?}",
+        data.warnings
+    );
+    // A TIFF called .png is named for what it is.
+    write(dir.join("dog/tiff.png"), b"II*\0\x08\0\0\0");
+    let data = open("folder", &dir, &SourceOptions::default()).unwrap();
+    assert!(data.warnings[0].contains("1 .png (dog/tiff.png)"), "{:?}", data.warnings);
+    assert!(
+        decode_image(dir.join("dog/tiff.png"), 3).unwrap_err().to_string().contains("it is a TIFF image")
+    );
+    // A class of nothing else says what it has.
+    for i in 0..3 {
+        write(dir.join(format!("fox/{i}.tiff")), b"II*\0");
+    }
+    let why = refusal("folder", &dir);
+    assert!(
+        why.starts_with("class folder fox holds no readable image (3 .tiff left out); add .jpg"),
+        "{why}"
+    );
+}
+
+#[test]
+fn splits_are_known_in_any_usual_spelling() {
+    for (train, other, sizes) in [
+        ("Training", "Testing", (4, 0, 2)),
+        ("TRAIN", "TEST", (4, 0, 2)),
+        ("train_set", "dev", (4, 2, 0)),
+        ("train", "Valid", (4, 2, 0)),
+        ("train", "eval", (4, 0, 2)),
+        ("seg_train/seg_train", "seg_test/seg_test", (4, 0, 2)),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        for (split, n) in [(train, 2), (other, 1)] {
+            for (class, i) in ["a", "b"].iter().flat_map(|class| (0..n).map(move |i| (class, i))) {
+                paint(dir.path().join(split).join(class).join(format!("{i}.png")), 8, 8, [0; 3]);
+            }
+        }
+        let data = open("folder", dir.path(), &SourceOptions::default()).unwrap();
+        assert_eq!(data.classes, ["a", "b"], "{train}");
+        assert_eq!((data.train.len(), data.validation.len(), data.test.len()), sizes, "{train}, {other}");
+        assert!(data.warnings.is_empty(), "{:?}", data.warnings);
+    }
+}
+
+#[test]
+fn folders_that_all_hold_the_same_folders_are_a_question() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    for name in ["part1/cat/0.png", "part1/dog/0.png", "part2/cat/0.png", "part2/dog/0.png"] {
+        paint(path.join(name), 8, 8, [0; 3]);
+    }
+    assert_eq!(
+        refusal("folder", path),
+        "DIR: part1, part2 hold the same folders (cat, dog); if they are splits, call them train, val and test; if they are classes, put the images of each into one folder"
+    );
+    // Classes with images of their own are classes.
+    paint(path.join("part1/0.png"), 8, 8, [0; 3]);
+    assert_eq!(open("folder", path, &SourceOptions::default()).unwrap().classes, ["part1", "part2"]);
+    // Splits one folder further down.
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["archive/Train/cat/0.png", "archive/Train/dog/0.png", "archive/Test/cat/0.png"] {
+        paint(dir.path().join(name), 8, 8, [0; 3]);
+    }
+    assert_eq!(
+        refusal("folder", dir.path()),
+        "DIR holds splits one folder further down; give folder:archive"
+    );
+}
+
+#[test]
+fn sixteen_bit_pictures_are_scaled_by_the_range_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let deep = |name: &str, level: u16| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::ImageBuffer::<image::Luma<u16>, _>::from_pixel(9, 8, image::Luma([level])).save(path).unwrap();
+    };
+    for i in 0..4 {
+        deep(&format!("a/{i}.png"), 2000);
+        deep(&format!("b/{i}.png"), 2060);
+    }
+    let data = open("folder", dir.path(), &SourceOptions::default()).unwrap();
+    assert_eq!(data.levels, Some(wgrad_data::Levels { low: 2000, high: 2060 }));
+    let grey = |i: usize| data.train.load(i).unwrap().data[0];
+    for i in 0..data.train.len() {
+        assert_eq!(grey(i), [0, 255][data.train.label(i)]);
+    }
+    let [line] = &data.warnings[..] else { panic!("{:?}", data.warnings) };
+    assert!(line.contains("8 pictures have 16 bits per sample: 2000 to 2060, the range in use"), "{line}");
+    // A model's range holds for other data.
+    let levels = Some(wgrad_data::Levels { low: 2000, high: 2120 });
+    let data = open("folder", dir.path(), &SourceOptions { levels, ..SourceOptions::default() }).unwrap();
+    assert!((0..data.train.len()).all(|i| [0, 128].contains(&data.train.load(i).unwrap().data[0])));
     assert!(data.warnings.is_empty());
+}
+
+#[test]
+fn jpegs_that_would_be_misread_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    // Segments alone: the frame's sampling and how many components the first scan holds decide.
+    let jpeg = |marker: u8, sampling: [u8; 3], in_scan: u8| {
+        let mut bytes = vec![0xFF, 0xD8, 0xFF, marker, 0, 17, 8, 0, 16, 0, 16, 3];
+        sampling.iter().zip(1..).for_each(|(&s, id)| bytes.extend([id, s, 0]));
+        bytes.extend([0xFF, 0xDA, 0, 6 + 2 * in_scan, in_scan]);
+        bytes.extend([0; 16]);
+        bytes.extend([0xFF, 0xD9]);
+        write(dir.path().join("a.jpg"), &bytes);
+        decode_image(dir.path().join("a.jpg"), 3).unwrap_err().to_string()
+    };
+    let apart = "its brightness and smaller colour planes are in scans of their own";
+    let coarser = "its brightness is stored coarser than its colour";
+    assert!(jpeg(0xC0, [0x22, 0x11, 0x11], 1).contains(apart));
+    assert!(jpeg(0xC0, [0x11, 0x22, 0x22], 3).contains(coarser));
+    for (marker, sampling, in_scan) in
+        [(0xC0, [0x22, 0x11, 0x11], 3), (0xC0, [0x11; 3], 1), (0xC2, [0x22, 0x11, 0x11], 1)]
+    {
+        let other = jpeg(marker, sampling, in_scan);
+        assert!(!other.contains(apart) && !other.contains(coarser), "{other}");
+    }
 }
 
 #[test]

@@ -61,6 +61,7 @@ impl Tensor {
     /// Both operands stretched to their common shape.
     #[track_caller]
     pub(crate) fn stretched(&self, op: &str, other: &Self) -> (Self, Self) {
+        self.builder().owns(op, [other]);
         let (a, b) = (self.ty(), other.ty());
         let Some(shape) = broadcast_shapes(&a.shape, &b.shape) else {
             panic!("{op}: shapes {:?} and {:?} do not broadcast", a.shape, b.shape);

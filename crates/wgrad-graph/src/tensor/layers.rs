@@ -35,7 +35,11 @@ impl Tensor {
     #[must_use]
     pub fn linear(&self, weight: &Self, bias: Option<&Self>) -> Self {
         let y = self.matmul(&weight.t());
-        bias.map_or_else(|| y.clone(), |b| &y + b)
+        // No closure: a panic is to be at the caller's line.
+        match bias {
+            Some(bias) => y + bias,
+            None => y,
+        }
     }
 
     /// Convolution with weight `[Cout, Cin / groups, KH, KW]` and bias `[Cout]`.
@@ -169,7 +173,11 @@ impl Tensor {
         let axes: Vec<usize> = (s.len() - w.len()..s.len()).collect();
         let centred = self - &self.mean_keep(&axes);
         let y = &centred * &(centred.square().mean_keep(&axes) + eps).rsqrt() * weight;
-        bias.map_or_else(|| y.clone(), |b| &y + b)
+        // No closure: a panic is to be at the caller's line.
+        match bias {
+            Some(bias) => y + bias,
+            None => y,
+        }
     }
 
     /// Division by the root mean square over the last axes, as many as `weight` has (`torch.nn.functional.rms_norm`).

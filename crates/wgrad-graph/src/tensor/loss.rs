@@ -45,6 +45,7 @@ impl Tensor {
 
     #[track_caller]
     fn same_as(&self, op: &str, target: &Self) {
+        self.builder().owns(op, [target]);
         assert!(self.ty() == target.ty(), "{op}: {} against {}", self.ty(), target.ty());
     }
 

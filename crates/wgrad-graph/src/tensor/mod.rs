@@ -14,12 +14,15 @@ mod reduce;
 mod resample;
 mod shape;
 
+#[cfg(test)]
+mod identity_tests;
+
 pub use layers::BatchNorm;
 pub use loss::CrossEntropy;
 pub use resample::Interpolation;
 
 use crate::graph::{Graph, Role, Update, Value};
-use crate::ops::{Custom, CustomOp, Leaf, Op};
+use crate::ops::{Custom, CustomOp, Leaf, Op, OpDef as _};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -51,7 +54,28 @@ impl Builder {
 
     #[track_caller]
     fn leaf(&self, leaf: Leaf) -> Tensor {
+        self.check_name(&leaf);
         Tensor::push(&self.graph, leaf.into(), &[])
+    }
+
+    /// That a named leaf is what the name stands for already: a step takes and keeps tensors by name.
+    #[track_caller]
+    fn check_name(&self, leaf: &Leaf) {
+        let named = |leaf: &Leaf| match leaf {
+            Leaf::Input { name, ty } => Some(("input", None, name.clone(), ty.clone())),
+            Leaf::Param { name, ty, role } => Some(("parameter", Some(*role), name.clone(), ty.clone())),
+            _ => None,
+        };
+        let Some((kind, role, name, ty)) = named(leaf) else { return };
+        let graph = self.graph.borrow();
+        let leaves = graph.nodes.iter().filter_map(|node| match &node.op {
+            Op::Leaf(other) => named(other),
+            _ => None,
+        });
+        let other = leaves.filter(|l| (l.0, l.1, &l.2) == (kind, role, &name)).find(|l| l.3 != ty);
+        if let Some((.., before)) = other {
+            panic!("{kind} {name:?}: {ty} here, {before} before; give one of them another name");
+        }
     }
 
     /// A tensor the caller feeds at every step.
@@ -95,18 +119,29 @@ impl Builder {
     }
 
     /// Names a result the caller wants of a step.
+    ///
+    /// # Panics
+    /// Where the value is of another graph, or the name another result's.
+    #[track_caller]
     pub fn output(&self, name: &str, value: &Tensor) {
+        self.owns("output", [value]);
+        let other = self.graph.borrow().outputs.iter().any(|o| o.0 == name && o.1 != value.value);
+        assert!(!other, "output: the name {name:?} is another result's; choose a new one");
         self.graph.borrow_mut().outputs.push((name.into(), value.value));
     }
 
     /// Asks the planner to give a value memory of its own (see `Graph::kept`).
+    #[track_caller]
     pub fn keep(&self, value: &Tensor) {
+        self.owns("keep", [value]);
         self.graph.borrow_mut().kept.push(value.value);
     }
 
     /// What a persistent tensor is to become at the end of the step, as far as [`Builder::update`] has been told: the value
     /// of its update, or itself.
+    #[track_caller]
     pub fn pending(&self, target: &Tensor) -> Tensor {
+        self.owns("pending", [target]);
         let graph = self.graph.borrow();
         let update = graph.updates.iter().find(|u| u.target == target.value);
         update.map_or_else(|| target.clone(), |u| target.at(u.value))
@@ -119,6 +154,7 @@ impl Builder {
     /// Where a target is no `param` or its value's type differs.
     #[track_caller]
     pub fn update(&self, pairs: &[(&Tensor, &Tensor)]) {
+        self.owns("update", pairs.iter().flat_map(|(target, value)| [*target, *value]));
         let mut graph = self.graph.borrow_mut();
         let group = graph.updates.last().map_or(0, |u| u.group + 1);
         for (target, value) in pairs {
@@ -138,18 +174,65 @@ impl Builder {
         }
     }
 
-    /// Runs `f` with `name` appended to the layer name that nodes carry ("features" then "conv1": "features.conv1").
-    pub fn scoped<R>(&self, name: &str, f: impl FnOnce() -> R) -> R {
+    /// Panics at the caller's line, in the name of an operation, unless all tensors are of this graph: a node's number means
+    /// another node elsewhere.
+    ///
+    /// # Panics
+    /// Where one is not.
+    #[track_caller]
+    pub fn owns<'a>(&self, op: &str, tensors: impl IntoIterator<Item = &'a Tensor>) {
+        for tensor in tensors {
+            if !Rc::ptr_eq(&self.graph, &tensor.graph) {
+                panic!(
+                    "{op}: {} is of another graph; make all operands with one Builder or Net",
+                    tensor.told()
+                );
+            }
+        }
+    }
+
+    /// Layer name in force until the guard is dropped, as in [`Builder::scoped`], for code that cannot be a closure: a panic
+    /// within one is not at the caller's line.
+    pub fn scope(&self, name: &str) -> Scope {
         let outer = self.graph.borrow().scope();
         let full = if outer.is_empty() { name.to_string() } else { format!("{outer}.{name}") };
         self.graph.borrow_mut().set_scope(&full);
-        let result = f();
-        self.graph.borrow_mut().set_scope(&outer);
-        result
+        Scope { graph: self.graph.clone(), outer }
+    }
+
+    /// Runs `f` with `name` appended to the layer name that nodes carry ("features" then "conv1": "features.conv1").
+    pub fn scoped<R>(&self, name: &str, f: impl FnOnce() -> R) -> R {
+        let _scope = self.scope(name);
+        f()
+    }
+}
+
+/// Restores the layer name that was in force before [`Builder::scope`].
+#[must_use = "the layer name holds until this is dropped"]
+pub struct Scope {
+    graph: Rc<RefCell<Graph>>,
+    outer: Rc<str>,
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        self.graph.borrow_mut().set_scope(&self.outer);
     }
 }
 
 impl Tensor {
+    /// What this is, for messages: a leaf by its name, else by its operation.
+    fn told(&self) -> String {
+        let graph = self.graph.borrow();
+        let ty = graph.ty(self.value);
+        match &graph.node(self.value).op {
+            Op::Leaf(Leaf::Input { name, .. }) => format!("input {name:?} {ty}"),
+            Op::Leaf(Leaf::Param { name, .. }) => format!("parameter {name:?} {ty}"),
+            Op::Leaf(Leaf::Scalar { name }) => format!("scalar {name:?}"),
+            op => format!("a tensor {ty} (by {})", op.name()),
+        }
+    }
+
     #[track_caller]
     pub(crate) fn push(graph: &Rc<RefCell<Graph>>, op: Op, inputs: &[Value]) -> Self {
         let pushed = graph.borrow_mut().try_push(op, inputs);
@@ -161,8 +244,10 @@ impl Tensor {
 
     #[track_caller]
     pub(crate) fn apply(&self, op: impl Into<Op>, others: &[&Self]) -> Self {
+        let op = op.into();
+        self.builder().owns(op.name(), others.iter().copied());
         let inputs: Vec<Value> = std::iter::once(self.value).chain(others.iter().map(|t| t.value)).collect();
-        Self::push(&self.graph, op.into(), &inputs)
+        Self::push(&self.graph, op, &inputs)
     }
 
     /// An operation of one's own, of this tensor and others; see [`CustomOp`].

@@ -136,6 +136,9 @@ impl Tensor {
     #[track_caller]
     #[must_use]
     pub fn stack(parts: &[&Self], axis: usize) -> Self {
+        if let Some(first) = parts.first() {
+            first.builder().owns("stack", parts.iter().copied());
+        }
         let parts: Vec<Self> = parts.iter().map(|p| p.unsqueeze(axis)).collect();
         Self::concat(&parts.iter().collect::<Vec<_>>(), axis)
     }
@@ -146,6 +149,7 @@ impl Tensor {
     #[must_use]
     pub fn concat(parts: &[&Self], axis: usize) -> Self {
         assert!(!parts.is_empty(), "concat: needs a tensor");
+        parts[0].builder().owns("concat", parts.iter().copied());
         if parts.len() > QUARTERS {
             let joined: Vec<Self> =
                 parts.chunks(parts.len().div_ceil(QUARTERS)).map(|chunk| Self::concat(chunk, axis)).collect();

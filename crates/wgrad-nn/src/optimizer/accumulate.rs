@@ -24,8 +24,10 @@ pub(super) fn sum_name(weight: &str) -> String {
 ///
 /// # Errors
 /// Where an operation between the loss and a weight has no gradient.
+#[track_caller]
 pub fn accumulate(loss: &Tensor, weights: &[(String, Tensor)], loss_scaling: bool) -> Result<(), ShapeError> {
     let builder = loss.builder();
+    builder.owns("accumulate", weights.iter().map(|w| &w.1));
     let wrt: Vec<Tensor> = weights.iter().map(|w| w.1.clone()).collect();
     let share = builder.scalar(SHARE);
     let scaled = if loss_scaling { scaling::scaled(loss) } else { loss.clone() };

@@ -198,6 +198,7 @@ impl Optimizer {
     ///
     /// # Errors
     /// Where an operation between the loss and a weight has no gradient.
+    #[track_caller]
     pub fn minimise(&self, loss: &Tensor, weights: &[(String, Tensor)]) -> Result<Vec<Tensor>, ShapeError> {
         self.minimise_groups(loss, &weights.iter().map(|w| self.group(w)).collect::<Vec<_>>())
     }
@@ -207,23 +208,35 @@ impl Optimizer {
     ///
     /// # Errors
     /// As [`Optimizer::minimise`].
+    #[track_caller]
     pub fn minimise_groups(&self, loss: &Tensor, groups: &[Group]) -> Result<Vec<Tensor>, ShapeError> {
         let wrt: Vec<Tensor> = members(groups).map(|(_, w)| w.1.clone()).collect();
+        loss.builder().owns("minimise", &wrt);
         let scaled = if self.loss_scaling { scaling::scaled(loss) } else { loss.clone() };
         let found = differentiate(&scaled, &wrt)?;
         found.iter().for_each(|g| loss.builder().keep(g));
         let gradients = if self.loss_scaling { scaling::unscaled(&found) } else { found.clone() };
         self.update(groups, &gradients, &found, &[]);
+        self.declare(&loss.builder());
         Ok(gradients)
     }
 
     /// The update that ends a step whose gradients [`accumulate`] has summed: the rule over the sums, which start from 0
     /// again. Clipping and decay see the sums, as they would see one large batch's gradients.
+    #[track_caller]
     pub fn apply(&self, builder: &Builder, weights: &[(String, Tensor)]) {
+        builder.owns("apply", weights.iter().map(|w| &w.1));
         let groups: Vec<Group> = weights.iter().map(|w| self.group(w)).collect();
         let sums: Vec<Tensor> =
             weights.iter().map(|(name, p)| builder.param(&sum_name(name), &p.shape(), Role::State)).collect();
         self.update(&groups, &sums, &sums, &sums);
+        self.declare(builder);
+    }
+
+    /// All scalars of a step as leaves of the graph: which of them are needed depends on the weights' decay, and a step
+    /// refuses names that its graph does not have.
+    fn declare(&self, builder: &Builder) {
+        self.scalars(1, 1.0).iter().for_each(|(name, _)| drop(builder.scalar(name)));
     }
 
     /// A weight as a group of its own.

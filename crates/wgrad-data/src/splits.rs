@@ -1,0 +1,203 @@
+//! Whether the folders of an image folder are splits or classes, by their names and by what they hold.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::error::DataError;
+use crate::folder::{entries, folders};
+use crate::format;
+use crate::source::Split;
+
+/// Names of splits; of two folders for one split the earlier name counts.
+const NAMES: [(&str, Split); 15] = [
+    ("train", Split::Train),
+    ("training", Split::Train),
+    ("trn", Split::Train),
+    ("validation", Split::Validation),
+    ("val", Split::Validation),
+    ("valid", Split::Validation),
+    ("validate", Split::Validation),
+    ("dev", Split::Validation),
+    ("development", Split::Validation),
+    ("holdout", Split::Validation),
+    ("test", Split::Test),
+    ("testing", Split::Test),
+    ("tst", Split::Test),
+    ("eval", Split::Test),
+    ("evaluation", Split::Test),
+];
+
+/// Words beside the name of a split, as in `train_set`, `seg_test` and `ValImages`; longer ones before what they begin with.
+const FILLERS: [&str; 20] = [
+    "datasets", "dataset", "data", "sets", "set", "images", "image", "imgs", "img", "pictures", "picture",
+    "photos", "photo", "samples", "sample", "splits", "split", "folder", "seg", "cls",
+];
+
+/// The split a folder's name stands for, as its place in [`NAMES`].
+fn rank(name: &str) -> Option<usize> {
+    let lower = name.to_lowercase();
+    let mut found = None;
+    for word in lower.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty()) {
+        let known = |word: &str| NAMES.iter().position(|(name, _)| *name == word);
+        let joined = || {
+            let cut = |filler: &&str| known(word.strip_suffix(*filler)?);
+            FILLERS.iter().find_map(cut)
+        };
+        match known(word).or_else(joined) {
+            Some(_) if found.is_some() => return None,
+            Some(at) => found = Some(at),
+            None if FILLERS.contains(&word) => {}
+            None => return None,
+        }
+    }
+    found
+}
+
+/// What the folders of a folder are.
+#[derive(Debug)]
+pub(crate) enum Layout {
+    /// One class each.
+    Classes,
+    /// Splits, each with a folder per class.
+    Splits {
+        train: PathBuf,
+        validation: Option<PathBuf>,
+        test: Option<PathBuf>,
+        /// Folders that are left out, with the reason.
+        ignored: Vec<String>,
+    },
+}
+
+/// Decides what the folders of `dir` are.
+///
+/// # Errors
+/// One line that says what to do if that is not clear.
+pub(crate) fn layout(dir: &Path) -> Result<Layout, DataError> {
+    let names = folders(dir)?;
+    // A folder called `train` without folders of its own is a class of trains.
+    let mut holds = Vec::new();
+    for name in &names {
+        holds.push(folders(&dir.join(name))?);
+    }
+    let find = |split: Split, with_folders: bool| {
+        let fits = |i: &usize| {
+            rank(&names[*i]).is_some_and(|r| NAMES[r].1 == split) && !(with_folders && holds[*i].is_empty())
+        };
+        (0..names.len()).filter(fits).min_by_key(|&i| (rank(&names[i]), &names[i]))
+    };
+    let Some(train) = find(Split::Train, true) else {
+        let alone = |i: usize| rank(&names[i]).is_some() && !holds[i].is_empty();
+        if !names.is_empty() && (0..names.len()).all(alone) {
+            return Err(DataError::NoTrain { path: dir.to_owned(), other: names[0].clone() });
+        }
+        return match question(dir, &names, &holds)? {
+            Some(question) => Err(question),
+            None => Ok(Layout::Classes),
+        };
+    };
+    let (validation, test) = (find(Split::Validation, false), find(Split::Test, false));
+    let mut ignored = Vec::new();
+    for (_, name) in
+        names.iter().enumerate().filter(|(i, _)| ![Some(train), validation, test].contains(&Some(*i)))
+    {
+        let path = dir.join(name);
+        let taken = rank(name).map(|r| match NAMES[r].1 {
+            Split::Train => train,
+            Split::Validation => validation.unwrap_or(train),
+            Split::Test => test.unwrap_or(train),
+        });
+        ignored.push(match taken {
+            Some(other) => format!("{} is ignored: {} is taken for that split", path.display(), names[other]),
+            None => format!("{} is ignored: it is no split folder", path.display()),
+        });
+    }
+    let inside = |i: usize| inner(dir.join(&names[i]));
+    Ok(Layout::Splits {
+        train: inside(train)?,
+        validation: validation.map(inside).transpose()?,
+        test: test.map(inside).transpose()?,
+        ignored,
+    })
+}
+
+/// The split folder itself, or the one of its name within it, as in `seg_train/seg_train/CLASS`.
+fn inner(dir: PathBuf) -> Result<PathBuf, DataError> {
+    let split = |name: &str| rank(name).map(|r| NAMES[r].1);
+    let names = folders(&dir)?;
+    let own = dir.file_name().and_then(|name| name.to_str()).and_then(split);
+    match &names[..] {
+        [only] if own.is_some() && split(only) == own && !folders(&dir.join(only))?.is_empty() => {
+            inner(dir.join(only))
+        }
+        _ => Ok(dir),
+    }
+}
+
+/// What to ask where folders that are no splits by name look like some: all hold the same two folders or more, and no
+/// images; or there is one folder, which holds splits.
+fn question(dir: &Path, names: &[String], holds: &[Vec<String>]) -> Result<Option<DataError>, DataError> {
+    if let [only] = names {
+        let inside = dir.join(only);
+        let split = |name: &&String| rank(name).is_some_and(|r| NAMES[r].1 == Split::Train);
+        if let Some(name) = holds[0].iter().find(split)
+            && !folders(&inside.join(name))?.is_empty()
+        {
+            return Ok(Some(DataError::Inside { path: dir.to_owned(), inside }));
+        }
+        return Ok(None);
+    }
+    let sets: Vec<BTreeSet<&String>> = holds.iter().map(|all| all.iter().collect()).collect();
+    let shared = sets.iter().skip(1).fold(sets.first().cloned().unwrap_or_default(), |a, b| &a & b);
+    let all = sets.iter().fold(BTreeSet::new(), |a, b| &a | b);
+    if shared.len() < 2 || shared.len() * 2 <= all.len() {
+        return Ok(None);
+    }
+    for name in names {
+        let is_image = |path: PathBuf| format::promises(path.extension().and_then(|e| e.to_str()));
+        if entries(&dir.join(name))?.into_iter().any(|entry| is_image(entry.path())) {
+            return Ok(None);
+        }
+    }
+    let list = |names: Vec<&String>| {
+        let shown = names.iter().take(4).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        if names.len() > 4 { format!("{shown}, ..") } else { shown }
+    };
+    Ok(Some(DataError::Ambiguous {
+        path: dir.to_owned(),
+        folders: list(names.iter().collect()),
+        shared: list(shared.into_iter().collect()),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn split_names_are_known_in_any_usual_spelling() {
+        let split = |name: &str| rank(name).map(|r| NAMES[r].1);
+        for name in [
+            "train",
+            "Training",
+            "TRAIN",
+            "train_set",
+            "train-images",
+            "seg_train",
+            "TrainData",
+            "Train Set",
+            "train2017",
+            "01_train",
+        ] {
+            assert_eq!(split(name), Some(Split::Train), "{name}");
+        }
+        for name in ["val", "valid", "Validation", "dev", "val_images", "valset"] {
+            assert_eq!(split(name), Some(Split::Validation), "{name}");
+        }
+        for name in ["test", "Testing", "TEST", "testset", "eval", "Evaluation"] {
+            assert_eq!(split(name), Some(Split::Test), "{name}");
+        }
+        for name in ["trains", "training shoes", "train_test", "cat", "images", "", "2017", "validator"] {
+            assert_eq!(split(name), None, "{name}");
+        }
+    }
+}
