@@ -1,10 +1,10 @@
 //! `wgrad eval`: a checkpoint on a split of a source.
 
+use crate::checkpoint::Checkpoint;
 use crate::progress::Notes;
 use crate::{output, report};
 use anyhow::Result;
 use serde_json::json;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad_device::Request;
 use wgrad_train::{TrainError, evaluate_checkpoint};
@@ -13,9 +13,8 @@ use wgrad_train::{TrainError, evaluate_checkpoint};
 #[command(after_help = "Example:\n  wgrad eval --checkpoint runs/lenet-fashion-mini\n  \
                         wgrad eval --checkpoint runs/lenet-fashion-mini --split validation --json")]
 pub(crate) struct Args {
-    /// Folder that `wgrad train --out` wrote
-    #[arg(long, value_name = "DIR")]
-    checkpoint: PathBuf,
+    #[command(flatten)]
+    checkpoint: Checkpoint,
     /// Data source [default: the one trained on]
     #[arg(long, value_name = "SPEC")]
     data: Option<String>,
@@ -45,15 +44,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Split::Validation => wgrad_data::Split::Validation,
         Split::Test => wgrad_data::Split::Test,
     };
-    let found = evaluate_checkpoint(&args.checkpoint, args.data.as_deref(), split, &device, &mut Notes)?;
+    let origin = args.checkpoint.origin()?;
+    let found = evaluate_checkpoint(&origin.dir, args.data.as_deref(), split, &device, &mut Notes)?;
     if args.json {
         let mut value = report::json(&found);
-        value["checkpoint"] = json!(args.checkpoint.display().to_string());
+        args.checkpoint.tell(&origin, &mut value);
         value["device"] = json!(choice.device);
         output::json(&value)?;
         return Ok(ExitCode::SUCCESS);
     }
-    output::line(&format!("device  {}\n", choice.reason))?;
+    output::line(&format!("device   {}\nweights  {origin}\n", choice.reason))?;
     output::line(&report::text(&found))?;
     if let Some(matrix) = report::matrix(&found) {
         output::line(&format!("\n{matrix}"))?;

@@ -4,6 +4,7 @@
 //! wrong call, 1 for a failure and 130 for an interrupted run; a panic becomes such a line, too.
 
 mod bench;
+mod checkpoint;
 mod devices;
 mod doctor;
 mod eval;

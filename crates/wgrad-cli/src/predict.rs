@@ -1,5 +1,6 @@
 //! `wgrad predict`: the classes of image files, or the masks of a segmenter.
 
+use crate::checkpoint::Checkpoint;
 use crate::output::{self, percent};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
@@ -14,9 +15,8 @@ use wgrad_train::{Card, Guess, Predictor, SEGMENTER, Segmenter, TrainError, load
                   wgrad predict --checkpoint runs/unet-cells cell.png --out masks"
 )]
 pub(crate) struct Args {
-    /// Folder that `wgrad train --out` wrote
-    #[arg(long, value_name = "DIR")]
-    checkpoint: PathBuf,
+    #[command(flatten)]
+    checkpoint: Checkpoint,
     /// Image files: JPEG, PNG, GIF, WebP or BMP
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
@@ -41,17 +41,18 @@ fn wrong(option: &str, why: &str) -> TrainError {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let request: Request = args.device.parse().map_err(TrainError::from)?;
     let (device, choice) = Device::open(&request)?;
-    match load_checkpoint_card(&args.checkpoint)? {
-        Card::Image(card) if card.model == SEGMENTER => masks(args, &device, &choice),
-        _ => classes(args, &device, &choice),
+    let origin = args.checkpoint.origin()?;
+    match load_checkpoint_card(&origin.dir)? {
+        Card::Image(card) if card.model == SEGMENTER => masks(args, &origin.dir, &device, &choice),
+        _ => classes(args, &origin.dir, &device, &choice),
     }
 }
 
-fn classes(args: &Args, device: &Device, choice: &Choice) -> Result<ExitCode> {
+fn classes(args: &Args, dir: &Path, device: &Device, choice: &Choice) -> Result<ExitCode> {
     if args.out.is_some() {
         return Err(wrong("--out", "is for the masks of unet: leave it out").into());
     }
-    let mut predictor = Predictor::open(&args.checkpoint, args.images.len(), device)?;
+    let mut predictor = Predictor::open(dir, args.images.len(), device)?;
     let guesses = predictor.predict(&args.images, usize::from(args.top.unwrap_or(3)))?;
     let found = || args.images.iter().map(|path| path.display().to_string()).zip(&guesses);
     if args.json {
@@ -87,12 +88,12 @@ fn places(args: &Args) -> Result<Vec<PathBuf>, TrainError> {
     Ok(places)
 }
 
-fn masks(args: &Args, device: &Device, choice: &Choice) -> Result<ExitCode> {
+fn masks(args: &Args, dir: &Path, device: &Device, choice: &Choice) -> Result<ExitCode> {
     if args.top.is_some() {
         return Err(wrong("--top", "means nothing to unet: leave it out").into());
     }
     let places = places(args)?;
-    let masks = Segmenter::open(&args.checkpoint, device)?.masks(&args.images)?;
+    let masks = Segmenter::open(dir, device)?.masks(&args.images)?;
     for (path, mask) in places.iter().zip(&masks) {
         let write = || {
             std::fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;

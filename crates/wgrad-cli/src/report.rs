@@ -8,10 +8,9 @@ use wgrad_train::{Evaluation, Scores};
 /// Classes up to which the confusion matrix fits a terminal.
 const MATRIX_CLASSES: usize = 20;
 
-/// Mean precision, recall and F1 over the classes.
+/// Mean precision, recall and F1 over the classes that occur.
 fn macros(m: &ConfusionMatrix) -> [f64; 3] {
-    let mean = |f: &dyn Fn(usize) -> f64| (0..m.classes()).map(f).sum::<f64>() / m.classes().max(1) as f64;
-    [mean(&|c| m.precision(c)), mean(&|c| m.recall(c)), mean(&|c| m.f1(c))]
+    [m.macro_precision(), m.macro_recall(), m.macro_f1()]
 }
 
 /// The figures in the order they are read: of the whole first, then of each class.
@@ -46,7 +45,7 @@ pub(crate) fn text(evaluation: &Evaluation) -> String {
     }
     let mut classes = vec![["class", "precision", "recall", "F1", "support"].map(str::to_owned).to_vec()];
     for (c, name) in names.iter().enumerate() {
-        let share = |v: f64| format!("{v:.4}");
+        let share = |v: f64| if m.occurs(c) { format!("{v:.4}") } else { "-".into() };
         let support = count(m.support(c));
         classes.push(vec![name.clone(), share(m.precision(c)), share(m.recall(c)), share(m.f1(c)), support]);
     }
@@ -91,11 +90,12 @@ pub(crate) fn json(evaluation: &Evaluation) -> Value {
     };
     let [precision, recall, f1] = macros(m);
     let class = |(c, name): (usize, &String)| {
+        let share = |v: f64| m.occurs(c).then_some(v);
         json!({
             "class": name,
-            "precision": m.precision(c),
-            "recall": m.recall(c),
-            "f1": m.f1(c),
+            "precision": share(m.precision(c)),
+            "recall": share(m.recall(c)),
+            "f1": share(m.f1(c)),
             "support": m.support(c),
         })
     };

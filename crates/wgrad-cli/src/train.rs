@@ -344,16 +344,31 @@ fn show(summary: &Summary, unit: &str, json: bool) -> Result<()> {
             "train_seconds": summary.train_seconds,
             (format!("{unit}_per_second")): speed,
             "out": summary.out.display().to_string(),
+            "epochs": summary.epochs,
+            "best_epoch": summary.best.map(|b| b.0),
+            "best_loss": summary.best.map(|b| b.1),
             "evaluation": summary.evaluation.as_ref().map(report::json),
         }));
     }
     let Some(evaluation) = &summary.evaluation else { return Ok(()) };
+    let weights = match summary.best {
+        Some((epoch, loss)) => {
+            let (of, watched) = (summary.epochs, summary.watched);
+            let chosen = match watched {
+                "test" => "; chosen on the test images, --val-split F holds others out",
+                _ => "",
+            };
+            format!("epoch {epoch} of {of}, the lowest {watched} loss ({loss:.4}){chosen}")
+        }
+        None => format!("epoch {}, the last", summary.epochs),
+    };
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let speed = match summary.samples {
         0 => "-".into(),
         _ => format!("{} {unit}/s", count(speed as u64)),
     };
     let rows = [
+        row("weights", weights),
         row("training time", seconds(summary.train_seconds)),
         row("speed", speed),
         row("device", summary.device.clone()),

@@ -334,6 +334,7 @@ impl Config {
             ("--accumulate", self.accumulate != 1, kind == PainterKind::DcGan),
             ("--ema", self.ema.is_some(), kind == PainterKind::DcGan),
             ("--freeze", self.freeze.is_some(), kind == PainterKind::DcGan),
+            ("--patience", self.patience.is_some(), kind == PainterKind::DcGan),
             ("--precision f16", self.precision == "f16", kind == PainterKind::DcGan),
         ];
         match stray.iter().find(|s| s.1 && s.2) {

@@ -3,11 +3,10 @@
 use crate::config::Config;
 use crate::data::{eval_loader, padded, pipeline};
 use crate::graphs::eval_graph;
+use crate::kept::{checkpoint_dir, run_dir};
 use crate::painting::{PainterKind, painter_graph};
 use crate::segmentation::{self, SEGMENTER};
-use crate::state::{
-    CHECKPOINT, Card, ModelCard, TextCard, checkpoint_dir, fitting, load_card, load_config, other_model,
-};
+use crate::state::{Card, ModelCard, TextCard, fitting, load_card, load_config, other_model};
 use crate::{Observer, TrainError, pictures, text};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -161,9 +160,7 @@ pub(crate) fn restored(dir: &Path, graph: &Graph, device: &Device) -> Result<(Se
 
 /// The settings a checkpoint was trained with, and the source to evaluate on: the run's own where `data` is not given.
 fn source(path: &Path, data: Option<&str>) -> Result<(Config, String), TrainError> {
-    // The checkpoint's own folder may be given, too.
-    let run = if path.ends_with(CHECKPOINT) { path.parent().unwrap_or(path) } else { path };
-    let config = match load_config(run) {
+    let config = match load_config(&run_dir(path)) {
         Ok(config) => config,
         // A checkpoint may be without its run; a run's damaged settings are told.
         Err(TrainError::NoCheckpoint { .. }) => Config { data: String::new(), ..Config::default() },

@@ -2,8 +2,9 @@
 
 use crate::TrainError;
 use crate::evaluate::restored;
+use crate::kept::checkpoint_dir;
 use crate::segmentation::{ROWS, SEGMENTER, pixel_graph, tensors};
-use crate::state::{Card, ModelCard, checkpoint_dir, load_card};
+use crate::state::{Card, ModelCard, load_card};
 use std::path::Path;
 use wgrad_data::{Scene, SceneReader, open_picture, resized_mask};
 use wgrad_device::Device;

@@ -143,6 +143,11 @@ impl Task for Painting<'_> {
         self.kind.score()
     }
 
+    /// Players' losses rise and fall with each other's skill.
+    fn ranks(&self) -> bool {
+        self.kind != PainterKind::DcGan
+    }
+
     fn rows(&self) -> (usize, Option<usize>) {
         let images = self.shelf.prepared.dataset.train.len();
         let full = self.config.batch_size.min(images);

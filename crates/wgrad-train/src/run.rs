@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::curves;
 use crate::evaluate::Evaluation;
 use crate::images::Images;
+use crate::kept::{self, Best};
 use crate::observer::{EvalReport, Observer, StartReport, StepReport};
 use crate::painting::PainterKind;
 use crate::pictures::Painting;
@@ -41,6 +42,12 @@ pub struct Summary {
     pub interrupted: bool,
     /// The last word: on test images where there are any, else on those watched. `None` if interrupted.
     pub evaluation: Option<Evaluation>,
+    /// Epoch whose weights that is of, and its loss on the split watched; `None` if they are the last.
+    pub best: Option<(u64, f64)>,
+    /// Epochs done.
+    pub epochs: u64,
+    /// Split whose loss chose them.
+    pub watched: &'static str,
     /// Seconds spent in training steps, this call; evaluation and saving apart.
     pub train_seconds: f64,
     /// Samples (images or tokens) trained on, this call.
@@ -50,7 +57,7 @@ pub struct Summary {
 }
 
 /// Trains a model on images, images with masks, or text, and writes the run's folder `out`: `config.toml`, `labels.txt`, `metrics.jsonl`, `curves.png`,
-/// `checkpoint/`, and a sheet of what an autoencoder or DCGAN makes. With `resume` it continues what stands there. `stop` ends it after the step under way.
+/// `checkpoint/` (the last weights, to resume from), `best/` (the weights of the lowest loss on the split watched), and a sheet of what an autoencoder or DCGAN makes. With `resume` it continues what stands there. `stop` ends it after the step under way.
 /// On the CPU device short steps are faster inside [`Device::install`].
 ///
 /// # Errors
@@ -110,7 +117,7 @@ pub fn train(
     observer.started(&run.start());
     let interrupted = run.steps(observer, stop).inspect_err(|error| {
         // Without a checkpoint there is nothing to go on with, and the folder should take another attempt.
-        if let TrainError::Diverged { saved: None, .. } = error {
+        if matches!(error, TrainError::Diverged { .. }) && !checkpoint::newest(&dir).exists() {
             claim::release(out);
         }
     })?;
@@ -128,6 +135,9 @@ pub fn train(
         steps: run.progress.step,
         interrupted,
         evaluation,
+        best: run.best.as_ref().map(|b| (b.epoch, b.loss)),
+        epochs: run.progress.epoch,
+        watched: run.task.watched(),
         train_seconds: run.spent.0.as_secs_f64(),
         samples: run.spent.1,
         parameters: run.parameters(),
@@ -144,6 +154,8 @@ struct Run<'a> {
     optimizer: Optimizer,
     schedule: Schedule,
     progress: Progress,
+    /// Weights kept as the best so far.
+    best: Option<Best>,
     total: u64,
     device: String,
     /// The last layer's name.
@@ -178,6 +190,7 @@ impl<'a> Run<'a> {
             optimizer,
             schedule,
             progress: Progress::default(),
+            best: None,
             total,
             device: device.name(),
             head,
@@ -238,6 +251,7 @@ impl<'a> Run<'a> {
             return Err(TrainError::OtherModel { path: dir.into(), why });
         }
         self.progress = state::load_progress(dir)?;
+        self.best = kept::best(self.out);
         state::restore(dir, &mut self.session)
     }
 
@@ -325,8 +339,7 @@ impl<'a> Run<'a> {
         for (outputs, samples) in found {
             let loss = outputs.scalar("loss");
             if !loss.is_finite() {
-                let kept = checkpoint::newest(&self.out.join(CHECKPOINT)).exists();
-                let saved = kept.then(|| self.out.to_path_buf());
+                let saved = self.best.as_ref().map(|b| (self.out.to_path_buf(), b.epoch));
                 return Err(TrainError::Diverged { loss, step: self.progress.step, saved });
             }
             self.progress.loss_sum += f64::from(loss) * *samples as f64;
@@ -364,7 +377,9 @@ impl<'a> Run<'a> {
             device: self.device.clone(),
         };
         (p.loss_sum, p.correct, p.images) = (0.0, 0.0, 0);
-        if p.best.is_none_or(|b| found.loss < b) {
+        let lower = |than: Option<f64>| found.loss.is_finite() && than.is_none_or(|b| found.loss < b);
+        let keep = self.task.ranks() && lower(self.best.as_ref().map(|b| b.loss));
+        if lower(p.best) {
             (p.best, p.stale) = (Some(found.loss), 0);
         } else {
             p.stale += 1;
@@ -388,7 +403,20 @@ impl<'a> Run<'a> {
                 self.task.watched()
             ));
         }
+        if !found.loss.is_finite() {
+            observer.note(&format!(
+                "the {} loss is {}: the weights of this epoch are of no use; lower --lr, or see where with --detect-anomaly",
+                self.task.watched(),
+                found.loss
+            ));
+        }
         p.history.push(metrics);
+        if keep {
+            // Before the checkpoint that counts this epoch: a run cut off between the two does the epoch again.
+            let best = Best { epoch: self.progress.epoch, step: self.progress.step, loss: found.loss };
+            kept::save(self.out, &self.task.card(), &best, self.session.snapshot()?)?;
+            self.best = Some(best);
+        }
         self.save()?;
         self.write_picture()?;
         self.write_history()
@@ -411,8 +439,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The final evaluation: on test samples where there are any.
+    /// The final evaluation, of the best weights: on test samples where there are any.
     fn last_word(&mut self, stop: &AtomicBool) -> Result<Evaluation, TrainError> {
+        if self.best.as_ref().is_some_and(|b| b.step != self.progress.step) {
+            kept::restore(self.out, &mut self.session)?;
+        }
         let found = self.task.judge(&mut self.session, &mut self.eval, true, stop)?;
         self.write_picture()?;
         Ok(found)

@@ -68,6 +68,10 @@ pub(crate) trait Task {
     fn score(&self) -> &'static str {
         "accuracy"
     }
+    /// Whether a lower loss on the split watched means better weights.
+    fn ranks(&self) -> bool {
+        true
+    }
     /// Different tokens of a text.
     fn vocabulary(&self) -> Option<usize> {
         None

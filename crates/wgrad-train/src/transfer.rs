@@ -2,7 +2,8 @@
 
 use crate::TrainError;
 use crate::config::Config;
-use crate::state::{Card, checkpoint_dir, load_card, load_tensors, names, take_averages};
+use crate::kept::checkpoint_dir;
+use crate::state::{Card, load_card, load_tensors, names, take_averages};
 use std::path::Path;
 use wgrad_graph::{Role, Tensor};
 use wgrad_models::is_auxiliary;

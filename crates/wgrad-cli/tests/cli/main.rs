@@ -4,6 +4,7 @@ mod examining;
 mod fixture;
 mod inspecting;
 mod interrupting;
+mod keeping;
 mod painting;
 mod refusing;
 mod segmenting;
