@@ -9,6 +9,7 @@ mod devices;
 mod doctor;
 mod eval;
 mod generate;
+mod inputs;
 mod output;
 mod peers;
 mod plan;

@@ -40,7 +40,7 @@ pub use observer::{EvalReport, Observer, StartReport, StepReport};
 pub use outline::{Mask, Segmenter};
 pub use painting::{PAINTERS, PainterKind, painter_graph};
 pub use precision::check_precision;
-pub use predict::{Guess, Predictor};
+pub use predict::{Guess, Predictor, is_picture};
 pub use run::{Summary, train};
 pub use segmentation::{SEGMENTER, pixel_graph};
 pub use state::{Card, ModelCard, TextCard, load_checkpoint_card, load_config};

@@ -6,6 +6,7 @@ mod inspecting;
 mod interrupting;
 mod keeping;
 mod painting;
+mod predicting;
 mod refusing;
 mod segmenting;
 mod timing;

@@ -252,8 +252,7 @@ fn a_checkpoint_is_evaluated_and_predicts() {
     picture(&place.path("night.png"), 20);
     picture(&place.path("day.jpg"), 220);
     let predict = ["predict", "--checkpoint", "run", "night.png", "day.jpg", "--device", "cpu"];
-    let found = place.json(&[&predict[..], &["--json"]].concat());
-    let predictions = found["predictions"].as_array().expect("a list");
+    let predictions = events(&place.ok(&[&predict[..], &["--json"]].concat()));
     let best: Vec<&str> =
         predictions.iter().map(|p| p["guesses"][0]["class"].as_str().expect("a class")).collect();
     assert_eq!(best, ["dark", "light"]);
