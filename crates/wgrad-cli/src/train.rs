@@ -21,7 +21,7 @@ const INTERRUPTED: u8 = 130;
     wgrad train --data cifar10:./cifar-10-batches-bin --model cifar-cnn --augment flip,crop:4 --epochs 30\n  \
     wgrad train --data folder:./photos --model alexnet --width 0.5 --val-split 0.1 --patience 5\n  \
     wgrad train --model gpt --data text:novel.txt --out runs/novel\n  \
-    wgrad train --resume --out runs/lenet-fashion-mini")]
+    wgrad train --resume --out runs/lenet-fashion-mini --epochs 30")]
 pub(crate) struct Args {
     #[command(flatten)]
     settings: Settings,
@@ -31,7 +31,8 @@ pub(crate) struct Args {
     /// Folder to write [default: runs/MODEL-SOURCE, numbered where taken]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with the run in --out, or with the newest in runs/
+    /// Go on with the run in --out, or with the newest in runs/; --epochs or --steps give a finished one more to do, --data
+    /// tells where the data is now
     #[arg(long)]
     resume: bool,
     /// Settings file, as a run's config.toml; flags take precedence
@@ -79,7 +80,7 @@ struct Settings {
     /// constant, step, cosine, one-cycle or linear-warmup [default: one-cycle]
     #[arg(long)]
     schedule: Option<String>,
-    /// L2 penalty, decoupled in adamw, lamb, lion and muon [default: 0]
+    /// L2 penalty, decoupled in adamw, lamb, lion and muon [default: 0; adamw 0.01, muon 0.1, language models 0.1]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     weight_decay: Option<f64>,
     /// Leave biases and norms out of weight decay
@@ -203,6 +204,8 @@ impl Settings {
     }
 }
 
+/// Flags that a resumed run takes beside --device.
+const RESUME_FLAGS: [&str; 5] = ["--epochs", "--steps", "--data", "--patience", "--workers"];
 /// Flags that only image classifiers take.
 const IMAGE_FLAGS: [&str; 5] = ["--width", "--augment", "--image-size", "--workers", "--strict"];
 /// Flags that only language models take.
@@ -250,6 +253,7 @@ impl Args {
             }
         };
         let given = self.settings.clone().apply(&mut config);
+        config.data = wgrad_train::guess_source(&config.data, &config.model);
         if let Some(device) = &self.device {
             config.device.clone_from(device);
         }
@@ -270,8 +274,13 @@ impl Args {
     fn resumed(&self) -> Result<(Config, PathBuf), TrainError> {
         let mut given = self.settings.clone().apply(&mut Config::default());
         given.extend(self.config.as_ref().map(|_| "--config"));
+        given.retain(|flag| !RESUME_FLAGS.contains(flag));
         if !given.is_empty() {
-            let why = format!("a run goes on with its own settings: leave out {}", given.join(", "));
+            let why = format!(
+                "a run goes on with its own settings, but for {}: leave out {}",
+                RESUME_FLAGS.join(", "),
+                given.join(", ")
+            );
             return Err(wrong("--resume", why));
         }
         let out = match &self.out {
@@ -283,6 +292,8 @@ impl Args {
             }
         };
         let mut config = wgrad_train::load_config(&out)?;
+        self.settings.clone().apply(&mut config);
+        config.data = wgrad_train::guess_source(&config.data, &config.model);
         if let Some(device) = &self.device {
             config.device.clone_from(device);
         }

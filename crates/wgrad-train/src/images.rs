@@ -80,7 +80,7 @@ impl Task for Images<'_> {
         stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError> {
         let card = &self.shelf.prepared.card;
-        let judge = |loader: &_| evaluate(session, runner, card, loader, stop);
+        let judge = |loader: &_| evaluate(session, runner, card, (&[loader], None), stop);
         let ((loss, confusion), split) = self.shelf.judged(last_word, judge)?;
         let scores = Scores::Classes { names: card.classes.clone(), confusion, pixels: false };
         Ok(Evaluation { loss, split: split.into(), scores })

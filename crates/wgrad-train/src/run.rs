@@ -3,6 +3,8 @@
 //! Everything random is a function of the seed and a position (epoch, sample, step), and a checkpoint holds the
 //! position, so a run interrupted and resumed ends in the same bits as one never interrupted.
 
+mod reopen;
+
 use crate::TrainError;
 use crate::anomaly::Watch;
 use crate::claim;
@@ -17,7 +19,8 @@ use crate::pictures::Painting;
 use crate::plans::{Found, Now, Plans};
 use crate::precision::check_precision;
 use crate::segmentation::Segmentation;
-use crate::state::{self, CHECKPOINT, CONFIG, CURVES, Card, LABELS, METRICS, Metrics, Progress};
+use crate::spec;
+use crate::state::{self, CHECKPOINT, CURVES, Card, LABELS, METRICS, Metrics, Progress};
 use crate::task::{Feeds, Task};
 use crate::text::TextTask;
 use crate::transfer;
@@ -57,7 +60,8 @@ pub struct Summary {
 }
 
 /// Trains a model on images, images with masks, or text, and writes the run's folder `out`: `config.toml`, `labels.txt`, `metrics.jsonl`, `curves.png`,
-/// `checkpoint/` (the last weights, to resume from), `best/` (the weights of the lowest loss on the split watched), and a sheet of what an autoencoder or DCGAN makes. With `resume` it continues what stands there. `stop` ends it after the step under way.
+/// `checkpoint/` (the last weights, to resume from), `best/` (the weights of the lowest loss on the split watched), and a sheet of what an autoencoder or DCGAN makes. With `resume` it continues what stands there: device, data, epochs, steps, patience and
+/// workers are those given, other settings the run's own. `stop` ends it after the step under way.
 /// On the CPU device short steps are faster inside [`Device::install`].
 ///
 /// # Errors
@@ -70,12 +74,15 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Summary, TrainError> {
-    let config = if resume {
-        Config { device: config.device.clone(), ..state::load_config(out)? }
-    } else {
-        config.clone()
-    };
+    let before = if resume { Some(state::load_config(out)?) } else { None };
+    let config = spec::settled(&match before.clone() {
+        Some(before) => before.resumed_with(config),
+        None => config.clone(),
+    });
     config.check()?;
+    spec::check(&config.data)?;
+    // What a run holds out is settled when it begins.
+    let held = Config { patience: before.as_ref().map_or(config.patience, |b| b.patience), ..config.clone() };
     check_precision(&config.precision, device.caps(), &device.name())?;
     let dir = out.join(CHECKPOINT);
     let _lock = claim::lock(out)?;
@@ -83,11 +90,11 @@ pub fn train(
         claim::check_free(out, config.painter_kind().map(PainterKind::sheet))?;
     }
     let task: Box<dyn Task> = match config.text_kind() {
-        Some(kind) => Box::new(TextTask::new(&config, kind, observer)?),
-        None if config.is_segmenter() => Box::new(Segmentation::new(&config, observer)?),
+        Some(kind) => Box::new(TextTask::new(&held, kind, observer)?),
+        None if config.is_segmenter() => Box::new(Segmentation::new(&held, observer)?),
         None => match config.painter_kind() {
-            Some(kind) => Box::new(Painting::new(&config, kind, observer)?),
-            None => Box::new(Images::new(&config, observer)?),
+            Some(kind) => Box::new(Painting::new(&held, kind, observer)?),
+            None => Box::new(Images::new(&held, observer)?),
         },
     };
     let fresh = !checkpoint::newest(&dir).exists();
@@ -103,6 +110,9 @@ pub fn train(
         observer.note("no checkpoint yet: the run starts from the beginning");
     } else if resume {
         run.load(&dir)?;
+        if let Some(before) = &before {
+            run.reopen(before, observer)?;
+        }
         observer.note(&format!("resumed at step {} of {}", run.progress.step, run.total));
         let before = run.progress.history.last().map(|m| &m.device).filter(|d| **d != run.device);
         if let Some(before) = before {
@@ -179,7 +189,7 @@ impl<'a> Run<'a> {
         let parts = (config.accumulate, config.freeze.as_deref());
         let (plans, session, head) = Plans::new(task, &optimizer, parts, device, config.seed)?;
         let eval = session.runner(&task.evaluation(optimizer.ema.is_some())?)?;
-        let total = config.steps.unwrap_or(config.epochs.saturating_mul(task.batches_per_epoch() as u64));
+        let total = config.total(task.batches_per_epoch());
         Ok(Self {
             config,
             out,
@@ -204,9 +214,7 @@ impl<'a> Run<'a> {
     fn begin(&self) -> Result<(), TrainError> {
         let io = |source| wgrad_session::SessionError::Io { path: self.out.into(), source };
         std::fs::create_dir_all(self.out).map_err(io)?;
-        // What evaluation finds later is what was held out here.
-        let config = Config { val_split: self.task.val_split(), ..self.config.clone() };
-        checkpoint::write_file(&self.out.join(CONFIG), config.to_toml().as_bytes())?;
+        self.write_config()?;
         if let Card::Image(card) = self.task.card() {
             let labels = card.classes.join("\n") + "\n";
             checkpoint::write_file(&self.out.join(LABELS), labels.as_bytes())?;

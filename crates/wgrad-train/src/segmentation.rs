@@ -140,12 +140,13 @@ pub(crate) fn tensors(card: &ModelCard, mut batch: SceneBatch, rows: usize) -> (
     (x, HostTensor::i32(&[rows, height, width], &batch.classes))
 }
 
-/// Loss and confusion over scenes, through an evaluation plan of [`ROWS`].
+/// Loss and confusion over scenes, through an evaluation plan of [`ROWS`]; `labels` gives the model's number of each class of
+/// the data.
 pub(crate) fn score(
     session: &mut Session,
     runner: &mut Runner,
     card: &ModelCard,
-    scenes: &[Scene],
+    (scenes, labels): (&[Scene], Option<&[i32]>),
     stop: &AtomicBool,
 ) -> Result<(f64, Scores), TrainError> {
     let reader = SceneReader { mean: card.mean.clone(), std: card.std.clone(), flip: false, seed: 0 };
@@ -154,7 +155,12 @@ pub(crate) fn score(
     let all: Vec<usize> = (0..scenes.len()).collect();
     for picks in all.chunks(ROWS) {
         check(stop)?;
-        let (x, y) = tensors(card, reader.batch(scenes, picks, None), ROWS);
+        let mut batch = reader.batch(scenes, picks, None);
+        if let Some(labels) = labels {
+            let known = batch.classes.iter_mut().filter(|class| **class >= 0);
+            known.for_each(|class| *class = labels[*class as usize]);
+        }
+        let (x, y) = tensors(card, batch, ROWS);
         runner.step(session, 0, &[("x", &x), ("y", &y)], &[])?;
         let outputs = runner.wait()?.expect("a step is under way");
         loss += f64::from(outputs.scalar("loss")) * picks.len() as f64;
@@ -223,7 +229,7 @@ impl Task for Segmentation {
         _: bool,
         stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError> {
-        let (loss, scores) = score(session, runner, &self.card, &self.scenes.validation, stop)?;
+        let (loss, scores) = score(session, runner, &self.card, (&self.scenes.validation, None), stop)?;
         Ok(Evaluation { loss, split: "validation".into(), scores })
     }
 

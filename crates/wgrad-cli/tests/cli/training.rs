@@ -205,7 +205,7 @@ fn a_run_starts_from_another_and_freezes() {
     let refused = |more: &[&str], words: &[&str]| {
         place.refused(&[&mlp[..], &["folder:photos"], more].concat(), 2, words);
     };
-    refused(&more, &["--init-from", "fc3.weight", "--head new"]);
+    refused(&more, &["--init-from", "\"grey\"", "--head new"]);
     train("folder:photos", "third", &["--init-from", "first", "--head", "new", "--freeze", "fc1.*, fc2.*"]);
     assert!(tensor(&place, "first", "fc2.weight") == tensor(&place, "third", "fc2.weight"), "kept");
     assert_eq!(tensor(&place, "third", "fc3.bias").len(), 3 * 4);
