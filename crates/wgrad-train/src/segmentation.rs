@@ -32,6 +32,8 @@ pub(crate) struct Segmentation {
     scenes: Scenes,
     reader: SceneReader,
     rows: usize,
+    /// Pictures left at the end of an epoch that are no batch: too few for batch normalisation.
+    left_out: usize,
     val_split: f64,
     label_smoothing: f64,
     freeze: Option<String>,
@@ -70,16 +72,51 @@ impl Segmentation {
             mean: mean.clone(),
             std: std.clone(),
         };
+        let rows = config.batch_size.min(scenes.train.len());
+        let left_out = left_out((side, side), scenes.train.len(), rows, config.accumulate)?;
+        if left_out > 0 {
+            observer.note(&format!(
+                "{left_out} of {} training pictures sit out each epoch, others each time: {} at the end are too few for batch \
+                 normalisation at {side}x{side}; another --batch-size or --image-size {} takes them all",
+                scenes.train.len(),
+                if left_out == 1 { "one" } else { "those" },
+                2 * side
+            ));
+        }
         Ok(Self {
             card,
+            left_out,
             reader: SceneReader { mean, std, flip, seed: config.seed },
-            rows: config.batch_size.min(scenes.train.len()),
+            rows,
             scenes,
             val_split: config.val_split.unwrap_or(DEFAULT_VAL_SPLIT),
             label_smoothing: config.label_smoothing,
             freeze: config.freeze.clone(),
         })
     }
+}
+
+/// Pictures that sit out an epoch since the batch they would make has one value per channel where the net is smallest: batch
+/// normalisation has no variance of one value (PyTorch refuses it, too).
+///
+/// # Errors
+/// If every batch would be such.
+fn left_out(size: (usize, usize), pictures: usize, rows: usize, parts: usize) -> Result<usize, TrainError> {
+    let least = if UNet::smallest(size) > 1 { 1 } else { 2 };
+    let part = rows.div_ceil(parts);
+    let short = |batch: usize| part.min(batch) < least || (1..least).contains(&(batch % part));
+    if short(rows) {
+        let why = format!(
+            "{rows}{} leaves a picture alone, and batch normalisation at {}x{} needs two together: take an even one, or --image-size {}",
+            if parts > 1 { format!(" in {parts} parts") } else { String::new() },
+            size.0,
+            size.1,
+            2 * size.0
+        );
+        return Err(TrainError::config("--batch-size", why));
+    }
+    let rest = pictures % rows;
+    Ok(if rest > 0 && short(rest) { rest } else { 0 })
 }
 
 /// Inputs `x` and `y`, and the loss's operands: logits and labels, one row a pixel.
@@ -192,7 +229,7 @@ impl Task for Segmentation {
     }
 
     fn rows(&self) -> (usize, Option<usize>) {
-        (self.rows, Some(self.scenes.train.len() % self.rows).filter(|&rest| rest > 0))
+        (self.rows, Some(self.scenes.train.len() % self.rows).filter(|&rest| rest > self.left_out))
     }
 
     fn training(&self, rows: usize, gradients: Gradients<'_>) -> Result<Net, TrainError> {
@@ -205,7 +242,7 @@ impl Task for Segmentation {
     }
 
     fn batches_per_epoch(&self) -> usize {
-        self.scenes.train.len().div_ceil(self.rows)
+        (self.scenes.train.len() - self.left_out).div_ceil(self.rows)
     }
 
     fn epoch(&self, epoch: u64, from: usize) -> Feeds<'_> {
@@ -235,5 +272,22 @@ impl Task for Segmentation {
 
     fn take_warnings(&self) -> Vec<String> {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_of_one_value_per_channel_are_left_out_or_refused() {
+        let out = |side: usize, pictures, rows, parts| left_out((side, side), pictures, rows, parts);
+        assert_eq!(out(16, 12, 4, 1).expect("no rest"), 0);
+        assert_eq!(out(16, 14, 4, 1).expect("two are left"), 0);
+        assert_eq!(out(16, 13, 4, 1).expect("one is left"), 1);
+        assert_eq!(out(16, 15, 4, 2).expect("a part of one is left"), 3);
+        assert_eq!(out(32, 13, 4, 1).expect("four values"), 0);
+        assert!(out(16, 13, 1, 1).is_err() && out(16, 13, 4, 4).is_err() && out(16, 3, 3, 2).is_err());
+        assert_eq!(out(32, 13, 1, 1).expect("four values"), 0);
     }
 }

@@ -103,6 +103,20 @@ fn paints_masks(place: &Place) {
 }
 
 #[test]
+fn a_last_batch_of_one_picture_at_the_smallest_size_trains() {
+    let place = Place::new();
+    let data = scenes(&place);
+    let own = ["train", "--model", "unet", "--width", "0.05", "--image-size", "16", "--device", "cpu"];
+    // 15 pictures, 2 held out: three batches of four and one picture.
+    let more = ["--val-split", "0.13", "--batch-size", "4", "--epochs", "1", "--data", &data];
+    let output = place.wgrad(&[&own[..], &more, &["--out", "run"]].concat()).output().expect("runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.contains("1 of 13 training pictures sit out"), "{stderr}");
+    let one = [&own[..], &["--batch-size", "1", "--data", &data]].concat();
+    place.refused(&one, 2, &["--batch-size", "batch normalisation", "--image-size 32"]);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let place = Place::new();
     let data = scenes(&place);
