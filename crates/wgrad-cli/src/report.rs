@@ -69,6 +69,29 @@ pub(crate) fn matrix(evaluation: &Evaluation) -> Option<String> {
     Some(table(&rows, &[]))
 }
 
+/// What is wrong with a classifier at a glance, in a line: it is no better than one answer for all, or never gives some.
+pub(crate) fn doubt(evaluation: &Evaluation) -> Option<String> {
+    let Scores::Classes { names, confusion: m, .. } = &evaluation.scores else { return None };
+    let (total, true_classes) = (m.total() as f64, (0..m.classes()).filter(|&c| m.support(c) > 0));
+    let most = (0..m.classes()).rev().max_by_key(|&c| m.support(c))?;
+    let share = m.support(most) as f64 / total.max(1.0);
+    // Two standard deviations of what chance gives.
+    let chance = share + 2.0 * (share * (1.0 - share) / total.max(1.0)).sqrt();
+    let never: Vec<&str> =
+        true_classes.clone().filter(|&c| m.predicted(c) == 0).map(|c| names[c].as_str()).collect();
+    if true_classes.count() > 1 && m.accuracy() <= chance {
+        return Some(format!(
+            "an accuracy of {} is hardly better than always saying {} ({}): train longer, or try another --lr",
+            percent(m.accuracy()),
+            names[most],
+            percent(share)
+        ));
+    }
+    let shown = never.len().min(5);
+    let more = if shown < never.len() { format!(" and {} more", never.len() - shown) } else { String::new() };
+    (!never.is_empty()).then(|| format!("never predicted: {}{more}", never[..shown].join(", ")))
+}
+
 /// Everything, for a program.
 pub(crate) fn json(evaluation: &Evaluation) -> Value {
     if let Scores::Pictures { share, .. } = &evaluation.scores {
@@ -115,4 +138,28 @@ pub(crate) fn json(evaluation: &Evaluation) -> Value {
         value["mean_iou"] = json!(m.mean_iou());
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chance_and_classes_never_predicted_are_told() {
+        let names = ["cat", "dog", "owl"].map(str::to_owned).to_vec();
+        let told = |counts: &[(usize, usize, usize)]| {
+            let mut confusion = ConfusionMatrix::new(3);
+            for &(label, prediction, times) in counts {
+                (0..times).for_each(|_| confusion.add(label, prediction));
+            }
+            let scores = Scores::Classes { names: names.clone(), confusion, pixels: false };
+            doubt(&Evaluation { loss: 1.0, split: "test".into(), scores })
+        };
+        let all_dog = told(&[(0, 1, 50), (1, 1, 60), (2, 1, 40)]).expect("chance");
+        assert!(all_dog.contains("always saying dog (40.0 %)"), "{all_dog}");
+        let no_owl = told(&[(0, 0, 50), (1, 1, 60), (2, 1, 10)]).expect("one is never predicted");
+        assert_eq!(no_owl, "never predicted: owl");
+        assert_eq!(told(&[(0, 0, 50), (1, 1, 60), (2, 2, 10)]), None);
+        assert_eq!(told(&[(1, 1, 60)]), None, "data of one class");
+    }
 }

@@ -45,6 +45,13 @@ impl Task for Images<'_> {
         "images"
     }
 
+    fn class_counts(&self) -> Vec<u64> {
+        let (card, train) = (&self.shelf.prepared.card, &self.shelf.prepared.dataset.train);
+        let mut counts = vec![0; card.classes.len()];
+        (0..train.len()).for_each(|i| counts[train.label(i)] += 1);
+        counts
+    }
+
     fn rows(&self) -> (usize, Option<usize>) {
         let images = self.shelf.prepared.dataset.train.len();
         let full = self.config.batch_size.min(images);

@@ -236,6 +236,7 @@ impl<'a> Run<'a> {
             device: self.device.clone(),
             sizes: self.task.sizes(),
             watched: self.task.watched(),
+            class_counts: self.task.class_counts(),
             card: self.task.card(),
             unit: self.task.unit(),
             score: self.task.score(),

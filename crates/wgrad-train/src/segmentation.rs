@@ -224,6 +224,17 @@ impl Task for Segmentation {
         Card::Image(self.card.clone())
     }
 
+    fn class_counts(&self) -> Vec<u64> {
+        let mut counts = vec![0; self.card.classes.len()];
+        let labels = self.scenes.train.iter().flat_map(|scene| &scene.classes);
+        labels.for_each(|&class| {
+            if let Some(count) = counts.get_mut(usize::from(class)) {
+                *count += 1;
+            }
+        });
+        counts
+    }
+
     fn unit(&self) -> &'static str {
         "pixels"
     }

@@ -72,6 +72,10 @@ pub(crate) trait Task {
     fn ranks(&self) -> bool {
         true
     }
+    /// Training samples of each class; none if classes do not matter.
+    fn class_counts(&self) -> Vec<u64> {
+        Vec::new()
+    }
     /// Different tokens of a text.
     fn vocabulary(&self) -> Option<usize> {
         None

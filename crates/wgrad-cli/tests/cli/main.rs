@@ -2,6 +2,7 @@
 
 mod examining;
 mod fixture;
+mod guessing;
 mod inspecting;
 mod interrupting;
 mod judging;
