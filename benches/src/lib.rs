@@ -78,7 +78,8 @@ pub fn inference(
 pub fn gpt(device: &str, context: usize) -> Result<MadeUp, Box<dyn std::error::Error>> {
     let (device, _) = Device::open(&device.parse()?)?;
     let model = TextModel { context, ..TextModel::new(TextKind::Gpt, 65) };
-    let optimizer = Optimizer::new(OptimizerKind::AdamW { betas: (0.9, 0.999), eps: 1e-8 });
+    let rule = OptimizerKind::AdamW { betas: (0.9, 0.999), eps: 1e-8 };
+    let optimizer = Optimizer { weight_decay: 0.0, ..Optimizer::new(rule) };
     let graph = text_graph(&model, 12, Some(&optimizer))?;
     Ok(MadeUp::new(&device, &graph, None, &optimizer.scalars(1, 1e-3))?)
 }

@@ -1,9 +1,9 @@
 //! `wgrad generate`: text from a language model, as it is written.
 
+use crate::checkpoint::Checkpoint;
 use crate::output;
 use anyhow::Result;
 use serde_json::json;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use wgrad_device::Request;
 use wgrad_train::{Generator, Sampling, TrainError};
@@ -12,9 +12,8 @@ use wgrad_train::{Generator, Sampling, TrainError};
 #[command(after_help = "Example:\n  wgrad train --model gpt --out runs/gpt\n  \
                         wgrad generate --checkpoint runs/gpt --prompt 'First Citizen:' --temperature 0.8")]
 pub(crate) struct Args {
-    /// Folder that `wgrad train --out` wrote
-    #[arg(long, value_name = "DIR")]
-    checkpoint: PathBuf,
+    #[command(flatten)]
+    checkpoint: Checkpoint,
     /// Text to go on from
     #[arg(long, value_name = "TEXT", default_value = "")]
     prompt: String,
@@ -47,7 +46,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     sampling.check()?;
     let request: Request = args.device.parse().map_err(TrainError::from)?;
     let (device, choice) = wgrad_device::Device::open(&request)?;
-    let mut generator = Generator::open(&args.checkpoint, &device)?;
+    let origin = args.checkpoint.origin()?;
+    let mut generator = Generator::open(&origin.dir, &device)?;
+    output::note(&format!("note: weights: {origin}"));
     generator.prompt(&args.prompt)?;
     let mut written = String::new();
     if !args.json {
@@ -67,7 +68,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let rest = generator.finish();
     if args.json {
         written.push_str(&rest);
-        output::json(&json!({ "device": choice.device, "prompt": args.prompt, "text": written }))?;
+        let mut value = json!({ "device": choice.device, "prompt": args.prompt, "text": written });
+        args.checkpoint.tell(&origin, &mut value);
+        output::json(&value)?;
     } else {
         output::line(&rest)?;
     }

@@ -4,10 +4,12 @@
 //! wrong call, 1 for a failure and 130 for an interrupted run; a panic becomes such a line, too.
 
 mod bench;
+mod checkpoint;
 mod devices;
 mod doctor;
 mod eval;
 mod generate;
+mod inputs;
 mod output;
 mod peers;
 mod plan;
@@ -17,12 +19,13 @@ mod progress;
 mod report;
 mod runs;
 mod shape;
+mod spelling;
 mod subject;
 mod tokenize;
 mod train;
 mod tune;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -47,12 +50,16 @@ enum Command {
     Devices(devices::Args),
     /// Prove every kernel on a device against an exact reference
     Doctor(doctor::Args),
+    #[command(aliases = ["fit", "finetune"])]
     /// Train a model on images or text
     Train(Box<train::Args>),
+    #[command(aliases = ["val", "test", "validate", "evaluate"])]
     /// Evaluate a checkpoint: loss, accuracy, confusion matrix or perplexity
     Eval(eval::Args),
+    #[command(aliases = ["infer", "classify", "detect", "segment"])]
     /// Tell the classes of image files
     Predict(predict::Args),
+    #[command(alias = "sample")]
     /// Write text with a language model
     Generate(generate::Args),
     /// Learn tokens from a text, for language models
@@ -133,6 +140,17 @@ fn refuse(error: &clap::Error) -> ExitCode {
     let lines = text.lines().take_while(|line| !line.starts_with("Usage:"));
     let said: Vec<&str> = lines.filter(|line| !line.starts_with("For more information")).collect();
     let said = said.join(" ");
+    let unknown = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) if error.kind() == ErrorKind::UnknownArgument => Some(word),
+        _ => None,
+    };
+    let hint =
+        unknown.and_then(|word| spelling::elsewhere(word)).map_or(String::new(), |hint| format!(": {hint}"));
+    let said = if hint.is_empty() {
+        said
+    } else {
+        said.split(" found").next().unwrap_or(&said).to_owned() + hint.as_str()
+    };
     let command = std::env::args_os().nth(1).map(|word| word.to_string_lossy().into_owned());
     let command = command.filter(|word| !word.starts_with('-'));
     let help = match command.filter(|word| COMMANDS.contains(&word.as_str())) {

@@ -1,35 +1,43 @@
 //! `wgrad predict`: the classes of image files, or the masks of a segmenter.
 
+use crate::checkpoint::Checkpoint;
+use crate::inputs::{Input, Inputs};
 use crate::output::{self, percent};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use wgrad_device::{Choice, Device, Request};
-use wgrad_train::{Card, Guess, Predictor, SEGMENTER, Segmenter, TrainError, load_checkpoint_card};
+use wgrad_device::{Device, Request};
+use wgrad_train::{Card, Guess, Mask, Predictor, SEGMENTER, Segmenter, TrainError, load_checkpoint_card};
+
+/// Images of a step if a list says how many only at its end.
+const LISTED: usize = 8;
 
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  wgrad predict --checkpoint runs/lenet-fashion-mini shirt.png boot.jpg --top 3\n  \
+                  wgrad predict --checkpoint runs/photos ./holiday --json\n  \
+                  find . -name '*.jpg' | wgrad predict --checkpoint runs/photos -\n  \
                   wgrad predict --checkpoint runs/unet-cells cell.png --out masks"
 )]
 pub(crate) struct Args {
-    /// Folder that `wgrad train --out` wrote
-    #[arg(long, value_name = "DIR")]
-    checkpoint: PathBuf,
-    /// Image files: JPEG, PNG, GIF, WebP or BMP
+    #[command(flatten)]
+    checkpoint: Checkpoint,
+    /// Image files (JPEG, PNG, GIF, WebP or BMP), folders of such, patterns as 'photos/*.jpg', or - for a list of paths
+    /// on standard input
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
     /// Classes to show for each image [default: 3]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..))]
     top: Option<u16>,
-    /// Folder for unet's masks, a PNG file an image, with the labels of the masks trained on [default: masks]
+    /// Folder for unet's masks, a PNG file per image, with the labels of the masks trained on [default: masks]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// auto, gpu, gpu:N, software or cpu
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Print JSON
+    /// Print a line of JSON per image, as soon as it is known
     #[arg(long)]
     json: bool,
 }
@@ -41,81 +49,156 @@ fn wrong(option: &str, why: &str) -> TrainError {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let request: Request = args.device.parse().map_err(TrainError::from)?;
     let (device, choice) = Device::open(&request)?;
-    match load_checkpoint_card(&args.checkpoint)? {
-        Card::Image(card) if card.model == SEGMENTER => masks(args, &device, &choice),
-        _ => classes(args, &device, &choice),
+    let origin = args.checkpoint.origin()?;
+    let inputs = Inputs::new(&args.images)?;
+    output::note(&format!("note: device {}; weights: {origin}", choice.reason));
+    match load_checkpoint_card(&origin.dir)? {
+        Card::Image(card) if card.model == SEGMENTER => masks(args, inputs, &origin.dir, &device),
+        _ => classes(args, inputs, &origin.dir, &device),
     }
 }
 
-fn classes(args: &Args, device: &Device, choice: &Choice) -> Result<ExitCode> {
+/// What has been told so far.
+#[derive(Default)]
+struct Tally {
+    images: usize,
+    failed: usize,
+    first: Option<String>,
+}
+
+impl Tally {
+    /// Tells an image's result, or why there is none, at once.
+    fn tell(&mut self, json: bool, image: &Input, found: Result<(Value, String), String>) -> Result<()> {
+        self.images += 1;
+        let name = image.path.display().to_string();
+        let mut line = json!({ "image": name });
+        match found {
+            Ok((fields, text)) => {
+                if json {
+                    let fields = fields.as_object().cloned().unwrap_or_default();
+                    fields.into_iter().for_each(|(key, value)| line[key] = value);
+                    return output::json_line(&line);
+                }
+                output::line(&format!("{name}: {text}"))
+            }
+            Err(why) => {
+                self.failed += 1;
+                output::note(&format!("note: left out: {why}"));
+                self.first.get_or_insert_with(|| why.clone());
+                if json {
+                    line["error"] = json!(why);
+                    return output::json_line(&line);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The exit code: failure if any image failed, told in one line.
+    fn end(self) -> ExitCode {
+        let Some(first) = self.first else { return ExitCode::SUCCESS };
+        let others = if self.failed > 1 { ", the first" } else { "" };
+        output::error(&format!("{} of {} images failed{others}: {first}", self.failed, self.images));
+        ExitCode::from(1)
+    }
+}
+
+fn classes(args: &Args, mut inputs: Inputs, dir: &Path, device: &Device) -> Result<ExitCode> {
     if args.out.is_some() {
         return Err(wrong("--out", "is for the masks of unet: leave it out").into());
     }
-    let mut predictor = Predictor::open(&args.checkpoint, args.images.len(), device)?;
-    let guesses = predictor.predict(&args.images, usize::from(args.top.unwrap_or(3)))?;
-    let found = || args.images.iter().map(|path| path.display().to_string()).zip(&guesses);
-    if args.json {
-        let guess = |g: &Guess| json!({ "class": g.class, "probability": g.probability });
-        let image = |(path, guesses): (String, &Vec<Guess>)| json!({ "image": path, "guesses": guesses.iter().map(guess).collect::<Vec<_>>() });
-        let predictions: Vec<Value> = found().map(image).collect();
-        output::json(&json!({ "device": choice.device, "predictions": predictions }))?;
-        return Ok(ExitCode::SUCCESS);
+    let mut predictor = Predictor::open(dir, inputs.count().unwrap_or(LISTED), device)?;
+    let top = usize::from(args.top.unwrap_or(3));
+    let mut tally = Tally::default();
+    loop {
+        let images = inputs.next(predictor.batch())?;
+        if images.is_empty() {
+            return Ok(tally.end());
+        }
+        let paths: Vec<&Path> = images.iter().map(|image| image.path.as_path()).collect();
+        for (image, guesses) in images.iter().zip(predictor.predict(&paths, top)?) {
+            let told = |guesses: Vec<Guess>| {
+                let guess = |g: &Guess| json!({ "class": g.class, "probability": g.probability });
+                let fields = json!({ "guesses": guesses.iter().map(guess).collect::<Vec<_>>() });
+                let text = guesses.iter().map(|g| format!("{} {}", g.class, percent(g.probability)));
+                (fields, text.collect::<Vec<_>>().join(", "))
+            };
+            tally.tell(args.json, image, guesses.map(told).map_err(|e| e.to_string()))?;
+        }
     }
-    output::note(&format!("device {}", choice.reason));
-    for (path, guesses) in found() {
-        let guesses = guesses.iter().map(|g| format!("{} {}", g.class, percent(g.probability)));
-        output::line(&format!("{path}: {}", guesses.collect::<Vec<_>>().join(", ")))?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
-/// Where the masks go: files of the images' names, none of which is there yet.
-fn places(args: &Args) -> Result<Vec<PathBuf>, TrainError> {
-    let out = args.out.as_deref().unwrap_or(Path::new("masks"));
-    let mut places: Vec<PathBuf> = Vec::new();
-    for image in &args.images {
-        let path = out.join(image.file_stem().unwrap_or_default()).with_added_extension("png");
-        if places.contains(&path) {
-            let why = format!("two images would have the mask {}: predict them apart", path.display());
-            return Err(wrong("--out", &why));
-        }
+/// Where masks go: files of the images' names, below the same folders, none of which is there yet.
+struct Places {
+    out: PathBuf,
+    taken: BTreeSet<PathBuf>,
+}
+
+impl Places {
+    /// The place of an image's mask. Two images of one name and two formats keep both in their masks' names.
+    fn of(&mut self, image: &Input) -> Result<PathBuf, TrainError> {
+        let (plain, whole) = (image.below.with_extension("png"), image.below.with_added_extension("png"));
+        let other = if whole == plain.with_extension("png.png") { None } else { Some(whole) };
+        let mut free = std::iter::once(plain).chain(other).map(|name| self.out.join(name));
+        let Some(path) = free.find(|path| !self.taken.contains(path)) else {
+            let name = image.below.display();
+            return Err(wrong(
+                "--out",
+                &format!("two images would have the mask of {name}: predict them apart"),
+            ));
+        };
         if path.exists() {
             return Err(wrong("--out", &format!("{} is there already: choose another", path.display())));
         }
-        places.push(path);
+        self.taken.insert(path.clone());
+        Ok(path)
     }
-    Ok(places)
 }
 
-fn masks(args: &Args, device: &Device, choice: &Choice) -> Result<ExitCode> {
+fn masks(args: &Args, mut inputs: Inputs, dir: &Path, device: &Device) -> Result<ExitCode> {
     if args.top.is_some() {
         return Err(wrong("--top", "means nothing to unet: leave it out").into());
     }
-    let places = places(args)?;
-    let masks = Segmenter::open(&args.checkpoint, device)?.masks(&args.images)?;
-    for (path, mask) in places.iter().zip(&masks) {
-        let write = || {
-            std::fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
-            std::fs::write(path, mask.png().map_err(std::io::Error::other)?)
-        };
-        write().with_context(|| format!("{} cannot be written", path.display()))?;
+    let out = args.out.clone().unwrap_or_else(|| "masks".into());
+    let mut places = Places { out, taken: BTreeSet::new() };
+    // What is known beforehand is refused beforehand.
+    let known: Vec<PathBuf> = inputs.known().map(|image| places.of(image)).collect::<Result<_, _>>()?;
+    let mut known = known.into_iter();
+    let mut segmenter = Segmenter::open(dir, device)?;
+    let mut tally = Tally::default();
+    loop {
+        let images = inputs.next(segmenter.batch())?;
+        if images.is_empty() {
+            return Ok(tally.end());
+        }
+        let paths: Vec<&Path> = images.iter().map(|image| image.path.as_path()).collect();
+        for (image, mask) in images.iter().zip(segmenter.masks(&paths)?) {
+            let place = known.next().map_or_else(|| places.of(image), Ok);
+            let told = match (place, mask) {
+                (Ok(path), Ok(mask)) => {
+                    write(&path, &mask)?;
+                    Ok(shown(&path, &mask))
+                }
+                (Err(e), _) => Err(e.to_string()),
+                (_, Err(e)) => Err(e.to_string()),
+            };
+            tally.tell(args.json, image, told)?;
+        }
     }
-    let found = || args.images.iter().zip(&places).zip(&masks);
-    if args.json {
-        let image = |((image, path), mask): ((&PathBuf, &PathBuf), &wgrad_train::Mask)| {
-            let shares: serde_json::Map<String, Value> =
-                mask.shares.iter().map(|(class, share)| (class.clone(), json!(share))).collect();
-            json!({ "image": image.display().to_string(), "mask": path.display().to_string(), "shares": shares })
-        };
-        let predictions: Vec<Value> = found().map(image).collect();
-        output::json(&json!({ "device": choice.device, "predictions": predictions }))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    output::note(&format!("device {}", choice.reason));
-    for ((image, path), mask) in found() {
-        let shares = mask.shares.iter().map(|(class, share)| format!("{class} {}", percent(*share)));
-        let shares = shares.collect::<Vec<_>>().join(", ");
-        output::line(&format!("{}: {} ({shares})", image.display(), path.display()))?;
-    }
-    Ok(ExitCode::SUCCESS)
+}
+
+fn write(path: &Path, mask: &Mask) -> Result<()> {
+    let write = || {
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
+        std::fs::write(path, mask.png().map_err(std::io::Error::other)?)
+    };
+    write().with_context(|| format!("{} cannot be written", path.display()))
+}
+
+fn shown(path: &Path, mask: &Mask) -> (Value, String) {
+    let shares: serde_json::Map<String, Value> =
+        mask.shares.iter().map(|(class, share)| (class.clone(), json!(share))).collect();
+    let text = mask.shares.iter().map(|(class, share)| format!("{class} {}", percent(*share)));
+    let text = format!("{} ({})", path.display(), text.collect::<Vec<_>>().join(", "));
+    (json!({ "mask": path.display().to_string(), "shares": shares }), text)
 }

@@ -1,12 +1,16 @@
 //! How a run is shown while it goes: a bar on the terminal, a line an evaluation, or JSON lines.
 
 use crate::output::{self, bytes, count, percent};
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use wgrad_train::{Card, EvalReport, Observer, StartReport, StepReport};
+
+/// Columns where no terminal says how many it has.
+const COLUMNS: usize = 80;
 
 /// Passes notes on to standard error, and nothing else.
 pub(crate) struct Notes;
@@ -42,6 +46,23 @@ impl Progress {
         Self { json, data, reason, out, bar, drawn: None, watched: "", unit: "", score: "" }
     }
 
+    /// An evaluation in so many columns; what matters least is left out first.
+    fn row(&self, r: &EvalReport, columns: usize) -> String {
+        let (epochs, score) = (r.epoch.1.to_string(), self.score);
+        let watched = if self.watched == "validation" { "val" } else { self.watched };
+        let epoch = format!("epoch {:>width$}/{epochs}", r.epoch.0, width = epochs.len());
+        let mut parts = vec![
+            (0, epoch),
+            (0, format!("loss {:.4}", r.train_loss)),
+            (2, format!("{score} {:>6}", percent(r.train_accuracy))),
+            (0, format!("{watched} loss {:.4}", r.val_loss)),
+            (1, format!("{watched} {score} {:>6}", percent(r.val_accuracy))),
+        ];
+        parts.extend(r.perplexity.map(|p| (1, format!("perplexity {p:.2}"))));
+        parts.push((3, format!("{} {}/s", count(r.per_second as u64), self.unit)));
+        fitting(columns, &parts)
+    }
+
     /// Takes the bar away.
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
@@ -66,9 +87,12 @@ impl Observer for Progress {
         self.score = r.score;
         let text = || {
             let peak = bytes(r.plan.peak_bytes);
-            [
-                format!("device  {}", self.reason),
-                format!("data    {}: {}", self.data, samples(r)),
+            let mut lines =
+                vec![format!("device  {}", self.reason), format!("data    {}: {}", self.data, samples(r))];
+            if let (Card::Image(card), false) = (&r.card, r.class_counts.is_empty()) {
+                lines.push(format!("classes {}", classes(&card.classes, &r.class_counts)));
+            }
+            lines.extend([
                 format!(
                     "model   {}: {} parameters, {peak} planned peak memory, {} dispatches a step",
                     model(&r.card),
@@ -76,8 +100,8 @@ impl Observer for Progress {
                     r.plan.dispatches,
                 ),
                 format!("folder  {}", self.out.display()),
-            ]
-            .join("\n")
+            ]);
+            lines.join("\n")
         };
         let value = || {
             let mut value = json!({
@@ -105,6 +129,7 @@ impl Observer for Progress {
                 Card::Image(card) => {
                     value["model"] = json!(card.model);
                     value["classes"] = json!(card.classes);
+                    value["class_counts"] = json!(r.class_counts);
                     value["channels"] = json!(card.channels);
                     value["height"] = json!(card.size.0);
                     value["width"] = json!(card.size.1);
@@ -119,7 +144,7 @@ impl Observer for Progress {
         };
         self.say(&text, &value);
         if std::io::stderr().is_terminal() {
-            let style = "epoch {prefix} {bar:24} {pos}/{len}  {msg}  {eta} left";
+            let style = "epoch {prefix}  {wide_bar}  {msg}  {eta} left";
             self.bar = ProgressBar::with_draw_target(Some(r.step.1), ProgressDrawTarget::stderr());
             self.bar.set_style(
                 ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
@@ -136,34 +161,22 @@ impl Observer for Progress {
         }
         self.drawn = Some(Instant::now());
         self.bar.set_prefix(format!("{}/{}", r.epoch.0, r.epoch.1));
-        let (speed, unit, score) = (count(r.per_second as u64), self.unit, self.score);
-        self.bar.set_message(format!(
-            "loss {:.4}  {score} {}  {speed} {unit}/s",
-            r.loss,
-            percent(r.accuracy)
+        // The epoch, a bar of ten columns, the time left and what is between them.
+        let room = usize::from(Term::stderr().size().1).saturating_sub(34);
+        self.bar.set_message(fitting(
+            room,
+            &[
+                (0, format!("step {}/{}", r.step.0, r.step.1)),
+                (0, format!("loss {:.4}", r.loss)),
+                (1, format!("{} {}", self.score, percent(r.accuracy))),
+                (2, format!("{} {}/s", count(r.per_second as u64), self.unit)),
+            ],
         ));
         self.bar.set_position(r.step.0);
     }
 
     fn evaluated(&mut self, r: &EvalReport) {
-        let text = || {
-            let epochs = r.epoch.1.to_string();
-            let perplexity = r.perplexity.map_or(String::new(), |p| format!("  perplexity {p:.2}"));
-            format!(
-                "epoch {:>width$}/{epochs}  loss {:.4}  {score} {:>6}  {watched} loss {:.4}  \
-                 {watched} {score} {:>6}{perplexity}  {} {}/s",
-                r.epoch.0,
-                r.train_loss,
-                percent(r.train_accuracy),
-                r.val_loss,
-                percent(r.val_accuracy),
-                count(r.per_second as u64),
-                self.unit,
-                width = epochs.len(),
-                watched = self.watched,
-                score = self.score,
-            )
-        };
+        let text = || self.row(r, Term::stdout().size_checked().map_or(COLUMNS, |size| size.1.into()));
         let value = || {
             let mut value = json!({
                 "event": "evaluation",
@@ -183,6 +196,31 @@ impl Observer for Progress {
         };
         self.say(&text, &value);
     }
+}
+
+/// Parts side by side in so many columns: of those that do not fit, the ones with the highest number are left out.
+fn fitting(columns: usize, parts: &[(u8, String)]) -> String {
+    let most = parts.iter().map(|p| p.0).max().unwrap_or(0);
+    let upto = |n: u8| {
+        let kept = parts.iter().filter(|p| p.0 <= n).map(|p| p.1.as_str());
+        kept.collect::<Vec<_>>().join("  ")
+    };
+    let fits = (0..=most).rev().map(upto).find(|line| line.chars().count() <= columns);
+    fits.unwrap_or_else(|| upto(0))
+}
+
+/// Training samples of each class: all, or the fewest and the most if they are many.
+fn classes(names: &[String], counts: &[u64]) -> String {
+    let one = |(name, n): (&String, &u64)| format!("{name} {}", count(*n));
+    let all: Vec<String> = names.iter().zip(counts).map(one).collect();
+    let all = all.join(", ");
+    if all.chars().count() + 8 <= COLUMNS {
+        return all;
+    }
+    let by = |i: &usize| counts[*i];
+    let (least, most) = ((0..counts.len()).min_by_key(by), (0..counts.len()).rev().max_by_key(by));
+    let told = |i: Option<usize>| i.map_or(String::new(), |i| one((&names[i], &counts[i])));
+    format!("from {} to {}", told(least), told(most))
 }
 
 /// What a run's data holds.
@@ -210,5 +248,59 @@ fn model(card: &Card) -> String {
         Card::Text(card) => {
             format!("{} of {} layers of {}, context {}", card.model, card.layers, card.hidden, card.context)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_fit_eighty_columns_and_grow_with_the_terminal() {
+        let mut progress = Progress::new(false, String::new(), String::new(), PathBuf::new());
+        let report = EvalReport {
+            epoch: (100, 100),
+            step: 70_000,
+            train_loss: 10.523_14,
+            train_accuracy: 1.0,
+            val_loss: 12.487_15,
+            val_accuracy: 1.0,
+            perplexity: None,
+            per_second: 123_456.0,
+        };
+        let scores = ["accuracy", "variance kept", "told from made up"];
+        for (watched, score) in ["validation", "test", "training"].into_iter().zip(scores) {
+            (progress.watched, progress.unit, progress.score) = (watched, "images", score);
+            let row = progress.row(&report, COLUMNS);
+            assert!(row.chars().count() <= COLUMNS && row.contains(" loss 12.4871"), "{row}");
+            assert!(progress.row(&report, 200).contains("123,456 images/s"));
+        }
+        (progress.watched, progress.score) = ("validation", "accuracy");
+        let row = progress.row(&EvalReport { epoch: (2, 20), ..report }, COLUMNS);
+        assert!(row.contains("val accuracy 100.0 %"), "{row}");
+        let text = EvalReport { perplexity: Some(1234.5), ..progress_report() };
+        assert!(progress.row(&text, COLUMNS).contains("perplexity 1234.50"));
+    }
+
+    fn progress_report() -> EvalReport {
+        EvalReport {
+            epoch: (2, 20),
+            step: 1,
+            train_loss: 1.0,
+            train_accuracy: 0.5,
+            val_loss: 1.0,
+            val_accuracy: 0.5,
+            perplexity: None,
+            per_second: 1.0,
+        }
+    }
+
+    #[test]
+    fn class_counts_are_told_in_a_line() {
+        let names: Vec<String> = ["cat", "dog"].map(str::to_owned).to_vec();
+        assert_eq!(classes(&names, &[12, 3000]), "cat 12, dog 3,000");
+        let names: Vec<String> = (0..40).map(|i| format!("class-{i}")).collect();
+        let counts: Vec<u64> = (0..40).map(|i| 10 + i).collect();
+        assert_eq!(classes(&names, &counts), "from class-0 10 to class-39 49");
     }
 }

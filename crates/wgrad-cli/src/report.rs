@@ -8,10 +8,9 @@ use wgrad_train::{Evaluation, Scores};
 /// Classes up to which the confusion matrix fits a terminal.
 const MATRIX_CLASSES: usize = 20;
 
-/// Mean precision, recall and F1 over the classes.
+/// Mean precision, recall and F1 over the classes that occur.
 fn macros(m: &ConfusionMatrix) -> [f64; 3] {
-    let mean = |f: &dyn Fn(usize) -> f64| (0..m.classes()).map(f).sum::<f64>() / m.classes().max(1) as f64;
-    [mean(&|c| m.precision(c)), mean(&|c| m.recall(c)), mean(&|c| m.f1(c))]
+    [m.macro_precision(), m.macro_recall(), m.macro_f1()]
 }
 
 /// The figures in the order they are read: of the whole first, then of each class.
@@ -46,7 +45,7 @@ pub(crate) fn text(evaluation: &Evaluation) -> String {
     }
     let mut classes = vec![["class", "precision", "recall", "F1", "support"].map(str::to_owned).to_vec()];
     for (c, name) in names.iter().enumerate() {
-        let share = |v: f64| format!("{v:.4}");
+        let share = |v: f64| if m.occurs(c) { format!("{v:.4}") } else { "-".into() };
         let support = count(m.support(c));
         classes.push(vec![name.clone(), share(m.precision(c)), share(m.recall(c)), share(m.f1(c)), support]);
     }
@@ -70,6 +69,29 @@ pub(crate) fn matrix(evaluation: &Evaluation) -> Option<String> {
     Some(table(&rows, &[]))
 }
 
+/// What is wrong with a classifier at a glance, in a line: it is no better than one answer for all, or never gives some.
+pub(crate) fn doubt(evaluation: &Evaluation) -> Option<String> {
+    let Scores::Classes { names, confusion: m, .. } = &evaluation.scores else { return None };
+    let (total, true_classes) = (m.total() as f64, (0..m.classes()).filter(|&c| m.support(c) > 0));
+    let most = (0..m.classes()).rev().max_by_key(|&c| m.support(c))?;
+    let share = m.support(most) as f64 / total.max(1.0);
+    // Two standard deviations of what chance gives.
+    let chance = share + 2.0 * (share * (1.0 - share) / total.max(1.0)).sqrt();
+    let never: Vec<&str> =
+        true_classes.clone().filter(|&c| m.predicted(c) == 0).map(|c| names[c].as_str()).collect();
+    if true_classes.count() > 1 && m.accuracy() <= chance {
+        return Some(format!(
+            "an accuracy of {} is hardly better than always saying {} ({}): train longer, or try another --lr",
+            percent(m.accuracy()),
+            names[most],
+            percent(share)
+        ));
+    }
+    let shown = never.len().min(5);
+    let more = if shown < never.len() { format!(" and {} more", never.len() - shown) } else { String::new() };
+    (!never.is_empty()).then(|| format!("never predicted: {}{more}", never[..shown].join(", ")))
+}
+
 /// Everything, for a program.
 pub(crate) fn json(evaluation: &Evaluation) -> Value {
     if let Scores::Pictures { share, .. } = &evaluation.scores {
@@ -91,11 +113,12 @@ pub(crate) fn json(evaluation: &Evaluation) -> Value {
     };
     let [precision, recall, f1] = macros(m);
     let class = |(c, name): (usize, &String)| {
+        let share = |v: f64| m.occurs(c).then_some(v);
         json!({
             "class": name,
-            "precision": m.precision(c),
-            "recall": m.recall(c),
-            "f1": m.f1(c),
+            "precision": share(m.precision(c)),
+            "recall": share(m.recall(c)),
+            "f1": share(m.f1(c)),
             "support": m.support(c),
         })
     };
@@ -115,4 +138,28 @@ pub(crate) fn json(evaluation: &Evaluation) -> Value {
         value["mean_iou"] = json!(m.mean_iou());
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chance_and_classes_never_predicted_are_told() {
+        let names = ["cat", "dog", "owl"].map(str::to_owned).to_vec();
+        let told = |counts: &[(usize, usize, usize)]| {
+            let mut confusion = ConfusionMatrix::new(3);
+            for &(label, prediction, times) in counts {
+                (0..times).for_each(|_| confusion.add(label, prediction));
+            }
+            let scores = Scores::Classes { names: names.clone(), confusion, pixels: false };
+            doubt(&Evaluation { loss: 1.0, split: "test".into(), scores })
+        };
+        let all_dog = told(&[(0, 1, 50), (1, 1, 60), (2, 1, 40)]).expect("chance");
+        assert!(all_dog.contains("always saying dog (40.0 %)"), "{all_dog}");
+        let no_owl = told(&[(0, 0, 50), (1, 1, 60), (2, 1, 10)]).expect("one is never predicted");
+        assert_eq!(no_owl, "never predicted: owl");
+        assert_eq!(told(&[(0, 0, 50), (1, 1, 60), (2, 2, 10)]), None);
+        assert_eq!(told(&[(1, 1, 60)]), None, "data of one class");
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::output::count;
 use crate::shape::Shape;
+use crate::spelling;
 use serde_json::{Value, json};
 use wgrad_graph::{Graph, autocast, fold, hoist};
 use wgrad_models::{ImageModel, ModelKind, TextKind};
@@ -90,7 +91,7 @@ fn of_pixels(args: &Which, config: &Config) -> Result<Subject, TrainError> {
     let side = args.image_size.unwrap_or(usual);
     let channels = args.channels.map_or(channels, |n| n as usize);
     let card = ModelCard {
-        model: args.model.clone(),
+        model: config.model.clone(),
         width: args.width,
         channels,
         size: (side, side),
@@ -152,8 +153,10 @@ impl Which {
     /// The configuration that says the same, and the graph.
     pub(crate) fn subject(&self, device: Option<&str>) -> Result<(Config, Subject), TrainError> {
         let args = self;
-        let config = Config {
-            model: args.model.clone(),
+        let model = spelling::model(&args.model)?;
+        let config = spelling::settled(Config {
+            data: Config::for_model(&model).data,
+            model,
             width: args.width,
             batch_size: args.batch_size,
             optimizer: args.optimizer.clone(),
@@ -164,9 +167,8 @@ impl Which {
             layers: args.shape.layers,
             hidden: args.shape.hidden,
             heads: args.shape.heads,
-            data: Config::for_model(&args.model).data,
             ..Config::default()
-        };
+        })?;
         config.check()?;
         if args.eval && args.precision != "f32" {
             return Err(TrainError::Config {

@@ -3,6 +3,7 @@
 use crate::output::{self, count, seconds, table};
 use crate::progress::Progress;
 use crate::shape::Shape;
+use crate::spelling::{self, Rate, rate};
 use crate::{report, runs};
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -21,7 +22,7 @@ const INTERRUPTED: u8 = 130;
     wgrad train --data cifar10:./cifar-10-batches-bin --model cifar-cnn --augment flip,crop:4 --epochs 30\n  \
     wgrad train --data folder:./photos --model alexnet --width 0.5 --val-split 0.1 --patience 5\n  \
     wgrad train --model gpt --data text:novel.txt --out runs/novel\n  \
-    wgrad train --resume --out runs/lenet-fashion-mini")]
+    wgrad train --resume --out runs/lenet-fashion-mini --epochs 30")]
 pub(crate) struct Args {
     #[command(flatten)]
     settings: Settings,
@@ -29,9 +30,10 @@ pub(crate) struct Args {
     #[arg(long)]
     device: Option<String>,
     /// Folder to write [default: runs/MODEL-SOURCE, numbered where taken]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", aliases = ["output", "output-dir", "out-dir", "save-dir"])]
     out: Option<PathBuf>,
-    /// Go on with the run in --out, or with the newest in runs/
+    /// Go on with the run in --out, or with the newest in runs/; --epochs or --steps give a finished one more to do, --data
+    /// tells where the data is now
     #[arg(long)]
     resume: bool,
     /// Settings file, as a run's config.toml; flags take precedence
@@ -46,41 +48,41 @@ pub(crate) struct Args {
 #[derive(Clone, clap::Args)]
 struct Settings {
     /// Model of the zoo [default: lenet]
-    #[arg(long, value_name = "NAME", help = format!("{} [default: lenet]", models()))]
+    #[arg(long, value_name = "NAME", aliases = ["arch", "net"], help = format!("{} [default: lenet]", models()))]
     model: Option<String>,
     /// Factor on the model's widths [default: 1]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     width: Option<f64>,
     /// fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR of images; masks:DIR of images and masks, for
     /// unet; shakespeare-mini, text:FILE or text:DIR of text [default: fashion-mini, shakespeare-mini for language models]
-    #[arg(long, value_name = "SPEC")]
+    #[arg(long, value_name = "SPEC", aliases = ["dataset", "data-dir", "data-path"])]
     data: Option<String>,
     /// Passes over the training data [default: 15]
-    #[arg(long, value_name = "N", conflicts_with = "steps")]
+    #[arg(long, value_name = "N", conflicts_with = "steps", aliases = ["epoch", "num-epochs", "max-epochs"])]
     epochs: Option<u64>,
     /// Training steps in all, instead of --epochs [default for language models: 2000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", aliases = ["max-steps", "num-steps", "iterations", "max-iters"])]
     steps: Option<u64>,
     /// Images, or rows of text, a step [default: 32; dcgan 64, unet 8, text 12, bert 32]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", aliases = ["batch", "batchsize", "bs"])]
     batch_size: Option<usize>,
     /// Compute a step's batch in N equal parts, one after another: less memory, the same update [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", aliases = ["grad-accum", "gradient-accumulation-steps", "accumulate-grad-batches"])]
     accumulate: Option<usize>,
     /// Update rule [default: adam]
-    #[arg(long, value_name = "NAME", help = format!("{} [default: adam]", optimizers()))]
+    #[arg(long, value_name = "NAME", alias = "opt", help = format!("{} [default: adam]", optimizers()))]
     optimizer: Option<String>,
     /// Learning rate [default: 0.002; gpt 0.004, bert and autoencoder 0.001, dcgan 0.0002]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
-    lr: Option<f64>,
+    #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = rate, aliases = ["learning-rate", "lr0"])]
+    lr: Option<Rate>,
     /// Momentum of the optimizers momentum and nesterov [default: 0.9]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     momentum: Option<f64>,
     /// constant, step, cosine, one-cycle or linear-warmup [default: one-cycle]
     #[arg(long)]
     schedule: Option<String>,
-    /// L2 penalty, decoupled in adamw, lamb, lion and muon [default: 0]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    /// L2 penalty, decoupled in adamw, lamb, lion and muon [default: 0; adamw 0.01, muon 0.1, language models 0.1]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, alias = "wd")]
     weight_decay: Option<f64>,
     /// Leave biases and norms out of weight decay
     #[arg(long)]
@@ -107,13 +109,13 @@ struct Settings {
     #[arg(long, value_name = "LABEL")]
     ignore: Option<String>,
     /// Side of the images the model sees [default: the model's own]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", aliases = ["imgsz", "img-size", "imgsize", "img", "input-size", "resolution"])]
     image_size: Option<usize>,
     /// Share of the training data held out for validation [default for text: 0.1]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     val_split: Option<f64>,
     /// Stop after N evaluations without a lower loss
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", alias = "early-stopping")]
     patience: Option<u64>,
     /// Run whose weights this one starts from
     #[arg(long, value_name = "DIR")]
@@ -142,7 +144,7 @@ struct Settings {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Threads that decode and augment [default: 2]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", alias = "num-workers")]
     workers: Option<usize>,
     /// Refuse image files that do not decode instead of skipping them
     #[arg(long)]
@@ -170,7 +172,7 @@ impl Settings {
         set(&mut given, "--batch-size", self.batch_size, &mut config.batch_size);
         set(&mut given, "--accumulate", self.accumulate, &mut config.accumulate);
         set(&mut given, "--optimizer", self.optimizer, &mut config.optimizer);
-        set(&mut given, "--lr", self.lr, &mut config.lr);
+        set(&mut given, "--lr", self.lr.and_then(|rate| rate.0), &mut config.lr);
         set(&mut given, "--momentum", self.momentum, &mut config.momentum);
         set(&mut given, "--schedule", self.schedule, &mut config.schedule);
         set(&mut given, "--weight-decay", self.weight_decay, &mut config.weight_decay);
@@ -207,6 +209,8 @@ impl Settings {
     }
 }
 
+/// Flags that a resumed run takes beside --device.
+const RESUME_FLAGS: [&str; 5] = ["--epochs", "--steps", "--data", "--patience", "--workers"];
 /// Flags that only image classifiers take.
 const IMAGE_FLAGS: [&str; 6] = ["--width", "--augment", "--image-size", "--ignore", "--workers", "--strict"];
 /// Flags that only language models take.
@@ -245,7 +249,10 @@ impl Args {
     /// The settings of a new run, and where it goes.
     fn fresh(&self) -> Result<(Config, PathBuf), TrainError> {
         let mut config = match &self.config {
-            None => self.settings.model.as_deref().map_or_else(Config::default, Config::for_model),
+            None => match &self.settings.model {
+                Some(name) => Config::for_model(&spelling::model(name)?),
+                None => Config::default(),
+            },
             Some(path) => {
                 let name = path.display().to_string();
                 let text = std::fs::read_to_string(path)
@@ -254,6 +261,8 @@ impl Args {
             }
         };
         let given = self.settings.clone().apply(&mut config);
+        config = spelling::settled(config)?;
+        config.data = wgrad_train::guess_source(&config.data, &config.model);
         if let Some(device) = &self.device {
             config.device.clone_from(device);
         }
@@ -274,8 +283,13 @@ impl Args {
     fn resumed(&self) -> Result<(Config, PathBuf), TrainError> {
         let mut given = self.settings.clone().apply(&mut Config::default());
         given.extend(self.config.as_ref().map(|_| "--config"));
+        given.retain(|flag| !RESUME_FLAGS.contains(flag));
         if !given.is_empty() {
-            let why = format!("a run goes on with its own settings: leave out {}", given.join(", "));
+            let why = format!(
+                "a run goes on with its own settings, but for {}: leave out {}",
+                RESUME_FLAGS.join(", "),
+                given.join(", ")
+            );
             return Err(wrong("--resume", why));
         }
         let out = match &self.out {
@@ -287,6 +301,8 @@ impl Args {
             }
         };
         let mut config = wgrad_train::load_config(&out)?;
+        self.settings.clone().apply(&mut config);
+        config.data = wgrad_train::guess_source(&config.data, &config.model);
         if let Some(device) = &self.device {
             config.device.clone_from(device);
         }
@@ -338,6 +354,9 @@ fn quoted(name: &str) -> String {
 /// The run's last figures.
 fn show(summary: &Summary, unit: &str, json: bool) -> Result<()> {
     let speed = summary.samples as f64 / summary.train_seconds.max(1e-9);
+    if let Some(doubt) = summary.evaluation.as_ref().and_then(report::doubt) {
+        output::note(&format!("note: {doubt}"));
+    }
     if json {
         return output::json_line(&json!({
             "event": "end",
@@ -348,16 +367,31 @@ fn show(summary: &Summary, unit: &str, json: bool) -> Result<()> {
             "train_seconds": summary.train_seconds,
             (format!("{unit}_per_second")): speed,
             "out": summary.out.display().to_string(),
+            "epochs": summary.epochs,
+            "best_epoch": summary.best.map(|b| b.0),
+            "best_loss": summary.best.map(|b| b.1),
             "evaluation": summary.evaluation.as_ref().map(report::json),
         }));
     }
     let Some(evaluation) = &summary.evaluation else { return Ok(()) };
+    let weights = match summary.best {
+        Some((epoch, loss)) => {
+            let (of, watched) = (summary.epochs, summary.watched);
+            let chosen = match watched {
+                "test" => "; chosen on the test images, --val-split F holds others out",
+                _ => "",
+            };
+            format!("epoch {epoch} of {of}, the lowest {watched} loss ({loss:.4}){chosen}")
+        }
+        None => format!("epoch {}, the last", summary.epochs),
+    };
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let speed = match summary.samples {
         0 => "-".into(),
         _ => format!("{} {unit}/s", count(speed as u64)),
     };
     let rows = [
+        row("weights", weights),
         row("training time", seconds(summary.train_seconds)),
         row("speed", speed),
         row("device", summary.device.clone()),

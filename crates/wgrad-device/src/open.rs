@@ -41,7 +41,19 @@ impl FromStr for Request {
 
     fn from_str(name: &str) -> Result<Self, DeviceError> {
         let unknown = || DeviceError::Unknown { name: name.to_owned() };
-        let wanted = match name.trim() {
+        let name_here = name.trim().to_lowercase();
+        // What other tools call a GPU, whoever made it.
+        let other = ["cuda", "mps", "metal", "vulkan", "rocm", "hip", "xpu", "dx12"];
+        let (kind, number) = name_here.split_once(':').map_or((&*name_here, None), |(k, n)| (k, Some(n)));
+        let name_here = match number {
+            _ if !other.contains(&kind) => match name_here.bytes().all(|b| b.is_ascii_digit()) {
+                true if !name_here.is_empty() => format!("gpu:{name_here}"),
+                _ => name_here,
+            },
+            Some(number) => format!("gpu:{number}"),
+            None => "gpu".to_owned(),
+        };
+        let wanted = match &*name_here {
             "auto" => Wanted::Auto,
             "gpu" => Wanted::Gpu,
             "software" => Wanted::Software,

@@ -42,6 +42,11 @@ impl UNet {
         Ok(())
     }
 
+    /// Values per channel and picture where the net is smallest.
+    pub fn smallest(size: (usize, usize)) -> usize {
+        (size.0 >> HALVINGS) * (size.1 >> HALVINGS)
+    }
+
     /// Pictures `[N, C, H, W]` to logits of each pixel's class `[N, classes, H, W]`. Parameters `inc`, `down1` to `down4`,
     /// `up1` to `up4`, `outc`.
     ///

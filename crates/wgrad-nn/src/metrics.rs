@@ -44,7 +44,8 @@ impl ConfusionMatrix {
         (0..self.classes).map(|p| self.count(class, p)).sum()
     }
 
-    fn predicted(&self, class: usize) -> u64 {
+    /// How often a class was predicted.
+    pub fn predicted(&self, class: usize) -> u64 {
         (0..self.classes).map(|l| self.count(l, class)).sum()
     }
 
@@ -73,14 +74,35 @@ impl ConfusionMatrix {
         ratio(self.hits(class), self.support(class) + self.predicted(class) - self.hits(class))
     }
 
-    /// Mean intersection over union over classes.
-    pub fn mean_iou(&self) -> f64 {
-        (0..self.classes).map(|c| self.iou(c)).sum::<f64>() / self.classes.max(1) as f64
+    /// Whether a class occurs among labels or predictions; if it does not, its figures say nothing.
+    pub fn occurs(&self, class: usize) -> bool {
+        self.support(class) + self.predicted(class) > 0
     }
 
-    /// Mean F1 over classes ("macro").
+    /// Mean over the classes that occur, as scikit-learn's `average="macro"`; 0 of nothing.
+    fn mean(&self, figure: impl Fn(usize) -> f64) -> f64 {
+        let occurring: Vec<usize> = (0..self.classes).filter(|&c| self.occurs(c)).collect();
+        occurring.iter().map(|&c| figure(c)).sum::<f64>() / occurring.len().max(1) as f64
+    }
+
+    /// Mean intersection over union of the classes that occur among labels or predictions.
+    pub fn mean_iou(&self) -> f64 {
+        self.mean(|c| self.iou(c))
+    }
+
+    /// Mean precision ("macro") of the classes that occur.
+    pub fn macro_precision(&self) -> f64 {
+        self.mean(|c| self.precision(c))
+    }
+
+    /// Mean recall ("macro") of the classes that occur.
+    pub fn macro_recall(&self) -> f64 {
+        self.mean(|c| self.recall(c))
+    }
+
+    /// Mean F1 ("macro") of the classes that occur.
     pub fn macro_f1(&self) -> f64 {
-        (0..self.classes).map(|c| self.f1(c)).sum::<f64>() / self.classes.max(1) as f64
+        self.mean(|c| self.f1(c))
     }
 }
 
@@ -109,5 +131,21 @@ mod tests {
         assert!((m.mean_iou() - (2.0 / 4.0 + 2.0 / 3.0 + 3.0 / 4.0) / 3.0).abs() < 1e-12);
         assert!((m.macro_f1() - (2.0 / 3.0 + 0.8 + 6.0 / 7.0) / 3.0).abs() < 1e-12);
         assert_eq!(ConfusionMatrix::new(2).accuracy(), 0.0);
+    }
+
+    /// As scikit-learn's `f1_score(average="macro")`: its labels are those of both lists together.
+    #[test]
+    fn means_skip_classes_of_neither_truth_nor_prediction() {
+        let mut m = ConfusionMatrix::new(3);
+        m.add(0, 0);
+        m.add(2, 2);
+        assert!(m.occurs(0) && !m.occurs(1));
+        let means = [m.macro_f1(), m.macro_precision(), m.macro_recall(), m.mean_iou()];
+        assert_eq!(means, [1.0; 4], "a perfect model on data without a class");
+        // Predicted but never true: it counts as 0.
+        m.add(0, 1);
+        assert!((m.macro_f1() - (2.0 / 3.0 + 0.0 + 1.0) / 3.0).abs() < 1e-12);
+        assert!((m.mean_iou() - (0.5 + 0.0 + 1.0) / 3.0).abs() < 1e-12);
+        assert_eq!(ConfusionMatrix::new(2).macro_f1(), 0.0);
     }
 }

@@ -1,5 +1,5 @@
 //! Checkpoints: a folder with `model.safetensors` (weights and buffers under PyTorch's names),
-//! `optimizer.safetensors` (its state) and further small files, replaced as a whole.
+//! `optimizer.safetensors` (its state, if there is any) and further small files, replaced as a whole.
 //!
 //! A checkpoint is written beside its place, synced, and renamed into it; the one before is gone only after that. A
 //! full disk or a power cut leaves the old one.
@@ -122,7 +122,10 @@ pub fn save(dir: &Path, tensors: &Tensors, files: &[(&str, Vec<u8>)]) -> Result<
         }
         fs::create_dir_all(&temporary)?;
         write_synced(&temporary.join(MODEL_FILE), &encode(&pick(false)))?;
-        write_synced(&temporary.join(OPTIMIZER_FILE), &encode(&pick(true)))?;
+        let states = pick(true);
+        if !states.is_empty() {
+            write_synced(&temporary.join(OPTIMIZER_FILE), &encode(&states))?;
+        }
         for (name, bytes) in files {
             write_synced(&temporary.join(name), bytes)?;
         }
@@ -168,15 +171,19 @@ pub fn read_file(dir: &Path, name: &str) -> Result<Vec<u8>, SessionError> {
     fs::read(&path).map_err(io(&path))
 }
 
-/// A checkpoint's tensors. Whether a tensor of the model file is a weight or a buffer, `role` says by its name.
+/// Tensors of a checkpoint. `role` tells weights from buffers by name. A checkpoint without an optimizer file has no states:
+/// inference needs none.
 ///
 /// # Errors
-/// Where a file is missing or no safetensors file.
+/// If the model file is missing, or a file is no safetensors file.
 pub fn load(dir: &Path, role: impl Fn(&str) -> Role) -> Result<Tensors, SessionError> {
     let mut tensors = Tensors::new();
     for (name, states) in [(MODEL_FILE, false), (OPTIMIZER_FILE, true)] {
         let path = newest(dir).join(name);
-        let bytes = fs::read(&path).map_err(io(&path))?;
+        let bytes = match fs::read(&path) {
+            Err(e) if states && e.kind() == std::io::ErrorKind::NotFound => continue,
+            found => found.map_err(io(&path))?,
+        };
         for (name, tensor) in decode(&path, &bytes)? {
             let role = if states { Role::State } else { role(&name) };
             tensors.push((role, name, tensor));
@@ -234,6 +241,20 @@ mod tests {
         save(&dir, &tensors(1.0), &[]).expect("saved");
         fs::rename(&dir, suffixed(&dir, "old")).expect("renamed");
         assert_eq!(load(&dir, role).expect("loaded").len(), 3);
+    }
+
+    #[test]
+    fn load_without_optimizer_file_gives_the_model() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let dir = root.path().join("checkpoint");
+        save(&dir, &tensors(1.0), &[]).expect("saved");
+        fs::remove_file(dir.join(OPTIMIZER_FILE)).expect("removed");
+        assert_eq!(load(&dir, role).expect("loaded").len(), 2);
+        let model: Tensors = tensors(1.0).into_iter().filter(|t| t.0 != Role::State).collect();
+        save(&dir, &model, &[]).expect("saved");
+        assert!(!dir.join(OPTIMIZER_FILE).exists(), "nothing to keep, no file");
+        fs::remove_file(dir.join(MODEL_FILE)).expect("removed");
+        assert!(matches!(load(&dir, role), Err(SessionError::Io { .. })), "the model is needed");
     }
 
     #[test]

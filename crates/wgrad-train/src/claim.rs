@@ -1,6 +1,7 @@
 //! A run's folder belongs to one run: nothing that stands there is written over, and no two runs write at once.
 
 use crate::TrainError;
+use crate::kept::BEST;
 use crate::state::{CHECKPOINT, CONFIG, CURVES, LABELS, METRICS};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -48,7 +49,7 @@ pub(crate) fn check_free(out: &Path, sheet: Option<&str>) -> Result<(), TrainErr
     if checkpoint::newest(&out.join(CHECKPOINT)).exists() || out.join(CONFIG).exists() {
         return Err(TrainError::Exists { out: out.into() });
     }
-    let written = [LABELS, METRICS, CURVES].into_iter().chain(sheet);
+    let written = [LABELS, METRICS, CURVES, BEST].into_iter().chain(sheet);
     match written.map(|name| out.join(name)).find(|path| path.exists()) {
         Some(path) => Err(TrainError::Occupied { path }),
         None => Ok(()),

@@ -38,8 +38,8 @@ pub struct Config {
     pub momentum: f64,
     /// `constant`, `step`, `cosine`, `one-cycle` or `linear-warmup`.
     pub schedule: String,
-    /// L2 penalty, decoupled in AdamW, LAMB, Lion and Muon.
-    pub weight_decay: f64,
+    /// L2 penalty, decoupled in AdamW, LAMB, Lion and Muon; the optimizer's own default if not set.
+    pub weight_decay: Option<f64>,
     /// Leave biases and norms out of weight decay.
     pub decay_matrices_only: bool,
     /// Largest norm of all gradients together.
@@ -112,7 +112,7 @@ impl Default for Config {
             lr: 2e-3,
             momentum: 0.9,
             schedule: "one-cycle".into(),
-            weight_decay: 0.0,
+            weight_decay: None,
             decay_matrices_only: false,
             clip_norm: None,
             clip_value: None,
@@ -168,7 +168,7 @@ impl Config {
             steps: Some(2000),
             batch_size: 12,
             optimizer: "adamw".into(),
-            weight_decay: 0.1,
+            weight_decay: Some(0.1),
             decay_matrices_only: true,
             clip_norm: Some(1.0),
             schedule: "linear-warmup".into(),
@@ -181,6 +181,24 @@ impl Config {
             TextKind::Gpt => Self { lr: 4e-3, ..usual },
             TextKind::Recurrent(_) => usual,
         }
+    }
+
+    /// These settings with what a resumed run may be given anew.
+    pub(crate) fn resumed_with(self, given: &Self) -> Self {
+        Self {
+            device: given.device.clone(),
+            data: given.data.clone(),
+            epochs: given.epochs,
+            steps: given.steps,
+            patience: given.patience,
+            workers: given.workers,
+            ..self
+        }
+    }
+
+    /// Steps in all, for so many in an epoch.
+    pub(crate) fn total(&self, batches: usize) -> u64 {
+        self.steps.unwrap_or(self.epochs.saturating_mul(batches as u64))
     }
 
     /// Settings from TOML text; `name` is the file's, for messages.
@@ -207,8 +225,8 @@ impl Config {
         if !(self.lr.is_finite() && self.lr > 0.0) {
             return fail("--lr", format!("{} must be a positive number", self.lr));
         }
-        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
-            return fail("--weight-decay", format!("{} must be 0 or more", self.weight_decay));
+        if let Some(decay) = self.weight_decay.filter(|v| !(v.is_finite() && *v >= 0.0)) {
+            return fail("--weight-decay", format!("{decay} must be 0 or more"));
         }
         for (option, most) in [("--clip-norm", self.clip_norm), ("--clip-value", self.clip_value)] {
             if let Some(most) = most.filter(|v| !(v.is_finite() && *v > 0.0)) {
@@ -343,6 +361,7 @@ impl Config {
             ("--accumulate", self.accumulate != 1, kind == PainterKind::DcGan),
             ("--ema", self.ema.is_some(), kind == PainterKind::DcGan),
             ("--freeze", self.freeze.is_some(), kind == PainterKind::DcGan),
+            ("--patience", self.patience.is_some(), kind == PainterKind::DcGan),
             ("--precision f16", self.precision == "f16", kind == PainterKind::DcGan),
         ];
         match stray.iter().find(|s| s.1 && s.2) {
@@ -424,7 +443,7 @@ impl Config {
         };
         Ok(Optimizer {
             kind,
-            weight_decay: self.weight_decay,
+            weight_decay: self.weight_decay.unwrap_or(kind.weight_decay()),
             decay_on: if self.decay_matrices_only { DecayOn::Matrices } else { DecayOn::All },
             clip: match (self.clip_norm, self.clip_value) {
                 (Some(most), _) => Clip::Norm(most),

@@ -27,15 +27,20 @@ const HELD_OUT: f64 = 0.1;
 /// Side of DCGAN's pictures where nothing is asked for.
 const PLAYED_SIDE: usize = 32;
 
+/// Side that a model's images are read for: as set, or the model's own.
+pub(crate) fn wanted_size(config: &Config, model: &str) -> Result<Option<usize>, TrainError> {
+    let usual = match PainterKind::named(model) {
+        Some(PainterKind::Autoencoder) => None,
+        Some(PainterKind::DcGan) => Some(PLAYED_SIDE),
+        None => Config { model: model.into(), ..Config::default() }.model_kind()?.image_size(),
+    };
+    Ok(config.image_size.or(usual))
+}
+
 /// Opens the source and settles image size, channels and normalisation.
 pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Prepared, TrainError> {
     let painter = config.painter_kind();
-    let usual = match painter {
-        Some(PainterKind::Autoencoder) => None,
-        Some(PainterKind::DcGan) => Some(PLAYED_SIDE),
-        None => config.model_kind()?.image_size(),
-    };
-    let wanted = config.image_size.or(usual);
+    let wanted = wanted_size(config, &config.model)?;
     let mut options = SourceOptions {
         val_split: config.val_split,
         seed: config.seed,

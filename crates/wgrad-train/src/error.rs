@@ -36,8 +36,8 @@ pub enum TrainError {
         loss: f32,
         /// The step.
         step: u64,
-        /// The run's folder, where it holds a checkpoint from before.
-        saved: Option<PathBuf>,
+        /// Folder of the run and epoch of its best weights, if it keeps such.
+        saved: Option<(PathBuf, u64)>,
     },
     /// A step made a value that is no finite number (told where `--detect-anomaly` is set).
     #[error("step {step}: {what}")]
@@ -89,8 +89,11 @@ pub enum TrainError {
     Graph(#[from] wgrad_types::ShapeError),
 }
 
-fn earlier(saved: Option<&PathBuf>) -> String {
-    saved.map_or(String::new(), |out| format!(" (a checkpoint in {} is from before)", out.display()))
+fn earlier(saved: Option<&(PathBuf, u64)>) -> String {
+    saved.map_or(String::new(), |(out, epoch)| {
+        let out = out.display();
+        format!(" (the weights of epoch {epoch}, the best so far, are in {out}: --init-from {out} starts from them)")
+    })
 }
 
 impl TrainError {
@@ -106,5 +109,19 @@ impl TrainError {
                 Self::Device(DeviceError::Unknown { .. })
                     | Self::Data(DataError::UnknownSource { .. } | DataError::Invalid { .. })
             )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn divergence_names_best_weights_only_if_there_are_such() {
+        let told = |saved| TrainError::Diverged { loss: f32::NAN, step: 7, saved }.to_string();
+        assert!(!told(None).contains("--init-from") && !told(None).contains("checkpoint"));
+        assert!(
+            told(Some(("run".into(), 3))).contains("epoch 3, the best so far, are in run: --init-from run")
+        );
     }
 }

@@ -1,17 +1,17 @@
 //! Evaluation: loss and accuracy over a split, a classifier's confusion matrix, a language model's perplexity.
 
 use crate::config::Config;
-use crate::data::{eval_loader, padded, pipeline};
+use crate::data::padded;
 use crate::graphs::eval_graph;
+use crate::kept::{checkpoint_dir, run_dir};
 use crate::painting::{PainterKind, painter_graph};
+use crate::part::{self, Part};
 use crate::segmentation::{self, SEGMENTER};
-use crate::state::{
-    CHECKPOINT, Card, ModelCard, TextCard, checkpoint_dir, fitting, load_card, load_config, other_model,
-};
-use crate::{Observer, TrainError, pictures, text};
+use crate::state::{Card, ModelCard, TextCard, fitting, load_card, load_config, other_model};
+use crate::{Observer, TrainError, pictures, spec, text};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use wgrad_data::{Loader, SourceOptions, Split, TEXT_VAL_SPLIT, TokenizerChoice, open, open_text};
+use wgrad_data::{Loader, TEXT_VAL_SPLIT, TokenizerChoice, open_text, scene_moments};
 use wgrad_device::Device;
 use wgrad_graph::Graph;
 use wgrad_nn::ConfusionMatrix;
@@ -93,12 +93,13 @@ pub(crate) fn check(stop: &AtomicBool) -> Result<(), TrainError> {
 /// For evaluations that nobody stops.
 static GO_ON: AtomicBool = AtomicBool::new(false);
 
-/// Runs a split through an evaluation plan; `stop` ends it with [`TrainError::Stopped`].
+/// Runs images through an evaluation plan; `labels` gives the model's number of each class of the data, `stop` ends it
+/// with [`TrainError::Stopped`].
 pub(crate) fn evaluate(
     session: &mut Session,
     runner: &mut Runner,
     card: &ModelCard,
-    loader: &Loader,
+    (loaders, labels): (&[&Loader], Option<&[i32]>),
     stop: &AtomicBool,
 ) -> Result<(f64, ConfusionMatrix), TrainError> {
     let mut confusion = ConfusionMatrix::new(card.classes.len());
@@ -113,9 +114,12 @@ pub(crate) fn evaluate(
             confusion.add(label as usize, best);
         }
     };
-    for batch in loader.epoch(0, 0) {
-        let batch = batch?;
+    for batch in loaders.iter().flat_map(|loader| loader.epoch(0, 0)) {
+        let mut batch = batch?;
         check(stop)?;
+        if let Some(labels) = labels {
+            batch.labels.iter_mut().for_each(|label| *label = labels[*label as usize]);
+        }
         waiting.push_back((batch.len, batch.labels.clone()));
         let (x, y) = padded(card, batch, BATCH);
         runner.step(session, 0, &[("x", &x), ("y", &y)], &[])?;
@@ -159,158 +163,138 @@ pub(crate) fn restored(dir: &Path, graph: &Graph, device: &Device) -> Result<(Se
     Session::inference(device, graph, &tensors).map_err(|e| other_model(dir, e))
 }
 
-/// The settings a checkpoint was trained with, and the source to evaluate on: the run's own where `data` is not given.
-fn source(path: &Path, data: Option<&str>) -> Result<(Config, String), TrainError> {
-    // The checkpoint's own folder may be given, too.
-    let run = if path.ends_with(CHECKPOINT) { path.parent().unwrap_or(path) } else { path };
-    let config = match load_config(run) {
+/// The settings a checkpoint was trained with, the source to evaluate on, and whether that is the run's own, as it is if
+/// `data` is not given.
+fn source(path: &Path, data: Option<&str>) -> Result<(Config, String, bool), TrainError> {
+    let config = match load_config(&run_dir(path)) {
         Ok(config) => config,
         // A checkpoint may be without its run; a run's damaged settings are told.
         Err(TrainError::NoCheckpoint { .. }) => Config { data: String::new(), ..Config::default() },
         Err(damaged) => return Err(damaged),
     };
-    let spec = data.map_or(config.data.clone(), str::to_owned);
+    let model = config.model.as_str();
+    let spec = data.map_or(config.data.clone(), |data| spec::guess_source(data, model));
     if spec.is_empty() {
         return Err(TrainError::config(
             "--data",
             "this checkpoint does not say what it was trained on: give a source",
         ));
     }
-    Ok((config, spec))
+    spec::check(&spec)?;
+    let own = data.is_none_or(|data| part::same(data, &config.data));
+    Ok((config, spec, own))
 }
 
-/// Evaluates a checkpoint on a split of a source: the run's own where `data` is not given.
+/// Evaluates a checkpoint on a part of a source: the run's own if `data` is not given. Data may lack classes of the model.
 ///
 /// # Errors
-/// Where the checkpoint, the data or the device fail, or the classes or characters are not the model's.
+/// If the checkpoint, the data or the device fail, or the data has classes or characters that are not the model's.
 pub fn evaluate_checkpoint(
     path: &Path,
     data: Option<&str>,
-    split: Split,
+    part: Part,
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<Evaluation, TrainError> {
-    match load_card(&checkpoint_dir(path))? {
+    let card = load_card(&checkpoint_dir(path))?;
+    let source = source(path, data)?;
+    match card {
         Card::Image(card) if card.model == SEGMENTER => {
-            evaluate_pixels(path, data, split, device, observer, &card)
+            evaluate_pixels(path, &source, part, device, observer, &card)
         }
         Card::Image(card) if PainterKind::named(&card.model).is_some() => {
-            evaluate_pictures(path, data, split, device, observer, &card)
+            evaluate_pictures(path, &source, part, device, observer, &card)
         }
-        Card::Image(_) => evaluate_images(path, data, split, device, observer),
-        Card::Text(card) => evaluate_text(path, data, split, device, &card),
+        Card::Image(_) => evaluate_images(path, &source, part, device, observer),
+        Card::Text(card) => evaluate_text(path, &source, part, device, observer, &card),
     }
 }
 
-/// A language model on the end of a text that training holds out, or on what is before it. A text has no test split:
-/// asked for one, this takes the validation split.
+/// A run's settings, a source, and whether it is the run's own.
+type Source = (Config, String, bool);
+
+/// A language model on the end of a text that training holds out, on what is before it, or on all of a text. A text has no
+/// test split: asked for one, this takes the validation split.
 fn evaluate_text(
     path: &Path,
-    data: Option<&str>,
-    split: Split,
+    (config, spec, own): &Source,
+    part: Part,
     device: &Device,
+    observer: &mut dyn Observer,
     card: &TextCard,
 ) -> Result<Evaluation, TrainError> {
-    let (config, spec) = source(path, data)?;
     let model = card.text_model()?;
     let kept = TokenizerChoice::Kept(card.tokenizer()?);
-    let text = open_text(&spec, &kept, config.val_split.unwrap_or(TEXT_VAL_SPLIT))?;
-    let (tokens, name) = match split {
-        Split::Train => (&text.train, "training"),
-        Split::Validation | Split::Test => (&text.validation, "validation"),
-    };
+    let text = open_text(spec, &kept, config.val_split.unwrap_or(TEXT_VAL_SPLIT))?;
+    text.warnings.iter().for_each(|w| observer.note(w));
+    let (train, held_out, name) = part.halves(*own);
+    let mut tokens = if train { text.train } else { Vec::new() };
+    tokens.extend(if held_out { text.validation } else { Vec::new() });
     if tokens.len() < 2 {
         return Err(TrainError::config("--split", format!("{spec} has too little {name} text")));
     }
     let (mut session, mut runner) =
         restored(&checkpoint_dir(path), &text::text_graph(&model, text::ROWS, None)?, device)?;
-    let (loss, scores) = text::score(&mut session, &mut runner, &model, tokens, &GO_ON)?;
+    let (loss, scores) = text::score(&mut session, &mut runner, &model, &tokens, &GO_ON)?;
     Ok(Evaluation { loss, split: name.into(), scores })
 }
 
-/// A segmenter on the pictures that training holds out, or on the others. There is no test split: asked for one, this
-/// takes the validation split.
+/// A segmenter on the pictures that training holds out, on the others, or on all. There is no test split: asked for one,
+/// this takes the validation split.
 fn evaluate_pixels(
     path: &Path,
-    data: Option<&str>,
-    split: Split,
+    (config, spec, own): &Source,
+    part: Part,
     device: &Device,
     observer: &mut dyn Observer,
     card: &ModelCard,
 ) -> Result<Evaluation, TrainError> {
-    let (config, spec) = source(path, data)?;
-    let scenes = segmentation::open_for(&spec, &config, card)?;
+    let mut scenes = segmentation::open_for(spec, config, card)?;
     scenes.warnings.iter().for_each(|w| observer.note(w));
-    let (chosen, name) = match split {
-        Split::Train => (&scenes.train, "training"),
-        Split::Validation | Split::Test => (&scenes.validation, "validation"),
-    };
+    let labels = part::known(spec, &scenes.classes, &card.classes)?;
+    let moved = scene_moments(&scenes.train, scenes.channels) == (card.mean.clone(), card.std.clone());
+    let (train, held_out, name) = part.halves(*own || moved);
+    let mut chosen = if train { std::mem::take(&mut scenes.train) } else { Vec::new() };
+    chosen.extend(if held_out { scenes.validation } else { Vec::new() });
     let graph = segmentation::pixel_graph(card, segmentation::ROWS, None)?;
     let (mut session, mut runner) = restored(&checkpoint_dir(path), &graph, device)?;
-    let (loss, scores) = segmentation::score(&mut session, &mut runner, card, chosen, &GO_ON)?;
+    let labelled = (&chosen[..], Some(&labels[..]));
+    let (loss, scores) = segmentation::score(&mut session, &mut runner, card, labelled, &GO_ON)?;
     Ok(Evaluation { loss, split: name.into(), scores })
 }
 
 fn evaluate_images(
     path: &Path,
-    data: Option<&str>,
-    split: Split,
+    source: &Source,
+    part: Part,
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<Evaluation, TrainError> {
     let (card, mut session, mut runner) = load(path, BATCH, device)?;
-    let (loader, split) = images(path, data, split, observer, &card, true)?;
-    let (loss, confusion) = evaluate(&mut session, &mut runner, &card, &loader, &GO_ON)?;
-    loader.take_warnings().iter().for_each(|w| observer.note(w));
+    let found = part::images(source, part, observer, &card)?;
+    let labels = part::known(&source.1, &found.classes, &card.classes)?;
+    let loaders: Vec<&Loader> = found.loaders.iter().collect();
+    let images = (&loaders[..], Some(&labels[..]));
+    let (loss, confusion) = evaluate(&mut session, &mut runner, &card, images, &GO_ON)?;
+    loaders.iter().flat_map(|l| l.take_warnings()).for_each(|w| observer.note(&w));
     let scores = Scores::Classes { names: card.classes, confusion, pixels: false };
-    Ok(Evaluation { loss, split, scores })
+    Ok(Evaluation { loss, split: found.name, scores })
 }
 
-/// A model that makes pictures on some.
+/// A model that makes pictures on some, whatever their classes.
 fn evaluate_pictures(
     path: &Path,
-    data: Option<&str>,
-    split: Split,
+    source: &Source,
+    part: Part,
     device: &Device,
     observer: &mut dyn Observer,
     card: &ModelCard,
 ) -> Result<Evaluation, TrainError> {
-    let (loader, split) = images(path, data, split, observer, card, false)?;
+    let found = part::images(source, part, observer, card)?;
     let graph = painter_graph(card, BATCH, None)?;
     let (mut session, mut runner) = restored(&checkpoint_dir(path), &graph, device)?;
-    let judged = pictures::judge(&mut session, &mut runner, card, &loader, &GO_ON)?;
-    loader.take_warnings().iter().for_each(|w| observer.note(w));
-    Ok(Evaluation { loss: judged.loss, split, scores: judged.scores })
-}
-
-/// The images of a split, and what it is called; `classes` says whether those must be the model's.
-fn images(
-    path: &Path,
-    data: Option<&str>,
-    split: Split,
-    observer: &mut dyn Observer,
-    card: &ModelCard,
-    classes: bool,
-) -> Result<(Loader, String), TrainError> {
-    let (config, spec) = source(path, data)?;
-    let options = SourceOptions {
-        val_split: config.val_split,
-        seed: config.seed,
-        strict: config.strict,
-        channels: Some(card.channels),
-        image_size: Some(card.size.0.max(card.size.1)),
-        levels: Some(card.reading.levels()),
-    };
-    let dataset = open(&spec, &options)?;
-    dataset.warnings.iter().for_each(|w| observer.note(w));
-    if classes && dataset.classes != card.classes {
-        let why = format!("{spec} has classes {:?}, the model knows {:?}", dataset.classes, card.classes);
-        return Err(TrainError::config("--data", why));
-    }
-    let subset = dataset.subset(split);
-    if subset.is_empty() {
-        return Err(TrainError::config("--split", format!("{spec} has no such images: try another split")));
-    }
-    let loader = eval_loader(subset, &pipeline(card, "none")?, BATCH, config.workers)?;
-    Ok((loader, subset.description().to_owned()))
+    let loaders: Vec<&Loader> = found.loaders.iter().collect();
+    let judged = pictures::judge(&mut session, &mut runner, card, &loaders, &GO_ON)?;
+    loaders.iter().flat_map(|l| l.take_warnings()).for_each(|w| observer.note(&w));
+    Ok(Evaluation { loss: judged.loss, split: found.name, scores: judged.scores })
 }

@@ -5,7 +5,8 @@
 
 use crate::TrainError;
 use crate::evaluate::restored;
-use crate::state::{Card, checkpoint_dir, load_card};
+use crate::kept::checkpoint_dir;
+use crate::state::{Card, load_card};
 use std::path::Path;
 use wgrad_data::{Decoder, Tokenizer};
 use wgrad_device::Device;

@@ -45,6 +45,13 @@ impl Task for Images<'_> {
         "images"
     }
 
+    fn class_counts(&self) -> Vec<u64> {
+        let (card, train) = (&self.shelf.prepared.card, &self.shelf.prepared.dataset.train);
+        let mut counts = vec![0; card.classes.len()];
+        (0..train.len()).for_each(|i| counts[train.label(i)] += 1);
+        counts
+    }
+
     fn rows(&self) -> (usize, Option<usize>) {
         let images = self.shelf.prepared.dataset.train.len();
         let full = self.config.batch_size.min(images);
@@ -80,7 +87,7 @@ impl Task for Images<'_> {
         stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError> {
         let card = &self.shelf.prepared.card;
-        let judge = |loader: &_| evaluate(session, runner, card, loader, stop);
+        let judge = |loader: &_| evaluate(session, runner, card, (&[loader], None), stop);
         let ((loss, confusion), split) = self.shelf.judged(last_word, judge)?;
         let scores = Scores::Classes { names: card.classes.clone(), confusion, pixels: false };
         Ok(Evaluation { loss, split: split.into(), scores })

@@ -12,6 +12,8 @@ pub struct StartReport {
     pub sizes: Sizes,
     /// The split evaluated after every epoch: `validation`, `test` or `training`.
     pub watched: &'static str,
+    /// Training images, or pixels, of each class; none if the data has no classes.
+    pub class_counts: Vec<u64>,
     /// The model, what it sees and what it tells apart.
     pub card: Card,
     /// What the loss and accuracy are over: `images`, `tokens` or `pixels`.

@@ -2,11 +2,12 @@
 
 use crate::TrainError;
 use crate::evaluate::restored;
+use crate::kept::checkpoint_dir;
 use crate::segmentation::{ROWS, SEGMENTER, pixel_graph, tensors};
-use crate::state::{Card, ModelCard, checkpoint_dir, load_card};
+use crate::state::{Card, ModelCard, load_card};
 use std::path::Path;
 use std::sync::Arc;
-use wgrad_data::{Scene, SceneReader, mask_png, open_picture, resized_mask};
+use wgrad_data::{DataError, Scene, SceneReader, mask_png, open_picture, resized_mask};
 use wgrad_device::Device;
 use wgrad_session::{Runner, Session};
 
@@ -64,26 +65,41 @@ impl Segmenter {
         Ok(Self { card, palette, session, runner, reader })
     }
 
-    /// The masks of images, each of its picture's own size.
+    /// Images that a step takes.
+    pub fn batch(&self) -> usize {
+        ROWS
+    }
+
+    /// The masks of images, each of its picture's own size; or why an image does not decode.
     ///
     /// # Errors
-    /// Where an image does not decode, or the device fails.
-    pub fn masks(&mut self, images: &[impl AsRef<Path>]) -> Result<Vec<Mask>, TrainError> {
+    /// If the device fails.
+    pub fn masks(&mut self, images: &[impl AsRef<Path>]) -> Result<Vec<Result<Mask, DataError>>, TrainError> {
         let mut masks = Vec::new();
         for paths in images.chunks(ROWS) {
             let open = |path: &_| {
                 let path: &Path = AsRef::as_ref(path);
                 open_picture(path, self.card.channels, self.card.reading.levels(), self.card.size)
             };
-            let opened: Result<Vec<(Scene, (usize, usize))>, _> = paths.iter().map(open).collect();
-            let (scenes, sizes): (Vec<Scene>, Vec<_>) = opened?.into_iter().unzip();
+            let (mut scenes, mut sizes) = (Vec::<Scene>::new(), Vec::new());
+            for opened in paths.iter().map(open) {
+                sizes.push(opened.map(|(scene, size)| {
+                    scenes.push(scene);
+                    size
+                }));
+            }
+            if scenes.is_empty() {
+                masks.extend(sizes.into_iter().filter_map(Result::err).map(Err));
+                continue;
+            }
             let all: Vec<usize> = (0..scenes.len()).collect();
             let (x, y) = tensors(&self.card, self.reader.batch(&scenes, &all, None), ROWS);
             self.runner.step(&mut self.session, 0, &[("x", &x), ("y", &y)], &[])?;
             let outputs = self.runner.wait()?.expect("a step is under way");
             let pixels = self.card.size.0 * self.card.size.1;
-            let told = outputs.get("told").as_i32().chunks(pixels);
-            masks.extend(told.zip(sizes).map(|(told, size)| self.mask(told, size)));
+            let mut told = outputs.get("told").as_i32().chunks(pixels);
+            let mut mask = |size| self.mask(told.next().expect("a mask per picture"), size);
+            masks.extend(sizes.into_iter().map(|size| size.map(&mut mask)));
         }
         Ok(masks)
     }

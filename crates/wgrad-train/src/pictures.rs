@@ -54,13 +54,13 @@ pub(crate) fn judge(
     session: &mut Session,
     runner: &mut Runner,
     card: &ModelCard,
-    loader: &Loader,
+    loaders: &[&Loader],
     stop: &AtomicBool,
 ) -> Result<Judged, TrainError> {
     let what = PainterKind::named(&card.model).map_or("", PainterKind::score);
     let (mut off, mut good, mut all, mut count) = (0.0, 0.0, 0.0, 0u64);
     let (mut made, mut seen) = (Vec::new(), Vec::new());
-    for batch in loader.epoch(0, 0) {
+    for batch in loaders.iter().flat_map(|loader| loader.epoch(0, 0)) {
         let batch = batch?;
         check(stop)?;
         let len = batch.len;
@@ -143,6 +143,11 @@ impl Task for Painting<'_> {
         self.kind.score()
     }
 
+    /// Players' losses rise and fall with each other's skill.
+    fn ranks(&self) -> bool {
+        self.kind != PainterKind::DcGan
+    }
+
     fn rows(&self) -> (usize, Option<usize>) {
         let images = self.shelf.prepared.dataset.train.len();
         let full = self.config.batch_size.min(images);
@@ -183,7 +188,7 @@ impl Task for Painting<'_> {
         stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError> {
         let card = &self.shelf.prepared.card;
-        let judge = |loader: &_| judge(session, runner, card, loader, stop);
+        let judge = |loader: &_| judge(session, runner, card, &[loader], stop);
         let (judged, split) = self.shelf.judged(last_word, judge)?;
         *self.sheet.borrow_mut() = Some(sheet(card, self.kind, &judged)?);
         Ok(Evaluation { loss: judged.loss, split: split.into(), scores: judged.scores })

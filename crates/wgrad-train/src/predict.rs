@@ -4,8 +4,9 @@ use crate::TrainError;
 use crate::data::{padded, pipeline};
 use crate::evaluate::{BATCH, load};
 use crate::state::ModelCard;
+use std::io::Read;
 use std::path::Path;
-use wgrad_data::{Batch, Pipeline, decode_levels};
+use wgrad_data::{Batch, DataError, Pipeline, decode_levels};
 use wgrad_device::Device;
 use wgrad_session::{Runner, Session};
 
@@ -16,6 +17,16 @@ pub struct Guess {
     pub class: String,
     /// Softmax probability.
     pub probability: f64,
+}
+
+/// Whether a file's first bytes are those of a picture, in a format that is read here or not.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn is_picture(path: &Path) -> std::io::Result<bool> {
+    let mut head = Vec::new();
+    std::fs::File::open(path)?.take(64).read_to_end(&mut head)?;
+    Ok(image::guess_format(&head).is_ok())
 }
 
 /// A loaded classifier.
@@ -40,32 +51,40 @@ impl Predictor {
         Ok(Self { card, session, runner, pipeline, batch })
     }
 
-    /// For each image the `top` most probable classes, best first; equal ones in class order.
+    /// Images that a step takes.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// For each image the `top` most probable classes, best first, equal ones in class order; or why it does not decode.
     ///
     /// # Errors
-    /// Where an image does not decode, or the device fails.
+    /// If the device fails.
     pub fn predict(
         &mut self,
         images: &[impl AsRef<Path>],
         top: usize,
-    ) -> Result<Vec<Vec<Guess>>, TrainError> {
+    ) -> Result<Vec<Result<Vec<Guess>, DataError>>, TrainError> {
         let mut guesses = Vec::new();
         for paths in images.chunks(self.batch) {
-            let mut batch = Batch {
-                images: Vec::new(),
-                labels: vec![0; paths.len()],
-                len: paths.len(),
-                indices: Vec::new(),
-            };
-            for path in paths {
+            let prepared = |path: &_| {
                 let image = decode_levels(path, self.card.channels, self.card.reading.levels())?;
-                batch.images.extend(self.pipeline.apply(&image, None)?);
+                self.pipeline.apply(&image, None)
+            };
+            let prepared: Vec<Result<Vec<f32>, DataError>> = paths.iter().map(prepared).collect();
+            let len = prepared.iter().filter(|p| p.is_ok()).count();
+            let images = prepared.iter().flatten().flatten().copied().collect();
+            if len == 0 {
+                guesses.extend(prepared.into_iter().filter_map(Result::err).map(Err));
+                continue;
             }
+            let batch = Batch { images, labels: vec![0; len], len, indices: Vec::new() };
             let (x, y) = padded(&self.card, batch, self.batch);
             self.runner.step(&mut self.session, 0, &[("x", &x), ("y", &y)], &[])?;
             let outputs = self.runner.wait()?.expect("a step is under way");
-            let rows = outputs.get("logits").as_f32().chunks(self.card.classes.len());
-            guesses.extend(rows.take(paths.len()).map(|row| self.rank(row, top)));
+            let mut rows = outputs.get("logits").as_f32().chunks(self.card.classes.len());
+            let mut guess = |_| self.rank(rows.next().expect("a row per image"), top);
+            guesses.extend(prepared.into_iter().map(|found| found.map(&mut guess)));
         }
         Ok(guesses)
     }

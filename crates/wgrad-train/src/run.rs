@@ -3,6 +3,8 @@
 //! Everything random is a function of the seed and a position (epoch, sample, step), and a checkpoint holds the
 //! position, so a run interrupted and resumed ends in the same bits as one never interrupted.
 
+mod reopen;
+
 use crate::TrainError;
 use crate::anomaly::Watch;
 use crate::claim;
@@ -10,13 +12,15 @@ use crate::config::Config;
 use crate::curves;
 use crate::evaluate::Evaluation;
 use crate::images::Images;
+use crate::kept::{self, Best};
 use crate::observer::{EvalReport, Observer, StartReport, StepReport};
 use crate::painting::PainterKind;
 use crate::pictures::Painting;
 use crate::plans::{Found, Now, Plans};
 use crate::precision::check_precision;
 use crate::segmentation::Segmentation;
-use crate::state::{self, CHECKPOINT, CONFIG, CURVES, Card, LABELS, METRICS, Metrics, Progress};
+use crate::spec;
+use crate::state::{self, CHECKPOINT, CURVES, Card, LABELS, METRICS, Metrics, Progress};
 use crate::task::{Feeds, Task};
 use crate::text::TextTask;
 use crate::transfer;
@@ -41,6 +45,12 @@ pub struct Summary {
     pub interrupted: bool,
     /// The last word: on test images where there are any, else on those watched. `None` if interrupted.
     pub evaluation: Option<Evaluation>,
+    /// Epoch whose weights that is of, and its loss on the split watched; `None` if they are the last.
+    pub best: Option<(u64, f64)>,
+    /// Epochs done.
+    pub epochs: u64,
+    /// Split whose loss chose them.
+    pub watched: &'static str,
     /// Seconds spent in training steps, this call; evaluation and saving apart.
     pub train_seconds: f64,
     /// Samples (images or tokens) trained on, this call.
@@ -50,7 +60,8 @@ pub struct Summary {
 }
 
 /// Trains a model on images, images with masks, or text, and writes the run's folder `out`: `config.toml`, `labels.txt`, `metrics.jsonl`, `curves.png`,
-/// `checkpoint/`, and a sheet of what an autoencoder or DCGAN makes. With `resume` it continues what stands there. `stop` ends it after the step under way.
+/// `checkpoint/` (the last weights, to resume from), `best/` (the weights of the lowest loss on the split watched), and a sheet of what an autoencoder or DCGAN makes. With `resume` it continues what stands there: device, data, epochs, steps, patience and
+/// workers are those given, other settings the run's own. `stop` ends it after the step under way.
 /// On the CPU device short steps are faster inside [`Device::install`].
 ///
 /// # Errors
@@ -63,12 +74,15 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Summary, TrainError> {
-    let config = if resume {
-        Config { device: config.device.clone(), ..state::load_config(out)? }
-    } else {
-        config.clone()
-    };
+    let before = if resume { Some(state::load_config(out)?) } else { None };
+    let config = spec::settled(&match before.clone() {
+        Some(before) => before.resumed_with(config),
+        None => config.clone(),
+    });
     config.check()?;
+    spec::check(&config.data)?;
+    // What a run holds out is settled when it begins.
+    let held = Config { patience: before.as_ref().map_or(config.patience, |b| b.patience), ..config.clone() };
     check_precision(&config.precision, device.caps(), &device.name())?;
     let dir = out.join(CHECKPOINT);
     let _lock = claim::lock(out)?;
@@ -76,11 +90,11 @@ pub fn train(
         claim::check_free(out, config.painter_kind().map(PainterKind::sheet))?;
     }
     let task: Box<dyn Task> = match config.text_kind() {
-        Some(kind) => Box::new(TextTask::new(&config, kind, observer)?),
-        None if config.is_segmenter() => Box::new(Segmentation::new(&config, observer)?),
+        Some(kind) => Box::new(TextTask::new(&held, kind, observer)?),
+        None if config.is_segmenter() => Box::new(Segmentation::new(&held, observer)?),
         None => match config.painter_kind() {
-            Some(kind) => Box::new(Painting::new(&config, kind, observer)?),
-            None => Box::new(Images::new(&config, observer)?),
+            Some(kind) => Box::new(Painting::new(&held, kind, observer)?),
+            None => Box::new(Images::new(&held, observer)?),
         },
     };
     let fresh = !checkpoint::newest(&dir).exists();
@@ -96,6 +110,9 @@ pub fn train(
         observer.note("no checkpoint yet: the run starts from the beginning");
     } else if resume {
         run.load(&dir)?;
+        if let Some(before) = &before {
+            run.reopen(before, observer)?;
+        }
         observer.note(&format!("resumed at step {} of {}", run.progress.step, run.total));
         let before = run.progress.history.last().map(|m| &m.device).filter(|d| **d != run.device);
         if let Some(before) = before {
@@ -110,7 +127,7 @@ pub fn train(
     observer.started(&run.start());
     let interrupted = run.steps(observer, stop).inspect_err(|error| {
         // Without a checkpoint there is nothing to go on with, and the folder should take another attempt.
-        if let TrainError::Diverged { saved: None, .. } = error {
+        if matches!(error, TrainError::Diverged { .. }) && !checkpoint::newest(&dir).exists() {
             claim::release(out);
         }
     })?;
@@ -128,6 +145,9 @@ pub fn train(
         steps: run.progress.step,
         interrupted,
         evaluation,
+        best: run.best.as_ref().map(|b| (b.epoch, b.loss)),
+        epochs: run.progress.epoch,
+        watched: run.task.watched(),
         train_seconds: run.spent.0.as_secs_f64(),
         samples: run.spent.1,
         parameters: run.parameters(),
@@ -144,6 +164,8 @@ struct Run<'a> {
     optimizer: Optimizer,
     schedule: Schedule,
     progress: Progress,
+    /// Weights kept as the best so far.
+    best: Option<Best>,
     total: u64,
     device: String,
     /// The last layer's name.
@@ -167,7 +189,7 @@ impl<'a> Run<'a> {
         let parts = (config.accumulate, config.freeze.as_deref());
         let (plans, session, head) = Plans::new(task, &optimizer, parts, device, config.seed)?;
         let eval = session.runner(&task.evaluation(optimizer.ema.is_some())?)?;
-        let total = config.steps.unwrap_or(config.epochs.saturating_mul(task.batches_per_epoch() as u64));
+        let total = config.total(task.batches_per_epoch());
         Ok(Self {
             config,
             out,
@@ -178,6 +200,7 @@ impl<'a> Run<'a> {
             optimizer,
             schedule,
             progress: Progress::default(),
+            best: None,
             total,
             device: device.name(),
             head,
@@ -191,9 +214,7 @@ impl<'a> Run<'a> {
     fn begin(&self) -> Result<(), TrainError> {
         let io = |source| wgrad_session::SessionError::Io { path: self.out.into(), source };
         std::fs::create_dir_all(self.out).map_err(io)?;
-        // What evaluation finds later is what was held out here.
-        let config = Config { val_split: self.task.val_split(), ..self.config.clone() };
-        checkpoint::write_file(&self.out.join(CONFIG), config.to_toml().as_bytes())?;
+        self.write_config()?;
         if let Card::Image(card) = self.task.card() {
             let labels = card.classes.join("\n") + "\n";
             checkpoint::write_file(&self.out.join(LABELS), labels.as_bytes())?;
@@ -215,6 +236,7 @@ impl<'a> Run<'a> {
             device: self.device.clone(),
             sizes: self.task.sizes(),
             watched: self.task.watched(),
+            class_counts: self.task.class_counts(),
             card: self.task.card(),
             unit: self.task.unit(),
             score: self.task.score(),
@@ -238,6 +260,7 @@ impl<'a> Run<'a> {
             return Err(TrainError::OtherModel { path: dir.into(), why });
         }
         self.progress = state::load_progress(dir)?;
+        self.best = kept::best(self.out);
         state::restore(dir, &mut self.session)
     }
 
@@ -325,8 +348,7 @@ impl<'a> Run<'a> {
         for (outputs, samples) in found {
             let loss = outputs.scalar("loss");
             if !loss.is_finite() {
-                let kept = checkpoint::newest(&self.out.join(CHECKPOINT)).exists();
-                let saved = kept.then(|| self.out.to_path_buf());
+                let saved = self.best.as_ref().map(|b| (self.out.to_path_buf(), b.epoch));
                 return Err(TrainError::Diverged { loss, step: self.progress.step, saved });
             }
             self.progress.loss_sum += f64::from(loss) * *samples as f64;
@@ -364,7 +386,9 @@ impl<'a> Run<'a> {
             device: self.device.clone(),
         };
         (p.loss_sum, p.correct, p.images) = (0.0, 0.0, 0);
-        if p.best.is_none_or(|b| found.loss < b) {
+        let lower = |than: Option<f64>| found.loss.is_finite() && than.is_none_or(|b| found.loss < b);
+        let keep = self.task.ranks() && lower(self.best.as_ref().map(|b| b.loss));
+        if lower(p.best) {
             (p.best, p.stale) = (Some(found.loss), 0);
         } else {
             p.stale += 1;
@@ -388,7 +412,20 @@ impl<'a> Run<'a> {
                 self.task.watched()
             ));
         }
+        if !found.loss.is_finite() {
+            observer.note(&format!(
+                "the {} loss is {}: the weights of this epoch are of no use; lower --lr, or see where with --detect-anomaly",
+                self.task.watched(),
+                found.loss
+            ));
+        }
         p.history.push(metrics);
+        if keep {
+            // Before the checkpoint that counts this epoch: a run cut off between the two does the epoch again.
+            let best = Best { epoch: self.progress.epoch, step: self.progress.step, loss: found.loss };
+            kept::save(self.out, &self.task.card(), &best, self.session.snapshot()?)?;
+            self.best = Some(best);
+        }
         self.save()?;
         self.write_picture()?;
         self.write_history()
@@ -411,8 +448,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The final evaluation: on test samples where there are any.
+    /// The final evaluation, of the best weights: on test samples where there are any.
     fn last_word(&mut self, stop: &AtomicBool) -> Result<Evaluation, TrainError> {
+        if self.best.as_ref().is_some_and(|b| b.step != self.progress.step) {
+            kept::restore(self.out, &mut self.session)?;
+        }
         let found = self.task.judge(&mut self.session, &mut self.eval, true, stop)?;
         self.write_picture()?;
         Ok(found)

@@ -32,6 +32,8 @@ pub(crate) struct Segmentation {
     scenes: Scenes,
     reader: SceneReader,
     rows: usize,
+    /// Pictures left at the end of an epoch that are no batch: too few for batch normalisation.
+    left_out: usize,
     val_split: f64,
     label_smoothing: f64,
     freeze: Option<String>,
@@ -92,16 +94,51 @@ impl Segmentation {
                 ..Reading::of_levels(scenes.levels)
             },
         };
+        let rows = config.batch_size.min(scenes.train.len());
+        let left_out = left_out((side, side), scenes.train.len(), rows, config.accumulate)?;
+        if left_out > 0 {
+            observer.note(&format!(
+                "{left_out} of {} training pictures sit out each epoch, others each time: {} at the end are too few for batch \
+                 normalisation at {side}x{side}; another --batch-size or --image-size {} takes them all",
+                scenes.train.len(),
+                if left_out == 1 { "one" } else { "those" },
+                2 * side
+            ));
+        }
         Ok(Self {
             card,
+            left_out,
             reader: SceneReader { mean, std, flip, seed: config.seed },
-            rows: config.batch_size.min(scenes.train.len()),
+            rows,
             scenes,
             val_split: config.val_split.unwrap_or(DEFAULT_VAL_SPLIT),
             label_smoothing: config.label_smoothing,
             freeze: config.freeze.clone(),
         })
     }
+}
+
+/// Pictures that sit out an epoch since the batch they would make has one value per channel where the net is smallest: batch
+/// normalisation has no variance of one value (PyTorch refuses it, too).
+///
+/// # Errors
+/// If every batch would be such.
+fn left_out(size: (usize, usize), pictures: usize, rows: usize, parts: usize) -> Result<usize, TrainError> {
+    let least = if UNet::smallest(size) > 1 { 1 } else { 2 };
+    let part = rows.div_ceil(parts);
+    let short = |batch: usize| part.min(batch) < least || (1..least).contains(&(batch % part));
+    if short(rows) {
+        let why = format!(
+            "{rows}{} leaves a picture alone, and batch normalisation at {}x{} needs two together: take an even one, or --image-size {}",
+            if parts > 1 { format!(" in {parts} parts") } else { String::new() },
+            size.0,
+            size.1,
+            2 * size.0
+        );
+        return Err(TrainError::config("--batch-size", why));
+    }
+    let rest = pictures % rows;
+    Ok(if rest > 0 && short(rest) { rest } else { 0 })
 }
 
 /// Inputs `x` and `y`, and the loss's operands: logits and labels, one row a pixel.
@@ -164,12 +201,13 @@ pub(crate) fn tensors(card: &ModelCard, mut batch: SceneBatch, rows: usize) -> (
     (x, HostTensor::i32(&[rows, height, width], &batch.classes))
 }
 
-/// Loss and confusion over scenes, through an evaluation plan of [`ROWS`].
+/// Loss and confusion over scenes, through an evaluation plan of [`ROWS`]; `labels` gives the model's number of each class of
+/// the data.
 pub(crate) fn score(
     session: &mut Session,
     runner: &mut Runner,
     card: &ModelCard,
-    scenes: &[Scene],
+    (scenes, labels): (&[Scene], Option<&[i32]>),
     stop: &AtomicBool,
 ) -> Result<(f64, Scores), TrainError> {
     let reader = SceneReader { mean: card.mean.clone(), std: card.std.clone(), flip: false, seed: 0 };
@@ -178,7 +216,12 @@ pub(crate) fn score(
     let all: Vec<usize> = (0..scenes.len()).collect();
     for picks in all.chunks(ROWS) {
         check(stop)?;
-        let (x, y) = tensors(card, reader.batch(scenes, picks, None), ROWS);
+        let mut batch = reader.batch(scenes, picks, None);
+        if let Some(labels) = labels {
+            let known = batch.classes.iter_mut().filter(|class| **class >= 0);
+            known.for_each(|class| *class = labels[*class as usize]);
+        }
+        let (x, y) = tensors(card, batch, ROWS);
         runner.step(session, 0, &[("x", &x), ("y", &y)], &[])?;
         let outputs = runner.wait()?.expect("a step is under way");
         // The loss is a mean over labels that count.
@@ -208,12 +251,23 @@ impl Task for Segmentation {
         Card::Image(self.card.clone())
     }
 
+    fn class_counts(&self) -> Vec<u64> {
+        let mut counts = vec![0; self.card.classes.len()];
+        let labels = self.scenes.train.iter().flat_map(|scene| &scene.classes);
+        labels.for_each(|&class| {
+            if let Some(count) = counts.get_mut(usize::from(class)) {
+                *count += 1;
+            }
+        });
+        counts
+    }
+
     fn unit(&self) -> &'static str {
         "pixels"
     }
 
     fn rows(&self) -> (usize, Option<usize>) {
-        (self.rows, Some(self.scenes.train.len() % self.rows).filter(|&rest| rest > 0))
+        (self.rows, Some(self.scenes.train.len() % self.rows).filter(|&rest| rest > self.left_out))
     }
 
     fn training(&self, rows: usize, gradients: Gradients<'_>) -> Result<Net, TrainError> {
@@ -226,7 +280,7 @@ impl Task for Segmentation {
     }
 
     fn batches_per_epoch(&self) -> usize {
-        self.scenes.train.len().div_ceil(self.rows)
+        (self.scenes.train.len() - self.left_out).div_ceil(self.rows)
     }
 
     fn epoch(&self, epoch: u64, from: usize) -> Feeds<'_> {
@@ -250,11 +304,28 @@ impl Task for Segmentation {
         _: bool,
         stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError> {
-        let (loss, scores) = score(session, runner, &self.card, &self.scenes.validation, stop)?;
+        let (loss, scores) = score(session, runner, &self.card, (&self.scenes.validation, None), stop)?;
         Ok(Evaluation { loss, split: "validation".into(), scores })
     }
 
     fn take_warnings(&self) -> Vec<String> {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_of_one_value_per_channel_are_left_out_or_refused() {
+        let out = |side: usize, pictures, rows, parts| left_out((side, side), pictures, rows, parts);
+        assert_eq!(out(16, 12, 4, 1).expect("no rest"), 0);
+        assert_eq!(out(16, 14, 4, 1).expect("two are left"), 0);
+        assert_eq!(out(16, 13, 4, 1).expect("one is left"), 1);
+        assert_eq!(out(16, 15, 4, 2).expect("a part of one is left"), 3);
+        assert_eq!(out(32, 13, 4, 1).expect("four values"), 0);
+        assert!(out(16, 13, 1, 1).is_err() && out(16, 13, 4, 4).is_err() && out(16, 3, 3, 2).is_err());
+        assert_eq!(out(32, 13, 1, 1).expect("four values"), 0);
     }
 }

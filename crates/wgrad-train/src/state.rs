@@ -2,13 +2,15 @@
 
 use crate::TrainError;
 use crate::config::Config;
+use crate::kept::checkpoint_dir;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::Path;
 use wgrad_data::{BytePairs, Levels, Tokenizer};
 use wgrad_graph::Role;
 use wgrad_models::{ImageModel, TextKind, TextModel, is_auxiliary};
 use wgrad_nn::average_name;
-use wgrad_session::{Session, SessionError, Tensors, checkpoint};
+use wgrad_session::checkpoint::{self, OPTIMIZER_FILE};
+use wgrad_session::{Session, SessionError, Tensors};
 
 /// A trained model's description: enough to build it again and to prepare its images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -174,11 +176,15 @@ impl ModelCard {
 pub(crate) struct Metrics {
     pub epoch: u64,
     pub step: u64,
+    #[serde(with = "number")]
     pub train_loss: f64,
+    #[serde(with = "number")]
     pub train_accuracy: f64,
+    #[serde(with = "number")]
     pub val_loss: f64,
+    #[serde(with = "number")]
     pub val_accuracy: f64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "number::optional", skip_serializing_if = "Option::is_none")]
     pub perplexity: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images_per_second: Option<f64>,
@@ -202,13 +208,58 @@ pub(crate) struct Progress {
     pub loss_sum: f64,
     pub correct: f64,
     pub images: u64,
-    /// Lowest validation loss and evaluations since.
+    /// Lowest finite loss on the split watched, and evaluations since.
     pub best: Option<f64>,
     pub stale: u64,
     /// Whether the run has ended.
     pub finished: bool,
     /// Evaluations so far.
     pub history: Vec<Metrics>,
+}
+
+/// Numbers that JSON cannot write: NaN is `null`, infinities are the strings of JavaScript and protobuf.
+mod number {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Finite(f64),
+        Infinite(String),
+        Nan(()),
+    }
+
+    pub(super) fn serialize<S: Serializer>(v: &f64, out: S) -> Result<S::Ok, S::Error> {
+        let written = match *v {
+            v if v.is_nan() => Written::Nan(()),
+            f64::INFINITY => Written::Infinite("Infinity".into()),
+            f64::NEG_INFINITY => Written::Infinite("-Infinity".into()),
+            v => Written::Finite(v),
+        };
+        written.serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        match Written::deserialize(from)? {
+            Written::Finite(v) => Ok(v),
+            Written::Nan(()) => Ok(f64::NAN),
+            Written::Infinite(word) => word.parse().map_err(serde::de::Error::custom),
+        }
+    }
+
+    pub(super) mod optional {
+        use serde::{Deserializer, Serializer};
+
+        pub(in super::super) fn serialize<S: Serializer>(v: &Option<f64>, out: S) -> Result<S::Ok, S::Error> {
+            super::serialize(&v.unwrap_or(f64::NAN), out)
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<f64>, D::Error> {
+            super::deserialize(from).map(Some)
+        }
+    }
 }
 
 pub(crate) const CARD: &str = "model.json";
@@ -219,11 +270,11 @@ pub(crate) const METRICS: &str = "metrics.jsonl";
 pub(crate) const LABELS: &str = "labels.txt";
 pub(crate) const CURVES: &str = "curves.png";
 
-fn json<T: Serialize>(value: &T) -> Vec<u8> {
+pub(crate) fn json<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec_pretty(value).expect("plain values serialise")
 }
 
-fn parse<T: DeserializeOwned>(dir: &Path, name: &str) -> Result<T, TrainError> {
+pub(crate) fn parse<T: DeserializeOwned>(dir: &Path, name: &str) -> Result<T, TrainError> {
     let missing = |why: String| TrainError::NoCheckpoint { path: dir.into(), why };
     let bytes = checkpoint::read_file(dir, name).map_err(|e| missing(e.to_string()))?;
     serde_json::from_slice(&bytes).map_err(|e| missing(format!("{name}: {e}")))
@@ -240,13 +291,7 @@ pub(crate) fn save(
     Ok(checkpoint::save(&out.join(CHECKPOINT), tensors, &files)?)
 }
 
-/// The checkpoint's folder for a path that is a run's folder or the checkpoint itself.
-pub(crate) fn checkpoint_dir(path: &Path) -> std::path::PathBuf {
-    let inner = path.join(CHECKPOINT);
-    if checkpoint::newest(&inner).exists() { inner } else { path.into() }
-}
-
-/// What the checkpoint of a run's folder, or the checkpoint itself, is of.
+/// Model of a run's folder, or of a checkpoint itself.
 ///
 /// # Errors
 /// Where there is none.
@@ -277,7 +322,14 @@ pub fn load_config(out: &Path) -> Result<Config, TrainError> {
 
 /// Fills a session with a checkpoint's tensors, the optimizer's state included.
 pub(crate) fn restore(dir: &Path, session: &mut Session) -> Result<(), TrainError> {
-    let tensors = fitting(dir, &names(session), true)?;
+    let names = names(session);
+    if names.iter().any(|n| n.0 == Role::State) && !checkpoint::newest(dir).join(OPTIMIZER_FILE).exists() {
+        let why = format!(
+            "{OPTIMIZER_FILE} is missing, without which no run goes on as it would have; start a new one from the weights with --init-from"
+        );
+        return Err(TrainError::NoCheckpoint { path: dir.into(), why });
+    }
+    let tensors = fitting(dir, &names, true)?;
     session.restore(&tensors).map_err(|e| other_model(dir, e))
 }
 
@@ -332,4 +384,39 @@ pub(crate) fn load_tensors(dir: &Path, names: &Names) -> Result<Tensors, TrainEr
     let role =
         |name: &str| names.iter().find(|n| n.1 == name && n.0 != Role::State).map_or(Role::Weight, |n| n.0);
     Ok(checkpoint::load(dir, role)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_with_non_finite_losses_is_read_back() {
+        let metrics = |val_loss: f64, perplexity: Option<f64>| Metrics {
+            epoch: 1,
+            step: 2,
+            train_loss: 0.5,
+            train_accuracy: 0.25,
+            val_loss,
+            val_accuracy: 0.1,
+            perplexity,
+            images_per_second: Some(3.0),
+            tokens_per_second: None,
+            pixels_per_second: None,
+            device: "cpu".into(),
+        };
+        let history = vec![
+            metrics(f64::NAN, None),
+            metrics(f64::INFINITY, Some(f64::INFINITY)),
+            metrics(-f64::INFINITY, Some(2.0)),
+            metrics(1.5, None),
+        ];
+        let progress = Progress { history, ..Progress::default() };
+        let text = String::from_utf8(json(&progress)).expect("text");
+        let strict: serde_json::Value = serde_json::from_str(&text).expect("JSON for any reader");
+        assert!(strict["history"][0]["val_loss"].is_null() && strict["history"][3]["val_loss"] == 1.5);
+        let back: Progress = serde_json::from_str(&text).expect("read");
+        let told = |p: &Progress| format!("{:?}", p.history);
+        assert_eq!(told(&back), told(&progress), "NaN included");
+    }
 }

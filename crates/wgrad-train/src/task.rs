@@ -68,6 +68,14 @@ pub(crate) trait Task {
     fn score(&self) -> &'static str {
         "accuracy"
     }
+    /// Whether a lower loss on the split watched means better weights.
+    fn ranks(&self) -> bool {
+        true
+    }
+    /// Training samples of each class; none if classes do not matter.
+    fn class_counts(&self) -> Vec<u64> {
+        Vec::new()
+    }
     /// Different tokens of a text.
     fn vocabulary(&self) -> Option<usize> {
         None

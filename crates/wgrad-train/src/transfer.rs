@@ -2,12 +2,15 @@
 
 use crate::TrainError;
 use crate::config::Config;
-use crate::state::{Card, checkpoint_dir, load_card, load_tensors, names, take_averages};
+use crate::kept::checkpoint_dir;
+use crate::painting::PainterKind;
+use crate::state::{Card, load_card, load_tensors, names, take_averages};
 use std::path::Path;
 use wgrad_graph::{Role, Tensor};
 use wgrad_models::is_auxiliary;
 use wgrad_nn::Net;
 use wgrad_session::{Session, Tensors};
+use wgrad_types::HostTensor;
 
 /// Whether a name fits a pattern, where `*` stands for anything.
 fn fits(pattern: &str, name: &str) -> bool {
@@ -45,8 +48,26 @@ pub(crate) fn head(net: &Net) -> String {
     last.rsplit_once('.').map_or(String::new(), |(layer, _)| layer.to_owned())
 }
 
+/// The number that each class has among others; the first class that is not there.
+fn matched<'a>(own: &'a [String], theirs: &[String]) -> Result<Vec<usize>, &'a String> {
+    own.iter().map(|class| theirs.iter().position(|c| c == class).ok_or(class)).collect()
+}
+
+/// Rows of a tensor that has one per class; `None` if it has not.
+fn picked(tensor: &HostTensor, rows: &[usize], of: usize) -> Option<HostTensor> {
+    if tensor.ty.shape.first() != Some(&of) {
+        return None;
+    }
+    let size = tensor.words.len() / of;
+    let mut ty = tensor.ty.clone();
+    ty.shape[0] = rows.len();
+    let words = rows.iter().flat_map(|row| &tensor.words[row * size..(row + 1) * size]).copied().collect();
+    Some(HostTensor { ty, words })
+}
+
 /// Fills a fresh session with the tensors of the checkpoint that `--init-from` names; those of layer `head`, and of heads
-/// on the way to it, start anew where `--head new` says so. Says how many were taken.
+/// on the way to it, start anew where `--head new` says so, and are matched to this run's classes by name else. Says how many
+/// were taken.
 ///
 /// # Errors
 /// Where there is no such checkpoint, it is of another kind of model, or a tensor is missing or does not fit.
@@ -58,12 +79,31 @@ pub(crate) fn start_from(
 ) -> Result<Option<String>, TrainError> {
     let Some(from) = &config.init_from else { return Ok(None) };
     let dir = checkpoint_dir(Path::new(from));
-    let same_kind =
-        matches!((load_card(&dir)?, own), (Card::Image(_), Card::Image(_)) | (Card::Text(_), Card::Text(_)));
     let wrong = |why: String| Err(TrainError::config("--init-from", format!("{from}: {why}")));
-    if !same_kind {
-        return wrong("images or text, not what this run reads".into());
-    }
+    let theirs = load_card(&dir)?;
+    // For each class of this run, the row that the other's last layer has for it; `None` if all are the same.
+    let rows = match (&theirs, own) {
+        (Card::Image(theirs), Card::Image(own)) if config.head == "new" || theirs.classes == own.classes => {
+            None
+        }
+        (Card::Image(_), Card::Image(own)) if PainterKind::named(&own.model).is_some() => None,
+        (Card::Image(theirs), Card::Image(own)) => match matched(&own.classes, &theirs.classes) {
+            Ok(rows) => Some((rows, theirs.classes.len())),
+            Err(class) => {
+                return wrong(format!(
+                    "it has no class {class:?} (it knows {:?}): give --head new to start the last layer afresh",
+                    theirs.classes
+                ));
+            }
+        },
+        (Card::Text(theirs), Card::Text(own)) => {
+            if (&theirs.characters, &theirs.pairs) != (&own.characters, &own.pairs) {
+                return wrong("its tokens are others; train both on texts of the same characters, or with --tokenizer byte".into());
+            }
+            None
+        }
+        _ => return wrong("images or text, not what this run reads".into()),
+    };
     let mut there = load_tensors(&dir, &names(session))?;
     take_averages(&mut there);
     let mut taken = Tensors::new();
@@ -76,6 +116,14 @@ pub(crate) fn start_from(
         let advice = if in_head { ": give --head new to start it afresh" } else { "" };
         match there.iter().find(|t| t.1 == param.name) {
             None => return wrong(format!("{} is missing{advice}", param.name)),
+            Some((_, name, tensor))
+                if (last || is_auxiliary(name) && name.contains(".fc2."))
+                    && let Some((rows, of)) = &rows
+                    && let Some(picked) = picked(tensor, rows, *of)
+                    && picked.ty == param.ty =>
+            {
+                taken.push((param.role, name.clone(), picked));
+            }
             Some((_, name, tensor)) if tensor.ty != param.ty => {
                 return wrong(format!("{name} is {}, the model's {}{advice}", tensor.ty, param.ty));
             }

@@ -25,12 +25,17 @@ const RUN: [&str; 14] = [
 
 /// Starts a run and stops it with Ctrl-C after its first evaluation.
 fn interrupted(place: &Place, out: &str) -> Output {
-    let mut command = place.plain(&[&RUN[..], &["--out", out]].concat());
+    stopped(place, out, "-INT")
+}
+
+/// The same with any signal.
+fn stopped(place: &Place, out: &str, signal: &str) -> Output {
+    let mut command = place.plain(&[&RUN[..], &[&format!("--out={out}")]].concat());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
     let stdout = BufReader::new(child.stdout.take().expect("piped"));
     let mut lines = stdout.lines().map(|line| line.expect("text"));
     assert!(lines.any(|line| line.contains("\"evaluation\"")), "an epoch ends");
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
     assert!(killed.success());
     assert!(
         lines.last().is_some_and(|end| end.contains("\"interrupted\":true")),
@@ -60,18 +65,30 @@ fn an_interrupted_run_goes_on_bit_for_bit() {
 }
 
 #[test]
+fn sigterm_and_sighup_save_as_ctrl_c_does() {
+    let place = Place::new();
+    for signal in ["-TERM", "-HUP"] {
+        let output = stopped(&place, signal, signal);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{signal}: {stderr}");
+        let resumed = place.ok(&["train", "--resume", &format!("--out={signal}"), "--json"]);
+        assert!(resumed.contains("\"interrupted\":false"), "{resumed}");
+    }
+}
+
+#[test]
 fn a_full_disk_leaves_the_checkpoint_there_was() {
     let place = Place::new();
     interrupted(&place, "run");
     let before = files(&place.path("run"));
     // Files of more than 8 KiB are refused, as by a disk without room.
     let limited = "trap '' XFSZ; ulimit -f 8; exec \"$WGRAD\" train --resume --out run";
-    said_no(&place.bash(limited), 1, &["run/checkpoint", "free some space"]);
+    said_no(&place.bash(limited), 1, &["run/best", "free some space"]);
     assert_eq!(files(&place.path("run")), before);
     place.ok(&["train", "--resume", "--out", "run"]);
     // A new run that cannot be written leaves settings at most, and is started again by --resume.
     let fresh =
         "trap '' XFSZ; ulimit -f 8; exec \"$WGRAD\" train --model linear --steps 2 --device cpu --out new";
-    said_no(&place.bash(fresh), 1, &["new/checkpoint"]);
+    said_no(&place.bash(fresh), 1, &["new/best"]);
     place.ok(&["train", "--resume", "--out", "new"]);
 }

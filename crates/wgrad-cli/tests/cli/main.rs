@@ -2,10 +2,15 @@
 
 mod examining;
 mod fixture;
+mod guessing;
 mod inspecting;
 mod interrupting;
+mod judging;
+mod keeping;
 mod painting;
+mod predicting;
 mod refusing;
+mod resuming;
 mod segmenting;
 mod timing;
 mod training;

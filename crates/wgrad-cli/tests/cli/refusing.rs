@@ -158,13 +158,17 @@ fn a_checkpoint_of_another_model_is_refused() {
     fs::copy(model("mlp"), model("run")).expect("copied");
     let before = files(&place.path("run"));
     place.refused(
-        &["eval", "--checkpoint", "run", "--device", "cpu"],
+        &["eval", "--checkpoint", "run", "--weights", "last", "--device", "cpu"],
         1,
         &["run/checkpoint", "another model"],
     );
     place.refused(&["train", "--resume", "--out", "run"], 1, &["run/checkpoint", "another model"]);
     fs::write(model("run"), &own[..own.len() / 2]).expect("written");
-    place.refused(&["eval", "--checkpoint", "run", "--device", "cpu"], 1, &["model.safetensors"]);
+    place.refused(
+        &["eval", "--checkpoint", "run", "--weights", "last", "--device", "cpu"],
+        1,
+        &["model.safetensors"],
+    );
     fs::write(model("run"), fs::read(model("mlp")).expect("a model")).expect("written");
     assert_eq!(files(&place.path("run")), before, "nothing was written over");
 }

@@ -72,12 +72,10 @@ fn a_segmenter_learns_and_is_judged_by_its_pixels() {
 fn paints_masks(place: &Place) {
     let predict =
         ["predict", "--checkpoint", "run", "--device", "cpu", "scenes/images/3.png", "scenes/images/4.png"];
-    let said = place.json(&[&predict[..], &["--json"]].concat());
-    assert_eq!(
-        said["predictions"][1]["mask"],
-        std::path::Path::new("masks").join("4.png").display().to_string()
-    );
-    let shares = &said["predictions"][0]["shares"];
+    let said = place.ok(&[&predict[..], &["--json"]].concat());
+    let said: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(said[1]["mask"], std::path::Path::new("masks").join("4.png").display().to_string());
+    let shares = &said[0]["shares"];
     let sum: f64 = ["0", "255"].iter().filter_map(|class| shares[class].as_f64()).sum();
     assert!((sum - 1.0).abs() < 1e-9, "{shares}");
     for name in ["3.png", "4.png"] {
@@ -94,6 +92,28 @@ fn paints_masks(place: &Place) {
     place.refused(&[&predict[..], &["--out", "more", "--top", "2"]].concat(), 2, &["--top", "unet"]);
     place.refused(&[&predict[..], &["scenes/masks/4.png", "--out", "more"]].concat(), 2, &["two images"]);
     assert!(!place.path("more").exists(), "nothing was written");
+    // A folder keeps its form, and one bad file does not take the masks of the others.
+    fs::create_dir_all(place.path("new/deep")).expect("a folder");
+    fs::copy(place.path("scenes/images/3.png"), place.path("new/deep/3.png")).expect("copied");
+    fs::copy(place.path("scenes/images/4.png"), place.path("new/4.png")).expect("copied");
+    fs::write(place.path("new/bad.png"), b"\x89PNG\r\n\x1a\nand no more").expect("written");
+    let folder = ["predict", "--checkpoint", "run", "--device", "cpu", "new", "--out", "more"];
+    place.refused(&folder, 1, &["1 of 3 images failed", "bad.png"]);
+    assert!(place.path("more/deep/3.png").is_file() && place.path("more/4.png").is_file());
+}
+
+#[test]
+fn a_last_batch_of_one_picture_at_the_smallest_size_trains() {
+    let place = Place::new();
+    let data = scenes(&place);
+    let own = ["train", "--model", "unet", "--width", "0.05", "--image-size", "16", "--device", "cpu"];
+    // 15 pictures, 2 held out: three batches of four and one picture.
+    let more = ["--val-split", "0.13", "--batch-size", "4", "--epochs", "1", "--data", &data];
+    let output = place.wgrad(&[&own[..], &more, &["--out", "run"]].concat()).output().expect("runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.contains("1 of 13 training pictures sit out"), "{stderr}");
+    let one = [&own[..], &["--batch-size", "1", "--data", &data]].concat();
+    place.refused(&one, 2, &["--batch-size", "batch normalisation", "--image-size 32"]);
 }
 
 #[test]

@@ -176,11 +176,11 @@ fn members(groups: &[Group]) -> impl Iterator<Item = (&Group, &(String, Tensor))
 }
 
 impl Optimizer {
-    /// A rule without weight decay, clipping, average or loss scaling.
+    /// A rule with PyTorch's weight decay for it ([`OptimizerKind::weight_decay`]), without clipping, average or loss scaling.
     pub fn new(kind: OptimizerKind) -> Self {
         Self {
             kind,
-            weight_decay: 0.0,
+            weight_decay: kind.weight_decay(),
             decay_on: DecayOn::All,
             clip: Clip::Off,
             ema: None,

@@ -26,6 +26,15 @@ pub const OPTIMIZERS: &[(&str, OptimizerKind)] = &[
 ];
 
 impl OptimizerKind {
+    /// Weight decay that PyTorch's rule of the name has by default. LAMB and Lion, which PyTorch lacks, have none.
+    pub fn weight_decay(self) -> f64 {
+        match self {
+            Self::AdamW { .. } => 0.01,
+            Self::Muon { .. } => 0.1,
+            _ => 0.0,
+        }
+    }
+
     /// The rule of a name; `None` where there is no such.
     pub fn named(name: &str) -> Option<Self> {
         OPTIMIZERS.iter().find(|o| o.0 == name).map(|o| o.1)

@@ -1,0 +1,39 @@
+//! `--checkpoint` and `--weights`: which run's weights `eval`, `predict` and `generate` read.
+
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use wgrad_train::{Origin, TrainError, Weights, origin};
+
+/// A trained model's weights.
+#[derive(clap::Args)]
+pub(crate) struct Checkpoint {
+    /// Folder that `wgrad train --out` wrote
+    #[arg(long, value_name = "DIR")]
+    checkpoint: PathBuf,
+    /// Weights to read: best, of the epoch with the lowest validation loss, or last
+    #[arg(long, value_name = "WHICH", default_value = "best", value_parser = which)]
+    weights: Weights,
+}
+
+fn which(word: &str) -> Result<Weights, String> {
+    match word {
+        "best" => Ok(Weights::Best),
+        "last" => Ok(Weights::Last),
+        _ => Err("use best or last, and --checkpoint for the run's folder".into()),
+    }
+}
+
+impl Checkpoint {
+    /// Where the weights are, and what they are of.
+    pub(crate) fn origin(&self) -> Result<Origin, TrainError> {
+        origin(&self.checkpoint, self.weights)
+    }
+
+    /// The same as fields of JSON.
+    pub(crate) fn tell(&self, origin: &Origin, value: &mut Value) {
+        value["checkpoint"] = json!(self.checkpoint.display().to_string());
+        value["weights"] = json!(if origin.best.is_some() { "best" } else { "last" });
+        value["epoch"] = json!(origin.at.map(|at| at.0));
+        value["step"] = json!(origin.at.map(|at| at.1));
+    }
+}

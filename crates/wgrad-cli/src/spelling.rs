@@ -1,0 +1,183 @@
+//! Names as other tools spell them: models, optimizers and the like whatever their case and hyphens, near misses, and flags
+//! that are called otherwise here.
+
+use wgrad_train::{Config, PAINTERS, SEGMENTER, TrainError};
+
+/// Names elsewhere of what has another name here.
+const OTHER_NAMES: [(&str, &str); 15] = [
+    ("googlenet", "inception"),
+    ("inceptionv1", "inception"),
+    ("transformer", "gpt"),
+    ("nanogpt", "gpt"),
+    ("lstm", "char-lstm"),
+    ("gru", "char-gru"),
+    ("rnn", "char-rnn"),
+    ("fp16", "f16"),
+    ("float16", "f16"),
+    ("half", "f16"),
+    ("fp32", "f32"),
+    ("float32", "f32"),
+    ("cosineannealinglr", "cosine"),
+    ("onecyclelr", "one-cycle"),
+    ("steplr", "step"),
+];
+
+/// Flags and words of other tools, with what does it here.
+const OTHER_FLAGS: [(&str, &str); 23] = [
+    ("--gpu", "--device gpu"),
+    ("--gpus", "--device gpu"),
+    ("--cuda", "--device gpu"),
+    ("--cpu", "--device cpu"),
+    ("--no-cuda", "--device cpu"),
+    ("--weights", "--init-from RUN"),
+    ("--pretrained", "--init-from RUN"),
+    ("--checkpoint", "--init-from RUN, or --resume --out RUN"),
+    ("--ckpt", "--init-from RUN, or --resume --out RUN"),
+    ("--amp", "--precision f16"),
+    ("--fp16", "--precision f16"),
+    ("--half", "--precision f16"),
+    ("--grad-clip", "--clip-norm F"),
+    ("--gradient-clip-val", "--clip-norm F"),
+    ("--cos-lr", "--schedule cosine"),
+    ("--scheduler", "--schedule NAME"),
+    ("--project", "--out DIR"),
+    ("--name", "--out DIR"),
+    ("--source", "the images without a flag"),
+    ("--input", "the images without a flag"),
+    ("--images", "the images without a flag"),
+    ("--num-classes", "folders of --data, a class each"),
+    ("--max-tokens", "--tokens N"),
+];
+
+/// A name without case and what stands between its letters.
+fn folded(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The known name that is meant; the name itself if none is.
+fn meant(name: &str, known: &[&str]) -> String {
+    let other = OTHER_NAMES.iter().find(|o| o.0 == folded(name)).map(|o| o.1);
+    let wanted = other.map_or_else(|| folded(name), folded);
+    known.iter().find(|k| folded(k) == wanted).map_or_else(|| name.to_owned(), |k| (*k).to_owned())
+}
+
+/// Known names that a wrong one may stand for: those that go on where it ends, or differ in two letters at most.
+fn near<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
+    let name = folded(name);
+    let close = |k: &&&str| {
+        let k = folded(k);
+        let longer = name.len() >= 3 && (k.starts_with(&name) || name.starts_with(&k) && k.len() >= 3);
+        longer || strsim::damerau_levenshtein(&k, &name) <= 2.min(name.len() / 2)
+    };
+    known.iter().filter(close).copied().collect()
+}
+
+/// Every model's name.
+fn models() -> Vec<&'static str> {
+    let images = wgrad_models::ZOO.iter().map(|m| m.0).chain([SEGMENTER]);
+    images.chain(PAINTERS.map(|m| m.0)).chain(wgrad_models::TEXT_ZOO.iter().map(|m| m.0)).collect()
+}
+
+/// A model's name as it is known here.
+///
+/// # Errors
+/// If there is no such, with those that may be meant.
+pub(crate) fn model(name: &str) -> Result<String, TrainError> {
+    known("--model", name, &models())
+}
+
+/// Settings whose names are those known here.
+///
+/// # Errors
+/// The first name that is none, with those that may be meant.
+pub(crate) fn settled(config: Config) -> Result<Config, TrainError> {
+    let optimizers: Vec<&str> = wgrad_nn::OPTIMIZERS.iter().map(|o| o.0).collect();
+    let schedules = ["constant", "step", "cosine", "one-cycle", "linear-warmup"];
+    Ok(Config {
+        model: model(&config.model)?,
+        optimizer: known("--optimizer", &config.optimizer, &optimizers)?,
+        schedule: known("--schedule", &config.schedule, &schedules)?,
+        precision: known("--precision", &config.precision, &["f32", "f16"])?,
+        ..config
+    })
+}
+
+fn known(flag: &str, name: &str, known: &[&str]) -> Result<String, TrainError> {
+    let found = meant(name, known);
+    if known.contains(&found.as_str()) {
+        return Ok(found);
+    }
+    let near = near(name, known);
+    let hint = if near.is_empty() { String::new() } else { format!("did you mean {}? ", near.join(" or ")) };
+    let why = format!("unknown {name:?}: {hint}Use one of {}", known.join(", "));
+    Err(TrainError::Config { option: flag.into(), why: why.replace(": Use", ": use") })
+}
+
+/// What does here what a flag or word of another tool does; `None` if none is known.
+pub(crate) fn elsewhere(argument: &str) -> Option<String> {
+    if let Some((key, value)) = argument.split_once('=').filter(|(key, _)| !key.starts_with('-')) {
+        return Some(format!("write --{} {value}", key.replace('_', "-")));
+    }
+    let flag = argument.split('=').next()?.replace('_', "-");
+    OTHER_FLAGS.iter().find(|o| o.0 == flag).map(|o| format!("it is {} here", o.1))
+}
+
+/// A learning rate, or `auto` for the model's default.
+#[derive(Clone, Copy)]
+pub(crate) struct Rate(pub(crate) Option<f64>);
+
+pub(crate) fn rate(word: &str) -> Result<Rate, String> {
+    if word.eq_ignore_ascii_case("auto") {
+        return Ok(Rate(None));
+    }
+    word.parse()
+        .map(|rate| Rate(Some(rate)))
+        .map_err(|_| "give a number, or auto for the model's default".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_whatever_their_case_and_hyphens() {
+        for (name, want) in [
+            ("ResNet-18", "resnet18"),
+            ("mobilenet_v2", "mobilenet-v2"),
+            ("MobileNetV2", "mobilenet-v2"),
+            ("GoogLeNet", "inception"),
+            ("U-Net", "unet"),
+            ("char_lstm", "char-lstm"),
+            ("LeNet", "lenet"),
+        ] {
+            assert_eq!(model(name).expect(name), want);
+        }
+        let config = Config {
+            optimizer: "AdamW".into(),
+            schedule: "OneCycle".into(),
+            precision: "FP16".into(),
+            ..Config::default()
+        };
+        let found = settled(config).expect("settings");
+        let names = [&found.optimizer, &found.schedule, &found.precision];
+        assert_eq!(names, ["adamw", "one-cycle", "f16"]);
+    }
+
+    #[test]
+    fn near_misses_are_named() {
+        for (name, hint) in [
+            ("resnet", "did you mean resnet18 or resnet34 or resnet50?"),
+            ("resnet101", "resnet18"),
+            ("lent", "did you mean lenet?"),
+            ("vgg", "vgg11"),
+            ("squeezenet1_1", "squeezenet"),
+        ] {
+            let told = model(name).expect_err(name).to_string();
+            assert!(told.contains(hint), "{name}: {told}");
+        }
+        assert!(!model("toaster").expect_err("unknown").to_string().contains("did you mean"));
+        assert_eq!(elsewhere("epochs=3").as_deref(), Some("write --epochs 3"));
+        assert_eq!(elsewhere("--gpus").as_deref(), Some("it is --device gpu here"));
+        assert_eq!(elsewhere("--no-such-flag"), None);
+    }
+}

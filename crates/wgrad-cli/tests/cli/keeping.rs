@@ -1,0 +1,127 @@
+//! Best and last weights: which are kept, which are read, and what a run that leaves the numbers leaves behind.
+
+use crate::fixture::{Place, SHORT};
+use serde_json::Value;
+use std::fs;
+
+/// Settings under which the validation loss falls at first and rises later.
+const OVERSHOOT: [&str; 16] = [
+    "train",
+    "--model",
+    "linear",
+    "--optimizer",
+    "sgd",
+    "--schedule",
+    "constant",
+    "--batch-size",
+    "8",
+    "--device",
+    "cpu",
+    "--epochs",
+    "6",
+    "--data",
+    "folder:photos",
+    "--json",
+];
+
+fn events(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
+
+/// Losses on the split watched, by epoch.
+fn losses(events: &[Value]) -> Vec<f64> {
+    let evaluations = events.iter().filter(|e| e["event"] == "evaluation");
+    evaluations.map(|e| e["val_loss"].as_f64().unwrap_or(f64::NAN)).collect()
+}
+
+/// Epoch of the lowest loss, from 1.
+fn lowest(losses: &[f64]) -> u64 {
+    let finite = losses.iter().enumerate().filter(|l| l.1.is_finite());
+    1 + finite.min_by(|a, b| a.1.total_cmp(b.1)).expect("a finite loss").0 as u64
+}
+
+#[test]
+fn weights_of_the_lowest_loss_are_kept_and_read() {
+    let place = Place::new();
+    place.photos();
+    // A rate at which some later epoch is worse than one before.
+    let (mut out, mut found) = (String::new(), Vec::new());
+    for lr in ["0.5", "1", "2", "4", "8"] {
+        out = format!("run-{lr}");
+        found = events(&place.ok(&[&OVERSHOOT[..], &["--lr", lr, "--out", &out]].concat()[..]));
+        let losses = losses(&found);
+        if losses.last() > Some(&losses[lowest(&losses) as usize - 1]) {
+            break;
+        }
+    }
+    let (losses, end) = (losses(&found), found.last().expect("an end"));
+    let (best, last) = (lowest(&losses), losses[5]);
+    assert!(best < 6, "the losses fall to the end: {losses:?}");
+    let least = losses[best as usize - 1];
+    assert_eq!((&end["best_epoch"], end["best_loss"].as_f64()), (&best.into(), Some(least)));
+    assert_eq!(end["evaluation"]["loss"].as_f64(), Some(least), "the last word is on the best weights");
+
+    let eval = ["eval", "--checkpoint", &out, "--device", "cpu", "--json"];
+    let of = |more: &[&str]| place.json(&[&eval[..], more].concat());
+    let told = of(&[]);
+    assert_eq!((&told["weights"], &told["epoch"]), (&"best".into(), &best.into()));
+    assert!((told["loss"].as_f64().expect("a loss") - least).abs() < 1e-6, "{told}");
+    let told = of(&["--weights", "last"]);
+    assert_eq!((&told["weights"], &told["epoch"]), (&"last".into(), &6.into()));
+    assert!((told["loss"].as_f64().expect("a loss") - last).abs() < 1e-6, "{told}");
+    let inner = format!("{out}/best");
+    assert_eq!(place.json(&["eval", "--checkpoint", &inner, "--device", "cpu", "--json"])["epoch"], best);
+    let text = place.ok(&["eval", "--checkpoint", &out, "--device", "cpu"]);
+    assert!(text.contains(&format!("best, epoch {best} ")), "{text}");
+    let words = ["--weights", "best or last", "--checkpoint"];
+    place.refused(&["eval", "--checkpoint", &out, "--weights", "model.pt"], 2, &words);
+
+    // Neither needs the optimizer's state; going on does.
+    fs::remove_file(place.path(&out).join("checkpoint/optimizer.safetensors")).ok();
+    of(&["--weights", "last"]);
+    of(&[]);
+    place.ok(&["predict", "--checkpoint", &out, "--device", "cpu", "photos/test/dark/0.png"]);
+}
+
+#[test]
+fn resume_without_optimizer_state_is_refused_with_the_remedy() {
+    let place = Place::new();
+    place.trained("run");
+    fs::remove_file(place.path("run/checkpoint/optimizer.safetensors")).expect("removed");
+    let words = ["optimizer.safetensors is missing", "--init-from"];
+    place.refused(&["train", "--resume", "--out", "run"], 1, &words);
+    place.ok(&[&SHORT[..], &["folder:photos", "--out", "next", "--init-from", "run"]].concat());
+}
+
+#[test]
+fn patience_leaves_the_best_weights_and_resume_the_same_bits() {
+    let place = Place::new();
+    let data = place.photos();
+    let run = ["train", "--model", "mlp", "--width", "0.1", "--device", "cpu", "--lr", "0.3", "--schedule"];
+    let more = ["constant", "--epochs", "30", "--patience", "2", "--val-split", "0.3", "--data", &data];
+    let found = events(&place.ok(&[&run[..], &more, &["--out", "run", "--json"]].concat()));
+    let (losses, end) = (losses(&found), found.last().expect("an end"));
+    assert_eq!(end["best_epoch"].as_u64(), Some(lowest(&losses)), "{losses:?}");
+    let eval = ["eval", "--checkpoint", "run", "--split", "validation", "--device", "cpu", "--json"];
+    let told = place.json(&eval);
+    assert!((told["loss"].as_f64().expect("a loss") - losses[lowest(&losses) as usize - 1]).abs() < 1e-6);
+    // A finished run says the same again, from the best weights.
+    let again = events(&place.ok(&["train", "--resume", "--out", "run", "--json"]));
+    assert_eq!(again.last().expect("an end")["evaluation"], end["evaluation"]);
+}
+
+#[test]
+fn a_loss_that_leaves_the_numbers_is_stored_and_never_the_best() {
+    let place = Place::new();
+    let data = place.photos();
+    let run = ["train", "--model", "mlp", "--lr", "1e30", "--optimizer", "sgd", "--schedule", "constant"];
+    let args = [&run[..], &["--steps", "1", "--device", "cpu", "--data", &data, "--out", "run"]].concat();
+    let output = place.wgrad(&args).output().expect("runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.contains("of no use; lower --lr"), "{stderr}");
+    assert!(!place.path("run/best").exists(), "NaN is not the best");
+    let metrics = fs::read_to_string(place.path("run/metrics.jsonl")).expect("metrics");
+    serde_json::from_str::<Value>(metrics.trim()).expect("JSON that any reader takes");
+    place.ok(&["train", "--resume", "--out", "run"]);
+    place.ok(&["eval", "--checkpoint", "run", "--device", "cpu"]);
+}

@@ -1,0 +1,82 @@
+//! Runs that go on: lengthened, with data that moved, from other working folders.
+
+use crate::fixture::{Place, picture};
+use serde_json::Value;
+use std::fs;
+
+const RUN: [&str; 12] = [
+    "train",
+    "--model",
+    "linear",
+    "--batch-size",
+    "8",
+    "--schedule",
+    "constant",
+    "--device",
+    "cpu",
+    "--json",
+    "--data",
+    "folder:photos",
+];
+
+fn end(text: &str) -> Value {
+    serde_json::from_str(text.lines().last().expect("an end")).expect("JSON")
+}
+
+#[test]
+fn a_finished_run_is_lengthened_to_the_bits_of_a_longer_one() {
+    let place = Place::new();
+    place.photos();
+    place.ok(&[&RUN[..], &["--epochs", "2", "--out", "short"]].concat());
+    let more = place.ok(&["train", "--resume", "--out", "short", "--epochs", "5", "--json"]);
+    assert_eq!((&end(&more)["step"], &end(&more)["epochs"]), (&15.into(), &5.into()));
+    place.ok(&[&RUN[..], &["--epochs", "5", "--out", "long"]].concat());
+    let model = |run: &str| fs::read(place.path(run).join("checkpoint/model.safetensors")).expect("a model");
+    assert!(model("short") == model("long"), "another end");
+    let config = fs::read_to_string(place.path("short/config.toml")).expect("settings");
+    assert!(config.contains("epochs = 5"), "{config}");
+    place.refused(&["train", "--resume", "--out", "short", "--epochs", "3"], 2, &["--epochs", "5 epochs"]);
+    // Without a number a finished run stays finished.
+    assert_eq!(end(&place.ok(&["train", "--resume", "--out", "short", "--json"]))["step"], 15);
+    let steps = place.ok(&["train", "--resume", "--out", "short", "--steps", "17", "--json"]);
+    assert_eq!(end(&steps)["step"], 17);
+}
+
+#[test]
+fn a_run_that_lost_patience_goes_on_if_it_is_given_more() {
+    let place = Place::new();
+    place.photos();
+    let tired = ["--epochs", "40", "--patience", "1", "--val-split", "0.2", "--lr", "8", "--out", "run"];
+    let first = end(&place.ok(&[&RUN[..], &tired].concat()));
+    let epochs = first["epochs"].as_u64().expect("a number");
+    assert!(epochs < 40, "{first}");
+    assert_eq!(end(&place.ok(&["train", "--resume", "--out", "run", "--json"]))["epochs"], epochs);
+    let more = end(&place.ok(&["train", "--resume", "--out", "run", "--patience", "3", "--json"]));
+    assert!(more["epochs"].as_u64() > Some(epochs), "{more}");
+}
+
+#[test]
+fn paths_hold_from_any_working_folder_and_data_may_move() {
+    let place = Place::new();
+    place.photos();
+    place.ok(&[&RUN[..], &["--epochs", "1", "--out", "run"]].concat());
+    fs::create_dir_all(place.path("elsewhere")).expect("a folder");
+    let there = |args: &[&str]| {
+        let output = place.wgrad(args).current_dir(place.path("elsewhere")).output().expect("runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, _, stderr) = there(&["eval", "--checkpoint", "../run", "--device", "cpu"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    let (code, _, stderr) = there(&["train", "--resume", "--out", "../run", "--epochs", "2"]);
+    assert_eq!(code, Some(0), "{stderr}");
+
+    fs::rename(place.path("photos"), place.path("moved")).expect("moved");
+    place.refused(&["train", "--resume", "--out", "run", "--epochs", "3"], 1, &["photos does not exist"]);
+    place.ok(&["train", "--resume", "--out", "run", "--epochs", "3", "--data", "moved"]);
+    // What was given once is kept.
+    place.ok(&["train", "--resume", "--out", "run", "--epochs", "4"]);
+    // Other data than the run's own is no continuation.
+    picture(&place.path("moved/train/dark/0.png"), 222);
+    place.refused(&["train", "--resume", "--out", "run", "--epochs", "5"], 1, &["training data has changed"]);
+}

@@ -1,0 +1,146 @@
+//! Which samples of a source an evaluation looks at, and how its classes meet the model's.
+//!
+//! A run's own source is judged on what training did not see. Another source is as new to the model in every part, so all of
+//! it is taken if it has no test split. A source that moved is told from another by its training images' mean and deviation.
+
+use crate::TrainError;
+use crate::config::Config;
+use crate::data::{eval_loader, pipeline, wanted_size};
+use crate::evaluate::BATCH;
+use crate::state::ModelCard;
+use crate::{Observer, spec};
+use std::path::Path;
+use wgrad_data::{DataError, Dataset, Loader, SourceOptions, Split, Subset, estimate_normalisation, open};
+
+/// Part of a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// The test split; if there is none, what the run held out, or the whole of a source that the run does not know.
+    #[default]
+    Usual,
+    /// A split.
+    Split(Split),
+    /// All splits together.
+    All,
+}
+
+impl Part {
+    /// Of a source without a test split: whether its training and its held out samples are looked at, and their name.
+    pub(crate) fn halves(self, own: bool) -> (bool, bool, &'static str) {
+        match self {
+            Self::Split(Split::Train) => (true, false, "training"),
+            Self::All => (true, true, "all"),
+            Self::Usual if !own => (true, true, "all"),
+            Self::Usual | Self::Split(Split::Validation | Split::Test) => (false, true, "validation"),
+        }
+    }
+}
+
+/// The number that the model gives each class of the data.
+///
+/// # Errors
+/// If a class is not the model's.
+pub(crate) fn known(spec: &str, classes: &[String], model: &[String]) -> Result<Vec<i32>, TrainError> {
+    let number = |class: &String| {
+        let found = model.iter().position(|known| known == class);
+        found.map(|n| n as i32).ok_or_else(|| {
+            let why =
+                format!("{spec} has classes that the model does not know, as {class:?}; it knows {model:?}");
+            TrainError::config("--data", why)
+        })
+    };
+    classes.iter().map(number).collect()
+}
+
+/// Images to judge a model on.
+pub(crate) struct Judged {
+    /// A loader per split.
+    pub(crate) loaders: Vec<Loader>,
+    /// What they are, for people.
+    pub(crate) name: String,
+    /// Classes of the data.
+    pub(crate) classes: Vec<String>,
+}
+
+/// The images of a part of the source `spec`; `own` says that it is the run's by name.
+pub(crate) fn images(
+    (config, spec, own): &(Config, String, bool),
+    part: Part,
+    observer: &mut dyn Observer,
+    card: &ModelCard,
+) -> Result<Judged, TrainError> {
+    let (dataset, alone) = opened(spec, part, config, card)?;
+    dataset.warnings.iter().for_each(|w| observer.note(w));
+    let own = !alone && (*own || is_known(&dataset, card));
+    let chosen: Vec<Split> = match part {
+        Part::Split(split) if !alone => vec![split],
+        Part::Usual if !dataset.test.is_empty() => vec![Split::Test],
+        Part::Usual if own && !dataset.validation.is_empty() => vec![Split::Validation],
+        _ => vec![Split::Train, Split::Validation, Split::Test],
+    };
+    let subsets: Vec<&Subset> =
+        chosen.iter().map(|&split| dataset.subset(split)).filter(|subset| !subset.is_empty()).collect();
+    let count: usize = subsets.iter().map(|subset| subset.len()).sum();
+    let name = match subsets[..] {
+        [] => {
+            let why = format!("{spec} has no such images: try another split, or all");
+            return Err(TrainError::config("--split", why));
+        }
+        [one] => one.description().to_owned(),
+        _ => format!("{spec}, all: {count} images"),
+    };
+    let pipeline = pipeline(card, "none")?;
+    let loader = |subset: &&Subset| eval_loader(subset, &pipeline, BATCH, config.workers);
+    let loaders = subsets.iter().map(loader).collect::<Result<_, _>>()?;
+    Ok(Judged { loaders, name, classes: dataset.classes })
+}
+
+/// Opens a source for a model. A folder whose splits do not fit together gives the split that is asked for alone; whether it
+/// does, is told.
+fn opened(spec: &str, part: Part, config: &Config, card: &ModelCard) -> Result<(Dataset, bool), TrainError> {
+    let options = SourceOptions {
+        val_split: config.val_split,
+        seed: config.seed,
+        strict: config.strict,
+        channels: Some(card.channels),
+        image_size: wanted_size(config, &card.model).unwrap_or(Some(card.size.0.max(card.size.1))),
+        levels: Some(card.reading.levels()),
+    };
+    let inner = |name: &str| {
+        let dir =
+            spec.strip_prefix("folder:").map(|dir| Path::new(dir).join(name)).filter(|dir| dir.is_dir());
+        dir.map(|dir| format!("folder:{}", dir.display()))
+    };
+    let found = match (open(spec, &options), part) {
+        (Err(DataError::NoTrain { other, .. }), Part::Usual | Part::All) => inner(&other),
+        (
+            Err(DataError::ClassMismatch { .. } | DataError::NoTrain { .. }),
+            Part::Usual | Part::Split(Split::Test),
+        ) => inner("test"),
+        (Err(DataError::NoClasses { path }), _) => {
+            let path = path.display();
+            let why = format!(
+                "{path} has no class folders, so nothing says what is right; `wgrad predict` takes {path} as it is"
+            );
+            return Err(TrainError::config("--data", why));
+        }
+        (found, _) => return Ok((found?, false)),
+    };
+    match found {
+        Some(inner) => Ok((open(&inner, &options)?, true)),
+        None => Ok((open(spec, &options)?, false)),
+    }
+}
+
+/// Whether a source is the one trained on, under another path: then its training images have the model's mean and deviation.
+fn is_known(dataset: &Dataset, card: &ModelCard) -> bool {
+    !dataset.train.is_empty()
+        && dataset.classes == card.classes
+        && estimate_normalisation(&dataset.train)
+            .is_ok_and(|found| found == (card.mean.clone(), card.std.clone()))
+}
+
+/// Whether both specs name one place.
+pub(crate) fn same(a: &str, b: &str) -> bool {
+    spec::absolute(a) == spec::absolute(b)
+}

@@ -1,0 +1,143 @@
+//! Specs of data sources as users first write them: a plain path, a file where a folder is meant, a path that holds from one
+//! working folder only.
+
+use crate::TrainError;
+use crate::config::Config;
+use crate::segmentation::SEGMENTER;
+use std::path::Path;
+
+/// Kinds of sources that name a path.
+const KINDS: [&str; 6] = ["folder", "mnist", "fashion-mnist", "cifar10", "masks", "text"];
+
+/// A spec whose path holds from any working folder.
+pub(crate) fn absolute(spec: &str) -> String {
+    let Some((kind, path)) =
+        spec.split_once(':').filter(|(kind, path)| KINDS.contains(kind) && !path.is_empty())
+    else {
+        return spec.to_owned();
+    };
+    format!("{kind}:{}", absolute_path(path))
+}
+
+fn absolute_path(path: &str) -> String {
+    std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path.display().to_string())
+}
+
+/// Settings whose paths hold from any working folder.
+pub(crate) fn settled(config: &Config) -> Config {
+    let tokenizer = match config.tokenizer.strip_prefix("bpe:").filter(|path| !path.is_empty()) {
+        Some(path) => format!("bpe:{}", absolute_path(path)),
+        None => config.tokenizer.clone(),
+    };
+    Config {
+        data: absolute(&config.data),
+        init_from: config.init_from.as_deref().map(absolute_path),
+        tokenizer,
+        ..config.clone()
+    }
+}
+
+/// The spec that a plain path stands for: what a file or folder holds tells its kind. Others are left as they are.
+pub fn guess_source(spec: &str, model: &str) -> String {
+    let path = Path::new(spec);
+    if spec.contains(':') || !path.exists() {
+        return spec.to_owned();
+    }
+    let has = |names: &[&str]| names.iter().any(|name| path.join(name).exists());
+    let is_text = |path: &Path| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("txt"));
+    let texts = || {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let names: Vec<_> = entries.map(|entry| entry.path()).collect();
+        names.iter().any(|path| is_text(path)) && !names.iter().any(|path| path.is_dir())
+    };
+    let kind = if path.is_file() {
+        "text"
+    } else if model == SEGMENTER || has(&["masks"]) && has(&["images"]) {
+        "masks"
+    } else if has(&["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"]) {
+        "mnist"
+    } else if has(&["data_batch_1.bin"]) {
+        "cifar10"
+    } else if wgrad_models::TextKind::named(model).is_some() || texts() {
+        "text"
+    } else {
+        "folder"
+    };
+    format!("{kind}:{spec}")
+}
+
+/// That a spec's path is of the kind that its source reads.
+///
+/// # Errors
+/// If a file stands where a folder is read, or a known source lacks its path.
+pub(crate) fn check(spec: &str) -> Result<(), TrainError> {
+    let fail = |why: String| Err(TrainError::config("--data", why));
+    let Some((kind, path)) = spec.split_once(':') else {
+        return match KINDS.contains(&spec) {
+            true => fail(format!("{spec} needs the folder of its files: {spec}:DIR")),
+            false => Ok(()),
+        };
+    };
+    if KINDS.contains(&kind) && kind != "text" && Path::new(path).is_file() {
+        let layout = match kind {
+            "folder" => ", which holds a folder of images per class; lists of labels (CSV) are not read",
+            "masks" => ", which holds the folders images and masks",
+            _ => "",
+        };
+        return fail(format!("{path} is a file, and {kind}: reads a folder{layout}"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_become_absolute_and_other_specs_stay() {
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(absolute("folder:photos"), format!("folder:{}", here.join("photos").display()));
+        assert_eq!(absolute(&absolute("text:a.txt")), absolute("text:a.txt"));
+        for spec in ["fashion-mini", "folder:", "what:ever"] {
+            assert_eq!(absolute(spec), spec);
+        }
+        let config =
+            Config { tokenizer: "bpe:a.bpe".into(), init_from: Some("runs/a".into()), ..Config::default() };
+        let settled = settled(&config);
+        assert_eq!(settled.tokenizer, format!("bpe:{}", here.join("a.bpe").display()));
+        assert_eq!(settled.init_from, Some(here.join("runs/a").display().to_string()));
+    }
+
+    #[test]
+    fn plain_paths_are_read_by_what_they_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = |name: &str| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "").unwrap();
+            path.display().to_string()
+        };
+        make("photos/cat/1.jpg");
+        make("cells/images/1.png");
+        make("cells/masks/1.png");
+        make("digits/train-images-idx3-ubyte.gz");
+        make("novels/a.txt");
+        let novel = make("novels/b.txt");
+        let of = |name: &str, model: &str| {
+            let spec = dir.path().join(name).display().to_string();
+            guess_source(&spec, model).split(':').next().unwrap().to_owned()
+        };
+        assert_eq!(of("photos", "lenet"), "folder");
+        assert_eq!(of("cells", "unet"), "masks");
+        assert_eq!(of("digits", "lenet"), "mnist");
+        assert_eq!(of("novels", "gpt"), "text");
+        assert_eq!(guess_source(&novel, "gpt"), format!("text:{novel}"));
+        assert_eq!(guess_source("fashion-mini", "lenet"), "fashion-mini");
+        assert_eq!(guess_source("no/such/place", "lenet"), "no/such/place");
+        let labels = make("labels.csv");
+        let told = check(&format!("folder:{labels}")).unwrap_err().to_string();
+        assert!(told.contains("labels.csv is a file") && !told.contains("not exist"), "{told}");
+        assert!(check("mnist").unwrap_err().to_string().contains("mnist:DIR"));
+        check("fashion-mini").unwrap();
+    }
+}
