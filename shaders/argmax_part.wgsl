@@ -24,15 +24,17 @@ fn first_max(o: u32) -> f32 {
     let start = output / INNER * (EXTENT * INNER) + output % INNER;
     var best = x0[start + begin * INNER];
     var at = begin;
-    // Bits of the best element's magnitude: from a NaN on nothing is better.
-    var magnitude = bitcast<u32>(best) & 0x7fffffffu;
+    // What a NaN's bits are above: no bits are above it after the first.
+    var limit = select(0x7f800000u, 0xffffffffu, (bitcast<u32>(best) & 0x7fffffffu) > 0x7f800000u);
     for (var j = begin + 1u; j < end; j += 1u) {
         let v = x0[start + j * INNER];
         let bits = bitcast<u32>(v) & 0x7fffffffu;
-        let better = magnitude <= 0x7f800000u && (v > best || bits > 0x7f800000u);
+        let nan = bits > limit;
+        let better = v > best || nan;
         at = select(at, j, better);
+        // Nothing compares above NaN.
         best = select(best, v, better);
-        magnitude = select(magnitude, bits, better);
+        limit = select(limit, 0xffffffffu, nan);
     }
     return f32(at - begin);
 }

@@ -38,8 +38,8 @@ fn is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
 
-// Whether element (h, w) of the plane, whose value is `mine`, is the first largest of window (i, j).
-fn is_first_max(mine: f32, plane: u32, h: u32, w: u32, i: u32, j: u32) -> bool {
+// Whether element `o` of the plane that begins at `plane`, whose value is `mine`, is the first largest of window (i, j).
+fn is_first_max(mine: f32, plane: u32, o: u32, i: u32, j: u32) -> bool {
     let nan = is_nan(mine);
     var first = true;
     for (var r = 0u; r < KH; r += 1u) {
@@ -47,13 +47,13 @@ fn is_first_max(mine: f32, plane: u32, h: u32, w: u32, i: u32, j: u32) -> bool {
             let oh = i * SY + r - PY;
             let ow = j * SX + s - PX;
             if (oh < H && ow < W) {
-                let other = x0[plane + oh * W + ow];
-                let before = oh < h || (oh == h && ow < w);
+                let at = plane + oh * W + ow;
+                let other = x0[at];
+                let before = at < o;
                 let beaten = other > mine || (before && other == mine);
                 // Of several NaN the last one wins, over all numbers.
-                let after = oh > h || (oh == h && ow > w);
-                let outranked = is_nan(other) && (after || !nan);
-                first = first && !outranked && (nan || !beaten);
+                let outranked = is_nan(other) && (at > o || !nan);
+                first = first && !(beaten || outranked);
             }
         }
     }
@@ -72,7 +72,7 @@ fn gradient(o: u32) -> f32 {
         for (var s = 0u; s < COVER_X; s += 1u) {
             let j = (w + PX) / SX - s;
             let covers = i < OH && j < OW && h + PY - i * SY < KH && w + PX - j * SX < KW;
-            if (covers && is_first_max(mine, p * (H * W), h, w, i, j)) {
+            if (covers && is_first_max(mine, p * (H * W), o, i, j)) {
                 acc += x1[(p * OH + i) * OW + j];
             }
         }

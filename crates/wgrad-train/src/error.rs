@@ -29,12 +29,14 @@ pub enum TrainError {
     /// Plans, tensors, checkpoints.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The loss left the numbers.
-    #[error("the loss became {loss} at step {step}: lower --lr, or see where with --detect-anomaly{}", earlier(saved.as_ref()))]
+    /// The loss, a gradient or a weight left the numbers.
+    #[error("{what} became {value} at step {step}: lower --lr, or see where with --detect-anomaly{}", earlier(saved.as_ref()))]
     Diverged {
-        /// The loss.
-        loss: f32,
-        /// The step.
+        /// Which of them.
+        what: String,
+        /// NaN or an infinity.
+        value: f32,
+        /// The step, from 1.
         step: u64,
         /// Folder of the run and epoch of its best weights, if it keeps such.
         saved: Option<(PathBuf, u64)>,
@@ -118,7 +120,9 @@ mod tests {
 
     #[test]
     fn divergence_names_best_weights_only_if_there_are_such() {
-        let told = |saved| TrainError::Diverged { loss: f32::NAN, step: 7, saved }.to_string();
+        let told = |saved| {
+            TrainError::Diverged { what: "the loss".into(), value: f32::NAN, step: 7, saved }.to_string()
+        };
         assert!(!told(None).contains("--init-from") && !told(None).contains("checkpoint"));
         assert!(
             told(Some(("run".into(), 3))).contains("epoch 3, the best so far, are in run: --init-from run")

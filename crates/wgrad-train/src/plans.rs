@@ -30,12 +30,18 @@ pub(crate) struct Plans {
     sums: bool,
     /// Parts of a full batch.
     parts: u64,
-    /// Samples of the parts under way.
-    pending: VecDeque<usize>,
+    /// Samples of the parts under way, and their steps' numbers.
+    pending: VecDeque<(usize, u64)>,
 }
 
-/// What a part of a step gave, and how many samples its loss is a mean over.
-pub(crate) type Found = (Outputs, usize);
+/// Results of a part of a step.
+pub(crate) struct Found {
+    pub outputs: Outputs,
+    /// How many samples its loss is a mean over.
+    pub samples: usize,
+    /// The step's number, from 1.
+    pub step: u64,
+}
 
 /// A step's number and the optimizer's scalars.
 pub(crate) struct Now<'a> {
@@ -195,14 +201,16 @@ impl Plans {
             let runner = if short { self.rest.as_mut().unwrap_or(&mut self.part) } else { &mut self.part };
             if let Some(watch) = &mut now.watch {
                 let outputs = watch.step(session, runner, step, &inputs, scalars);
-                found.push((outputs.map_err(|e| in_step(e, now.step))?, part.samples));
+                let outputs = outputs.map_err(|e| in_step(e, now.step))?;
+                found.push(Found { outputs, samples: part.samples, step: now.step + 1 });
                 continue;
             }
             runner.step(session, step, &inputs, scalars)?;
             if short {
-                found.push((runner.wait()?.expect("a step is under way"), part.samples));
+                let outputs = runner.wait()?.expect("a step is under way");
+                found.push(Found { outputs, samples: part.samples, step: now.step + 1 });
             } else {
-                self.pending.push_back(part.samples);
+                self.pending.push_back((part.samples, now.step + 1));
             }
         }
         if let Some(end) = &mut self.end {
@@ -224,7 +232,8 @@ impl Plans {
     pub(crate) fn collect(&mut self, all: bool) -> Result<Vec<Found>, TrainError> {
         let mut found = Vec::new();
         while let Some(outputs) = if all { self.part.wait()? } else { self.part.ready()? } {
-            found.push((outputs, self.pending.pop_front().expect("a result belongs to a part")));
+            let (samples, step) = self.pending.pop_front().expect("a result belongs to a part");
+            found.push(Found { outputs, samples, step });
         }
         Ok(found)
     }

@@ -21,7 +21,7 @@ use crate::precision::check_precision;
 use crate::segmentation::Segmentation;
 use crate::spec;
 use crate::state::{self, CHECKPOINT, CURVES, Card, LABELS, METRICS, Metrics, Progress};
-use crate::task::{Feeds, Task};
+use crate::task::{Feeds, GRADIENT, Task};
 use crate::text::TextTask;
 use crate::transfer;
 use crate::tuning;
@@ -29,8 +29,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use wgrad_device::Device;
+use wgrad_graph::Role;
 use wgrad_nn::{Optimizer, Schedule};
-use wgrad_session::{Runner, Session, checkpoint};
+use wgrad_session::{Runner, Session, all_finite, checkpoint};
+use wgrad_types::HostTensor;
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -223,7 +225,7 @@ impl<'a> Run<'a> {
     }
 
     fn parameters(&self) -> usize {
-        let weights = self.session.params().iter().filter(|p| p.role == wgrad_graph::Role::Weight);
+        let weights = self.session.params().iter().filter(|p| p.role == Role::Weight);
         weights.map(|p| p.ty.numel()).sum()
     }
 
@@ -264,8 +266,20 @@ impl<'a> Run<'a> {
         state::restore(dir, &mut self.session)
     }
 
+    /// Saves the run, unless a weight is no finite number: then what stands there is kept.
     fn save(&self) -> Result<(), TrainError> {
-        state::save(self.out, &self.task.card(), &self.progress, &self.session.snapshot()?)
+        let snapshot = self.session.snapshot()?;
+        let lost = |(role, _, t): &&(Role, String, HostTensor)| *role == Role::Weight && !all_finite([t]);
+        if let Some((_, name, t)) = snapshot.iter().find(lost) {
+            let value = t.as_f32().iter().copied().find(|v| !v.is_finite()).unwrap_or(f32::NAN);
+            return Err(self.diverged(&format!("weight {name}"), value, self.progress.step));
+        }
+        state::save(self.out, &self.task.card(), &self.progress, &snapshot)
+    }
+
+    fn diverged(&self, what: &str, value: f32, step: u64) -> TrainError {
+        let saved = self.best.as_ref().map(|b| (self.out.to_path_buf(), b.epoch));
+        TrainError::Diverged { what: what.to_owned(), value, step, saved }
     }
 
     /// Runs to the end, or until stopped; says whether it was stopped.
@@ -345,11 +359,13 @@ impl<'a> Run<'a> {
 
     /// Takes in what steps have given.
     fn count(&mut self, found: &[Found]) -> Result<(), TrainError> {
-        for (outputs, samples) in found {
+        for Found { outputs, samples, step } in found {
             let loss = outputs.scalar("loss");
             if !loss.is_finite() {
-                let saved = self.best.as_ref().map(|b| (self.out.to_path_buf(), b.epoch));
-                return Err(TrainError::Diverged { loss, step: self.progress.step, saved });
+                return Err(self.diverged("the loss", loss, *step));
+            }
+            if let Some(gradient) = outputs.find(GRADIENT).map(|g| g.as_f32()[0]).filter(|g| !g.is_finite()) {
+                return Err(self.diverged("a gradient", gradient, *step));
             }
             self.progress.loss_sum += f64::from(loss) * *samples as f64;
             self.progress.correct += f64::from(outputs.scalar("correct"));

@@ -17,6 +17,13 @@ pub(crate) struct Feed {
     pub rows: usize,
 }
 
+/// Output of a training step: the largest magnitude of the first weight's gradient, or of the first that is not large. The
+/// backward pass ends there, so a NaN or an infinity of any layer behind arrives; that of a later one is in the next loss.
+pub(crate) const GRADIENT: &str = "gradient";
+
+/// Elements of a gradient that is looked at in every step: a thousandth of a step's work.
+const LOOKED_AT: usize = 1 << 20;
+
 /// What a training step does with its gradients.
 #[derive(Clone, Copy)]
 pub(crate) enum Gradients<'a> {
@@ -33,7 +40,15 @@ impl Gradients<'_> {
     /// Adds what is to be done for a loss and the weights that move.
     pub(crate) fn of(self, loss: &Tensor, weights: &[(String, Tensor)]) -> Result<(), TrainError> {
         match self {
-            Self::Update(optimizer) => optimizer.minimise(loss, weights).map(drop)?,
+            Self::Update(optimizer) => {
+                let gradients = optimizer.minimise(loss, weights)?;
+                // A bad step of scaled losses moves nothing and is no news.
+                let small = gradients.iter().find(|g| g.numel() <= LOOKED_AT);
+                if let Some(gradient) = small.filter(|_| !optimizer.loss_scaling) {
+                    let axes: Vec<usize> = (0..gradient.shape().len()).collect();
+                    loss.builder().output(GRADIENT, &gradient.abs().amax(&axes));
+                }
+            }
             Self::Sum { loss_scaling } => accumulate(loss, weights, loss_scaling)?,
         }
         Ok(())

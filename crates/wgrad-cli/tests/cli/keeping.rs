@@ -1,8 +1,9 @@
 //! Best and last weights: which are kept, which are read, and what a run that leaves the numbers leaves behind.
 
-use crate::fixture::{Place, SHORT};
+use crate::fixture::{Place, SHORT, files};
 use serde_json::Value;
 use std::fs;
+use std::path::Path;
 
 /// Settings under which the validation loss falls at first and rises later.
 const OVERSHOOT: [&str; 16] = [
@@ -124,4 +125,40 @@ fn a_loss_that_leaves_the_numbers_is_stored_and_never_the_best() {
     serde_json::from_str::<Value>(metrics.trim()).expect("JSON that any reader takes");
     place.ok(&["train", "--resume", "--out", "run"]);
     place.ok(&["eval", "--checkpoint", "run", "--device", "cpu"]);
+}
+
+/// Replaces the first element of a tensor in a safetensors file by NaN.
+fn spoil(path: &Path, tensor: &str) {
+    let mut bytes = fs::read(path).expect("a file");
+    let length = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + length]).expect("a header");
+    let at = 8 + length + header[tensor]["data_offsets"][0].as_u64().expect("an offset") as usize;
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(path, bytes).expect("written");
+}
+
+#[test]
+fn nan_weight_stops_the_first_step_on_every_device_with_one_message() {
+    let place = Place::new();
+    let data = place.photos();
+    let run = ["train", "--model", "lenet", "--data", &data, "--epochs", "1", "--image-size", "28"];
+    place.ok(&[&run[..], &["--device", "cpu", "--out", "whole"]].concat());
+    for (file, tensor) in [("conv1", "conv1.weight"), ("last", "fc3.bias")] {
+        place.bash(&format!("cp -r whole {file}"));
+        for kept in ["best", "checkpoint"].map(|dir| place.path(file).join(dir)) {
+            let models = files(&kept).into_keys().filter(|p| p.ends_with("model.safetensors"));
+            models.for_each(|path| spoil(&path, tensor));
+        }
+        let told: Vec<String> = ["cpu", "software"]
+            .iter()
+            .map(|device| {
+                let out = format!("{file}-{device}");
+                let more = ["--device", device, "--init-from", file, "--out", &out];
+                let stderr =
+                    place.refused(&[&run[..], &more].concat(), 1, &["the loss became NaN at step 1:"]);
+                stderr.lines().last().unwrap_or_default().replace(&out, "OUT")
+            })
+            .collect();
+        assert_eq!(told[0], told[1]);
+    }
 }

@@ -134,7 +134,7 @@ fn a_long_function_of_one_load_takes_two_quads_a_trip_on_software_adapters() {
         assert!(!pairs(1, many + 4 * subgroup as usize, &caps), "a quad a lane would be left over");
         assert!(!pairs(1, many / 2, &caps) && !pairs(2, many, &caps));
     }
-    assert!(!pairs(1, many, &Caps::webgpu_baseline()));
+    assert!(!pairs(1, many, &Caps::webgpu_baseline()), "workgroups of GPUs take one quad per invocation");
 }
 
 #[test]
