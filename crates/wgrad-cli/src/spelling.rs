@@ -74,7 +74,7 @@ fn near<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
         return found;
     }
     let distance = |k: &&str| strsim::damerau_levenshtein(&folded(k), &name);
-    let least = known.iter().map(|k| distance(k)).min().filter(|&d| d <= 2.min(name.len() / 2));
+    let least = known.iter().map(&distance).min().filter(|&d| d <= 2.min(name.len() / 2));
     known.iter().filter(|k| least == Some(distance(k))).copied().collect()
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn settled(config: Config) -> Result<Config, TrainError> {
         model: model(&config.model)?,
         optimizer: known("--optimizer", &config.optimizer, &optimizers)?,
         schedule: known("--schedule", &config.schedule, &schedules)?,
-        precision: known("--precision", &config.precision, &["f32", "f16"])?,
+        precision: meant(&config.precision, &["f32", "f16"]),
         ..config
     })
 }
