@@ -54,12 +54,12 @@ impl Progress {
         let mut parts = vec![
             (0, epoch),
             (0, format!("loss {:.4}", r.train_loss)),
-            (2, format!("{score} {:>6}", percent(r.train_accuracy))),
+            (3, format!("{score} {:>6}", percent(r.train_accuracy))),
             (0, format!("{watched} loss {:.4}", r.val_loss)),
-            (1, format!("{watched} {score} {:>6}", percent(r.val_accuracy))),
+            (2, format!("{watched} {score} {:>6}", percent(r.val_accuracy))),
         ];
         parts.extend(r.perplexity.map(|p| (1, format!("perplexity {p:.2}"))));
-        parts.push((3, format!("{} {}/s", count(r.per_second as u64), self.unit)));
+        parts.push((4, format!("{} {}/s", count(r.per_second as u64), self.unit)));
         fitting(columns, &parts)
     }
 

@@ -61,15 +61,21 @@ fn meant(name: &str, known: &[&str]) -> String {
     known.iter().find(|k| folded(k) == wanted).map_or_else(|| name.to_owned(), |k| (*k).to_owned())
 }
 
-/// Known names that a wrong one may stand for: those that go on where it ends, or differ in two letters at most.
+/// Known names that a wrong one may stand for: those that go on where it ends or end where it goes on, else the nearest of
+/// those that differ in two letters at most.
 fn near<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
     let name = folded(name);
-    let close = |k: &&&str| {
+    let longer = |k: &&&str| {
         let k = folded(k);
-        let longer = name.len() >= 3 && (k.starts_with(&name) || name.starts_with(&k) && k.len() >= 3);
-        longer || strsim::damerau_levenshtein(&k, &name) <= 2.min(name.len() / 2)
+        name.len().min(k.len()) >= 3 && (k.starts_with(&name) || name.starts_with(&k))
     };
-    known.iter().filter(close).copied().collect()
+    let found: Vec<&str> = known.iter().filter(longer).copied().collect();
+    if !found.is_empty() {
+        return found;
+    }
+    let distance = |k: &&str| strsim::damerau_levenshtein(&folded(k), &name);
+    let least = known.iter().map(&distance).min().filter(|&d| d <= 2.min(name.len() / 2));
+    known.iter().filter(|k| least == Some(distance(k))).copied().collect()
 }
 
 /// Every model's name.
@@ -97,7 +103,7 @@ pub(crate) fn settled(config: Config) -> Result<Config, TrainError> {
         model: model(&config.model)?,
         optimizer: known("--optimizer", &config.optimizer, &optimizers)?,
         schedule: known("--schedule", &config.schedule, &schedules)?,
-        precision: known("--precision", &config.precision, &["f32", "f16"])?,
+        precision: meant(&config.precision, &["f32", "f16"]),
         ..config
     })
 }

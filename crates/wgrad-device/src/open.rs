@@ -258,7 +258,14 @@ mod tests {
         for name in ["auto", "gpu", "gpu:0", "gpu:17", "software", "cpu"] {
             assert_eq!(request(name).to_string(), name);
         }
-        for name in ["", "GPU", "gpu:", "gpu:-1", "gpu:+1", "gpu:x", "cuda", "gpu:99999999999999999999999"] {
+        // As other tools spell a GPU.
+        for (name, want) in
+            [("GPU", "gpu"), ("cuda", "gpu"), ("CUDA:1", "gpu:1"), ("mps", "gpu"), ("0", "gpu:0")]
+        {
+            assert_eq!(request(name).to_string(), want);
+        }
+        for name in ["", "gpu:", "gpu:-1", "gpu:+1", "gpu:x", "cuda:x", "tpu", "gpu:99999999999999999999999"]
+        {
             let error = name.parse::<Request>().expect_err("no device's name");
             assert_eq!(error, DeviceError::Unknown { name: name.into() });
         }

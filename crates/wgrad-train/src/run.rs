@@ -403,7 +403,8 @@ impl<'a> Run<'a> {
         };
         (p.loss_sum, p.correct, p.images) = (0.0, 0.0, 0);
         let lower = |than: Option<f64>| found.loss.is_finite() && than.is_none_or(|b| found.loss < b);
-        let keep = self.task.ranks() && lower(self.best.as_ref().map(|b| b.loss));
+        // Of a run from before best weights were kept, those of its best epoch are lost: later ones must be better still.
+        let keep = self.task.ranks() && lower(self.best.as_ref().map(|b| b.loss).or(p.best));
         if lower(p.best) {
             (p.best, p.stale) = (Some(found.loss), 0);
         } else {
