@@ -1,5 +1,4 @@
 //! Opening a device prints nothing if there is no desktop session. A program of its own, since a test harness has threads.
-#![expect(clippy::print_stdout, reason = "a program that tests what is printed")]
 
 use std::process::Command;
 use wgrad_device::{adapters, quiet_drivers};
@@ -8,7 +7,7 @@ const CHILD: &str = "WGRAD_QUIET_CHILD";
 
 fn main() {
     match std::env::var(CHILD).as_deref() {
-        Ok("alone") => println!("{} adapters", adapters().len()),
+        Ok("alone") => drop(adapters()),
         Ok(_) => {
             let (stop, wait) = std::sync::mpsc::channel::<()>();
             let other = std::thread::spawn(move || wait.recv());

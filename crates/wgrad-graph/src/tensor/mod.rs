@@ -61,20 +61,27 @@ impl Builder {
     /// That a named leaf is what the name stands for already: a step takes and keeps tensors by name.
     #[track_caller]
     fn check_name(&self, leaf: &Leaf) {
-        let named = |leaf: &Leaf| match leaf {
-            Leaf::Input { name, ty } => Some(("input", None, name.clone(), ty.clone())),
-            Leaf::Param { name, ty, role } => Some(("parameter", Some(*role), name.clone(), ty.clone())),
-            _ => None,
-        };
-        let Some((kind, role, name, ty)) = named(leaf) else { return };
         let graph = self.graph.borrow();
         let leaves = graph.nodes.iter().filter_map(|node| match &node.op {
-            Op::Leaf(other) => named(other),
+            Op::Leaf(other) => Some(other),
             _ => None,
         });
-        let other = leaves.filter(|l| (l.0, l.1, &l.2) == (kind, role, &name)).find(|l| l.3 != ty);
-        if let Some((.., before)) = other {
-            panic!("{kind} {name:?}: {ty} here, {before} before; give one of them another name");
+        for other in leaves {
+            let (kind, name, here, before) = match (leaf, other) {
+                (Leaf::Input { name, ty }, Leaf::Input { name: same, ty: other }) if name == same => {
+                    ("input", name, ty, other)
+                }
+                (Leaf::Param { name, ty, role }, Leaf::Param { name: same, ty: other, role: kind })
+                    if name == same && role == kind =>
+                {
+                    ("parameter", name, ty, other)
+                }
+                _ => continue,
+            };
+            assert!(
+                here == before,
+                "{kind} {name:?}: {here} here, {before} before; give one of them another name"
+            );
         }
     }
 
