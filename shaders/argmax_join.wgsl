@@ -20,17 +20,17 @@ fn first_max(o: u32) -> i32 {
     let start = o / INNER * (EXTENT * INNER) + o % INNER;
     var at = u32(partials[o * PARTS]);
     var best = x0[start + at * INNER];
-    var limit = select(0x7f800000u, 0xffffffffu, (bitcast<u32>(best) & 0x7fffffffu) > 0x7f800000u);
+    var limit = select(0x7f800000, 0x7fffffff, (bitcast<i32>(best) & 0x7fffffff) > 0x7f800000);
     for (var p = 1u; p < PARTS; p += 1u) {
         let j = p * CHUNK + u32(partials[o * PARTS + p]);
         let v = x0[start + j * INNER];
-        let bits = bitcast<u32>(v) & 0x7fffffffu;
+        let bits = bitcast<i32>(v) & 0x7fffffff;
         let nan = bits > limit;
         let better = v > best || nan;
         at = select(at, j, better);
         // Nothing compares above NaN.
         best = select(best, v, better);
-        limit = select(limit, 0xffffffffu, nan);
+        limit = select(limit, 0x7fffffff, nan);
     }
     return i32(at);
 }

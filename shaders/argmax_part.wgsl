@@ -25,16 +25,16 @@ fn first_max(o: u32) -> f32 {
     var best = x0[start + begin * INNER];
     var at = begin;
     // What a NaN's bits are above: no bits are above it after the first.
-    var limit = select(0x7f800000u, 0xffffffffu, (bitcast<u32>(best) & 0x7fffffffu) > 0x7f800000u);
+    var limit = select(0x7f800000, 0x7fffffff, (bitcast<i32>(best) & 0x7fffffff) > 0x7f800000);
     for (var j = begin + 1u; j < end; j += 1u) {
         let v = x0[start + j * INNER];
-        let bits = bitcast<u32>(v) & 0x7fffffffu;
+        let bits = bitcast<i32>(v) & 0x7fffffff;
         let nan = bits > limit;
         let better = v > best || nan;
         at = select(at, j, better);
         // Nothing compares above NaN.
         best = select(best, v, better);
-        limit = select(limit, 0xffffffffu, nan);
+        limit = select(limit, 0x7fffffff, nan);
     }
     return f32(at - begin);
 }

@@ -38,9 +38,11 @@ fn epilogue(o: u32, acc: f32) {
 // #end
 
 fn gradient(place: u32) -> f32 {
-    let o = place % SIZE;
-    let begin = place / SIZE * CHUNK;
-    let end = min(begin + CHUNK, LENGTH);
+    // Nothing to compute where there is one part.
+    let whole = CHUNK >= LENGTH;
+    let o = select(place % SIZE, place, whole);
+    let begin = select(place / SIZE * CHUNK, 0u, whole);
+    let end = select(min(begin + CHUNK, LENGTH), LENGTH, whole);
     let inner = o % INNER;
     let e = i32(o / INNER % EXTENT);
     let start = o / (INNER * EXTENT) * (LENGTH * INNER) + inner;

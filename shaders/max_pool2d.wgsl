@@ -35,7 +35,7 @@ fn window_max(o: u32) -> f32 {
     var lowest = 0xff800000u;
     var best = bitcast<f32>(lowest);
     // Bits of the largest magnitude: compilers may drop NaN from a maximum.
-    var magnitude = 0u;
+    var magnitude = 0;
     for (var r = 0u; r < KH; r += 1u) {
         for (var s = 0u; s < KW; s += 1u) {
             // Below the padding the subtraction wraps to a huge number, which the test refuses.
@@ -44,11 +44,11 @@ fn window_max(o: u32) -> f32 {
             if (h < H && w < W) {
                 let v = x0[plane + h * W + w];
                 best = max(best, v);
-                magnitude = max(magnitude, bitcast<u32>(v) & 0x7fffffffu);
+                magnitude = max(magnitude, bitcast<i32>(v) & 0x7fffffff);
             }
         }
     }
-    return select(best, bitcast<f32>(magnitude), magnitude > 0x7f800000u);
+    return select(best, bitcast<f32>(magnitude), magnitude > 0x7f800000);
 }
 
 @compute @workgroup_size(WORKGROUP)

@@ -37,7 +37,7 @@ fn winner(o: u32) -> f32 {
             let w = left + s - PX;
             if (h < H && w < W) {
                 let v = x0[plane + h * W + w];
-                let is_nan = (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+                let is_nan = (bitcast<i32>(v) & 0x7fffffff) > 0x7f800000;
                 let better = none || is_nan || (!nan && v > best);
                 best = select(best, v, better);
                 at = select(at, r * KW + s, better);

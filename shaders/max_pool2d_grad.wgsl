@@ -35,7 +35,7 @@ fn epilogue(o: u32, acc: f32) {
 // #end
 
 fn is_nan(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+    return (bitcast<i32>(x) & 0x7fffffff) > 0x7f800000;
 }
 
 // Whether element `o` of the plane that begins at `plane`, whose value is `mine`, is the first largest of window (i, j).

@@ -1,12 +1,13 @@
 // NaN told by its bits, since a compiler may take it for granted that no number is NaN: every function here keeps it, as
 // PyTorch does. Also the constants that WGSL cannot write.
 
+// Magnitudes' bits compare as whole numbers of either kind; processors have instructions for signed ones.
 fn is_nan_(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+    return (bitcast<i32>(x) & 0x7fffffff) > 0x7f800000;
 }
 
 fn is_nan4_(x: vec4<f32>) -> vec4<bool> {
-    return (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
+    return (bitcast<vec4<i32>>(x) & vec4<i32>(0x7fffffff)) > vec4<i32>(0x7f800000);
 }
 
 // Constants by way of a variable: WGSL refuses a constant expression that is not finite.
@@ -22,36 +23,46 @@ fn quiet_nan_() -> f32 {
 
 // The larger of two; NaN if either is: the larger magnitude's bits tell.
 fn max_(a: f32, b: f32) -> f32 {
-    let magnitude = max(bitcast<u32>(a) & 0x7fffffffu, bitcast<u32>(b) & 0x7fffffffu);
-    return select(max(a, b), bitcast<f32>(magnitude), magnitude > 0x7f800000u);
+    let magnitude = max(bitcast<i32>(a) & 0x7fffffff, bitcast<i32>(b) & 0x7fffffff);
+    return select(max(a, b), bitcast<f32>(magnitude), magnitude > 0x7f800000);
 }
 
 fn max4_(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
-    let bits = vec4<u32>(0x7fffffffu);
-    let magnitude = max(bitcast<vec4<u32>>(a) & bits, bitcast<vec4<u32>>(b) & bits);
-    return select(max(a, b), bitcast<vec4<f32>>(magnitude), magnitude > vec4<u32>(0x7f800000u));
+    let bits = vec4<i32>(0x7fffffff);
+    let magnitude = max(bitcast<vec4<i32>>(a) & bits, bitcast<vec4<i32>>(b) & bits);
+    return select(max(a, b), bitcast<vec4<f32>>(magnitude), magnitude > vec4<i32>(0x7f800000));
 }
 
 // The smaller of two; NaN if either is.
 fn min_(a: f32, b: f32) -> f32 {
-    let magnitude = max(bitcast<u32>(a) & 0x7fffffffu, bitcast<u32>(b) & 0x7fffffffu);
-    return select(min(a, b), bitcast<f32>(magnitude), magnitude > 0x7f800000u);
+    let magnitude = max(bitcast<i32>(a) & 0x7fffffff, bitcast<i32>(b) & 0x7fffffff);
+    return select(min(a, b), bitcast<f32>(magnitude), magnitude > 0x7f800000);
 }
 
 fn min4_(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
-    let bits = vec4<u32>(0x7fffffffu);
-    let magnitude = max(bitcast<vec4<u32>>(a) & bits, bitcast<vec4<u32>>(b) & bits);
-    return select(min(a, b), bitcast<vec4<f32>>(magnitude), magnitude > vec4<u32>(0x7f800000u));
+    let bits = vec4<i32>(0x7fffffff);
+    let magnitude = max(bitcast<vec4<i32>>(a) & bits, bitcast<vec4<i32>>(b) & bits);
+    return select(min(a, b), bitcast<vec4<f32>>(magnitude), magnitude > vec4<i32>(0x7f800000));
 }
 
-// 0 below zero: bits from those of the smallest negative number to those of negative infinity. -0 and NaN stay.
+// 0 below zero: as whole numbers, from the bits of negative infinity down. A negative NaN's lie above them.
 fn relu_(x: f32) -> f32 {
-    return select(x, 0.0, bitcast<u32>(x) - 0x80000001u < 0x7f800000u);
+    return select(x, 0.0, bitcast<i32>(x) <= -0x800000);
 }
 
 fn relu4_(x: vec4<f32>) -> vec4<f32> {
-    let below = bitcast<vec4<u32>>(x) - vec4<u32>(0x80000001u) < vec4<u32>(0x7f800000u);
-    return select(x, vec4<f32>(0.0), below);
+    return select(x, vec4<f32>(0.0), bitcast<vec4<i32>>(x) <= vec4<i32>(-0x800000));
+}
+
+// Numbers in an order of whole ones, NaN above all: the largest of several is an integer maximum.
+fn order_(x: f32, magnitude: i32) -> u32 {
+    let bits = bitcast<u32>(x);
+    let key = bits ^ (bitcast<u32>(bitcast<i32>(x) >> 31u) | 0x80000000u);
+    return select(key, 0xffffffffu, magnitude > 0x7f800000);
+}
+
+fn ordered_(key: u32) -> f32 {
+    return bitcast<f32>(key ^ select(0xffffffffu, 0x80000000u, key >= 0x80000000u));
 }
 
 // -1, 0 or 1; 0 of NaN.

@@ -75,8 +75,9 @@ fn a_lenet_step_on_adapters() {
           29  conv2d_weight_grad.tile32x32x16_4x4.split3 in conv2 [16, 6, 5, 5]      s6 s8 -> s19+1024 s19+10752  1926400 flop
           30  max_pool2d_grad.direct                       [4, 6, 28, 28]     s5 s7 -> s21  56448 flop
           31  conv2d_weight_grad.tile32x32x16_4x4.split24 in conv1 [6, 1, 5, 5]       s3 s21 -> s19 s19+768  959616 flop
-          32  map.scalar                                   [1]                s18 -> s22  0 flop
-          33  map.vec4 in optimizer                        [62080]            s0 s1 s19 s2 -> s0 s1 s2  807040 flop
+          32  amax.tree64                                  [1, 1, 1, 1]       s19 -> s22  300 flop
+          33  map.scalar                                   [1]                s18 -> s23  0 flop
+          34  map.vec4 in optimizer                        [62080]            s0 s1 s19 s2 -> s0 s1 s2  807040 flop
     "#]].assert_eq(&text(&Caps::webgpu_baseline()));
     let software = Caps { class: AdapterClass::Software, subgroup: Some(8), ..Caps::webgpu_baseline() };
     expect![[r#"
@@ -113,8 +114,9 @@ fn a_lenet_step_on_adapters() {
           29  conv2d_weight_grad.subgroup16x32.split3 in conv2 [16, 6, 5, 5]      s6 s8 -> s19+1024 s19+10752  1926400 flop
           30  max_pool2d_grad.direct                       [4, 6, 28, 28]     s5 s7 -> s21  56448 flop
           31  conv2d_weight_grad.subgroup6x32.split16 in conv1 [6, 1, 5, 5]       s3 s21 -> s19 s19+768  959616 flop
-          32  map.scalar                                   [1]                s18 -> s22  0 flop
-          33  map.vec4 in optimizer                        [62080]            s0 s1 s19 s2 -> s0 s1 s2  807040 flop
+          32  amax.subgroup8                               [1, 1, 1, 1]       s19 -> s22  300 flop
+          33  map.scalar                                   [1]                s18 -> s23  0 flop
+          34  map.vec4 in optimizer                        [62080]            s0 s1 s19 s2 -> s0 s1 s2  807040 flop
     "#]].assert_eq(&text(&software));
 }
 
@@ -163,8 +165,9 @@ fn a_lenet_step_on_the_cpu() {
           34  max_pool2d_grad                              [4, 6, 28, 28]     s5 s8 -> s6  56448 flop
           35  sum in conv1                                 [1, 6, 1, 1]       s6 -> s20+768  18816 flop
           36  conv2d_weight_grad in conv1                  [6, 1, 5, 5]       s3 s6 -> s20  940800 flop
-          37  map                                          [1]                s13 -> s22  0 flop
-          38  map in optimizer                             [62080]            s0 s1 s20 s2 -> s0 s1 s2  807040 flop
+          37  amax                                         [1, 1, 1, 1]       s20 -> s22  300 flop
+          38  map                                          [1]                s13 -> s23  0 flop
+          39  map in optimizer                             [62080]            s0 s1 s20 s2 -> s0 s1 s2  807040 flop
     "#]].assert_eq(&text);
 }
 

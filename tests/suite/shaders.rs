@@ -79,6 +79,15 @@ fn capabilities() -> Vec<Caps> {
 #[test]
 fn hand_written_shaders_are_valid_as_they_stand() {
     for (name, source) in wgrad_shaders::SHADERS {
+        // A file of common functions says which others it needs.
+        let needs: String = source.lines().take_while(|l| l.starts_with("//")).collect::<Vec<_>>().join(" ");
+        let named = |file: &&&str| needs.contains(&format!("common/{file}")) && !name.contains(**file);
+        let before: String = ["nan", "exp", "log"]
+            .iter()
+            .filter(named)
+            .map(|f| wgrad_shaders::source(&format!("common/{f}")))
+            .collect();
+        let source = &format!("{before}{source}");
         let module = naga::front::wgsl::parse_str(source);
         assert!(module.is_ok(), "{name}: {}", module.expect_err("it failed").emit_to_string(source));
     }

@@ -22,7 +22,7 @@ enum Kind {
     Spread(i32, i32),
 }
 
-/// Numbers at which functions go wrong: no numbers, the ends of the range, subnormal ones, zeros, bounds and small ones.
+/// Numbers at which functions go wrong: NaN of both signs, the ends of the range, subnormal ones, zeros, bounds and small ones.
 pub const SPECIAL: [f32; 25] = [
     f32::NAN,
     f32::INFINITY,
@@ -44,7 +44,7 @@ pub const SPECIAL: [f32; 25] = [
     2.5,
     3.0,
     -3.0,
-    6.0,
+    f32::from_bits(0xffc0_0000),
     -20.0,
     100.0,
     -100.0,

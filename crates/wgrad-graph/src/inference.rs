@@ -39,7 +39,7 @@ pub fn hoist(graph: &Graph) -> Hoisted {
     for node in &graph.nodes {
         below.push(match &node.op {
             Op::Leaf(Leaf::Param { ty, .. }) => ty.numel(),
-            _ => node.inputs.iter().map(|v| below[v.index()]).sum(),
+            _ => node.inputs.iter().map(|v| below[v.index()]).fold(0, usize::saturating_add),
         });
     }
     let goes = |i: usize| {

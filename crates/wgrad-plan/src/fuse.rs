@@ -93,8 +93,11 @@ pub(crate) fn fuse(graph: &Graph, forced: &BTreeSet<Value>) -> Fusion {
                 false => price[x.index()],
             })
             .collect();
-        let loads: usize = inner.iter().map(|p| p.0).sum();
-        let flops = inner.iter().map(|p| p.1).sum::<usize>() + usize::from(own == Class::Elementwise);
+        // A value read along many paths counts along each: the count may pass any number.
+        let all =
+            |of: fn(&(usize, usize, bool)) -> usize| inner.iter().map(of).fold(0, usize::saturating_add);
+        let loads = all(|p| p.0);
+        let flops = all(|p| p.1).saturating_add(usize::from(own == Class::Elementwise));
         price[i] = match own {
             Class::Generated if matches!(node.op, Op::Leaf(Leaf::Random { .. })) => (0, 40, false),
             _ => (loads, flops, inner.iter().any(|p| p.2)),

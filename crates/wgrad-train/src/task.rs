@@ -46,7 +46,7 @@ impl Gradients<'_> {
                 let small = gradients.iter().find(|g| g.numel() <= LOOKED_AT);
                 if let Some(gradient) = small.filter(|_| !optimizer.loss_scaling) {
                     let axes: Vec<usize> = (0..gradient.shape().len()).collect();
-                    loss.builder().output(GRADIENT, &gradient.abs().amax(&axes));
+                    loss.builder().output(GRADIENT, &gradient.abs().amax_keep(&axes));
                 }
             }
             Self::Sum { loss_scaling } => accumulate(loss, weights, loss_scaling)?,

@@ -129,15 +129,20 @@ pub(super) const BREAKS: &[Break] = &[
     }),
     text("argmax-tie", "the last of equal maxima is taken", |l| replaced(&l.source, "v > best", "v >= best")),
     text("nan-in-maximum", "a maximum drops NaN, as drivers' own do", |l| {
-        let own =
-            |line: &str| line.contains("magnitude > 0x7f800000u") || line.contains("worst > 0x7f800000u");
-        in_lines(&l.source, own, |line| Some(line.replace("> 0x7f800000u", "> 0xffffffffu")))
+        let marks = ["magnitude > 0x7f800000", "worst > vec4<i32>(0x7f800000)", "worst > i32(0x7f800000)"];
+        let own = |line: &str| marks.iter().any(|mark| line.contains(mark));
+        in_lines(&l.source, own, |line| Some(line.replace("0x7f800000", "0x7fffffff")))
     }),
     text("nan-in-relu", "relu of NaN is 0", |l| {
-        replaced(&l.source, "- 0x80000001u < 0x7f800000u", "- 0x80000001u < 0x80000000u")
+        let one = l.source.replace("select(x, 0.0, bitcast<i32>(x) <= -0x800000)", "max(x, 0.0)");
+        replaced(
+            &one,
+            "select(x, vec4<f32>(0.0), bitcast<vec4<i32>>(x) <= vec4<i32>(-0x800000))",
+            "max(x, vec4<f32>(0.0))",
+        )
     }),
     text("nan-in-argmax", "argmax passes NaN over", |l| {
-        replaced(&l.source, "bits > limit", "bits > 0xffffffffu")
+        replaced(&l.source, "bits > limit", "bits > 0x7fffffff")
     }),
     text("gather-outside", "an index outside takes the first element", |l| {
         replaced(&l.source, "select(0.0, x0[at], inside)", "x0[at]")

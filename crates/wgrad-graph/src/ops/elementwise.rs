@@ -185,6 +185,10 @@ binary_table! {
     Pow "pow", "pow_(a, b)", f64::powf, |a, b, y, dy| [power_base(a, b, dy), power_exponent(a, b, y, dy)];
     /// The larger, NaN if either is; a tie halves the gradient
     Maximum "maximum", "max_(a, b)", |a, b| chosen(a, b, b > a), |a, b, y, dy| winner(&a.lt(b), &a.gt(b), &a.eq(b), dy);
+    /// The larger of a number and its bound, NaN if either is; a tie has no gradient, nor has the bound
+    ClampMin "clamp_min", "max_(a, b)", |a, b| chosen(a, b, b > a), |a, b, y, dy| [a.gt(b).select(dy, &dy.zeros_like()), dy.zeros_like()];
+    /// The smaller of a number and its bound, NaN if either is; a tie has no gradient, nor has the bound
+    ClampMax "clamp_max", "min_(a, b)", |a, b| chosen(a, b, b < a), |a, b, y, dy| [a.lt(b).select(dy, &dy.zeros_like()), dy.zeros_like()];
     /// The smaller, NaN if either is; a tie halves the gradient
     Minimum "minimum", "min_(a, b)", |a, b| chosen(a, b, b < a), |a, b, y, dy| winner(&a.gt(b), &a.lt(b), &a.eq(b), dy);
 }

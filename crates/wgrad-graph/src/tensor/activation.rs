@@ -1,6 +1,7 @@
 //! Activations composed of the element-wise table, numerically stable at both ends. They fuse into one kernel.
 
 use super::Tensor;
+use crate::ops::{Binary, BinaryKind};
 use std::f64::consts::{PI, SQRT_2};
 
 impl Tensor {
@@ -60,8 +61,7 @@ impl Tensor {
     /// tensors as bounds, where a tie halves the gradient, it is [`Tensor::maximum`] and [`Tensor::minimum`].
     #[must_use]
     pub fn clamp(&self, low: f64, high: f64) -> Self {
-        let (low, high) = (self.full_like(low), self.full_like(high));
-        let held = self.maximum(&low).minimum(&high).detach();
-        self.gt(&low).select(&self.lt(&high).select(self, &held), &held)
+        let from_below = self.apply(Binary(BinaryKind::ClampMin), &[&self.full_like(low)]);
+        from_below.apply(Binary(BinaryKind::ClampMax), &[&self.full_like(high)])
     }
 }

@@ -302,7 +302,7 @@ const FUNCTIONS: [(&str, &str, &[&str]); 17] = [
     ("pow_(", "pow4_(", &["common/nan", "common/exp", "common/log", "common/pow"]),
     ("sin_(", "sin4_(", &["common/trig"]),
     ("cos_(", "cos4_(", &["common/trig"]),
-    ("erf_(", "erf4_(", &["common/erf"]),
+    ("erf_(", "erf4_(", &["common/nan", "common/erf"]),
     ("finite_(", "finite4_(", &["common/finite"]),
 ];
 
@@ -320,8 +320,8 @@ fn function(template: &str, words: &[(&str, &str)], width: Width, module: &mut M
 fn binary(kind: BinaryKind, a: &str, b: &str, dtype: DType, width: Width, module: &mut Module<'_>) -> String {
     match (kind, dtype) {
         // Whole numbers have no NaN to keep.
-        (BinaryKind::Maximum, DType::I32) => format!("max({a}, {b})"),
-        (BinaryKind::Minimum, DType::I32) => format!("min({a}, {b})"),
+        (BinaryKind::Maximum | BinaryKind::ClampMin, DType::I32) => format!("max({a}, {b})"),
+        (BinaryKind::Minimum | BinaryKind::ClampMax, DType::I32) => format!("min({a}, {b})"),
         _ => function(kind.wgsl(), &[("a", a), ("b", b)], width, module),
     }
 }

@@ -218,7 +218,8 @@ fn launch(job: &Job<'_>, form: Form, name: &str) -> Result<Launch, Unsupported> 
     let grid = Grid::new(&label, n_groups * form.splits + sum_groups, job.caps)?;
     let store = store(&mut module, job, &form, acc);
     if form.combine == Combine::Tree {
-        module.declare(&format!("var<workgroup> lane_values: array<f32, {workgroup}>;\n"));
+        let element = if job.kind == ReduceKind::Sum { "f32" } else { "u32" };
+        module.declare(&format!("var<workgroup> lane_values: array<{element}, {workgroup}>;\n"));
     }
     let body = OneSet { job, form, acc, sets }.lines(&mut module, &store);
     let mut main = indented(&grid.id(), 1);
@@ -350,7 +351,7 @@ impl OneSet<'_> {
         body.push(format!("var sum = {ty}({start});"));
         if extreme {
             // Compilers may drop NaN from a maximum: the largest magnitude's bits tell of one.
-            body.push(format!("var magnitude = {}(0u);", unit.of("u32")));
+            body.push(format!("var magnitude = {}(0);", unit.of("i32")));
         }
         let lanes = self.form.lanes;
         let lane = if lanes > 1 { "lane" } else { "0u" };
@@ -367,8 +368,8 @@ impl OneSet<'_> {
         body.extend(value.body.iter().map(|l| format!("    {l}")));
         body.push(format!("    sum = {};", combine(self.job.kind, "sum", &value.results[0])));
         if extreme {
-            let (word, element) = (unit.of("u32"), &value.results[0]);
-            let bits = format!("bitcast<{word}>({element}) & {word}(0x7fffffffu)");
+            let (word, element) = (unit.of("i32"), &value.results[0]);
+            let bits = format!("bitcast<{word}>({element}) & {word}(0x7fffffff)");
             body.push(format!("    magnitude = max(magnitude, {bits});"));
         }
         body.push("}".to_owned());
@@ -386,10 +387,9 @@ impl OneSet<'_> {
                 body.push("var worst = magnitude;".to_owned());
             }
         }
-        if extreme && self.form.combine == Combine::Subgroup {
-            body.push("worst = subgroupMax(worst);".to_owned());
-        } else if extreme {
-            body.push(format!("acc = {};", or_nan(self.acc)));
+        if extreme && self.form.combine == Combine::One {
+            let (real, word) = (self.acc.of("f32"), self.acc.of("i32"));
+            body.push(format!("acc = select(acc, bitcast<{real}>(worst), worst > {word}(0x7f800000));"));
         }
         uniform
     }
@@ -435,43 +435,43 @@ impl OneSet<'_> {
         (lines, axes)
     }
 
-    /// Lines that combine the lanes' `acc` into lane 0's.
+    /// Lines that combine the lanes' `acc` into lane 0's. A maximum or minimum goes by keys that have the numbers' order.
     fn combine_lanes(&self, body: &mut Vec<String>) {
         let kind = self.job.kind;
+        let own = match kind {
+            ReduceKind::Sum => "acc",
+            ReduceKind::Max => "order_(acc, worst)",
+            ReduceKind::Min => "order_(-acc, worst)",
+        };
+        let back = |value: &str| match kind {
+            ReduceKind::Sum => value.to_owned(),
+            ReduceKind::Max => format!("ordered_({value})"),
+            ReduceKind::Min => format!("-ordered_({value})"),
+        };
         match self.form.combine {
             Combine::One => {}
             Combine::Subgroup => {
-                let op = ["subgroupAdd", "subgroupMax", "subgroupMin"][kind as usize];
-                body.push(format!("acc = {op}(acc);"));
-                if kind != ReduceKind::Sum {
-                    body.push(format!("acc = {};", or_nan(Width::One)));
-                }
+                let op = if kind == ReduceKind::Sum { "subgroupAdd" } else { "subgroupMax" };
+                body.push(format!("acc = {};", back(&format!("{op}({own})"))));
             }
             Combine::Tree => {
-                body.extend(["lane_values[li] = acc;".to_owned(), "workgroupBarrier();".to_owned()]);
+                body.extend([format!("lane_values[li] = {own};"), "workgroupBarrier();".to_owned()]);
                 let mut half = self.form.lanes / 2;
                 while half > 0 {
                     let (own, other) = ("lane_values[li]", format!("lane_values[li + {half}u]"));
                     let both = match kind {
-                        ReduceKind::Sum => combine(kind, own, &other),
-                        ReduceKind::Max => format!("max_({own}, {other})"),
-                        ReduceKind::Min => format!("min_({own}, {other})"),
+                        ReduceKind::Sum => format!("{own} + {other}"),
+                        ReduceKind::Max | ReduceKind::Min => format!("max({own}, {other})"),
                     };
                     body.push(format!("if (lane < {half}u) {{"));
                     body.push(format!("    lane_values[li] = {both};"));
                     body.extend(["}".to_owned(), "workgroupBarrier();".to_owned()]);
                     half /= 2;
                 }
-                body.push("acc = lane_values[li];".to_owned());
+                body.push(format!("acc = {};", back("lane_values[li]")));
             }
         }
     }
-}
-
-/// The extreme `acc`, or NaN if `worst`, the bits of the largest magnitude, are those of one.
-fn or_nan(width: Width) -> String {
-    let (real, word) = (width.of("f32"), width.of("u32"));
-    format!("select(acc, bitcast<{real}>(worst), worst > {word}(0x7f800000u))")
 }
 
 /// Two elements into one; a maximum or minimum may drop NaN.

@@ -191,8 +191,8 @@ impl Build<'_> {
                 return self.program.add(What::Apply(Function::MulMul), args, width, DType::F32);
             }
             BinaryKind::Div => Function::Div,
-            BinaryKind::Maximum => Function::Maximum,
-            BinaryKind::Minimum => Function::Minimum,
+            BinaryKind::Maximum | BinaryKind::ClampMin => Function::Maximum,
+            BinaryKind::Minimum | BinaryKind::ClampMax => Function::Minimum,
             BinaryKind::Pow => return self.program.add(What::Power, args, width, DType::F32),
         };
         self.program.add(What::Apply(f), args, width, DType::F32)

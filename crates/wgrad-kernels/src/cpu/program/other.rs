@@ -100,8 +100,8 @@ fn whole(kind: BinaryKind, a: &[i32], b: &[i32], out: &mut [i32]) {
         BinaryKind::Add => pairs(a, b, out, i32::wrapping_add),
         BinaryKind::Sub => pairs(a, b, out, i32::wrapping_sub),
         BinaryKind::Mul => pairs(a, b, out, i32::wrapping_mul),
-        BinaryKind::Maximum => pairs(a, b, out, i32::max),
-        BinaryKind::Minimum => pairs(a, b, out, i32::min),
+        BinaryKind::Maximum | BinaryKind::ClampMin => pairs(a, b, out, i32::max),
+        BinaryKind::Minimum | BinaryKind::ClampMax => pairs(a, b, out, i32::min),
         BinaryKind::Div | BinaryKind::Pow => unreachable!("refused by shape inference"),
     }
 }
