@@ -1,6 +1,6 @@
 //! Training runs: the loss of every step, the first step's gradients, and the parameters at the end.
 
-use super::{Reference, read};
+use super::{Reference, exact, read};
 use std::ops::Range;
 use wgrad_device::Device;
 use wgrad_graph::{Role, Tensor, autocast};
@@ -36,7 +36,7 @@ pub(super) fn same(name: &str) -> String {
 pub(super) const CLASSES: Loss = Loss::CrossEntropy { label_smoothing: 0.0 };
 
 /// The graph of a run's step, with or without gradients as outputs.
-fn graph(run: &Run, reference: &Reference, gradients: bool) -> (wgrad_graph::Graph, Vec<String>) {
+pub(super) fn graph(run: &Run, reference: &Reference, gradients: bool) -> (wgrad_graph::Graph, Vec<String>) {
     let net = Net::new(Mode::Train);
     let input = |name: &str| net.input(name, host(reference, &format!("{name}/0")).ty);
     let (x, y) = (input("x"), input("y"));
@@ -71,12 +71,13 @@ fn host(reference: &Reference, name: &str) -> HostTensor {
     reference.get(name).to_host(if reference.whole(name) { DType::I32 } else { DType::F32 })
 }
 
-fn largest(a: &Array) -> f64 {
+pub(super) fn largest(a: &Array) -> f64 {
     a.data.iter().fold(1e-30f64, |m, v| m.max(v.abs()))
 }
 
 pub(super) fn check(run: &Run) {
     let reference = read(&format!("runs/{}.safetensors", run.file));
+    exact::check(run, &reference);
     for (label, device) in [("cpu", cpu()), ("gpu", gpu())] {
         first_gradients(run, &reference, label, &device);
         whole_run(run, &reference, label, &device);
