@@ -2,6 +2,8 @@
 //! another folder of the same layout.
 
 mod exact;
+mod held;
+mod noise;
 mod ops;
 mod optimizers;
 mod runs;
