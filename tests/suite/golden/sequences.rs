@@ -7,7 +7,7 @@ use wgrad_nn::{Net, Optimizer, OptimizerKind, Recurrent, RecurrentKind};
 
 fn recurrent(file: &'static str, model: fn(&Net, &Tensor) -> Tensor) {
     let (optimizer, lr) = (Optimizer::adam(), 1e-2);
-    check_both(&Run { file, model, loss: CLASSES, optimizer, lr, worst: 1e-2, rename: same, free: None });
+    check_both(&Run { file, model, loss: CLASSES, optimizer, lr, rename: same, free: None });
 }
 
 fn build(kind: RecurrentKind, net: &Net, x: &Tensor) -> Tensor {
@@ -38,7 +38,6 @@ fn golden_run_gpt_tiny_adamw() {
         loss: CLASSES,
         optimizer: Optimizer { weight_decay: 0.1, ..Optimizer::new(kind) },
         lr: 1e-3,
-        worst: 1e-2,
         rename: same,
         // Keys' biases add the same to all of a row's scores, which softmax takes out again.
         free: Some(("qkv.bias", 32..64)),

@@ -5,6 +5,11 @@ use super::{Optimizer, OptimizerKind};
 impl Optimizer {
     /// Values of the graph's scalars for step `t` (from 1) at a learning rate.
     pub fn scalars(&self, t: u64, lr: f64) -> Vec<(&'static str, f32)> {
+        self.exact_scalars(t, lr).into_iter().map(|(name, v)| (name, v as f32)).collect()
+    }
+
+    /// As [`Optimizer::scalars`], not rounded: what the f64 interpreter reads.
+    pub fn exact_scalars(&self, t: u64, lr: f64) -> Vec<(&'static str, f64)> {
         let mut scalars = vec![("lr", lr)];
         let correction = |beta: f64| 1.0 - beta.powf(t as f64);
         let root = |beta: f64| 1.0 / correction(beta).sqrt();
@@ -44,7 +49,7 @@ impl Optimizer {
             // The average begins as the first step's weights and lengthens up to the decay asked for.
             scalars.push(("ema_rate", (1.0 - decay).max(10.0 / (9.0 + t.max(1) as f64))));
         }
-        scalars.into_iter().map(|(name, v)| (name, v as f32)).collect()
+        scalars
     }
 }
 
