@@ -10,9 +10,9 @@ pub(crate) struct Checkpoint {
     /// Folder that `wgrad train --out` wrote
     #[arg(long, value_name = "DIR")]
     checkpoint: PathBuf,
-    /// Weights to read: best, of the epoch with the lowest validation loss, or last
-    #[arg(long, value_name = "WHICH", default_value = "best", value_parser = which)]
-    weights: Weights,
+    /// Weights to read: best, of the epoch with the lowest validation loss, or last [default: best, if a run keeps such]
+    #[arg(long, value_name = "WHICH", value_parser = which)]
+    weights: Option<Weights>,
 }
 
 fn which(word: &str) -> Result<Weights, String> {
@@ -26,7 +26,14 @@ fn which(word: &str) -> Result<Weights, String> {
 impl Checkpoint {
     /// Where the weights are, and what they are of.
     pub(crate) fn origin(&self) -> Result<Origin, TrainError> {
-        origin(&self.checkpoint, self.weights)
+        let found = origin(&self.checkpoint, self.weights.unwrap_or_default())?;
+        let (wanted, other) = match self.weights {
+            Some(Weights::Best) if found.best.is_none() => ("best", "last"),
+            Some(Weights::Last) if found.best.is_some() => ("last", "best"),
+            _ => return Ok(found),
+        };
+        let why = format!("{} holds no {wanted} weights: use --weights {other}", self.checkpoint.display());
+        Err(TrainError::Config { option: "--weights".into(), why })
     }
 
     /// The same as fields of JSON.

@@ -144,8 +144,9 @@ fn refuse(error: &clap::Error) -> ExitCode {
         Some(ContextValue::String(word)) if error.kind() == ErrorKind::UnknownArgument => Some(word),
         _ => None,
     };
-    let hint =
-        unknown.and_then(|word| spelling::elsewhere(word)).map_or(String::new(), |hint| format!(": {hint}"));
+    let hint = unknown
+        .and_then(|word| spelling::elsewhere(word).or_else(|| resumed(word)))
+        .map_or(String::new(), |hint| format!(": {hint}"));
     let said = if hint.is_empty() {
         said
     } else {
@@ -159,6 +160,12 @@ fn refuse(error: &clap::Error) -> ExitCode {
     };
     output::error(&format!("{} (see `{help}`)", said.strip_prefix("error: ").unwrap_or(&said).trim()));
     ExitCode::from(2)
+}
+
+/// A folder after --resume, which takes none.
+fn resumed(word: &str) -> Option<String> {
+    let resume = std::env::args_os().any(|argument| argument == "--resume");
+    (resume && !word.starts_with('-')).then(|| format!("give the run's folder with --out {word}"))
 }
 
 const COMMANDS: [&str; 11] = [

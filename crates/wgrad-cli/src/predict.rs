@@ -5,7 +5,7 @@ use crate::inputs::{Input, Inputs};
 use crate::output::{self, percent};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad_device::{Device, Request};
@@ -123,15 +123,24 @@ fn classes(args: &Args, mut inputs: Inputs, dir: &Path, device: &Device) -> Resu
                 let text = guesses.iter().map(|g| format!("{} {}", g.class, percent(g.probability)));
                 (fields, text.collect::<Vec<_>>().join(", "))
             };
-            tally.tell(args.json, image, guesses.map(told).map_err(|e| e.to_string()))?;
+            let lost = |guesses: &Vec<Guess>| guesses.iter().any(|g| g.probability.is_nan());
+            let found = match guesses {
+                Ok(guesses) if lost(&guesses) => Err(format!(
+                    "{}: its probabilities are NaN: the weights in {} give no numbers; train again with a lower --lr",
+                    image.path.display(),
+                    dir.display()
+                )),
+                other => other.map(told).map_err(|e| e.to_string()),
+            };
+            tally.tell(args.json, image, found)?;
         }
     }
 }
 
-/// Where masks go: files of the images' names, below the same folders, none of which is there yet.
+/// Where masks go: files of the images' names, below the same folders. Masks that are there already are kept.
 struct Places {
     out: PathBuf,
-    taken: BTreeSet<PathBuf>,
+    taken: BTreeMap<PathBuf, PathBuf>,
 }
 
 impl Places {
@@ -139,18 +148,17 @@ impl Places {
     fn of(&mut self, image: &Input) -> Result<PathBuf, TrainError> {
         let (plain, whole) = (image.below.with_extension("png"), image.below.with_added_extension("png"));
         let other = if whole == plain.with_extension("png.png") { None } else { Some(whole) };
-        let mut free = std::iter::once(plain).chain(other).map(|name| self.out.join(name));
-        let Some(path) = free.find(|path| !self.taken.contains(path)) else {
-            let name = image.below.display();
-            return Err(wrong(
-                "--out",
-                &format!("two images would have the mask of {name}: predict them apart"),
-            ));
+        let mut free = std::iter::once(plain.clone()).chain(other).map(|name| self.out.join(name));
+        let Some(path) = free.find(|path| !self.taken.contains_key(path)) else {
+            let mask = self.out.join(plain);
+            let (first, mask) = (self.taken[&mask].display(), mask.display());
+            let why = format!(
+                "two images, {first} and {}, would have the mask {mask}: predict them apart",
+                image.path.display()
+            );
+            return Err(wrong("--out", &why));
         };
-        if path.exists() {
-            return Err(wrong("--out", &format!("{} is there already: choose another", path.display())));
-        }
-        self.taken.insert(path.clone());
+        self.taken.insert(path.clone(), image.path.clone());
         Ok(path)
     }
 }
@@ -160,9 +168,14 @@ fn masks(args: &Args, mut inputs: Inputs, dir: &Path, device: &Device) -> Result
         return Err(wrong("--top", "means nothing to unet: leave it out").into());
     }
     let out = args.out.clone().unwrap_or_else(|| "masks".into());
-    let mut places = Places { out, taken: BTreeSet::new() };
+    let mut places = Places { out, taken: BTreeMap::new() };
     // What is known beforehand is refused beforehand.
     let known: Vec<PathBuf> = inputs.known().map(|image| places.of(image)).collect::<Result<_, _>>()?;
+    let kept = known.iter().filter(|path| path.exists()).count();
+    if kept > 0 && kept == known.len() {
+        let why = format!("{} is there already: choose another", known[0].display());
+        return Err(wrong("--out", &why).into());
+    }
     let mut known = known.into_iter();
     let mut segmenter = Segmenter::open(dir, device)?;
     let mut tally = Tally::default();
@@ -175,6 +188,13 @@ fn masks(args: &Args, mut inputs: Inputs, dir: &Path, device: &Device) -> Result
         for (image, mask) in images.iter().zip(segmenter.masks(&paths)?) {
             let place = known.next().map_or_else(|| places.of(image), Ok);
             let told = match (place, mask) {
+                (Ok(path), Ok(_)) if path.exists() => {
+                    output::note(&format!("note: {} is there already and was kept", path.display()));
+                    Ok((
+                        json!({ "mask": path.display().to_string(), "kept": true }),
+                        format!("{} (kept)", path.display()),
+                    ))
+                }
                 (Ok(path), Ok(mask)) => {
                     write(&path, &mask)?;
                     Ok(shown(&path, &mask))

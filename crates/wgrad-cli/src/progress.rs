@@ -219,7 +219,12 @@ fn classes(names: &[String], counts: &[u64]) -> String {
     }
     let by = |i: &usize| counts[*i];
     let (least, most) = ((0..counts.len()).min_by_key(by), (0..counts.len()).rev().max_by_key(by));
-    let told = |i: Option<usize>| i.map_or(String::new(), |i| one((&names[i], &counts[i])));
+    let told = |i: Option<usize>| i.map_or(String::new(), |i| format!("{} ({})", count(counts[i]), names[i]));
+    if let (Some(a), Some(b)) = (least, most)
+        && counts[a] == counts[b]
+    {
+        return format!("{} of {} images each", counts.len(), count(counts[a]));
+    }
     format!("from {} to {}", told(least), told(most))
 }
 
@@ -301,6 +306,7 @@ mod tests {
         assert_eq!(classes(&names, &[12, 3000]), "cat 12, dog 3,000");
         let names: Vec<String> = (0..40).map(|i| format!("class-{i}")).collect();
         let counts: Vec<u64> = (0..40).map(|i| 10 + i).collect();
-        assert_eq!(classes(&names, &counts), "from class-0 10 to class-39 49");
+        assert_eq!(classes(&names, &counts), "from 10 (class-0) to 49 (class-39)");
+        assert_eq!(classes(&names, &[110; 40]), "40 of 110 images each");
     }
 }

@@ -69,27 +69,36 @@ pub(crate) fn matrix(evaluation: &Evaluation) -> Option<String> {
     Some(table(&rows, &[]))
 }
 
-/// What is wrong with a classifier at a glance, in a line: it is no better than one answer for all, or never gives some.
-pub(crate) fn doubt(evaluation: &Evaluation) -> Option<String> {
-    let Scores::Classes { names, confusion: m, .. } = &evaluation.scores else { return None };
-    let (total, true_classes) = (m.total() as f64, (0..m.classes()).filter(|&c| m.support(c) > 0));
-    let most = (0..m.classes()).rev().max_by_key(|&c| m.support(c))?;
-    let share = m.support(most) as f64 / total.max(1.0);
-    // Two standard deviations of what chance gives.
-    let chance = share + 2.0 * (share * (1.0 - share) / total.max(1.0)).sqrt();
-    let never: Vec<&str> =
-        true_classes.clone().filter(|&c| m.predicted(c) == 0).map(|c| names[c].as_str()).collect();
-    if true_classes.count() > 1 && m.accuracy() <= chance {
-        return Some(format!(
-            "an accuracy of {} is hardly better than always saying {} ({}): train longer, or try another --lr",
-            percent(m.accuracy()),
+/// What is wrong with a classifier at a glance, a line each: it is no better than one answer for all, or never gives some.
+pub(crate) fn doubts(evaluation: &Evaluation) -> Vec<String> {
+    let Scores::Classes { names, confusion: m, .. } = &evaluation.scores else { return Vec::new() };
+    let there: Vec<usize> = (0..m.classes()).filter(|&c| m.support(c) > 0).collect();
+    let Some(&most) = there.iter().rev().max_by_key(|&&c| m.support(c)) else { return Vec::new() };
+    let (total, accuracy) = (m.total() as f64, m.accuracy());
+    let share = m.support(most) as f64 / total;
+    // Two standard deviations of what chance gives, as far as there are samples enough for them to mean anything.
+    let chance = share + 2.0 * (share * (1.0 - share) / total).sqrt();
+    let enough = total * share.min(1.0 - share) >= 5.0;
+    // Half of that answer's mistakes avoided is well above it.
+    let far = 1.0 - accuracy <= (1.0 - share) / 2.0;
+    let mut told = Vec::new();
+    if there.len() > 1 && enough && !far && accuracy < chance {
+        told.push(format!(
+            "an accuracy of {} is {} always saying {} ({}): train longer, or try another --lr",
+            percent(accuracy),
+            if accuracy < share { "worse than" } else { "hardly better than" },
             names[most],
             percent(share)
         ));
     }
+    let never: Vec<&str> =
+        there.iter().filter(|&&c| m.predicted(c) == 0).map(|&c| names[c].as_str()).collect();
     let shown = never.len().min(5);
     let more = if shown < never.len() { format!(" and {} more", never.len() - shown) } else { String::new() };
-    (!never.is_empty()).then(|| format!("never predicted: {}{more}", never[..shown].join(", ")))
+    if !never.is_empty() {
+        told.push(format!("never predicted: {}{more}", never[..shown].join(", ")));
+    }
+    told
 }
 
 /// Everything, for a program.
@@ -153,13 +162,18 @@ mod tests {
                 (0..times).for_each(|_| confusion.add(label, prediction));
             }
             let scores = Scores::Classes { names: names.clone(), confusion, pixels: false };
-            doubt(&Evaluation { loss: 1.0, split: "test".into(), scores })
+            doubts(&Evaluation { loss: 1.0, split: "test".into(), scores })
         };
-        let all_dog = told(&[(0, 1, 50), (1, 1, 60), (2, 1, 40)]).expect("chance");
-        assert!(all_dog.contains("always saying dog (40.0 %)"), "{all_dog}");
-        let no_owl = told(&[(0, 0, 50), (1, 1, 60), (2, 1, 10)]).expect("one is never predicted");
-        assert_eq!(no_owl, "never predicted: owl");
-        assert_eq!(told(&[(0, 0, 50), (1, 1, 60), (2, 2, 10)]), None);
-        assert_eq!(told(&[(1, 1, 60)]), None, "data of one class");
+        let all_dog = told(&[(0, 1, 50), (1, 1, 60), (2, 1, 40)]);
+        assert!(all_dog[0].contains("hardly better than always saying dog (40.0 %)"), "{all_dog:?}");
+        assert_eq!(all_dog[1], "never predicted: cat, owl");
+        let worse = told(&[(0, 1, 50), (1, 0, 50), (1, 1, 10)]);
+        assert!(worse[0].contains("is worse than always saying dog"), "{worse:?}");
+        assert_eq!(told(&[(0, 0, 50), (1, 1, 60), (2, 1, 10)]), ["never predicted: owl"]);
+        let none: [&str; 0] = [];
+        assert_eq!(told(&[(0, 0, 50), (1, 1, 60), (2, 2, 10)]), none);
+        assert_eq!(told(&[(1, 1, 60)]), none, "data of one class");
+        assert_eq!(told(&[(0, 0, 2), (1, 1, 2)]), none, "few, and all right");
+        assert_eq!(told(&[(0, 1, 1), (1, 0, 1), (0, 0, 1), (1, 1, 1)]), none, "too few to tell");
     }
 }

@@ -23,7 +23,8 @@ const OTHER_NAMES: [(&str, &str); 15] = [
 ];
 
 /// Flags and words of other tools, with what does it here.
-const OTHER_FLAGS: [(&str, &str); 23] = [
+const OTHER_FLAGS: [(&str, &str); 24] = [
+    ("--model", "--checkpoint RUN"),
     ("--gpu", "--device gpu"),
     ("--gpus", "--device gpu"),
     ("--cuda", "--device gpu"),

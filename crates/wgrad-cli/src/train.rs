@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", aliases = ["output", "output-dir", "out-dir", "save-dir"])]
     out: Option<PathBuf>,
     /// Go on with the run in --out, or with the newest in runs/; --epochs or --steps give a finished one more to do, --data
-    /// tells where the data is now
+    /// tells where the data is now, --lr changes the rate
     #[arg(long)]
     resume: bool,
     /// Settings file, as a run's config.toml; flags take precedence
@@ -210,7 +210,7 @@ impl Settings {
 }
 
 /// Flags that a resumed run takes beside --device.
-const RESUME_FLAGS: [&str; 5] = ["--epochs", "--steps", "--data", "--patience", "--workers"];
+const RESUME_FLAGS: [&str; 6] = ["--epochs", "--steps", "--data", "--patience", "--workers", "--lr"];
 /// Flags that only image classifiers take.
 const IMAGE_FLAGS: [&str; 6] = ["--width", "--augment", "--image-size", "--ignore", "--workers", "--strict"];
 /// Flags that only language models take.
@@ -354,7 +354,7 @@ fn quoted(name: &str) -> String {
 /// The run's last figures.
 fn show(summary: &Summary, unit: &str, json: bool) -> Result<()> {
     let speed = summary.samples as f64 / summary.train_seconds.max(1e-9);
-    if let Some(doubt) = summary.evaluation.as_ref().and_then(report::doubt) {
+    for doubt in summary.evaluation.iter().flat_map(report::doubts) {
         output::note(&format!("note: {doubt}"));
     }
     if json {

@@ -56,6 +56,29 @@ pub(crate) fn check_free(out: &Path, sheet: Option<&str>) -> Result<(), TrainErr
     }
 }
 
+/// That a new run writes neither into its data nor around it.
+pub(crate) fn check_apart(out: &Path, spec: &str) -> Result<(), TrainError> {
+    let Some((_, data)) = spec.split_once(':').filter(|(kind, _)| *kind != "text") else { return Ok(()) };
+    let Ok(data) = std::fs::canonicalize(data) else { return Ok(()) };
+    // The folder may not be there yet: what is there of its path has no links left.
+    let whole = std::path::absolute(out).unwrap_or_else(|_| out.into());
+    let real = whole.ancestors().find_map(|there| {
+        let rest = whole.strip_prefix(there).ok()?;
+        let there = std::fs::canonicalize(there).ok()?;
+        Some(if rest.as_os_str().is_empty() { there } else { there.join(rest) })
+    });
+    let real = real.unwrap_or(whole);
+    if !real.starts_with(&data) && !data.starts_with(&real) {
+        return Ok(());
+    }
+    let why = format!(
+        "{} and the data in {} lie in one another: choose a folder apart",
+        out.display(),
+        data.display()
+    );
+    Err(TrainError::config("--out", why))
+}
+
 /// Takes back what a run has written before its first checkpoint.
 pub(crate) fn release(out: &Path) {
     for name in [CONFIG, LABELS] {
@@ -66,6 +89,21 @@ pub(crate) fn release(out: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn out_in_or_around_the_data_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("photos");
+        std::fs::create_dir_all(&data).unwrap();
+        let spec = format!("folder:{}", data.display());
+        let apart = |out: &Path| check_apart(out, &spec);
+        for out in [data.clone(), data.join("new/run"), dir.path().into()] {
+            let told = apart(&out).unwrap_err().to_string();
+            assert!(told.starts_with("--out: "), "{told}");
+        }
+        apart(&dir.path().join("photos-run")).unwrap();
+        check_apart(&data, "fashion-mini").unwrap();
+    }
 
     #[test]
     fn one_run_at_a_time_and_nothing_is_written_over() {

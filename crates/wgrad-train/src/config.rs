@@ -192,6 +192,7 @@ impl Config {
             steps: given.steps,
             patience: given.patience,
             workers: given.workers,
+            lr: given.lr,
             ..self
         }
     }

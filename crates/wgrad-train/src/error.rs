@@ -86,6 +86,14 @@ pub enum TrainError {
         /// What is missing or broken.
         why: String,
     },
+    /// A run's folder lacks what going on needs; its weights may still be of use.
+    #[error("{path} cannot be resumed: {why}", path = path.display())]
+    CannotResume {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing or broken, and what to do.
+        why: String,
+    },
     /// The graph cannot be differentiated.
     #[error("this model cannot be trained: {0}")]
     Graph(#[from] wgrad_types::ShapeError),
@@ -94,7 +102,7 @@ pub enum TrainError {
 fn earlier(saved: Option<&(PathBuf, u64)>) -> String {
     saved.map_or(String::new(), |(out, epoch)| {
         let out = out.display();
-        format!(" (the weights of epoch {epoch}, the best so far, are in {out}: --init-from {out} starts from them)")
+        format!(" (--resume with a lower --lr goes on from the last good checkpoint; the weights of epoch {epoch}, the best so far, are in {out}: --init-from {out} starts from them)")
     })
 }
 

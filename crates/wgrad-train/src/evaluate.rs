@@ -198,7 +198,7 @@ pub fn evaluate_checkpoint(
 ) -> Result<Evaluation, TrainError> {
     let card = load_card(&checkpoint_dir(path))?;
     let source = source(path, data)?;
-    match card {
+    let found = match card {
         Card::Image(card) if card.model == SEGMENTER => {
             evaluate_pixels(path, &source, part, device, observer, &card)
         }
@@ -207,7 +207,12 @@ pub fn evaluate_checkpoint(
         }
         Card::Image(_) => evaluate_images(path, &source, part, device, observer),
         Card::Text(card) => evaluate_text(path, &source, part, device, observer, &card),
+    };
+    let found = found.map_err(|e| if data.is_none() { spec::moved(e, &source.1) } else { e })?;
+    if !found.loss.is_finite() {
+        observer.note(&format!("the loss is {}: the weights give no numbers and are of no use", found.loss));
     }
+    Ok(found)
 }
 
 /// A run's settings, a source, and whether it is the run's own.

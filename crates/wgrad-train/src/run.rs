@@ -62,7 +62,7 @@ pub struct Summary {
 }
 
 /// Trains a model on images, images with masks, or text, and writes the run's folder `out`: `config.toml`, `labels.txt`, `metrics.jsonl`, `curves.png`,
-/// `checkpoint/` (the last weights, to resume from), `best/` (the weights of the lowest loss on the split watched), and a sheet of what an autoencoder or DCGAN makes. With `resume` it continues what stands there: device, data, epochs, steps, patience and
+/// `checkpoint/` (the last weights, to resume from), `best/` (the weights of the lowest loss on the split watched), and a sheet of what an autoencoder or DCGAN makes. With `resume` it continues what stands there: device, data, epochs, steps, patience, rate and
 /// workers are those given, other settings the run's own. `stop` ends it after the step under way.
 /// On the CPU device short steps are faster inside [`Device::install`].
 ///
@@ -87,18 +87,16 @@ pub fn train(
     let held = Config { patience: before.as_ref().map_or(config.patience, |b| b.patience), ..config.clone() };
     check_precision(&config.precision, device.caps(), &device.name())?;
     let dir = out.join(CHECKPOINT);
+    if !resume {
+        claim::check_apart(out, &config.data)?;
+    }
     let _lock = claim::lock(out)?;
     if !resume {
         claim::check_free(out, config.painter_kind().map(PainterKind::sheet))?;
     }
-    let task: Box<dyn Task> = match config.text_kind() {
-        Some(kind) => Box::new(TextTask::new(&held, kind, observer)?),
-        None if config.is_segmenter() => Box::new(Segmentation::new(&held, observer)?),
-        None => match config.painter_kind() {
-            Some(kind) => Box::new(Painting::new(&held, kind, observer)?),
-            None => Box::new(Images::new(&held, observer)?),
-        },
-    };
+    let kept_spec = before.as_ref().is_some_and(|b| b.data == config.data);
+    let task =
+        open_task(&held, observer).map_err(|e| if kept_spec { spec::moved(e, &config.data) } else { e })?;
     let fresh = !checkpoint::newest(&dir).exists();
     let tuned = config.tune.then(|| tuning::tuned(&config, &*task, device, observer)).transpose()?;
     let device = tuned.as_ref().unwrap_or(device);
@@ -115,6 +113,7 @@ pub fn train(
         if let Some(before) = &before {
             run.reopen(before, observer)?;
         }
+        run.settle(observer);
         observer.note(&format!("resumed at step {} of {}", run.progress.step, run.total));
         let before = run.progress.history.last().map(|m| &m.device).filter(|d| **d != run.device);
         if let Some(before) = before {
@@ -153,6 +152,16 @@ pub fn train(
         train_seconds: run.spent.0.as_secs_f64(),
         samples: run.spent.1,
         parameters: run.parameters(),
+    })
+}
+
+/// Opens the data for the model.
+fn open_task<'a>(config: &'a Config, observer: &mut dyn Observer) -> Result<Box<dyn Task + 'a>, TrainError> {
+    Ok(match (config.text_kind(), config.painter_kind()) {
+        (Some(kind), _) => Box::new(TextTask::new(config, kind, observer)?),
+        _ if config.is_segmenter() => Box::new(Segmentation::new(config, observer)?),
+        (_, Some(kind)) => Box::new(Painting::new(config, kind, observer)?),
+        _ => Box::new(Images::new(config, observer)?),
     })
 }
 
@@ -251,6 +260,7 @@ impl<'a> Run<'a> {
     }
 
     fn load(&mut self, dir: &Path) -> Result<(), TrainError> {
+        reopen::check_there(self.out, dir)?;
         let (card, own) = (state::load_card(dir)?, self.task.card());
         if let (Card::Image(card), Card::Image(own)) = (&card, &own)
             && card.classes != own.classes
@@ -261,7 +271,7 @@ impl<'a> Run<'a> {
             let why = "its description differs; or the training data has changed since".into();
             return Err(TrainError::OtherModel { path: dir.into(), why });
         }
-        self.progress = state::load_progress(dir)?;
+        self.progress = reopen::progress(dir)?;
         self.best = kept::best(self.out);
         state::restore(dir, &mut self.session)
     }
@@ -443,7 +453,10 @@ impl<'a> Run<'a> {
             kept::save(self.out, &self.task.card(), &best, self.session.snapshot()?)?;
             self.best = Some(best);
         }
-        self.save()?;
+        // Weights that give no number must not replace those that a run can go on with.
+        if found.loss.is_finite() || !checkpoint::newest(&self.out.join(CHECKPOINT)).exists() {
+            self.save()?;
+        }
         self.write_picture()?;
         self.write_history()
     }

@@ -5,6 +5,7 @@ use crate::TrainError;
 use crate::config::Config;
 use crate::segmentation::SEGMENTER;
 use std::path::Path;
+use wgrad_data::DataError;
 
 /// Kinds of sources that name a path.
 const KINDS: [&str; 6] = ["folder", "mnist", "fashion-mnist", "cifar10", "masks", "text"];
@@ -64,6 +65,18 @@ pub fn guess_source(spec: &str, model: &str) -> String {
         "folder"
     };
     format!("{kind}:{spec}")
+}
+
+/// The failure to open a run's own data, whose path nobody gave in this call: it may have moved.
+pub(crate) fn moved(error: TrainError, spec: &str) -> TrainError {
+    let place = spec.split_once(':').map(|(_, place)| Path::new(place));
+    match error {
+        TrainError::Data(DataError::Missing { path, .. }) if Some(path.as_path()) == place => {
+            let hint = "tell where the data is now with --data";
+            DataError::Missing { path, hint }.into()
+        }
+        other => other,
+    }
 }
 
 /// That a spec's path is of the kind that its source reads.

@@ -327,7 +327,7 @@ pub(crate) fn restore(dir: &Path, session: &mut Session) -> Result<(), TrainErro
         let why = format!(
             "{OPTIMIZER_FILE} is missing, without which no run goes on as it would have; start a new one from the weights with --init-from"
         );
-        return Err(TrainError::NoCheckpoint { path: dir.into(), why });
+        return Err(TrainError::CannotResume { path: dir.into(), why });
     }
     let tensors = fitting(dir, &names, true)?;
     session.restore(&tensors).map_err(|e| other_model(dir, e))
