@@ -86,3 +86,21 @@ fn no_number_passes_on(device: &Device) {
     assert!(relu[0].is_nan() && relu[1..] == [0.0, 2.0, 3.0, 5.0, 6.0, 0.0, 8.0], "{relu:?}");
     assert!(pool[0].is_nan() && pool[1] == 8.0, "{pool:?}");
 }
+
+/// As in PyTorch.
+#[test]
+fn a_mean_of_nothing_is_no_number() {
+    for device in [cpu(), gpu()] {
+        let b = Builder::new();
+        let x = b.input("x", Type::f32(&[0, 3]));
+        b.output("all", &x.mean_all());
+        b.output("columns", &x.mean(&[0]));
+        b.output("sum", &x.sum(&[0]));
+        let (mut session, mut runner) = Session::new(&device, &b.graph(), &Vec::new(), 0).expect("a plan");
+        runner.step(&mut session, 0, &[("x", &HostTensor::f32(&[0, 3], &[]))], &[]).expect("a step");
+        let found = runner.wait().expect("results").expect("a step is under way");
+        assert!(found.scalar("all").is_nan(), "{}", found.scalar("all"));
+        assert!(found.get("columns").as_f32().iter().all(|v| v.is_nan()));
+        assert_eq!(found.get("sum").as_f32()[..], [0.0; 3]);
+    }
+}

@@ -79,25 +79,34 @@ impl Levels {
         ((above * 255 + span / 2) / span).min(255) as u8
     }
 
-    /// What becomes of so many pictures, in one line.
-    pub(crate) fn told(self, pictures: usize) -> String {
+    /// What becomes of so many pictures of all, in one line.
+    pub(crate) fn told(self, pictures: usize, of: usize) -> String {
         let (Self { low, high }, plural) = (self, if pictures == 1 { " has" } else { "s have" });
+        let range = if self == Self::WHOLE { "all there is" } else { "the range in use" };
+        let mixed = match of.saturating_sub(pictures) {
+            0 => String::new(),
+            n => format!("; {n} with 8 bits are read as they are, so the two may differ in brightness"),
+        };
         format!(
-            "{pictures} picture{plural} 16 bits per sample: {low} to {high}, the range in use, become 0 to 255, in steps of {:.3}",
+            "{pictures} picture{plural} 16 bits per sample: {low} to {high}, {range}, become 0 to 255, in steps of {:.3}{mixed}",
             f64::from(high.abs_diff(low)) / 255.0
         )
     }
 
-    /// The range in use over the 16-bit ones of these files; `None` if there are none. Damaged files are passed over: who
-    /// reads them later says so.
+    /// The range in use over the 16-bit ones of these files but for a pixel in 10,000 of each at both ends, which may be hot
+    /// or dead; `None` if there are none. Damaged files are passed over: who reads them later says so.
     pub(crate) fn in_use(paths: &[&Path]) -> Option<Self> {
         let found = parallel::map(paths.len(), |i| {
             let bytes = std::fs::read(paths[i]).ok()?;
-            let samples = match picture(paths[i], &bytes).ok()? {
-                picture if picture.color().has_color() => picture.into_rgb16().into_raw(),
-                picture => picture.into_luma16().into_raw(),
+            let (channels, mut samples) = match picture(paths[i], &bytes).ok()? {
+                picture if picture.color().has_color() => (3, picture.into_rgb16().into_raw()),
+                picture => (1, picture.into_luma16().into_raw()),
             };
-            Some(Self { low: *samples.iter().min()?, high: *samples.iter().max()? })
+            let n = samples.len();
+            let odd = (channels * (1 + n / channels / 10_000)).min(n / 8);
+            let (_, &mut low, _) = samples.select_nth_unstable(odd);
+            let (_, &mut high, _) = samples.select_nth_unstable(n - 1 - odd);
+            Some(Self { low, high })
         });
         let join = |a: Self, b: Self| Self { low: a.low.min(b.low), high: a.high.max(b.high) };
         // Pictures of one level have no range.

@@ -84,9 +84,35 @@ pub enum DataError {
         /// The one that holds the splits.
         inside: PathBuf,
     },
+    /// Folders named as splits, none of which has classes.
+    #[error(
+        "{}: {folders} are named as splits and hold no class folders; put the images of each class into a folder of its own, as in {first}/cat/1.jpg, or rename them if they are classes",
+        path.display()
+    )]
+    FlatSplits {
+        /// The folder.
+        path: PathBuf,
+        /// Its folders.
+        folders: String,
+        /// The one to train on.
+        first: String,
+    },
+    /// One class whose folders look like the classes.
+    #[error(
+        "{0} has one class folder, {class}, which holds {folders}; if these are the classes, move them up into {0}",
+        path.display()
+    )]
+    Nested {
+        /// The folder.
+        path: PathBuf,
+        /// Its only class.
+        class: String,
+        /// The folders in that.
+        folders: String,
+    },
     /// The splits of a folder disagree about the classes.
     #[error(
-        "class `{class}` is in {} but not in {}; give every split the same class folders",
+        "class `{class}` is in {} but not in {}; move it to train/ too, or remove it",
         present.display(), absent.display()
     )]
     ClassMismatch {
@@ -118,6 +144,16 @@ pub enum DataError {
         path: PathBuf,
         /// The split that is there.
         other: String,
+    },
+    /// A mask that is no mask of its picture.
+    #[error("mask {} is {mask}, its picture {picture}; make them the same size", path.display())]
+    MaskSize {
+        /// The mask's file.
+        path: PathBuf,
+        /// Its size.
+        mask: String,
+        /// The picture's.
+        picture: String,
     },
     /// A mask with a label that can be no class.
     #[error("mask {}: {why}; mend or remove it", path.display())]
@@ -210,7 +246,7 @@ impl DataError {
 
     /// Is one file to blame, so that a run may go on without it?
     pub(crate) fn blames_one_file(&self) -> bool {
-        matches!(self, Self::Decode { .. } | Self::Io { .. })
+        matches!(self, Self::Decode { .. } | Self::Io { .. } | Self::MaskSize { .. })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::left_out::{LeftOut, is_hidden};
 use crate::parallel;
 use crate::pipeline::SMALL_SIDE;
 use crate::source::{Source, SourceOptions};
-use crate::splits::{Layout, layout};
+use crate::splits::{Layout, layout, nested};
 use crate::subset::{Budget, CACHE_BYTES, Files, Store};
 
 /// Folders that systems and programs put among others; never classes.
@@ -38,19 +38,31 @@ pub(crate) fn open(dir: &Path, options: &SourceOptions) -> Result<Source, DataEr
         }
     };
     let classes = class_names(&train_dir)?;
+    if let Some(question) = nested(&train_dir, &classes)? {
+        return Err(question);
+    }
+    // A test of a competition has no labels.
+    let (test_dir, flat) = match test_dir {
+        Some(dir) if folders(&dir)?.is_empty() => (None, Some(dir)),
+        test_dir => (test_dir, None),
+    };
+    reading.warnings.extend(flat.map(|dir| {
+        format!("{0} is left out: it has no class folders; `wgrad predict` takes {0} as it is", dir.display())
+    }));
     let mut other = |split_dir: Option<PathBuf>| -> Result<Option<Store>, DataError> {
         let Some(split_dir) = split_dir else { return Ok(None) };
-        same_classes(&train_dir, &classes, &split_dir)?;
+        reading.warnings.extend(lacking_classes(&train_dir, &classes, &split_dir)?);
         reading.store(&split_dir, &classes).map(Some)
     };
     let (validation, test) = (other(validation_dir)?, other(test_dir)?);
     // Only what is trained on decides how 16-bit samples are scaled.
     reading.deep.clear();
+    let n_before = reading.headers.len();
     let train = reading.store(&train_dir, &classes)?;
     let deep: Vec<&Path> = reading.deep.iter().map(PathBuf::as_path).collect();
     let levels = options.levels.or_else(|| {
         let found = Levels::in_use(&deep)?;
-        reading.warnings.push(found.told(deep.len()));
+        reading.warnings.push(found.told(deep.len(), reading.headers.len() - n_before));
         Some(found)
     });
     let rule = format!("only {} are read", format::READ);
@@ -90,12 +102,15 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// The readable images below `dir/CLASS`, class by class, each class sorted by path.
+    /// The readable images below `dir/CLASS`, class by class, each class sorted by path; classes without a folder have none.
     fn store(&mut self, dir: &Path, classes: &[String]) -> Result<Store, DataError> {
         self.beside(dir)?;
         let mut found = Vec::new();
         for (label, class) in classes.iter().enumerate() {
             let class_dir = dir.join(class);
+            if !class_dir.is_dir() {
+                continue;
+            }
             let (mut paths, mut left_out) = (Vec::new(), LeftOut::default());
             collect(&class_dir, &mut paths, &mut left_out)?;
             paths.sort();
@@ -137,7 +152,8 @@ impl Reading<'_> {
                 Err(error) => self.warnings.push(format!("skipped an image: {error}")),
             }
         }
-        if let Some(label) = n_of_class.iter().position(|&n| n == 0) {
+        let empty = |&label: &usize| n_of_class[label] == 0 && dir.join(&classes[label]).is_dir();
+        if let Some(label) = (0..classes.len()).find(empty) {
             return Err(DataError::empty_class(dir.join(&classes[label]), &LeftOut::default()));
         }
         Ok(Store::Files(Files::new(files, self.budget.clone())))
@@ -173,21 +189,19 @@ fn class_names(dir: &Path) -> Result<Vec<String>, DataError> {
     if names.is_empty() { Err(DataError::NoClasses { path: dir.to_owned() }) } else { Ok(names) }
 }
 
-fn same_classes(train: &Path, classes: &[String], other: &Path) -> Result<(), DataError> {
+/// Refuses classes of a split that the training images lack, and tells those it lacks itself.
+fn lacking_classes(train: &Path, classes: &[String], other: &Path) -> Result<Option<String>, DataError> {
     let others = class_names(other)?;
-    let lacking = |from: &[String], wanted: &[String], present: &Path, absent: &Path| match wanted
-        .iter()
-        .find(|class| !from.contains(class))
-    {
-        None => Ok(()),
-        Some(class) => Err(DataError::ClassMismatch {
-            class: class.clone(),
-            present: present.to_owned(),
-            absent: absent.to_owned(),
-        }),
-    };
-    lacking(&others, classes, train, other)?;
-    lacking(classes, &others, other, train)
+    if let Some(class) = others.iter().find(|class| !classes.contains(class)) {
+        let (class, present, absent) = (class.clone(), other.to_owned(), train.to_owned());
+        return Err(DataError::ClassMismatch { class, present, absent });
+    }
+    let lacking: Vec<&str> = classes.iter().filter(|c| !others.contains(c)).map(String::as_str).collect();
+    let shown = lacking[..lacking.len().min(4)].join(", ");
+    let more = if lacking.len() > 4 { ", .." } else { "" };
+    let line =
+        || format!("{} has no images of {} of the classes: {shown}{more}", other.display(), lacking.len());
+    Ok((!lacking.is_empty()).then(line))
 }
 
 pub(crate) fn ending(path: &Path) -> Option<&str> {

@@ -110,7 +110,7 @@ pub(crate) fn classes(
         keys.iter_mut().flatten().for_each(level);
     }
     let all: BTreeSet<Key> = keys.iter().flatten().copied().collect();
-    let ignored = options.ignore.as_ref().map(|name| name.trim().to_lowercase());
+    let ignored = options.ignore.as_ref().and_then(|name| ignored_name(name));
     if let Some(name) = ignored.as_ref().filter(|name| !all.iter().any(|key| key.name() == **name)) {
         warnings.push(format!("--ignore {name}: no pixel of {} has that label", dir.display()));
     }
@@ -118,7 +118,7 @@ pub(crate) fn classes(
     let names: Vec<String> = match &options.classes {
         Some(known) => known.clone(),
         None => {
-            check(masks, &found, dir)?;
+            check(masks, &found, dir, ignored.as_deref())?;
             warnings.extend(border(&found, ignored.is_none(), palettes.all));
             found.iter().map(|key| key.name()).collect()
         }
@@ -155,8 +155,23 @@ fn key(label: Label, by_colour: bool, path: &Path) -> Result<Key, DataError> {
     }
 }
 
+/// A label as masks spell it; `None` if it can be none of a mask's.
+pub(crate) fn ignored_name(label: &str) -> Option<String> {
+    let label = label.trim().to_lowercase();
+    let digits = |text: &str| text.len() == 6 && text.chars().all(|c| c.is_ascii_hexdigit());
+    match label.strip_prefix('#') {
+        Some(colour) => digits(colour).then_some(label),
+        None => label.parse::<u16>().ok().map(|number| number.to_string()),
+    }
+}
+
 /// Refuses labels that can be no classes.
-fn check(masks: &[(&Path, &Mask)], found: &[Key], dir: &Path) -> Result<(), DataError> {
+fn check(
+    masks: &[(&Path, &Mask)],
+    found: &[Key],
+    dir: &Path,
+    ignored: Option<&str>,
+) -> Result<(), DataError> {
     let overflow = masks.iter().any(|(_, mask)| mask.overflow);
     let what = match found.last() {
         Some(Key::Colour(_)) => "number of colours",
@@ -164,7 +179,8 @@ fn check(masks: &[(&Path, &Mask)], found: &[Key], dir: &Path) -> Result<(), Data
     };
     if overflow || !(2..=MOST_CLASSES).contains(&found.len()) {
         let more = if overflow { "more than " } else { "" };
-        let found = format!("{more}{} in {}", found.len(), dir.display());
+        let without = ignored.map(|name| format!(" without --ignore {name}")).unwrap_or_default();
+        let found = format!("{more}{} in {}{without}", found.len(), dir.display());
         let expected = format!("2 to {MOST_CLASSES}, one a class; save masks as PNG without smoothing");
         return Err(DataError::invalid(what, found, expected));
     }

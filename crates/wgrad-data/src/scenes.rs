@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use crate::decode::{Image, Levels, decode_levels, probe};
 use crate::error::DataError;
-use crate::folder::{entries, kind};
+use crate::folder::{entries, folders, kind};
 use crate::format::{self, Kind};
-use crate::labels::{Classes, classes};
+use crate::labels::{Classes, classes, ignored_name};
 use crate::left_out::{LeftOut, is_hidden};
 use crate::mask::{self, Mask};
 use crate::parallel;
@@ -90,6 +90,10 @@ pub fn open_masks(spec: &str, options: &SceneOptions) -> Result<Scenes, DataErro
     if !(share > 0.0 && share < 1.0) {
         return Err(DataError::invalid("val_split", share, "between 0 and 1, as in 0.2"));
     }
+    if let Some(label) = options.ignore.as_ref().filter(|label| ignored_name(label).is_none()) {
+        let expected = "one label: an index or grey level from 0 to 65535, or a colour as #rrggbb";
+        return Err(DataError::invalid("--ignore", label, expected));
+    }
     let mut opening = Opening { strict: options.strict, warnings: Vec::new() };
     let pairs = opening.pairs(dir)?;
     let headers = parallel::map(pairs.len(), |i| probe(&pairs[i].0));
@@ -99,7 +103,7 @@ pub fn open_masks(spec: &str, options: &SceneOptions) -> Result<Scenes, DataErro
     let deep: Vec<&Path> = pairs.iter().filter(|p| p.1.deep).map(|p| p.0.0.as_path()).collect();
     let levels = options.levels.or_else(|| {
         let found = Levels::in_use(&deep)?;
-        opening.warnings.push(found.told(deep.len()));
+        opening.warnings.push(found.told(deep.len(), pairs.len()));
         Some(found)
     });
     let range = levels.unwrap_or(Levels::WHOLE);
@@ -196,6 +200,18 @@ impl Opening {
         let mut left_out = LeftOut::default();
         let pictures = self.files(&dir.join("images"), &mut left_out)?;
         let mut masks = self.files(&dir.join("masks"), &mut left_out)?;
+        let mut seen = format!("{} pictures, {} masks", pictures.len(), masks.len());
+        let name = |path: &PathBuf| path.file_name().unwrap_or_default().display().to_string();
+        if let (Some((_, picture)), Some((_, mask))) = (pictures.first_key_value(), masks.first_key_value())
+            && !pictures.keys().any(|stem| masks.contains_key(stem))
+        {
+            seen += &format!(", no names in common, as {} and {}", name(picture), name(mask));
+        }
+        for side in ["images", "masks"] {
+            if let Some(first) = folders(&dir.join(side))?.first() {
+                seen += &format!(", and {side}/{first}, a folder, which is not read");
+            }
+        }
         let mut pairs = Vec::new();
         for (stem, picture) in pictures {
             match masks.remove(&stem) {
@@ -207,7 +223,7 @@ impl Opening {
         self.warnings.extend(lone);
         self.warnings.extend(left_out.line(dir, &format!("only {} are read", format::READ)));
         if pairs.len() < 2 {
-            let found = format!("{} in {}", pairs.len(), dir.display());
+            let found = format!("{} in {} ({seen})", pairs.len(), dir.display());
             return Err(DataError::invalid("number of pictures with masks", found, "at least 2"));
         }
         Ok(pairs)
@@ -224,8 +240,9 @@ fn load(
     let image = decode_levels(picture, channels, levels)?;
     let found = mask::read(mask)?;
     if (image.width, image.height) != (found.width, found.height) {
-        let sizes = format!("{}x{}, its picture {}x{}", found.width, found.height, image.width, image.height);
-        return Err(DataError::decode(mask, format!("the mask is {sizes}")));
+        let size = |width: usize, height: usize| format!("{width}x{height}");
+        let (path, picture) = (mask.clone(), size(image.width, image.height));
+        return Err(DataError::MaskSize { path, mask: size(found.width, found.height), picture });
     }
     let pixels = resized_mask(&found.pixels, (found.height, found.width), (height, width));
     Ok((resize(&image, Region::whole(&image), width, height), Mask { pixels, ..found }))

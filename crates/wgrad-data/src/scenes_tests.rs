@@ -75,7 +75,7 @@ fn what_is_wrong_is_one_line() {
     image::GrayImage::new(3, 3).save(dir.path().join("masks/2.png")).unwrap();
     let strict = SceneOptions { strict: true, ..options() };
     let refused = open_with(dir.path(), &strict).unwrap_err().to_string();
-    assert!(refused.contains("the mask is 3x3, its picture 8x4"), "{refused}");
+    assert!(refused.contains("2.png is 3x3, its picture 8x4; make them the same size"), "{refused}");
     let levels = image::GrayImage::from_fn(8, 4, |x, y| image::Luma([(x * 4 + y * 50) as u8]));
     let everywhere = |mask: &image::GrayImage| {
         for i in 0..5 {
@@ -84,8 +84,35 @@ fn what_is_wrong_is_one_line() {
     };
     everywhere(&levels);
     assert!(open(dir.path()).is_ok());
+    let ignoring = |label: &str| {
+        let options = SceneOptions { ignore: Some(label.to_owned()), ..options() };
+        open_with(dir.path(), &options).unwrap_err().to_string()
+    };
+    for label in ["foo", "0,1", "70000", "#12345", ""] {
+        let why = ignoring(label);
+        assert!(why.starts_with(&format!("--ignore is {label}; it must be one label")), "{why}");
+    }
+    everywhere(&image::GrayImage::from_fn(8, 4, |x, _| image::Luma([x as u8 / 4])));
+    assert!(ignoring("0").contains("number of grey levels is 1 in"));
+    assert!(ignoring("0").contains("masks without --ignore 0; it must be 2 to"));
     everywhere(&image::GrayImage::new(8, 4));
     assert!(why(dir.path()).contains("number of grey levels is 1 in"));
+}
+
+#[test]
+fn pictures_and_masks_without_names_in_common_are_told() {
+    let dir = folder();
+    for i in 0..5 {
+        let mask = |name: &str| dir.path().join("masks").join(format!("{i}{name}.png"));
+        std::fs::rename(mask(""), mask("_mask")).unwrap();
+    }
+    let why = open(dir.path()).unwrap_err().to_string();
+    assert!(why.contains("(5 pictures, 5 masks, no names in common, as 0.png and 0_mask.png)"), "{why}");
+    std::fs::rename(dir.path().join("images"), dir.path().join("train")).unwrap();
+    std::fs::create_dir(dir.path().join("images")).unwrap();
+    std::fs::rename(dir.path().join("train"), dir.path().join("images/train")).unwrap();
+    let why = open(dir.path()).unwrap_err().to_string();
+    assert!(why.contains("0 pictures, 5 masks, and images/train, a folder, which is not read"), "{why}");
 }
 
 /// Saves masks of 8x4, one per picture, whose pixels `write` makes a file of.

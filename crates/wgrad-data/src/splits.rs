@@ -86,9 +86,15 @@ pub(crate) fn layout(dir: &Path) -> Result<Layout, DataError> {
         (0..names.len()).filter(fits).min_by_key(|&i| (rank(&names[i]), &names[i]))
     };
     let Some(train) = find(Split::Train, true) else {
-        let alone = |i: usize| rank(&names[i]).is_some() && !holds[i].is_empty();
-        if !names.is_empty() && (0..names.len()).all(alone) {
-            return Err(DataError::NoTrain { path: dir.to_owned(), other: names[0].clone() });
+        if !names.is_empty() && names.iter().all(|name| rank(name).is_some()) {
+            let path = dir.to_owned();
+            return Err(match (0..names.len()).find(|&i| !holds[i].is_empty()) {
+                Some(i) => DataError::NoTrain { path, other: names[i].clone() },
+                None => {
+                    let first = names[find(Split::Train, false).unwrap_or(0)].clone();
+                    DataError::FlatSplits { path, folders: list(names.iter().collect()), first }
+                }
+            });
         }
         return match question(dir, &names, &holds)? {
             Some(question) => Err(question),
@@ -144,7 +150,7 @@ fn question(dir: &Path, names: &[String], holds: &[Vec<String>]) -> Result<Optio
         {
             return Ok(Some(DataError::Inside { path: dir.to_owned(), inside }));
         }
-        return Ok(None);
+        return nested(dir, names);
     }
     let sets: Vec<BTreeSet<&String>> = holds.iter().map(|all| all.iter().collect()).collect();
     let shared = sets.iter().skip(1).fold(sets.first().cloned().unwrap_or_default(), |a, b| &a & b);
@@ -153,20 +159,36 @@ fn question(dir: &Path, names: &[String], holds: &[Vec<String>]) -> Result<Optio
         return Ok(None);
     }
     for name in names {
-        let is_image = |path: PathBuf| format::promises(path.extension().and_then(|e| e.to_str()));
-        if entries(&dir.join(name))?.into_iter().any(|entry| is_image(entry.path())) {
+        if has_images(&dir.join(name))? {
             return Ok(None);
         }
     }
-    let list = |names: Vec<&String>| {
-        let shown = names.iter().take(4).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-        if names.len() > 4 { format!("{shown}, ..") } else { shown }
-    };
     Ok(Some(DataError::Ambiguous {
         path: dir.to_owned(),
         folders: list(names.iter().collect()),
         shared: list(shared.into_iter().collect()),
     }))
+}
+
+/// What to ask where the one class of `dir` holds no images but two folders or more.
+pub(crate) fn nested(dir: &Path, names: &[String]) -> Result<Option<DataError>, DataError> {
+    let [only] = names else { return Ok(None) };
+    let inside = folders(&dir.join(only))?;
+    if inside.len() < 2 || has_images(&dir.join(only))? {
+        return Ok(None);
+    }
+    let (path, class) = (dir.to_owned(), only.clone());
+    Ok(Some(DataError::Nested { path, class, folders: list(inside.iter().collect()) }))
+}
+
+fn has_images(dir: &Path) -> Result<bool, DataError> {
+    let is_image = |path: PathBuf| format::promises(path.extension().and_then(|e| e.to_str()));
+    Ok(entries(dir)?.into_iter().any(|entry| is_image(entry.path())))
+}
+
+fn list(names: Vec<&String>) -> String {
+    let shown = names.iter().take(4).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    if names.len() > 4 { format!("{shown}, ..") } else { shown }
 }
 
 #[cfg(test)]

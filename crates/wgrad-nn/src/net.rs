@@ -66,7 +66,7 @@ impl Net {
     }
 
     /// Builds layers that take the weights of those declared before under the same names, as a PyTorch module does that is
-    /// called twice. Elsewhere a name that is declared again is a mistake.
+    /// called twice. Elsewhere a name that is declared again is a mistake, and here one that is not declared before.
     ///
     /// ```
     /// # use wgrad_nn::{Mode, Net};
@@ -125,6 +125,10 @@ impl Net {
             );
             return known.tensor;
         }
+        assert!(
+            !self.sharing.get(),
+            "parameter {name:?} is to be shared, and there is none of that name; build the layer that makes it before, outside of net.shared"
+        );
         let tensor = match role {
             Role::Weight if self.averaged => self.builder.param(&average_name(name), shape, Role::State),
             _ => self.builder.param(name, shape, role),

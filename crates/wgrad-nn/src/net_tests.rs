@@ -43,6 +43,9 @@ fn weights_are_shared_only_if_asked_for() {
         let want = "parameter \"fc.weight\": weight f32[3, 8] here, weight f32[8, 8] before; give this layer another name";
         assert!(text == want && at.ends_with("net_tests.rs"), "{text} at {at}");
     }
+    let (text, at) = panic_of(|| net.shared(|| net.linear("cf", &flat, 8)));
+    let want = "parameter \"cf.weight\" is to be shared, and there is none of that name";
+    assert!(text.starts_with(want) && at.ends_with("net_tests.rs"), "{text} at {at}");
     // Not asked for any more.
     panic_of(|| net.linear("fc", &flat, 8));
     net.conv2d("conv", &x, Conv::new(4, 3, 1, 0));

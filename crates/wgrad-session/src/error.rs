@@ -21,6 +21,11 @@ pub enum SessionError {
         /// What is wrong.
         why: String,
     },
+    /// A step over the memory of a session that the runner was not made for.
+    #[error(
+        "this runner belongs to another session; step it with the session it was made with, or make one by session.runner(&graph)"
+    )]
+    OtherSession,
     /// A tensor to load does not fit the model.
     #[error("{name}: {why}")]
     Tensor {

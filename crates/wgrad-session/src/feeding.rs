@@ -213,6 +213,19 @@ mod tests {
     }
 
     #[test]
+    fn a_runner_stepped_with_another_session_is_refused() {
+        let ((mut own, mut runner), (mut other, _)) = (model(), model());
+        let zeros = HostTensor::i32(&[3], &[0; 3]);
+        let (inputs, scalars) = ([("tokens", &zeros), ("labels", &zeros)], [("scale", 1.0)]);
+        let said = |result: Result<(), SessionError>| result.expect_err("another session").to_string();
+        let want = "this runner belongs to another session";
+        assert!(said(runner.step(&mut other, 0, &inputs, &scalars)).starts_with(want));
+        assert!(said(runner.profile(&mut other, 0, &inputs, &scalars).map(drop)).starts_with(want));
+        assert!(said(runner.find_anomaly(&mut other, 0, &inputs, &scalars).map(drop)).starts_with(want));
+        runner.step(&mut own, 0, &inputs, &scalars).expect("its own");
+    }
+
+    #[test]
     fn an_unknown_output_panics_with_the_known_ones() {
         let (mut session, mut runner) = model();
         let zeros = HostTensor::i32(&[3], &[0; 3]);

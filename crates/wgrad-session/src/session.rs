@@ -20,12 +20,16 @@ pub struct Session {
     seed: u32,
     /// Plans made so far, by their graphs in full.
     plans: Mutex<BTreeMap<String, Arc<Plan>>>,
+    /// The same allocation in this session's runners, and in no other's.
+    identity: Arc<()>,
 }
 
 /// A plan over a session's tensors.
 pub struct Runner {
     program: Program,
     feeding: Feeding,
+    /// Its session's.
+    identity: Arc<()>,
 }
 
 /// A step's results by name.
@@ -84,6 +88,11 @@ impl Session {
         Self::of(device, graph, initial, seed, false)
     }
 
+    fn empty(device: &Device, memory: Memory, layout: ParamLayout, seed: u32) -> Self {
+        let (plans, identity) = (Mutex::default(), Arc::new(()));
+        Self { device: device.clone(), memory, layout, seed, plans, identity }
+    }
+
     fn of(
         device: &Device,
         graph: &Graph,
@@ -96,11 +105,12 @@ impl Session {
         let plan = plan(graph, device.caps(), &options)?;
         let memory = device.memory(&plan.layout)?;
         let layout = plan.layout.clone();
-        let mut session = Self { device: device.clone(), memory, layout, seed, plans: Mutex::default() };
+        let mut session = Self::empty(device, memory, layout, seed);
         session.restore(initial)?;
         let feeding = Feeding::new(graph, &plan);
         let program = session.device.program(Arc::new(plan), &session.memory)?;
-        Ok((session, Runner { program, feeding }))
+        let identity = session.identity.clone();
+        Ok((session, Runner { program, feeding, identity }))
     }
 
     /// A session for inference: what a graph computes of its persistent tensors alone, batch norm's factors for the weights
@@ -150,7 +160,7 @@ impl Session {
     ) -> Result<(Self, Vec<Runner>), SessionError> {
         let layout = common_layout(graphs, device.caps())?;
         let memory = device.memory(&layout)?;
-        let mut session = Self { device: device.clone(), memory, layout, seed, plans: Mutex::default() };
+        let mut session = Self::empty(device, memory, layout, seed);
         session.restore(initial)?;
         let runners = graphs.iter().map(|graph| session.runner(graph)).collect::<Result<_, _>>()?;
         Ok((session, runners))
@@ -181,7 +191,8 @@ impl Session {
         // Others may plan while kernels compile.
         drop(plans);
         let feeding = Feeding::new(graph, &known);
-        Ok(Runner { program: self.device.program(known, &self.memory)?, feeding })
+        let identity = self.identity.clone();
+        Ok(Runner { program: self.device.program(known, &self.memory)?, feeding, identity })
     }
 
     /// The device.
@@ -259,6 +270,11 @@ impl Runner {
         self.program.plan()
     }
 
+    /// That the plan is over this session's memory.
+    fn check_owner(&self, session: &Session) -> Result<(), SessionError> {
+        if Arc::ptr_eq(&self.identity, &session.identity) { Ok(()) } else { Err(SessionError::OtherSession) }
+    }
+
     /// Submissions, allocations and bytes so far.
     pub fn counters(&self) -> Counters {
         self.program.counters()
@@ -268,7 +284,7 @@ impl Runner {
     /// queue up in order for [`Runner::wait`] and [`Runner::ready`].
     ///
     /// # Errors
-    /// Where an input or scalar is missing, unknown or of another type, a label or token is outside what it indexes (see
+    /// Where the session is not the runner's own, an input or scalar is missing, unknown or of another type, a label or token is outside what it indexes (see
     /// [`wgrad_graph::index_bounds`]), or the device fails.
     pub fn step(
         &mut self,
@@ -277,6 +293,7 @@ impl Runner {
         inputs: &[(&str, &HostTensor)],
         scalars: &[(&str, f32)],
     ) -> Result<(), SessionError> {
+        self.check_owner(session)?;
         let plan = self.program.plan().clone();
         let (words, values) = self.feeding.arguments(&plan, (session.seed, step), inputs, scalars)?;
         Ok(self.program.step(&mut session.memory, &words, &values)?)
@@ -294,6 +311,7 @@ impl Runner {
         scalars: &[(&str, f32)],
         visit: &mut dyn FnMut(&Traced<'_>, &[u32]) -> bool,
     ) -> Result<(), SessionError> {
+        self.check_owner(session)?;
         let plan = self.program.plan().clone();
         let (words, values) = self.feeding.arguments(&plan, (session.seed, step), inputs, scalars)?;
         Ok(self.program.trace(&mut session.memory, &words, &values, &mut |t| visit(t, &values))?)
@@ -310,6 +328,7 @@ impl Runner {
         inputs: &[(&str, &HostTensor)],
         scalars: &[(&str, f32)],
     ) -> Result<Profile, SessionError> {
+        self.check_owner(session)?;
         let plan = self.program.plan().clone();
         let (words, values) = self.feeding.arguments(&plan, (session.seed, step), inputs, scalars)?;
         Ok(self.program.profile(&mut session.memory, &words, &values)?)

@@ -194,6 +194,49 @@ fn folders_that_all_hold_the_same_folders_are_a_question() {
 }
 
 #[test]
+fn folders_that_hide_their_classes_are_a_question() {
+    for (images, want) in [
+        (
+            ["train/cat.1.png", "train/dog.1.png", "test1/1.png"],
+            "DIR: test1, train are named as splits and hold no class folders; put the images of each class into a folder of its own, as in train/cat/1.jpg, or rename them if they are classes",
+        ),
+        (
+            ["train/images/cat/1.png", "train/images/dog/1.png", "test/images/cat/1.png"],
+            "train has one class folder, images, which holds cat, dog; if these are the classes, move them up into train",
+        ),
+        (
+            ["pets/cat/1.png", "pets/dog/1.png", "pets/dog/2.png"],
+            "DIR has one class folder, pets, which holds cat, dog; if these are the classes, move them up into DIR",
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        for image in images {
+            paint(dir.path().join(image), 8, 8, [0; 3]);
+        }
+        assert_eq!(refusal("folder", dir.path()), want);
+    }
+}
+
+#[test]
+fn a_hot_and_a_dead_pixel_leave_the_range_in_use_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    for (class, i) in ["a", "b"].iter().flat_map(|class| (0..3).map(move |i| (class, i))) {
+        let path = dir.path().join(format!("{class}/{i}.png"));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let level = |x: u32, y: u32| match (x, y) {
+            (3, 4) => 65_535,
+            (5, 1) => 0,
+            _ => 2000 + x as u16,
+        };
+        image::ImageBuffer::from_fn(32, 32, |x, y| image::Luma([level(x, y)])).save(path).unwrap();
+    }
+    let found = || open("folder", dir.path(), &SourceOptions::default()).unwrap();
+    assert_eq!(found().levels, Some(wgrad_data::Levels { low: 2000, high: 2031 }));
+    paint(dir.path().join("a/eight.png"), 8, 8, [9; 3]);
+    assert!(found().warnings.iter().any(|w| w.contains("; 1 with 8 bits are read as they are")));
+}
+
+#[test]
 fn sixteen_bit_pictures_are_scaled_by_the_range_in_use() {
     let dir = tempfile::tempdir().unwrap();
     let deep = |name: &str, level: u16| {
@@ -258,13 +301,13 @@ fn wrong_layouts_are_named() {
     paint(path.join("train/a/1.png"), 8, 8, [0; 3]);
     paint(path.join("train/b/1.png"), 8, 8, [0; 3]);
     std::fs::create_dir_all(path.join("test")).unwrap();
-    assert_eq!(
-        refusal("folder", path),
-        "test has no class folders; put the images of each class into a folder of its own, as in test/cat/1.jpg"
-    );
+    let warnings = || open("folder", path, &SourceOptions::default()).unwrap().warnings;
+    assert!(warnings().iter().any(|w| w.contains("test is left out: it has no class folders")));
+    paint(path.join("test/1.png"), 8, 8, [0; 3]);
+    assert!(warnings().iter().any(|w| w.contains("test is left out: it has no class folders")));
     paint(path.join("test/a/1.png"), 8, 8, [0; 3]);
-    let advice = "give every split the same class folders";
-    assert_eq!(refusal("folder", path), format!("class `b` is in train but not in test; {advice}"));
+    assert!(warnings().iter().any(|w| w.contains("test has no images of 1 of the classes: b")));
+    let advice = "move it to train/ too, or remove it";
     paint(path.join("test/b/1.png"), 8, 8, [0; 3]);
     paint(path.join("val/a/1.png"), 8, 8, [0; 3]);
     paint(path.join("val/b/1.png"), 8, 8, [0; 3]);

@@ -73,16 +73,30 @@ fn operands_of_two_graphs_are_refused_at_the_callers_line() {
 fn a_name_stands_for_one_tensor() {
     let b = Builder::new();
     let x = b.input("x", Type::f32(&[2]));
-    assert_eq!(b.input("x", Type::f32(&[2])).value(), x.value(), "the same input again is the same");
-    let (text, here) = panic_of(|| drop(b.input("x", Type::f32(&[3]))));
-    assert!(
-        here && text == "input \"x\": f32[3] here, f32[2] before; give one of them another name",
-        "{text}"
-    );
-    b.param("w", &[2], Role::Weight);
+    let s = b.scalar("s");
+    assert_eq!(b.scalar("s").value(), s.value(), "the same scalar again is the same");
+    let w = b.param("w", &[2], Role::Weight);
+    assert_eq!(b.param("w", &[2], Role::Weight).value(), w.value(), "the same parameter again is the same");
     b.param("w", &[5], Role::State);
-    let (text, here) = panic_of(|| drop(b.param("w", &[3], Role::Weight)));
-    assert!(here && text.starts_with("parameter \"w\": f32[3] here, f32[2] before"), "{text}");
+    type Case = (fn(&Builder), &'static str);
+    let cases: &[Case] = &[
+        (
+            |b| drop(b.input("x", Type::f32(&[2]))),
+            "input f32[2] \"x\" is declared twice; use the first one's tensor",
+        ),
+        (
+            |b| drop(b.input("x", Type::f32(&[3]))),
+            "name \"x\": input f32[3] here, input f32[2] before; give one",
+        ),
+        (|b| drop(b.scalar("x")), "name \"x\": scalar here, input f32[2] before"),
+        (|b| drop(b.input("s", Type::f32(&[]))), "name \"s\": input f32[] here, scalar before"),
+        (|b| drop(b.param("w", &[3], Role::Weight)), "name \"w\": weight f32[3] here, weight f32[2] before"),
+        (|b| drop(b.param("w", &[2], Role::Buffer)), "name \"w\": buffer f32[2] here, weight f32[2] before"),
+    ];
+    for (case, want) in cases {
+        let (text, here) = panic_of(|| case(&b));
+        assert!(here && text.starts_with(want), "{text}");
+    }
     b.output("y", &x);
     b.output("y", &x);
     let (text, here) = panic_of(|| b.output("y", &(&x + 1.0)));

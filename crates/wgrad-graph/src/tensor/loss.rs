@@ -124,7 +124,7 @@ impl Tensor {
         self.same_as("kl_div", target);
         let batch = self.shape().first().copied().unwrap_or(1).max(1);
         let log = target.maximum(&target.full_like(LEAST)).log();
-        (target * &(log - self)).sum_all() * (1.0 / batch as f64)
+        (target * &(log - self)).sum_all().shared_among(batch)
     }
 
     /// Mean of `max(0, 1 - y x)` for targets -1 and 1: a support vector machine's.

@@ -58,29 +58,38 @@ impl Builder {
         Tensor::push(&self.graph, leaf.into(), &[])
     }
 
-    /// That a named leaf is what the name stands for already: a step takes and keeps tensors by name.
+    /// That a named leaf is what the name stands for already: a step takes and keeps tensors by name. A parameter or a scalar
+    /// may be asked for again, as optimizers do; a second input of one name is a mistake.
     #[track_caller]
     fn check_name(&self, leaf: &Leaf) {
-        let graph = self.graph.borrow();
-        let leaves = graph.nodes.iter().filter_map(|node| match &node.op {
-            Op::Leaf(other) => Some(other),
+        let told = |leaf: &Leaf| match leaf {
+            Leaf::Input { name, ty } => Some((name.clone(), format!("input {ty}"))),
+            Leaf::Scalar { name } => Some((name.clone(), "scalar".to_owned())),
+            Leaf::Param { name, ty, role } => {
+                Some((name.clone(), format!("{} {ty}", format!("{role:?}").to_lowercase())))
+            }
             _ => None,
-        });
-        for other in leaves {
-            let (kind, name, here, before) = match (leaf, other) {
-                (Leaf::Input { name, ty }, Leaf::Input { name: same, ty: other }) if name == same => {
-                    ("input", name, ty, other)
+        };
+        let Some((name, here)) = told(leaf) else { return };
+        let graph = self.graph.borrow();
+        for node in &graph.nodes {
+            let Op::Leaf(other) = &node.op else { continue };
+            let meet = match (leaf, other) {
+                (Leaf::Input { .. } | Leaf::Scalar { .. }, Leaf::Input { .. } | Leaf::Scalar { .. }) => true,
+                // Optimizers may keep state under a weight's name.
+                (Leaf::Param { role, .. }, Leaf::Param { role: kind, .. }) => {
+                    role == kind || (*role != Role::State && *kind != Role::State)
                 }
-                (Leaf::Param { name, ty, role }, Leaf::Param { name: same, ty: other, role: kind })
-                    if name == same && role == kind =>
-                {
-                    ("parameter", name, ty, other)
-                }
-                _ => continue,
+                _ => false,
             };
+            let Some((_, before)) = told(other).filter(|t| meet && t.0 == name) else { continue };
             assert!(
                 here == before,
-                "{kind} {name:?}: {here} here, {before} before; give one of them another name"
+                "name {name:?}: {here} here, {before} before; give one of them another name"
+            );
+            assert!(
+                !matches!(leaf, Leaf::Input { .. }),
+                "{here} {name:?} is declared twice; use the first one's tensor, or give one of them another name"
             );
         }
     }
@@ -98,6 +107,7 @@ impl Builder {
     }
 
     /// A number the host sets before each step.
+    #[track_caller]
     pub fn scalar(&self, name: &str) -> Tensor {
         self.leaf(Leaf::Scalar { name: name.into() })
     }

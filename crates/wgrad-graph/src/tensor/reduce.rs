@@ -39,13 +39,19 @@ impl Tensor {
         self.sum(&(0..self.shape().len()).collect::<Vec<_>>())
     }
 
-    /// Mean over axes, which keep extent 1.
+    /// Mean over axes, which keep extent 1; NaN of nothing.
     #[track_caller]
     #[must_use]
     pub fn mean_keep(&self, axes: &[usize]) -> Self {
         let shape = self.shape();
         let count: usize = axes.iter().map(|&a| shape.get(a).copied().unwrap_or(1)).product();
-        self.sum_keep(axes) * (1.0 / count as f64)
+        self.sum_keep(axes).shared_among(count)
+    }
+
+    /// A sum as a mean of so many; NaN of none.
+    pub(crate) fn shared_among(self, count: usize) -> Self {
+        // Drivers may take 0 times infinity for 0.
+        if count == 0 { self + f64::NAN } else { self * (1.0 / count as f64) }
     }
 
     /// Mean over axes, which go.
