@@ -11,6 +11,9 @@ use wgrad_graph::{Env, Graph, Role, interpret};
 use wgrad_nn::OptimizerKind;
 use wgrad_types::{Array, DType};
 
+/// A way to evaluate a graph at a step.
+type Evaluate = dyn Fn(&Graph, &Env, u32) -> Vec<Option<Array>>;
+
 /// How far the two f64 runs may be from each other, relative to a tensor's largest element.
 const EXACT: f64 = 1e-9;
 
@@ -42,7 +45,7 @@ fn steps(
     reference: &Reference,
     graph: &Graph,
     scalars: &dyn Fn(u64) -> Vec<(&'static str, f64)>,
-    evaluate: &dyn Fn(&Graph, &Env, u32) -> Vec<Option<Array>>,
+    evaluate: &Evaluate,
 ) -> Whole {
     let mut env = Env { params: start(run, reference, graph), ..Env::default() };
     let (mut losses, mut gradients) = (Vec::new(), BTreeMap::new());

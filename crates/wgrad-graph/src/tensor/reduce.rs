@@ -50,7 +50,7 @@ impl Tensor {
 
     /// A sum as a mean of so many; NaN of none.
     pub(crate) fn shared_among(self, count: usize) -> Self {
-        // Drivers may take 0 times infinity for 0.
+        // A product of 0 and infinity is left to no driver.
         if count == 0 { self + f64::NAN } else { self * (1.0 / count as f64) }
     }
 
