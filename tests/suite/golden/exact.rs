@@ -12,7 +12,7 @@ use wgrad_nn::OptimizerKind;
 use wgrad_types::{Array, DType};
 
 /// A way to evaluate a graph at a step.
-type Evaluate = dyn Fn(&Graph, &Env, u32) -> Vec<Option<Array>>;
+type Evaluate<'a> = dyn Fn(&Graph, &Env, u32) -> Vec<Option<Array>> + 'a;
 
 /// How far the two f64 runs may be from each other, relative to a tensor's largest element.
 const EXACT: f64 = 1e-9;
@@ -45,7 +45,7 @@ fn steps(
     reference: &Reference,
     graph: &Graph,
     scalars: &dyn Fn(u64) -> Vec<(&'static str, f64)>,
-    evaluate: &Evaluate,
+    evaluate: &Evaluate<'_>,
 ) -> Whole {
     let mut env = Env { params: start(run, reference, graph), ..Env::default() };
     let (mut losses, mut gradients) = (Vec::new(), BTreeMap::new());

@@ -52,7 +52,11 @@ fn an_interrupted_run_goes_on_bit_for_bit() {
     assert_eq!(output.status.code(), Some(130), "{stderr}");
     assert!(stderr.contains("interrupted at step "), "{stderr}");
     assert!(stderr.contains("continue with wgrad train --resume --out cut"), "{stderr}");
-    place.refused(&["train", "--resume", "--out", "cut", "--lr", "0.1", "--seed", "1"], 2, &["--lr, --seed"]);
+    place.refused(
+        &["train", "--resume", "--out", "cut", "--lr", "0.1", "--seed", "1"],
+        2,
+        &["leave out --seed"],
+    );
     let resumed = place.ok(&["train", "--resume", "--out", "cut", "--json"]);
     assert!(resumed.contains("\"interrupted\":false"), "{resumed}");
     place.ok(&[&RUN[..], &["--out", "whole"]].concat());
