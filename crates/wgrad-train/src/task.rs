@@ -21,7 +21,7 @@ pub(crate) struct Feed {
 /// backward pass ends there, so a NaN or an infinity of any layer behind arrives; that of a later one is in the next loss.
 pub(crate) const GRADIENT: &str = "gradient";
 
-/// Elements of a gradient that is looked at in every step: a thousandth of a step's work.
+/// Elements of a gradient that is looked at in every step, at most: it is read once more for that.
 const LOOKED_AT: usize = 1 << 20;
 
 /// What a training step does with its gradients.

@@ -29,6 +29,7 @@ rows! {
     finite_special [special(&[25], 1)] |x| x[0].finite();
     relu_special [special(&[25], 1)] |x| x[0].relu();
     relu_special_quads [special(&[100], 4)] |x| x[0].relu();
+    // For NaN of infinities alone: some drivers' sines are 1.9e-4 off.
     sin_endless [holed(&[30], 3)] tolerance 1e-3 |x| x[0].sin();
     cos_endless [holed(&[30], 3)] tolerance 1e-3 |x| x[0].cos();
     leaky_relu_special [special(&[25], 1)] |x| x[0].leaky_relu(0.01);

@@ -315,7 +315,8 @@ impl OpDef for Select {
     }
 }
 
-/// `y[i] = x[i] as dtype`: truncation towards zero to i32 (to the nearest end of its range beyond it, 0 of NaN), `x != 0` to bool, 0 or 1 from bool; the nearest f16, which only
+/// `y[i] = x[i] as dtype`: truncation towards zero to i32 (to the nearest end of its range beyond it, 0 of NaN), `x != 0` to
+/// bool, 0 or 1 from bool; the nearest f16, which only
 /// goes back to f32. No gradient: f16 is put in by `autocast`, after differentiation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cast(pub DType);
