@@ -284,8 +284,8 @@ impl Runner {
     /// queue up in order for [`Runner::wait`] and [`Runner::ready`].
     ///
     /// # Errors
-    /// Where the session is not the runner's own, an input or scalar is missing, unknown or of another type, a label or token is outside what it indexes (see
-    /// [`wgrad_graph::index_bounds`]), or the device fails.
+    /// If the session is not the runner's own, an input or scalar is missing, unknown or of another type, a label or token
+    /// is outside what it indexes (see [`wgrad_graph::index_bounds`]), or the device fails.
     pub fn step(
         &mut self,
         session: &mut Session,

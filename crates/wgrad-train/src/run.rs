@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use wgrad_device::Device;
 use wgrad_graph::Role;
 use wgrad_nn::{Optimizer, Schedule};
-use wgrad_session::{Runner, Session, all_finite, checkpoint};
+use wgrad_session::{Runner, Session, Tensors, all_finite, checkpoint};
 use wgrad_types::HostTensor;
 
 /// How a run ended.
@@ -276,15 +276,19 @@ impl<'a> Run<'a> {
         state::restore(dir, &mut self.session)
     }
 
-    /// Saves the run, unless a weight is no finite number: then what stands there is kept.
     fn save(&self) -> Result<(), TrainError> {
+        state::save(self.out, &self.task.card(), &self.progress, &self.sound()?)
+    }
+
+    /// The session's tensors, unless a weight is no finite number: then nothing is to be saved over what stands there.
+    fn sound(&self) -> Result<Tensors, TrainError> {
         let snapshot = self.session.snapshot()?;
         let lost = |(role, _, t): &&(Role, String, HostTensor)| *role == Role::Weight && !all_finite([t]);
         if let Some((_, name, t)) = snapshot.iter().find(lost) {
             let value = t.as_f32().iter().copied().find(|v| !v.is_finite()).unwrap_or(f32::NAN);
             return Err(self.diverged(&format!("weight {name}"), value, self.progress.step));
         }
-        state::save(self.out, &self.task.card(), &self.progress, &snapshot)
+        Ok(snapshot)
     }
 
     fn diverged(&self, what: &str, value: f32, step: u64) -> TrainError {
@@ -450,7 +454,7 @@ impl<'a> Run<'a> {
         if keep {
             // Before the checkpoint that counts this epoch: a run cut off between the two does the epoch again.
             let best = Best { epoch: self.progress.epoch, step: self.progress.step, loss: found.loss };
-            kept::save(self.out, &self.task.card(), &best, self.session.snapshot()?)?;
+            kept::save(self.out, &self.task.card(), &best, self.sound()?)?;
             self.best = Some(best);
         }
         // Weights that give no number must not replace those that a run can go on with.
