@@ -13,21 +13,30 @@ const INNER: u32 = 1u;
 @group(0) @binding(0) var<storage, read> x0: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y0: array<i32>;
 
+// Of an axis that has one; the search goes backwards, so the first one stays.
+fn first_nan(start: u32) -> u32 {
+    var at = 0u;
+    for (var j = EXTENT; j > 0u; j -= 1u) {
+        let bits = bitcast<i32>(x0[start + (j - 1u) * INNER]) & 0x7fffffff;
+        at = select(at, j - 1u, bits > 0x7f800000);
+    }
+    return at;
+}
+
 fn first_max(o: u32) -> i32 {
     let start = o / INNER * (EXTENT * INNER) + o % INNER;
     var best = x0[start];
     var at = 0u;
-    // What a NaN's bits are above: no bits are above it after the first.
-    var limit = select(0x7f800000, 0x7fffffff, (bitcast<i32>(best) & 0x7fffffff) > 0x7f800000);
+    // Bits of the largest magnitude tell of NaN, which WGSL's comparisons do not see.
+    var magnitude = bitcast<i32>(best) & 0x7fffffff;
     for (var j = 1u; j < EXTENT; j += 1u) {
         let v = x0[start + j * INNER];
-        let bits = bitcast<i32>(v) & 0x7fffffff;
-        let nan = bits > limit;
-        let better = v > best || nan;
-        at = select(at, j, better);
-        // Nothing compares above NaN.
-        best = select(best, v, better);
-        limit = select(limit, 0x7fffffff, nan);
+        at = select(at, j, v > best);
+        best = max(best, v);
+        magnitude = max(magnitude, bitcast<i32>(v) & 0x7fffffff);
+    }
+    if (magnitude > 0x7f800000) {
+        at = first_nan(start);
     }
     return i32(at);
 }

@@ -17,6 +17,16 @@ const CHUNK: u32 = 5u;
 @group(0) @binding(0) var<storage, read> x0: array<f32>;
 @group(0) @binding(1) var<storage, read_write> partials: array<f32>;
 
+// Of a part that has one; the search goes backwards, so the first one stays.
+fn first_nan(start: u32, begin: u32, end: u32) -> u32 {
+    var at = begin;
+    for (var j = end; j > begin; j -= 1u) {
+        let bits = bitcast<i32>(x0[start + (j - 1u) * INNER]) & 0x7fffffff;
+        at = select(at, j - 1u, bits > 0x7f800000);
+    }
+    return at;
+}
+
 fn first_max(o: u32) -> f32 {
     let output = o / PARTS;
     let begin = o % PARTS * CHUNK;
@@ -24,17 +34,16 @@ fn first_max(o: u32) -> f32 {
     let start = output / INNER * (EXTENT * INNER) + output % INNER;
     var best = x0[start + begin * INNER];
     var at = begin;
-    // What a NaN's bits are above: no bits are above it after the first.
-    var limit = select(0x7f800000, 0x7fffffff, (bitcast<i32>(best) & 0x7fffffff) > 0x7f800000);
+    // Bits of the largest magnitude tell of NaN, which WGSL's comparisons do not see.
+    var magnitude = bitcast<i32>(best) & 0x7fffffff;
     for (var j = begin + 1u; j < end; j += 1u) {
         let v = x0[start + j * INNER];
-        let bits = bitcast<i32>(v) & 0x7fffffff;
-        let nan = bits > limit;
-        let better = v > best || nan;
-        at = select(at, j, better);
-        // Nothing compares above NaN.
-        best = select(best, v, better);
-        limit = select(limit, 0x7fffffff, nan);
+        at = select(at, j, v > best);
+        best = max(best, v);
+        magnitude = max(magnitude, bitcast<i32>(v) & 0x7fffffff);
+    }
+    if (magnitude > 0x7f800000) {
+        at = first_nan(start, begin, end);
     }
     return f32(at - begin);
 }

@@ -34,14 +34,11 @@ fn epilogue(o: u32, acc: f32) {
 }
 // #end
 
-fn is_nan(x: f32) -> bool {
-    return (bitcast<i32>(x) & 0x7fffffff) > 0x7f800000;
-}
-
 // Whether element `o` of the plane that begins at `plane`, whose value is `mine`, is the first largest of window (i, j).
 fn is_first_max(mine: f32, plane: u32, o: u32, i: u32, j: u32) -> bool {
-    let nan = is_nan(mine);
     var first = true;
+    // The window's last NaN, which wins over all numbers; WGSL's comparisons do not see it.
+    var last_nan = 0xffffffffu;
     for (var r = 0u; r < KH; r += 1u) {
         for (var s = 0u; s < KW; s += 1u) {
             let oh = i * SY + r - PY;
@@ -49,15 +46,13 @@ fn is_first_max(mine: f32, plane: u32, o: u32, i: u32, j: u32) -> bool {
             if (oh < H && ow < W) {
                 let at = plane + oh * W + ow;
                 let other = x0[at];
-                let before = at < o;
-                let beaten = other > mine || (before && other == mine);
-                // Of several NaN the last one wins, over all numbers.
-                let outranked = is_nan(other) && (at > o || !nan);
-                first = first && !(beaten || outranked);
+                let beaten = other > mine || (at < o && other == mine);
+                first = first && !beaten;
+                last_nan = select(last_nan, at, (bitcast<i32>(other) & 0x7fffffff) > 0x7f800000);
             }
         }
     }
-    return first;
+    return select(last_nan == o, first, last_nan == 0xffffffffu);
 }
 
 fn gradient(o: u32) -> f32 {

@@ -3,9 +3,11 @@
 // error: 0.44 units over evenly spaced bit patterns, 0.72 over evenly spaced numbers. 1 from 3.86 on, where f32's is one
 // unit below 1 up to 3.92; just below the clamp it may exceed 1 by two units. Needs common/nan.
 
-fn erf4_(v: vec4<f32>) -> vec4<f32> {
-    // The clamp would make a number of NaN.
-    let x = select(clamp(v, vec4<f32>(-3.86), vec4<f32>(3.86)), v, is_nan4_(v));
+fn erf_held_(v: vec4<f32>) -> vec4<f32> {
+    return clamp(v, vec4<f32>(-3.86), vec4<f32>(3.86));
+}
+
+fn erf_of_(x: vec4<f32>) -> vec4<f32> {
     let z = x * x;
     var p = z * 0.05423472 + 7.408683;
     p = p * z + 96.13055;
@@ -18,6 +20,20 @@ fn erf4_(v: vec4<f32>) -> vec4<f32> {
     q = q * z + 12995.586;
     q = q * z + 25962.248;
     return x * p / q;
+}
+
+// The clamp would make a number of NaN.
+fn erf4_(v: vec4<f32>) -> vec4<f32> {
+    return erf_of_(select(erf_held_(v), v, is_nan4_(v)));
+}
+
+// Where NaN of v reaches the result by another way.
+fn erf4_plain_(v: vec4<f32>) -> vec4<f32> {
+    return erf_of_(erf_held_(v));
+}
+
+fn erf_plain_(v: f32) -> f32 {
+    return erf4_plain_(vec4<f32>(v)).x;
 }
 
 fn erf_(v: f32) -> f32 {

@@ -33,6 +33,15 @@ fn sigmoid4_(x: vec4<f32>) -> vec4<f32> {
     return 1.0 / (1.0 + exp4_(-x));
 }
 
+// Where NaN of x reaches the result by another way.
+fn sigmoid_plain_(x: f32) -> f32 {
+    return 1.0 / (1.0 + exp(-x));
+}
+
+fn sigmoid4_plain_(x: vec4<f32>) -> vec4<f32> {
+    return 1.0 / (1.0 + exp(-x));
+}
+
 // Odd polynomial (Cephes) below 0.625, where 1 - 2 / (e^2x + 1) would cancel, and for NaN: the difference of bits wraps
 // for the one and is large for the other.
 fn tanh4_(x: vec4<f32>) -> vec4<f32> {

@@ -26,4 +26,5 @@ mod sizes;
 mod steps;
 mod stopping;
 mod tuning;
+mod vectors;
 mod zoo;

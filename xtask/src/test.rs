@@ -86,6 +86,13 @@ fn run_steps(steps: &mut Steps, root: &Path, skip_setup: bool, cargo_args: &[Str
     })?;
     if all {
         steps.step("doctor, subgroups of 4", || quiet(narrow_doctor(root)))?;
+        let vectors: &[&str] = if cfg!(target_arch = "x86_64") { &["scalar", "avx2"] } else { &["scalar"] };
+        for name in vectors {
+            steps.step(&format!("doctor, CPU on {name} vectors"), || {
+                let mut program = Command::new(target(root).join("debug/wgrad"));
+                quiet(run_command(program.args(["doctor", "--device", "cpu"]).env("WGRAD_VECTORS", name)))
+            })?;
+        }
     }
     steps.step("examples", || {
         quiet(run_command(in_root(root).args(["build", "--workspace", "--examples"])))

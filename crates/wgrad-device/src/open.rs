@@ -104,6 +104,13 @@ impl Device {
         let var = |name| std::env::var(name).ok();
         let (request, asked) =
             resolve(request, var("WGRAD_DEVICE").as_deref(), var("WGRAD_LIMITS").as_deref())?;
+        if let Some(name) = var("WGRAD_VECTORS").filter(|name| !name.is_empty()) {
+            let refused = |hint| DeviceError::NotFound {
+                wanted: format!("vectors {name:?}"),
+                hint: format!("WGRAD_VECTORS {hint}"),
+            };
+            wgrad_kernels::cpu::choose_vectors(&name).map_err(refused)?;
+        }
         let cpu = cpu::Cpu::new();
         let found = if request.wanted == Wanted::Cpu { Vec::new() } else { gpu::find() };
         let reports: Vec<AdapterReport> = found.iter().map(|f| f.report.clone()).collect();

@@ -14,7 +14,7 @@ use wgrad_graph::{Env, Graph, Role, Tensor, Value, philox};
 use wgrad_models::{CharRnn, CifarCnn};
 use wgrad_nn::{Loss, Mode, Net, Optimizer, Recurrent, RecurrentKind};
 use wgrad_session::{Session, Tensors};
-use wgrad_tests::{cpu, gpu};
+use wgrad_tests::devices;
 use wgrad_types::{Array, DType, HostTensor, Type};
 
 const SEEDS: u32 = 20;
@@ -160,7 +160,7 @@ fn steps(case: &Case, label: &str, device: &Device, seed: u32) {
 }
 
 fn check(case: &Case) {
-    for (label, device) in [("cpu", cpu()), ("gpu", gpu())] {
+    for (label, device) in devices() {
         (0..SEEDS).for_each(|seed| steps(case, label, &device, seed));
     }
 }

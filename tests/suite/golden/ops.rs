@@ -7,7 +7,7 @@ use wgrad_device::Device;
 use wgrad_graph::ops::{ConvSpec, Window};
 use wgrad_graph::{Builder, CrossEntropy, Interpolation, Tensor, differentiate};
 use wgrad_plan::{PlanOptions, plan};
-use wgrad_tests::{cpu, gpu};
+use wgrad_tests::devices;
 use wgrad_types::{Array, DType, HostTensor, Type};
 
 fn pair(v: &Value) -> [usize; 2] {
@@ -175,7 +175,7 @@ fn golden_ops() {
     let reference = read("ops.safetensors");
     let cases = reference.cases();
     assert!(cases.len() >= 69, "only {} cases", cases.len());
-    for (label, device) in [("cpu", cpu()), ("gpu", gpu())] {
+    for (label, device) in devices() {
         for c in &cases {
             case(&reference, c, label, &device);
         }

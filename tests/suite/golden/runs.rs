@@ -10,7 +10,7 @@ use wgrad_graph::{Role, Tensor, autocast};
 use wgrad_models::{AlexNet, CifarCnn, LeNet};
 use wgrad_nn::{Conv, Loss, Mode, Net, Norm, Optimizer, OptimizerKind};
 use wgrad_session::{Session, Tensors};
-use wgrad_tests::{cpu, gpu};
+use wgrad_tests::devices;
 use wgrad_types::{Array, DType, HostTensor};
 
 /// Shaken f64 runs that say how far rounding puts a device from the f64 run.
@@ -85,7 +85,7 @@ pub(super) fn check(run: &Run) {
     let truth = exact::whole(run, &reference);
     exact::check(run, &reference, &truth);
     let shaken: Vec<Whole> = (0..DRAWS).map(|draw| exact::shaken_whole(run, &reference, draw)).collect();
-    for (label, device) in [("cpu", cpu()), ("gpu", gpu())] {
+    for (label, device) in devices() {
         first_gradients(run, &reference, label, &device, &truth, &shaken);
         whole_run(run, &reference, label, &device, &truth, &shaken);
     }
@@ -96,7 +96,7 @@ pub(super) fn check(run: &Run) {
 pub(super) fn check_both(run: &Run) {
     check(run);
     let reference = read(&format!("runs/{}.safetensors", run.file));
-    for (label, device) in [("cpu", cpu()), ("gpu", gpu())] {
+    for (label, device) in devices() {
         half_run(run, &reference, label, &device);
     }
 }

@@ -118,7 +118,7 @@ pub(super) const BREAKS: &[Break] = &[
         in_lines(&l.source, |line| own && starts(line, "const KH: u32 = "), |line| less(line, "u;"))
     }),
     text("pool-tie", "the gradient goes to the last of equal maxima", |l| {
-        replaced(&l.source, "let before = at < o;", "let before = at > o;")
+        replaced(&l.source, "(at < o && other == mine)", "(at > o && other == mine)")
     }),
     text("pool-cover", "an element's last window is forgotten", |l| {
         let own = |line: &str| starts(line, "const COVER_X: u32 = ") && !line.contains(" = 1u");
@@ -130,7 +130,7 @@ pub(super) const BREAKS: &[Break] = &[
     text("argmax-tie", "the last of equal maxima is taken", |l| replaced(&l.source, "v > best", "v >= best")),
     text("nan-in-maximum", "a maximum drops NaN, as drivers' own do", |l| {
         let marks = ["magnitude > 0x7f800000", "worst > vec4<i32>(0x7f800000)", "worst > i32(0x7f800000)"];
-        let own = |line: &str| marks.iter().any(|mark| line.contains(mark));
+        let own = |line: &str| marks.iter().any(|mark| line.contains(mark)) && !line.contains("if (");
         in_lines(&l.source, own, |line| Some(line.replace("0x7f800000", "0x7fffffff")))
     }),
     text("nan-in-relu", "relu of NaN is 0", |l| {
@@ -142,7 +142,7 @@ pub(super) const BREAKS: &[Break] = &[
         )
     }),
     text("nan-in-argmax", "argmax passes NaN over", |l| {
-        replaced(&l.source, "bits > limit", "bits > 0x7fffffff")
+        replaced(&l.source, "if (magnitude > 0x7f800000)", "if (false)")
     }),
     text("gather-outside", "an index outside takes the first element", |l| {
         replaced(&l.source, "select(0.0, x0[at], inside)", "x0[at]")

@@ -6,7 +6,8 @@
 use super::Reads;
 use super::pool::{planes, span};
 use super::scratch::with_floats;
-use super::tile::{dispatch, whole};
+use super::tile::whole;
+use super::vectors::dispatch;
 use crate::Step;
 use pulp::{Simd, WithSimd};
 use wgrad_graph::ops::Window;

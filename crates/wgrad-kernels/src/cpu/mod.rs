@@ -23,10 +23,12 @@ mod scratch;
 mod sums;
 mod thin;
 mod tile;
+mod vectors;
 mod view;
 
 pub use lines::Lines;
 pub use scratch::Room;
+pub use vectors::choose_vectors;
 
 use crate::{Core, Step};
 use program::Program;

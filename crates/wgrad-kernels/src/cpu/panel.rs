@@ -6,7 +6,8 @@ use super::ahead::Ahead;
 use super::gemm::{Mat, Shared};
 use super::pack::{self, WIDE};
 use super::scratch::with_floats;
-use super::tile::{PANEL, dispatch};
+use super::tile::PANEL;
+use super::vectors::dispatch;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 

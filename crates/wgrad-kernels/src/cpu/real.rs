@@ -235,7 +235,7 @@ impl Real for Erf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::tile::dispatch;
+    use crate::cpu::vectors::dispatch;
     use pulp::{Scalar, WithSimd};
 
     struct One<F>(f32, std::marker::PhantomData<F>);

@@ -7,7 +7,7 @@ use super::Reads;
 use super::map;
 use super::program::{CHUNK, Program, fold_rows};
 use super::scratch::with_floats;
-use super::tile::dispatch;
+use super::vectors::dispatch;
 use crate::{Core, Step};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;

@@ -3,7 +3,7 @@
 
 use super::gemm::{Mat, Shared};
 use super::scratch::with_floats;
-use super::tile::dispatch;
+use super::vectors::dispatch;
 use pulp::{Simd, WithSimd};
 
 /// A product with so many rows is none of few.

@@ -3,8 +3,7 @@
 //!
 //! `pulp` picks the widest vectors the processor has. Sums are in a fixed order for a given width.
 
-use pulp::{Arch, Simd, WithSimd};
-use std::sync::LazyLock;
+use pulp::{Simd, WithSimd};
 
 /// Rows of weights packed together; see [`pack`].
 pub(crate) const PANEL: usize = 8;
@@ -16,13 +15,6 @@ const VECTORS: usize = 3;
 const TAPS: usize = 6;
 /// Floats of the image that a block of taps touches: they stay in the first-level cache for all rows.
 const WINDOW: usize = 4 << 10;
-
-static ARCH: LazyLock<Arch> = LazyLock::new(Arch::new);
-
-/// Runs code compiled for this processor's vectors.
-pub(crate) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
-    ARCH.dispatch(op)
-}
 
 /// `n` in whole vectors of any width.
 pub(crate) fn whole(n: usize) -> usize {

@@ -3,12 +3,13 @@
 //! What no coordinate changes (constants, scalars, broadcast scalars and all that follows from them) is printed apart,
 //! so that it can stand before a loop. Loads outside of a mask read element 0 and are replaced by 0.
 
+use super::guards;
 use super::module::{Module, Width};
 use super::space::{Inner, Space, inner};
 use super::text::{affine, decode, literal};
 use crate::expr::{Instr, Reg};
 use crate::{SEED_WORD, STEP_WORD};
-use wgrad_graph::ops::{BinaryKind, CompareKind};
+use wgrad_graph::ops::CompareKind;
 use wgrad_types::{DType, View};
 
 /// Where the expression is evaluated.
@@ -73,6 +74,7 @@ pub(super) fn print(
         },
         axes: Vec::new(),
         uniform: vec![false; space.expr.instrs.len()],
+        guarded: guards::needed(&space.expr),
         out: Printed::default(),
     };
     printer.axes = match place {
@@ -95,6 +97,8 @@ struct Printer<'m, 'a> {
     linear: Option<String>,
     axes: Vec<String>,
     uniform: Vec<bool>,
+    /// Whether the function there must keep NaN itself.
+    guarded: Vec<bool>,
     out: Printed,
 }
 
@@ -164,8 +168,14 @@ impl Printer<'_, '_> {
                 Some(inside) => format!("select({}, {}, {inside})", zero(dtype), value(of)),
                 None => value(of),
             },
-            Instr::Unary(kind, x) => function(kind.wgsl(), &[("x", &value(x))], width, self.module),
-            Instr::Binary(kind, a, b) => binary(*kind, &value(a), &value(b), dtype, width, self.module),
+            Instr::Unary(kind, x) => {
+                call(self.guarded[r], kind.wgsl(), &[("x", &value(x))], width, self.module)
+            }
+            // Whole numbers have no NaN to keep.
+            Instr::Binary(kind, a, b) => {
+                let guarded = self.guarded[r] && dtype != DType::I32;
+                call(guarded, kind.wgsl(), &[("a", &value(a)), ("b", &value(b))], width, self.module)
+            }
             Instr::Compare(kind, a, b) => {
                 let truth = self.space.expr.dtypes[*a] == DType::Bool;
                 compare(*kind, &value(a), &value(b), truth, width)
@@ -173,7 +183,7 @@ impl Printer<'_, '_> {
             Instr::Select(c, a, b) => format!("select({}, {}, {})", value(b), value(a), value(c)),
             Instr::Cast(x) if dtype == DType::F16 => self.module.rounded_to_f16(&value(x), width),
             Instr::Cast(x) if (self.space.expr.dtypes[*x], dtype) == (DType::F32, DType::I32) => {
-                function("to_i32_(x)", &[("x", &value(x))], width, self.module)
+                call(true, "to_i32_(x)", &[("x", &value(x))], width, self.module)
             }
             Instr::Cast(x) => cast(&value(x), self.space.expr.dtypes[*x], dtype, width),
         };
@@ -285,45 +295,77 @@ fn zero(dtype: DType) -> &'static str {
     }
 }
 
-/// Functions of `shaders/common`: as called, as called for four elements at once, and the files they need.
-const FUNCTIONS: [(&str, &str, &[&str]); 17] = [
-    ("max_(", "max4_(", &["common/nan"]),
-    ("min_(", "min4_(", &["common/nan"]),
-    ("relu_(", "relu4_(", &["common/nan"]),
-    ("sign_(", "sign4_(", &["common/nan"]),
-    ("to_i32_(", "to_i32_4_(", &["common/nan"]),
-    ("exp_(", "exp4_(", &["common/nan", "common/exp"]),
-    ("expm1_(", "expm1_4_(", &["common/nan", "common/exp"]),
-    ("sigmoid_(", "sigmoid4_(", &["common/nan", "common/exp"]),
-    ("tanh_(", "tanh4_(", &["common/nan", "common/exp"]),
-    ("log_(", "log4_(", &["common/nan", "common/exp", "common/log"]),
-    ("log1p_(", "log1p4_(", &["common/nan", "common/exp", "common/log"]),
-    ("softplus_(", "softplus4_(", &["common/nan", "common/exp", "common/log"]),
-    ("pow_(", "pow4_(", &["common/nan", "common/exp", "common/log", "common/pow"]),
-    ("sin_(", "sin4_(", &["common/trig"]),
-    ("cos_(", "cos4_(", &["common/trig"]),
-    ("erf_(", "erf4_(", &["common/nan", "common/erf"]),
-    ("finite_(", "finite4_(", &["common/finite"]),
-];
-
-/// A template of the tables, its words replaced and its functions those of this width.
-fn function(template: &str, words: &[(&str, &str)], width: Width, module: &mut Module<'_>) -> String {
-    let known = FUNCTIONS.iter().find(|(call, ..)| template.starts_with(call));
-    let Some((call, four, imports)) = known else { return substitute(template, words) };
-    imports.iter().for_each(|import| module.import(import));
-    match width {
-        Width::One => substitute(template, words),
-        Width::Four => substitute(&template.replace(call, four), words),
-    }
+/// A function of `shaders/common`.
+struct Function {
+    /// As the tables call it.
+    call: &'static str,
+    /// For four elements at once.
+    four: &'static str,
+    /// Both where it need not keep NaN.
+    plain: Option<[&'static str; 2]>,
+    /// The files it needs.
+    imports: &'static [&'static str],
 }
 
-fn binary(kind: BinaryKind, a: &str, b: &str, dtype: DType, width: Width, module: &mut Module<'_>) -> String {
-    match (kind, dtype) {
-        // Whole numbers have no NaN to keep.
-        (BinaryKind::Maximum | BinaryKind::ClampMin, DType::I32) => format!("max({a}, {b})"),
-        (BinaryKind::Minimum | BinaryKind::ClampMax, DType::I32) => format!("min({a}, {b})"),
-        _ => function(kind.wgsl(), &[("a", a), ("b", b)], width, module),
+const EXP: &[&str] = &["common/nan", "common/exp"];
+const LOG: &[&str] = &["common/nan", "common/exp", "common/log"];
+
+const FUNCTIONS: [Function; 17] = [
+    Function { call: "max_(", four: "max4_(", plain: Some(["max(", "max("]), imports: &["common/nan"] },
+    Function { call: "min_(", four: "min4_(", plain: Some(["min(", "min("]), imports: &["common/nan"] },
+    Function { call: "relu_(", four: "relu4_(", plain: None, imports: &["common/nan"] },
+    Function { call: "sign_(", four: "sign4_(", plain: None, imports: &["common/nan"] },
+    Function { call: "to_i32_(", four: "to_i32_4_(", plain: None, imports: &["common/nan"] },
+    Function { call: "exp_(", four: "exp4_(", plain: Some(["exp(", "exp("]), imports: EXP },
+    Function { call: "expm1_(", four: "expm1_4_(", plain: None, imports: EXP },
+    Function {
+        call: "sigmoid_(",
+        four: "sigmoid4_(",
+        plain: Some(["sigmoid_plain_(", "sigmoid4_plain_("]),
+        imports: EXP,
+    },
+    Function { call: "tanh_(", four: "tanh4_(", plain: None, imports: EXP },
+    Function { call: "log_(", four: "log4_(", plain: None, imports: LOG },
+    Function { call: "log1p_(", four: "log1p4_(", plain: None, imports: LOG },
+    Function { call: "softplus_(", four: "softplus4_(", plain: None, imports: LOG },
+    Function {
+        call: "pow_(",
+        four: "pow4_(",
+        plain: None,
+        imports: &["common/nan", "common/exp", "common/log", "common/pow"],
+    },
+    Function { call: "sin_(", four: "sin4_(", plain: None, imports: &["common/trig"] },
+    Function { call: "cos_(", four: "cos4_(", plain: None, imports: &["common/trig"] },
+    Function {
+        call: "erf_(",
+        four: "erf4_(",
+        plain: Some(["erf_plain_(", "erf4_plain_("]),
+        imports: &["common/nan", "common/erf"],
+    },
+    Function { call: "finite_(", four: "finite4_(", plain: None, imports: &["common/finite"] },
+];
+
+/// A template of the tables, its words replaced and its functions those of this width; `guarded` keeps NaN.
+fn call(
+    guarded: bool,
+    template: &str,
+    words: &[(&str, &str)],
+    width: Width,
+    module: &mut Module<'_>,
+) -> String {
+    let Some(known) = FUNCTIONS.iter().find(|f| template.starts_with(f.call)) else {
+        return substitute(template, words);
+    };
+    let named = match (known.plain, width) {
+        (Some(plain), width) if !guarded => plain[usize::from(width == Width::Four)],
+        (_, Width::One) => known.call,
+        (_, Width::Four) => known.four,
+    };
+    // The built-in functions need no file.
+    if named.ends_with("_(") {
+        known.imports.iter().for_each(|import| module.import(import));
     }
+    substitute(&template.replacen(known.call, named, 1), words)
 }
 
 /// The template with whole words replaced.

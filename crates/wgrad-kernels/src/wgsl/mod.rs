@@ -12,6 +12,7 @@ mod depthwise;
 mod epilogue;
 mod expr;
 mod gemm;
+mod guards;
 mod map;
 mod module;
 mod reduce;

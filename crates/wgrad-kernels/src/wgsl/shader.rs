@@ -27,7 +27,7 @@ struct Kernel {
 const PART: usize = MAX_TRIPS / 2;
 /// Trips of the gradient of a max pool from which a launch before it finds the maxima: each is then searched once, not once
 /// for every element of its window.
-const SEARCHED: usize = 1 << 12;
+const SEARCHED: usize = 64;
 
 /// The one form of a step whose kernel is written by hand; `None` for other steps.
 pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Option<Vec<Candidate>>, Unsupported> {

@@ -1,6 +1,6 @@
 //! Products of small matrices that are in the cache already: a register tile, no packing.
 
-use crate::cpu::tile::dispatch;
+use crate::cpu::vectors::dispatch;
 use pulp::{Simd, WithSimd};
 
 /// Rows of a register tile.

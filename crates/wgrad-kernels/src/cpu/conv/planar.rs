@@ -6,7 +6,8 @@ use super::planes::Planes;
 use super::{Geometry, channel_blocks};
 use crate::Step;
 use crate::cpu::scratch::with_floats;
-use crate::cpu::tile::{self, Correlate, PANEL, SLACK, dispatch, pack, whole};
+use crate::cpu::tile::{self, Correlate, PANEL, SLACK, pack, whole};
+use crate::cpu::vectors::dispatch;
 use crate::cpu::{Packed, Reads, map};
 use rayon::prelude::*;
 

@@ -4,7 +4,7 @@ use super::lane::{Extent, Lane, apply, fold};
 use super::{From, Load, Node, Part, Program, Stream, To, What};
 use crate::cpu::ahead::Ahead;
 use crate::cpu::gemm::Shared;
-use crate::cpu::tile::dispatch;
+use crate::cpu::vectors::dispatch;
 use crate::cpu::{Lines, Reads};
 use pulp::{Simd, WithSimd};
 use std::cell::RefCell;
