@@ -80,3 +80,58 @@ fn paths_hold_from_any_working_folder_and_data_may_move() {
     picture(&place.path("moved/train/dark/0.png"), 222);
     place.refused(&["train", "--resume", "--out", "run", "--epochs", "5"], 1, &["training data has changed"]);
 }
+
+fn model(place: &Place, run: &str) -> Vec<u8> {
+    fs::read(place.path(run).join("checkpoint/model.safetensors")).expect("a model")
+}
+
+#[test]
+fn lengthened_run_killed_before_its_next_checkpoint_goes_on() {
+    let place = Place::new();
+    place.photos();
+    place.ok(&[&RUN[..], &["--epochs", "5", "--out", "long"]].concat());
+    place.ok(&[&RUN[..], &["--epochs", "2", "--out", "cut"]].concat());
+    // The new number of epochs is written before the first step that it allows.
+    let path = place.path("cut/config.toml");
+    let config = fs::read_to_string(&path).expect("settings");
+    fs::write(&path, config.replace("epochs = 2", "epochs = 5")).expect("written");
+    let more = place.ok(&["train", "--resume", "--out", "cut", "--json"]);
+    assert_eq!(end(&more)["step"], 15);
+    assert!(model(&place, "cut") == model(&place, "long"), "another end");
+}
+
+#[test]
+fn validation_loss_of_nan_keeps_the_checkpoint_before_it() {
+    let place = Place::new();
+    place.photos();
+    // One step per epoch, so that its own loss is still a number.
+    let whole = ["--batch-size", "24", "--optimizer", "sgd", "--schedule", "constant", "--model", "mlp"];
+    let run = [&["train", "--device", "cpu", "--data", "folder:photos"][..], &whole].concat();
+    place.ok(&[&run[..], &["--epochs", "1", "--out", "run"]].concat());
+    let before = model(&place, "run");
+    let worse = ["train", "--resume", "--out", "run", "--epochs", "2", "--lr", "1e30"];
+    let output = place.wgrad(&worse).output().expect("runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("of no use; lower --lr"), "{stderr}");
+    assert!(model(&place, "run") == before, "weights of no use stand in the place of good ones");
+    place.ok(&["train", "--resume", "--out", "run", "--epochs", "3", "--lr", "0.01"]);
+    assert!(model(&place, "run") != before);
+}
+
+#[test]
+fn run_without_a_checkpoint_is_refused_with_what_is_left_of_it() {
+    let place = Place::new();
+    place.photos();
+    place.ok(&[&RUN[..], &["--epochs", "2", "--out", "run"]].concat());
+    let progress = place.path("run/checkpoint/progress.json");
+    let kept = fs::read(&progress).expect("where the run stands");
+    fs::write(&progress, &kept[..kept.len() / 2]).expect("written");
+    let resume = ["train", "--resume", "--out", "run", "--epochs", "3"];
+    place.refused(&resume, 1, &["progress.json is missing or damaged", "--init-from"]);
+    fs::remove_dir_all(place.path("run/checkpoint")).expect("removed");
+    place.refused(&resume, 1, &["checkpoint/ is missing", "the weights in best/ with --init-from"]);
+    let next = ["--epochs", "1", "--out", "next", "--init-from", "run/best"];
+    place.ok(&[&RUN[..], &next].concat());
+    fs::remove_dir_all(place.path("run/best")).expect("removed");
+    place.refused(&resume, 1, &["checkpoint/ is missing; start a new run"]);
+}
