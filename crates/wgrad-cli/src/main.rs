@@ -144,13 +144,14 @@ fn refuse(error: &clap::Error) -> ExitCode {
         Some(ContextValue::String(word)) if error.kind() == ErrorKind::UnknownArgument => Some(word),
         _ => None,
     };
-    let hint = unknown
-        .and_then(|word| spelling::elsewhere(word).or_else(|| resumed(word)))
-        .map_or(String::new(), |hint| format!(": {hint}"));
-    let said = if hint.is_empty() {
-        said
-    } else {
-        said.split(" found").next().unwrap_or(&said).to_owned() + hint.as_str()
+    let near = match error.get(ContextKind::SuggestedArg) {
+        Some(ContextValue::String(flag)) => Some(format!("did you mean '{flag}'?")),
+        _ => None,
+    };
+    let hint = unknown.and_then(|word| spelling::elsewhere(word).or_else(|| resumed(word)).or(near));
+    let said = match hint {
+        Some(hint) => format!("{}: {hint}", said.split(" found").next().unwrap_or(&said)),
+        None => said,
     };
     let command = std::env::args_os().nth(1).map(|word| word.to_string_lossy().into_owned());
     let command = command.filter(|word| !word.starts_with('-'));

@@ -12,7 +12,8 @@ use crate::left_out::LeftOut;
 pub enum DataError {
     /// The spec names no source.
     #[error(
-        "unknown data source `{spec}`; use fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR for images, masks:DIR for images with masks, shakespeare-mini, text:FILE or text:DIR for text"
+        "unknown data source `{spec}`{}; use fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR for images, masks:DIR for images with masks, shakespeare-mini, text:FILE or text:DIR for text",
+        absent(spec)
     )]
     UnknownSource {
         /// The spec as given.
@@ -248,6 +249,11 @@ impl DataError {
     pub(crate) fn blames_one_file(&self) -> bool {
         matches!(self, Self::Decode { .. } | Self::Io { .. } | Self::MaskSize { .. })
     }
+}
+
+/// What else a spec without a colon may have meant.
+fn absent(spec: &str) -> &'static str {
+    if spec.is_empty() || spec.contains(':') { "" } else { ", and no folder of that name is there" }
 }
 
 /// Decoders and panics may speak in paragraphs; a message here is one line.

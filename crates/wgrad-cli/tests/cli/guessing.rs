@@ -85,3 +85,10 @@ fn a_run_that_learned_nothing_is_told_so() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("hardly better than always saying"), "{stderr}");
 }
+
+#[test]
+fn flag_that_nearly_fits_is_told_with_the_one_meant() {
+    let place = Place::new();
+    let words = ["unexpected argument '--weight_decay': did you mean '--weight-decay'?"];
+    place.refused(&["train", "--weight_decay", "0.1"], 2, &words);
+}
