@@ -1,5 +1,5 @@
 //! Repository chores behind `cargo xtask`: set the machine up, test everything, keep the tree tidy, make
-//! golden references.
+//! golden references, look for mistakes that no test notices.
 //!
 //! Plain cargo and the standard library do all of it, so that a fresh clone needs no other tool. This crate
 //! never links wgrad itself: it must build, and say what is wrong, while the rest of the tree is broken.
@@ -7,6 +7,7 @@
 
 mod audit;
 mod golden;
+mod mutants;
 mod portability;
 mod process;
 mod setup;
@@ -25,6 +26,9 @@ usage: cargo xtask COMMAND
   portability                    every kernel through spirv-val and Tint
   audit [--update]               hot kernels through the compilers of AMD GPUs: no spills, nothing worse than
                                  docs/audit.tsv (--update: write that table)
+  mutants [--changed REV] [--part NAME] [--minutes N]
+                                 small mistakes in the source that no test notices: a random sample, or in what differs
+                                 from REV (18 minutes unless told)
   tidy                           sizes, headers, leftovers, crate edges, required files
   golden DIR                     write the PyTorch references into DIR (python3 and pip needed)
 ";
@@ -36,6 +40,7 @@ enum Command {
     Setup { backports: bool },
     Portability,
     Audit { update: bool },
+    Mutants(mutants::Options),
     Tidy,
     Golden { dir: PathBuf },
     Help,
@@ -54,6 +59,7 @@ fn main() -> ExitCode {
         }
         Command::Portability => test::portability(root()),
         Command::Audit { update } => audit::run(root(), &test::target(root()), update),
+        Command::Mutants(options) => mutants::run(root(), &test::target(root()), &options),
         Command::Tidy => tidy::run(root()),
         Command::Golden { dir } => golden::run(root(), &dir),
         Command::Help => {
@@ -92,10 +98,26 @@ fn parse(args: &[String]) -> Option<Command> {
         ["tidy"] => Some(Command::Tidy),
         ["audit"] => Some(Command::Audit { update: false }),
         ["audit", "--update"] => Some(Command::Audit { update: true }),
+        ["mutants", rest @ ..] => mutants_options(rest).map(Command::Mutants),
         ["golden", dir] if !dir.starts_with('-') => Some(Command::Golden { dir: PathBuf::from(dir) }),
         ["help" | "--help" | "-h"] => Some(Command::Help),
         _ => None,
     }
+}
+
+/// Flags of `mutants`, each with its value.
+fn mutants_options(args: &[&str]) -> Option<mutants::Options> {
+    let mut options = mutants::Options { part: None, since: None, minutes: mutants::MINUTES };
+    let (pairs, odd) = args.as_chunks::<2>();
+    for [flag, value] in pairs {
+        match *flag {
+            "--part" => options.part = Some((*value).to_owned()),
+            "--changed" => options.since = Some((*value).to_owned()),
+            "--minutes" => options.minutes = value.parse().ok()?,
+            _ => return None,
+        }
+    }
+    odd.is_empty().then_some(options)
 }
 
 /// The repository root: the folder above this crate.
@@ -121,8 +143,28 @@ mod tests {
     }
 
     #[test]
+    fn mutants_take_a_part_a_revision_and_a_limit() {
+        let options = |part: Option<&str>, since: Option<&str>, minutes| {
+            let (part, since) = (part.map(str::to_owned), since.map(str::to_owned));
+            Some(Command::Mutants(mutants::Options { part, since, minutes }))
+        };
+        assert_eq!(parsed("mutants"), options(None, None, mutants::MINUTES));
+        assert_eq!(parsed("mutants --changed HEAD~1 --minutes 5"), options(None, Some("HEAD~1"), 5));
+        assert_eq!(parsed("mutants --part ops"), options(Some("ops"), None, mutants::MINUTES));
+    }
+
+    #[test]
     fn wrong_calls_are_refused() {
-        for line in ["", "tset", "test conv", "setup --backport", "tidy now", "golden", "golden --out"] {
+        for line in [
+            "",
+            "tset",
+            "test conv",
+            "setup --backport",
+            "tidy now",
+            "golden",
+            "golden --out",
+            "mutants --part",
+        ] {
             assert_eq!(parsed(line), None, "{line}");
         }
     }

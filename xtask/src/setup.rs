@@ -200,6 +200,14 @@ fn is_bookworm(os_release: &str) -> bool {
     os_release.lines().any(|line| line.trim() == "VERSION_CODENAME=bookworm")
 }
 
+/// Sees to it that a cargo command is there, building this version of it where it is not.
+pub(crate) fn cargo_program(name: &str, version: &str) -> Result<()> {
+    if on_path(name) {
+        return Ok(());
+    }
+    run_command(crate::process::cargo().args(["install", name, "--version", version, "--locked"]))
+}
+
 fn on_path(program: &str) -> bool {
     env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|dir: PathBuf| is_file(&dir, program)))
 }

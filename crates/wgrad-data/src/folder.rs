@@ -18,7 +18,8 @@ use crate::splits::{Layout, layout, nested};
 use crate::subset::{Budget, CACHE_BYTES, Files, Store};
 
 /// Folders that systems and programs put among others; never classes.
-const SYSTEM: [&str; 6] = ["__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"];
+const SYSTEM: [&str; 6] =
+    ["__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"];
 
 pub(crate) fn open(dir: &Path, options: &SourceOptions) -> Result<Source, DataError> {
     let mut reading = Reading {
