@@ -39,17 +39,15 @@ pub(crate) enum Gradients<'a> {
 impl Gradients<'_> {
     /// Adds what is to be done for a loss and the weights that move.
     pub(crate) fn of(self, loss: &Tensor, weights: &[(String, Tensor)]) -> Result<(), TrainError> {
-        match self {
-            Self::Update(optimizer) => {
-                let gradients = optimizer.minimise(loss, weights)?;
-                // A bad step of scaled losses moves nothing and is no news.
-                let small = gradients.iter().find(|g| g.numel() <= LOOKED_AT);
-                if let Some(gradient) = small.filter(|_| !optimizer.loss_scaling) {
-                    let axes: Vec<usize> = (0..gradient.shape().len()).collect();
-                    loss.builder().output(GRADIENT, &gradient.abs().amax_keep(&axes));
-                }
-            }
-            Self::Sum { loss_scaling } => accumulate(loss, weights, loss_scaling)?,
+        let (gradients, loss_scaling) = match self {
+            Self::Update(optimizer) => (optimizer.minimise(loss, weights)?, optimizer.loss_scaling),
+            Self::Sum { loss_scaling } => (accumulate(loss, weights, loss_scaling)?, loss_scaling),
+        };
+        // A bad step of scaled losses moves nothing and is no news.
+        let small = gradients.iter().find(|g| g.numel() <= LOOKED_AT);
+        if let Some(gradient) = small.filter(|_| !loss_scaling) {
+            let axes: Vec<usize> = (0..gradient.shape().len()).collect();
+            loss.builder().output(GRADIENT, &gradient.abs().amax_keep(&axes));
         }
         Ok(())
     }

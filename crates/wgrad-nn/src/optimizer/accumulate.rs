@@ -20,12 +20,16 @@ pub(super) fn sum_name(weight: &str) -> String {
 
 /// Differentiates `loss`, a mean over a part of a step's samples, with respect to `weights`, and adds the gradients times
 /// the scalar [`SHARE`] to their sums, kept as states `NAME.grad`. No weight moves. `loss_scaling` as in the optimizer
-/// that is to use the sums.
+/// that is to use the sums. Gives the part's gradients, without the loss's scale.
 ///
 /// # Errors
 /// Where an operation between the loss and a weight has no gradient.
 #[track_caller]
-pub fn accumulate(loss: &Tensor, weights: &[(String, Tensor)], loss_scaling: bool) -> Result<(), ShapeError> {
+pub fn accumulate(
+    loss: &Tensor,
+    weights: &[(String, Tensor)],
+    loss_scaling: bool,
+) -> Result<Vec<Tensor>, ShapeError> {
     let builder = loss.builder();
     builder.owns("accumulate", weights.iter().map(|w| &w.1));
     let wrt: Vec<Tensor> = weights.iter().map(|w| w.1.clone()).collect();
@@ -36,9 +40,9 @@ pub fn accumulate(loss: &Tensor, weights: &[(String, Tensor)], loss_scaling: boo
     if loss_scaling {
         gradients = scaling::unscaled(&gradients);
     }
-    for ((name, p), gradient) in weights.iter().zip(gradients) {
+    for ((name, p), gradient) in weights.iter().zip(&gradients) {
         let sum = builder.param(&sum_name(name), &p.shape(), Role::State);
         builder.update(&[(&sum, &(&sum + gradient * &share))]);
     }
-    Ok(())
+    Ok(gradients)
 }
