@@ -24,6 +24,7 @@ usage: cargo xtask COMMAND
   setup [--backports]            install a software Vulkan adapter where there is none, spirv-val and Tint
                                  (--backports: Mesa from bookworm-backports, in any case)
   portability                    every kernel through spirv-val and Tint
+  dawn [NAME]                    rows on Dawn, the WebGPU of Chromium, against their references (Mesa 25, SwiftShader, GPUs)
   audit [--update]               hot kernels through the compilers of AMD GPUs: no spills, nothing worse than
                                  docs/audit.tsv (--update: write that table)
   mutants [--changed REV] [--part NAME] [--minutes N]
@@ -39,6 +40,7 @@ enum Command {
     Test { skip_setup: bool, cargo_args: Vec<String> },
     Setup { backports: bool },
     Portability,
+    Dawn { name: String },
     Audit { update: bool },
     Mutants(mutants::Options),
     Tidy,
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
             setup::run(backports).and_then(|()| portability::install(&test::target(root())))
         }
         Command::Portability => test::portability(root()),
+        Command::Dawn { name } => portability::dawn(root(), &test::target(root()), &name),
         Command::Audit { update } => audit::run(root(), &test::target(root()), update),
         Command::Mutants(options) => mutants::run(root(), &test::target(root()), &options),
         Command::Tidy => tidy::run(root()),
@@ -95,6 +98,8 @@ fn parse(args: &[String]) -> Option<Command> {
         ["setup"] => Some(Command::Setup { backports: false }),
         ["setup", "--backports"] => Some(Command::Setup { backports: true }),
         ["portability"] => Some(Command::Portability),
+        ["dawn"] => Some(Command::Dawn { name: String::new() }),
+        ["dawn", name] => Some(Command::Dawn { name: (*name).to_owned() }),
         ["tidy"] => Some(Command::Tidy),
         ["audit"] => Some(Command::Audit { update: false }),
         ["audit", "--update"] => Some(Command::Audit { update: true }),

@@ -77,6 +77,31 @@ pub(crate) fn check(root: &Path, target: &Path) -> Result<()> {
     run_command(Command::new("node").arg(root.join("xtask/tint.mjs")).arg(&tools.webgpu).arg(&folder))
 }
 
+/// Runs the rows whose names contain `name` on Dawn, whose Tint translates WGSL otherwise than naga, on this machine's Vulkan
+/// adapter.
+pub(crate) fn dawn(root: &Path, target: &Path, name: &str) -> Result<()> {
+    install(target)?;
+    let folder = target.join("tmp/dawn");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    let mut write = crate::process::cargo();
+    write.current_dir(root).args([
+        "run",
+        "--quiet",
+        "--package",
+        "wgrad-tests",
+        "--bin",
+        "rows-as-json",
+        "--",
+    ]);
+    run_command(write.arg(&folder).arg(name))?;
+    run_command(
+        Command::new("node").arg(root.join("xtask/dawn.mjs")).arg(Tools::at(target).webgpu).arg(&folder),
+    )
+}
+
 /// Every file through spirv-val, several at a time.
 fn validate(spirv_val: &Path, files: &[PathBuf]) -> Result<()> {
     if accepts(spirv_val, Path::new("Cargo.toml"))?.is_none() {

@@ -192,7 +192,7 @@ fn examine_some(
 
 /// The graph's outputs in f64. Where each element is judged by itself: with every operation's results rounded to f32, since
 /// what overflows there must; and the same on a device that takes subnormal numbers for zeros.
-fn references(row: &Row, built: &Built) -> Vec<Vec<Array>> {
+pub fn references(row: &Row, built: &Built) -> Vec<Vec<Array>> {
     let outputs = |values: Vec<Option<Array>>| {
         let output = |(_, v): &(String, Value)| values[v.index()].clone().expect("outputs are evaluated");
         built.graph.outputs.iter().map(output).collect::<Vec<_>>()

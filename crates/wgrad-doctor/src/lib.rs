@@ -21,7 +21,7 @@ mod run;
 pub mod testing;
 
 pub use barriers::check_barriers;
-pub use examine::{Options, examine, examine_all};
+pub use examine::{Options, examine, examine_all, references};
 pub use machine::{Machine, Target, targets};
 pub use order::Order;
 pub use prove::prove;
