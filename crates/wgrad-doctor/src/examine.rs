@@ -169,6 +169,12 @@ fn examine_some(
         {
             report.fail("gradient", "", Vec::new(), why);
         }
+        if mathematics
+            && row.peaked()
+            && let Err(why) = finite(row, &built)
+        {
+            report.fail("reference", "", Vec::new(), why);
+        }
         if let Some(Break { damage: Damage::Gradient(_), .. }) = options.broken {
             // Kernels do what the damaged graph says.
             break;
@@ -190,23 +196,35 @@ fn examine_some(
     report
 }
 
-/// The graph's outputs in f64. Where each element is judged by itself: with every operation's results rounded to f32, since
+/// The graph's outputs in f64. Where arguments are large, first as they are. Where each element is judged by itself: with every operation's results rounded to f32, since
 /// what overflows there must; and the same on a device that takes subnormal numbers for zeros.
 fn references(row: &Row, built: &Built) -> Vec<Vec<Array>> {
     let outputs = |values: Vec<Option<Array>>| {
         let output = |(_, v): &(String, Value)| values[v.index()].clone().expect("outputs are evaluated");
         built.graph.outputs.iter().map(output).collect::<Vec<_>>()
     };
+    let exact = || outputs(interpret(&built.graph, &built.env));
     if !row.each() {
-        return vec![outputs(interpret(&built.graph, &built.env))];
+        return vec![exact()];
     }
     let rounded = |v: f64| f64::from(v as f32);
     let least = f64::from(f32::MIN_POSITIVE);
     let flushed = |v: f64| if rounded(v).abs() < least { 0f64.copysign(v) } else { rounded(v) };
-    vec![
-        outputs(interpret_rounded(&built.graph, &built.env, rounded)),
-        outputs(interpret_rounded(&built.graph, &built.env, flushed)),
-    ]
+    let mut all = if row.peaked() { vec![exact()] } else { Vec::new() };
+    all.push(outputs(interpret_rounded(&built.graph, &built.env, rounded)));
+    all.push(outputs(interpret_rounded(&built.graph, &built.env, flushed)));
+    all
+}
+
+/// Whether the graph's outputs are finite in f64, where arguments are large and results must not be.
+fn finite(row: &Row, built: &Built) -> Result<(), String> {
+    let outputs = references(row, built).remove(0);
+    for ((name, _), array) in built.graph.outputs.iter().zip(outputs) {
+        if let Some(at) = array.data.iter().position(|v| !v.is_finite()) {
+            return Err(format!("{name}[{at}] is {} in f64: exp of a large argument", array.data[at]));
+        }
+    }
+    Ok(())
 }
 
 impl RowReport {
@@ -298,7 +316,7 @@ impl Forms<'_> {
             let wanted: Vec<&Array> = self.want.iter().map(|outputs| &outputs[o]).collect();
             let want = wanted[0];
             let (found, share) = match self.row.each() {
-                true => (each_distance(&wanted, got), "itself"),
+                true => (each_distance(&wanted, got, self.floor(o, want)), "itself"),
                 false => (distance(want, got), "the largest"),
             };
             let tolerance = allowed(self.row.tolerance, named.ty.dtype);
@@ -325,6 +343,17 @@ impl Forms<'_> {
             let (compiling, seconds) = (runs.compiling, runs.seconds);
             report.forms.push(Form { target: label.clone(), kernels, ulps, relative, compiling, seconds });
         }
+    }
+
+    /// Difference that is none where arguments are large: a gradient's terms, each of the size of the largest gradient, cancel;
+    /// a logarithm's argument near 1 has lost what exp of a far smaller argument added.
+    fn floor(&self, output: usize, want: &Array) -> f64 {
+        let share = match (self.row.peaked(), output) {
+            (false, _) => return 0.0,
+            (true, 0) => 1e-10,
+            (true, _) => 1e-6,
+        };
+        share * want.data.iter().fold(0.0f64, |m, v| m.max(v.abs()))
     }
 
     /// The same bits whatever order workgroups come in.
