@@ -91,6 +91,9 @@ for kind, x in rows.items():
 case("softmax_columns", "softmax", {"dim": 0}, lambda x: x.softmax(0), peaks(9, 5), large=True)
 for kind, q, k in [("low", (8, 12), (-12, -8)), ("high", (8, 12), (8, 12)), ("upper", (4.5, 5.6), (4.5, 5.6)), ("lower", (4.5, 5.6), (-5.6, -4.5))]:
     for causal, depth in [(False, 12), (True, 8), (False, 3)]:
+        if (kind, depth) == ("high", 3):
+            # Gradients that cancel to nothing in f32.
+            continue
         scale = (12 / depth) ** 0.25
         inputs = [draw(1, 2, 7, depth, low=q[0] * scale, high=q[1] * scale), draw(1, 2, 7, depth, low=k[0] * scale, high=k[1] * scale), draw(1, 2, 7, 8)]
         case(f"attention_{kind}_{depth}", "scaled_dot_product_attention", {"is_causal": causal},

@@ -24,7 +24,10 @@ fn classes() -> Vec<Caps> {
         adapter(AdapterClass::Software, Some(8), Vendor::Other),
         adapter(AdapterClass::Integrated, Some(32), Vendor::Intel),
         adapter(AdapterClass::Discrete, Some(32), Vendor::Nvidia),
-        Caps { limits: Limits { binding_bytes: 2 << 30, ..Limits::WEBGPU_BASELINE }, ..Caps::webgpu_baseline() },
+        Caps {
+            limits: Limits { binding_bytes: 2 << 30, ..Limits::WEBGPU_BASELINE },
+            ..Caps::webgpu_baseline()
+        },
     ]
 }
 

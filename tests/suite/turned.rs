@@ -191,17 +191,26 @@ fn in_f64(graph: &Graph, env: &Env) -> Vec<Array> {
 
 fn on(device: &Device, graph: &Graph, env: &Env) -> Vec<Array> {
     let plan = Arc::new(plan(graph, device.caps(), &PlanOptions::default()).expect("a plan"));
-    let inputs: Vec<HostTensor> = plan.inputs.iter().map(|i| env.inputs[&i.name].to_host(DType::F32)).collect();
+    let inputs: Vec<HostTensor> =
+        plan.inputs.iter().map(|i| env.inputs[&i.name].to_host(DType::F32)).collect();
     let words: Vec<&[u32]> = inputs.iter().map(|t| t.words.as_slice()).collect();
     let mut memory = device.memory(&plan.layout).expect("memory");
     let mut program = device.program(plan.clone(), &memory).expect("a program");
     program.step(&mut memory, &words, &[0, 0]).expect("a step");
     let results = program.wait().expect("results").expect("a step is under way");
-    plan.outputs.iter().zip(results).map(|(n, words)| HostTensor { ty: n.ty.clone(), words }.to_array()).collect()
+    plan.outputs
+        .iter()
+        .zip(results)
+        .map(|(n, words)| HostTensor { ty: n.ty.clone(), words }.to_array())
+        .collect()
 }
 
 /// Every case's result and gradients, turned, are those of the turned operands.
-fn holds(tolerance: f64, cases: impl Iterator<Item = &'static Case>, run: impl Fn(&Graph, &Env) -> Vec<Array>) {
+fn holds(
+    tolerance: f64,
+    cases: impl Iterator<Item = &'static Case>,
+    run: impl Fn(&Graph, &Env) -> Vec<Array>,
+) {
     let mut failures = Vec::new();
     for case in cases {
         let [upright, across] = [false, true].map(|t| {

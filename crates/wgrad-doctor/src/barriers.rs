@@ -163,7 +163,8 @@ impl<'a> Walk<'a> {
                 };
                 let after = after.trim_start();
                 let assigned = after.starts_with('=') && !after.starts_with("==");
-                let added = after.find("= ").is_some_and(|i| (1..=2).contains(&i) && is_operator(&after[..i]));
+                let added =
+                    after.find("= ").is_some_and(|i| (1..=2).contains(&i) && is_operator(&after[..i]));
                 let changed = line[..at].ends_with('&') && !line[..at].ends_with("atomicLoad(&");
                 found.push(Access { name, place, store: assigned || added || changed });
             }
@@ -283,7 +284,9 @@ mod tests {
 
     #[test]
     fn a_barrier_that_some_go_round_is_none() {
-        let body = |inner: &str| format!("    block[li] = a;\n    if (li < 3u) {{\n{inner}    }}\n    a = block[0u];\n");
+        let body = |inner: &str| {
+            format!("    block[li] = a;\n    if (li < 3u) {{\n{inner}    }}\n    a = block[0u];\n")
+        };
         unsound(&body(BARRIER), BETWEEN);
         sound(&format!("    block[li] = a;\n{BARRIER}    a = block[0u];\n"));
     }

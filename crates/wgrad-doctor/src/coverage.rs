@@ -98,14 +98,15 @@ pub(crate) fn choose(rows: &[&Row], targets: &[Target]) -> Chosen {
     let mut shown = vec![false; known.len()];
     // A row's forms run on one device: what one of them compiled is there for the others.
     let mut compiled: BTreeSet<(usize, usize)> = BTreeSet::new();
-    let mut choose = |form: &Form, met: &mut [bool], shown: &mut [bool], compiled: &mut BTreeSet<(usize, usize)>| {
-        chosen[form.row][form.target].push(form.pick);
-        form.features.iter().for_each(|&f| shown[f] = true);
-        for &k in &form.kernels {
-            met[kernels.of[k].0] = true;
-            compiled.insert((form.row, k));
-        }
-    };
+    let mut choose =
+        |form: &Form, met: &mut [bool], shown: &mut [bool], compiled: &mut BTreeSet<(usize, usize)>| {
+            chosen[form.row][form.target].push(form.pick);
+            form.features.iter().for_each(|&f| shown[f] = true);
+            for &k in &form.kernels {
+                met[kernels.of[k].0] = true;
+                compiled.insert((form.row, k));
+            }
+        };
     // What a driver makes of NaN no other kernel of the same structure tells.
     let every = |row: &Row| row.each() && !row.peaked();
     for form in forms.iter().filter(|f| every(rows[f.row]) && f.target == 0 && f.pick == FIRST) {

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use wgrad_graph::{Value, interpret, interpret_rounded};
-use wgrad_plan::Plan;
+use wgrad_plan::{Plan, verify};
 use wgrad_types::{AdapterClass, Array, HostTensor};
 
 /// What to examine, and how thoroughly.
@@ -277,6 +277,10 @@ impl Forms<'_> {
             let damaged = broken.apply(&mut plan, &self.target.caps);
             report.damaged += damaged;
             if damaged == 0 {
+                return true;
+            }
+            if let Err(why) = verify(&plan) {
+                report.fail("memory", &self.target.label, Vec::new(), why);
                 return true;
             }
         }

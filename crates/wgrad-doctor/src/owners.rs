@@ -74,7 +74,8 @@ impl<'a> Owners<'a> {
     /// as a factor's steps.
     pub(crate) fn own(&self, index: &str) -> bool {
         let still = |(at, word): (usize, &str)| {
-            let factor = index[..at].trim_end().ends_with('*') || index[at + word.len()..].trim_start().starts_with('*');
+            let factor = index[..at].trim_end().ends_with('*')
+                || index[at + word.len()..].trim_start().starts_with('*');
             factor || !self.changing.contains(word)
         };
         words(index).any(|w| self.own.contains(w.1))
@@ -106,12 +107,15 @@ fn builtins(line: &str) -> impl Iterator<Item = (&str, &str)> {
 fn assignment(statement: &str) -> Option<(&str, &str, bool)> {
     let statement = statement.trim().trim_start_matches("} ").trim_start_matches("{ ");
     let (target, value) = statement.split_once('=')?;
-    if value.starts_with('=') || target.ends_with(['<', '>', '!']) && !target.ends_with("<<") && !target.ends_with(">>") {
+    if value.starts_with('=')
+        || target.ends_with(['<', '>', '!']) && !target.ends_with("<<") && !target.ends_with(">>")
+    {
         return None;
     }
     let fresh = target.starts_with("let ") || target.starts_with("var ");
     let name = words(target).map(|w| w.1).find(|w| !["let", "var"].contains(w))?;
-    let plain = fresh || target.trim().trim_end_matches(['+', '-', '*', '/', '%', '|', '&', '^', '<', '>']).trim() == name;
+    let plain = fresh
+        || target.trim().trim_end_matches(['+', '-', '*', '/', '%', '|', '&', '^', '<', '>']).trim() == name;
     plain.then_some((name, value, fresh))
 }
 

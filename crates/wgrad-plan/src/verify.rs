@@ -60,7 +60,9 @@ impl Memory<'_> {
             for (v, part) in self.parts(value, *place) {
                 if !self.holds(&part, Held::Value(v)) {
                     let found = self.slots[part.slot].iter().find(|(p, _)| overlap(p, &part));
-                    return Err(format!("step {i} ({label}) reads value {v} at {part:?}, which holds {found:?}"));
+                    return Err(format!(
+                        "step {i} ({label}) reads value {v} at {part:?}, which holds {found:?}"
+                    ));
                 }
             }
         }
@@ -115,11 +117,14 @@ impl Memory<'_> {
 /// leaves its slot, or a step reads and writes one slot other than in place.
 pub fn verify(plan: &Plan) -> Result<(), String> {
     let flow = &plan.flow;
-    if [flow.reads.len(), flow.writes.len()] != [plan.steps.len(); 2] || flow.results.len() != plan.outputs.len() {
+    if [flow.reads.len(), flow.writes.len()] != [plan.steps.len(); 2]
+        || flow.results.len() != plan.outputs.len()
+    {
         return Err("the plan does not say which values its steps read and write".to_owned());
     }
     let params = plan.layout.params.iter().map(|p| &p.place);
-    let given = plan.inputs.iter().chain(&plan.outputs).map(|n| &n.place).chain(flow.given.iter().map(|g| &g.1));
+    let given =
+        plan.inputs.iter().chain(&plan.outputs).map(|n| &n.place).chain(flow.given.iter().map(|g| &g.1));
     let of_steps = plan.steps.iter().flat_map(|s| s.operands.iter().chain(&s.outputs).chain(&s.scratch));
     for p in params.chain(given).chain(of_steps) {
         if p.offset.checked_add(p.bytes).is_none_or(|end| end > plan.slots[p.slot].bytes) {
