@@ -32,10 +32,12 @@ struct Kernels {
     texts: BTreeMap<(usize, Arc<str>), usize>,
     structures: BTreeMap<String, usize>,
     of: Vec<(usize, usize)>,
+    /// Structures that need not be met.
+    left_out: Vec<bool>,
 }
 
 impl Kernels {
-    fn number(&mut self, target: usize, launch: &Launch, software: bool) -> usize {
+    fn number(&mut self, target: usize, launch: &Launch, (software, lanes_only): (bool, bool)) -> usize {
         let key = (target, launch.source.clone());
         if let Some(&known) = self.texts.get(&key) {
             return known;
@@ -43,6 +45,9 @@ impl Kernels {
         let fresh = self.structures.len();
         let structure = format!("{target} {}", structure(launch, software));
         let structure = *self.structures.entry(structure).or_insert(fresh);
+        if structure == fresh {
+            self.left_out.push(lanes_only && !launch.source.contains(LANES));
+        }
         self.of.push((structure, cost(&launch.source, software)));
         self.texts.insert(key, self.of.len() - 1);
         self.of.len() - 1
@@ -81,20 +86,21 @@ pub(crate) fn choose(rows: &[&Row], targets: &[Target]) -> Chosen {
                     }
                 }
             }
-            let software = target.caps.class == AdapterClass::Software;
+            let kind = (target.device.caps().class == AdapterClass::Software, target.lanes_only);
             for (pick, steps) in picks(&plans) {
                 let launches = steps.iter().flat_map(|s| &s.candidate.launches);
-                let kernels = launches.map(|l| kernels.number(t, l, software)).collect();
+                let kernels = launches.map(|l| kernels.number(t, l, kind)).collect();
                 let mut number = |feature: String| {
                     let fresh = known.len();
                     *known.entry(format!("{t} {feature}")).or_insert(fresh)
                 };
-                let features = features(row, &steps).into_iter().map(&mut number).collect();
+                let features = if target.lanes_only { BTreeSet::new() } else { features(row, &steps) };
+                let features = features.into_iter().map(&mut number).collect();
                 forms.push(Form { row: r, target: t, pick, kernels, features });
             }
         }
     }
-    let mut met = vec![false; kernels.structures.len()];
+    let mut met = kernels.left_out.clone();
     let mut shown = vec![false; known.len()];
     // A row's forms run on one device: what one of them compiled is there for the others.
     let mut compiled: BTreeSet<(usize, usize)> = BTreeSet::new();
@@ -161,6 +167,8 @@ fn picks(plans: &[Plan]) -> Vec<(Pick, Vec<&PlanStep>)> {
 }
 
 const BARRIER: &str = "workgroupBarrier";
+/// Memory in which lanes combine.
+const LANES: &str = "var<workgroup> lane_values";
 
 /// How long a text takes to compile, roughly, in microseconds. A software adapter makes a branch a lane and element of what
 /// is loaded or stored, and splits kernels at barriers with all that is live: figures fitted to 508 kernels on Mesa 25.
@@ -192,7 +200,7 @@ const ON_SOFTWARE: usize = 3;
 /// A kernel's name and the functions and statements its text is made of, figures apart. Of products, which take longest
 /// to compile, only those that make another kernel: what is fused into them is met in other kernels too.
 /// A software adapter never chooses what has barriers and compiles it for seconds: there the name is enough.
-fn structure(launch: &Launch, software: bool) -> String {
+pub(crate) fn structure(launch: &Launch, software: bool) -> String {
     let name: String = launch.name.chars().filter(|c| !c.is_ascii_digit()).collect();
     if software && launch.source.contains(BARRIER) {
         return name;

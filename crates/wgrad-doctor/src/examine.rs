@@ -8,7 +8,8 @@ use crate::order::Order;
 use crate::report::{Failure, Form, Report, RowReport};
 use crate::row::{Built, Row, build};
 use crate::run::{MOST_CANDIDATES, Pick, picked, run, texts};
-use crate::{coverage, gradient, rows};
+use crate::variants::Known;
+use crate::{coverage, gradient, rows, variants};
 use std::cell::LazyCell;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -72,13 +73,15 @@ pub fn examine_all(
         let rows: Vec<&Row> = chosen.iter().map(|c| c.1).collect();
         coverage::choose(&rows, targets)
     });
+    let known = Known::default();
     let next = AtomicUsize::new(0);
     let done = Mutex::new(InOrder { reports: chosen.iter().map(|_| None).collect(), told: 0, seen });
     let work = |targets: &[Target]| {
         while let Some((i, (family, row))) =
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, *chosen.get(i)?)))
         {
-            let report = examine_some(family, row, targets, options, sparse.as_ref().map(|s| &s[i][..]));
+            let quick = sparse.as_ref().map(|s| Quick { picks: &s[i], known: &known });
+            let report = examine_some(family, row, targets, options, quick);
             done.lock().unwrap_or_else(PoisonError::into_inner).put(i, report);
         }
     };
@@ -137,13 +140,20 @@ pub fn examine(family: &'static str, row: &Row, targets: &[Target], options: &Op
     examine_some(family, row, targets, options, None)
 }
 
-/// As [`examine`], of the forms that were chosen for each target, where some were.
+/// A quick examination of a row: the forms to run, by target, and what was looked at of those that are not run.
+#[derive(Clone, Copy)]
+struct Quick<'a> {
+    picks: &'a [Vec<Pick>],
+    known: &'a Known,
+}
+
+/// As [`examine`], or of the forms that were chosen for each target, the others looked at.
 fn examine_some(
     family: &'static str,
     row: &Row,
     targets: &[Target],
     options: &Options,
-    chosen: Option<&[Vec<Pick>]>,
+    quick: Option<Quick<'_>>,
 ) -> RowReport {
     let start = Instant::now();
     let mut report = RowReport {
@@ -182,15 +192,23 @@ fn examine_some(
         let want = LazyCell::new(|| references(row, &built));
         for (t, target) in targets.iter().enumerate() {
             let forms = Forms { row, built: &built, want: &want, target, options, draw };
-            match chosen {
-                Some(picks) => {
-                    for &pick in &picks[t] {
+            match quick {
+                Some(quick) => {
+                    for &pick in &quick.picks[t] {
                         forms.one(pick, &mut Vec::new(), &mut report);
                     }
                 }
                 None => forms.all(&mut report),
             }
         }
+    }
+    if let Some(quick) = quick {
+        report.failures.extend(variants::check(
+            &build(row, 0),
+            &targets[0].device,
+            options.broken,
+            quick.known,
+        ));
     }
     report.seconds = start.elapsed().as_secs_f64();
     report
@@ -249,6 +267,9 @@ struct Forms<'a> {
 impl Forms<'_> {
     /// Runs every candidate once; candidates that give the same kernels are the same.
     fn all(&self, report: &mut RowReport) {
+        if self.target.lanes_only {
+            return;
+        }
         let mut known = Vec::new();
         let ranks = if self.target.caps.class == AdapterClass::Cpu { 1 } else { MOST_CANDIDATES };
         for rank in 0..ranks {

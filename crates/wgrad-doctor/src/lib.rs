@@ -21,6 +21,7 @@ mod row;
 pub mod rows;
 mod run;
 pub mod testing;
+mod variants;
 
 pub use barriers::check_barriers;
 pub use examine::{Options, examine, examine_all};
