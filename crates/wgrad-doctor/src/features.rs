@@ -43,13 +43,8 @@ fn of(step: &Step, row: &Row) -> Vec<&'static str> {
         Core::MaxPool2dGrad(w) | Core::AvgPool2dGrad(w) => pool(w, &step.shape, &mut found),
         Core::Attention(attention) => {
             let e = attention.extents();
-            let marks = [
-                (e.heads != e.groups, "heads share keys"),
-                (attention.causal, "causal"),
-                (e.queries != e.keys, "keys as many as they like"),
-                (e.depth != e.width, "values of another width"),
-                (row.reaches(LARGE_FACTOR), "large arguments"),
-            ];
+            let marks =
+                [(e.heads != e.groups, "heads share keys"), (row.reaches(LARGE_FACTOR), "large arguments")];
             found.extend(marks.iter().filter(|m| m.0).map(|m| m.1));
         }
         Core::Reduce { .. } if row.reaches(LARGE) => found.push("large arguments"),
@@ -64,9 +59,6 @@ fn conv(spec: &ConvSpec, image: &[usize], kernel: &[usize], found: &mut Vec<&'st
     apart(spec.dilation, "dilation", found);
     apart([image[2], image[3]], "image", found);
     apart([kernel[2], kernel[3]], "kernel", found);
-    if spec.groups > 1 {
-        found.push("groups");
-    }
 }
 
 fn pool(window: &Window, image: &[usize], found: &mut Vec<&'static str>) {

@@ -28,10 +28,9 @@ fn poses(own: &Caps) -> Vec<(String, Caps)> {
     let gpus = [
         (AdapterClass::Discrete, Vendor::Nvidia),
         (AdapterClass::Discrete, Vendor::Intel),
-        (AdapterClass::Integrated, Vendor::Intel),
-        (AdapterClass::OtherGpu, Vendor::Other),
+        (AdapterClass::Integrated, Vendor::Other),
     ];
-    let software = own.subgroup.iter().flat_map(|_| [4, 8, 16, 32]);
+    let software = own.subgroup.iter().flat_map(|_| [4, 32]);
     let software =
         software.map(|size| Caps { class: AdapterClass::Software, subgroup: Some(size), ..own.clone() });
     let named = |caps: Caps| {
