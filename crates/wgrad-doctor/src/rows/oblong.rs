@@ -38,6 +38,8 @@ rows! {
     conv2d_wide_window [real(&[2, 3, 10, 13]), real(&[5, 3, 2, 4]), real(&[5])] |x| x[0].conv2d(&x[1], Some(&x[2]), WIDE).relu();
     conv2d_strides_apart [real(&[2, 3, 15, 17]), real(&[8, 3, 4, 3])] |x| x[0].conv2d(&x[1], None, spec([3, 2], [2, 1], [1, 2], 1));
     conv2d_strides_beyond [real(&[2, 3, 11, 13]), real(&[4, 3, 2, 1])] |x| x[0].conv2d(&x[1], None, spec([3, 2], [1, 0], [1, 2], 1));
+    // Colours, whose pixels are copied whole, into channels that fill vectors.
+    conv2d_colours_high [real(&[2, 3, 13, 10]), real(&[13, 3, 3, 2])] |x| x[0].conv2d(&x[1], None, HIGH);
     // Channels that fill vectors, both ways.
     conv2d_channels_high [real(&[2, 16, 9, 12]), real(&[16, 16, 3, 2]), real(&[16])] |x| x[0].conv2d(&x[1], Some(&x[2]), HIGH);
     conv2d_channels_wide [real(&[2, 16, 10, 9]), real(&[14, 16, 2, 3])] |x| x[0].conv2d(&x[1], None, WIDE);
@@ -50,7 +52,7 @@ rows! {
     conv2d_depthwise_residual_padded [real(&[2, 4, 8, 12]), real(&[4, 1, 5, 3])] |x| x[0].conv2d(&x[1], None, spec([1, 1], [2, 3], [1, 3], 4)) + &x[0];
     // Sums over images: split products, and ranges of images with sums of their own.
     conv2d_long_high [real(&[8, 3, 24, 19]), real(&[6, 3, 5, 4]), real(&[6])] |x| x[0].conv2d(&x[1], Some(&x[2]), spec([2, 1], [1, 2], [1, 2], 1));
-    conv2d_weight_grad_long_wide [real(&[9, 16, 7, 8]), real(&[9, 16, 6, 5])] no gradient |x| x[0].conv2d_weight_grad(&x[1], spec([1, 2], [0, 2], [1, 2], 1), [2, 2]);
+    conv2d_weight_grad_long_wide [real(&[9, 16, 7, 8]), real(&[9, 16, 6, 4])] no gradient |x| x[0].conv2d_weight_grad(&x[1], spec([1, 2], [0, 2], [1, 2], 1), [2, 3]);
     conv2d_weight_grad_high [real(&[2, 3, 13, 10]), real(&[2, 5, 6, 11])] |x| x[0].conv2d_weight_grad(&x[1], HIGH, [3, 2]);
     conv2d_weight_grad_grouped_wide [real(&[2, 4, 9, 8]), real(&[2, 6, 10, 3])] |x| x[0].conv2d_weight_grad(&x[1], grouped(WIDE, 2), [2, 3]);
     conv2d_input_grad_high [real(&[2, 5, 6, 11]), real(&[5, 3, 3, 2])] |x| x[0].conv2d_input_grad(&x[1], HIGH, [13, 10]);
