@@ -11,14 +11,7 @@ use wgrad_types::{AdapterClass, Caps, Limits, Type, Vendor};
 /// The CPU, and every class of adapter with limits that hold the models.
 fn classes() -> Vec<Caps> {
     let limits = Limits { binding_bytes: 2 << 30, workgroup_bytes: 32 << 10, ..Limits::WEBGPU_BASELINE };
-    let adapter = |class, subgroup, vendor| Caps {
-        class,
-        limits,
-        subgroup,
-        vendor,
-        f16: true,
-        ..Caps::webgpu_baseline()
-    };
+    let adapter = |class, subgroup, vendor| Caps { class, limits, subgroup, vendor, f16: true };
     vec![
         Caps::cpu(),
         adapter(AdapterClass::Software, Some(8), Vendor::Other),

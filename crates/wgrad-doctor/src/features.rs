@@ -47,7 +47,10 @@ fn of(step: &Step, row: &Row) -> Vec<&'static str> {
                 [(e.heads != e.groups, "heads share keys"), (row.reaches(LARGE_FACTOR), "large arguments")];
             found.extend(marks.iter().filter(|m| m.0).map(|m| m.1));
         }
-        Core::Reduce { .. } if row.reaches(LARGE) => found.push("large arguments"),
+        Core::Reduce { .. } if row.reaches(LARGE) => {
+            found.push("large arguments");
+            found.extend(row.below().then_some("far below zero"));
+        }
         _ => {}
     }
     found
@@ -124,6 +127,15 @@ mod tests {
         let large = found("logsumexp_peaks");
         assert!(large.iter().any(|f| f.starts_with("sum") && f.ends_with("large arguments")), "{large:?}");
         assert!(!found("softmax_rows").iter().any(|f| f.ends_with("large arguments")));
-        assert!(found("attention_low").iter().any(|f| f.ends_with("large arguments")));
+        for (name, below) in [
+            ("attention_low", true),
+            ("softmax_low", true),
+            ("attention_high", false),
+            ("softmax_peaks", false),
+        ] {
+            let found = found(name);
+            assert!(found.iter().any(|f| f.ends_with("large arguments")), "{name}: {found:?}");
+            assert_eq!(found.iter().any(|f| f.ends_with("far below zero")), below, "{name}: {found:?}");
+        }
     }
 }

@@ -138,6 +138,20 @@ impl Arg {
         }
     }
 
+    /// Whether all of these numbers have this sign.
+    fn all(&self, negative: bool) -> bool {
+        match self.kind {
+            Kind::Real(low, high) | Kind::Far(low, high) => {
+                if negative {
+                    high <= 0.0
+                } else {
+                    low >= 0.0
+                }
+            }
+            _ => false,
+        }
+    }
+
     fn draw(&self, rng: &mut ChaCha8Rng) -> Array {
         let mut unit = || f64::from(rng.next_u32()) / 4_294_967_296.0;
         Array::from_fn(self.shape, |i| match self.kind {
@@ -184,6 +198,13 @@ impl Row {
     /// Whether arguments are large, but finite, and results must be so.
     pub(crate) fn peaked(&self) -> bool {
         self.args.iter().any(Arg::peaked)
+    }
+
+    /// Whether the first argument is negative throughout, or the first two are of opposite signs: a maximum that begins at 0, and
+    /// not below everything, is wrong for it and for its products.
+    pub(crate) fn below(&self) -> bool {
+        let (first, second) = (self.args.first(), self.args.get(1));
+        first.is_some_and(|x| x.all(true) || x.all(false) && second.is_some_and(|y| y.all(true)))
     }
 
     /// Whether magnitudes of some argument reach this one.
