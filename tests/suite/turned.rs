@@ -230,6 +230,39 @@ fn holds(
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// Windows so large that each axis is pooled by itself, against loops over their elements.
+#[test]
+fn large_windows_are_those_of_plain_loops() {
+    let ([h, w], [kh, kw], [sy, sx], [py, px]) = ([150, 160], [129, 131], [5, 7], [3, 1]);
+    let window = Window { kernel: [kh, kw], stride: [sy, sx], padding: [py, px] };
+    let b = Builder::new();
+    let x = b.input("x", Type::f32(&[1, 1, h, w]));
+    let (most, mean) = (x.max_pool2d(window), x.avg_pool2d(window));
+    b.output("most", &most);
+    b.output("mean", &mean);
+    let image = draw(&[1, 1, h, w], 3);
+    let [_, _, oh, ow] = most.shape()[..] else { panic!("a picture") };
+    let (mut wanted, mut wanted_mean) = (Vec::new(), Vec::new());
+    for i in 0..oh {
+        for j in 0..ow {
+            let (mut most, mut sum) = (f64::NEG_INFINITY, 0.0);
+            for r in (i * sy).saturating_sub(py)..(i * sy + kh - py).min(h) {
+                for s in (j * sx).saturating_sub(px)..(j * sx + kw - px).min(w) {
+                    most = f64::max(most, image.data[r * w + s]);
+                    sum += image.data[r * w + s];
+                }
+            }
+            wanted.push(most);
+            wanted_mean.push(sum / (kh * kw) as f64);
+        }
+    }
+    let env = Env { inputs: [("x".to_owned(), image)].into(), ..Env::default() };
+    let found = in_f64(&b.graph(), &env);
+    assert_eq!(found[0].data, wanted);
+    let off = found[1].data.iter().zip(&wanted_mean).map(|(g, w)| (g - w).abs()).fold(0.0, f64::max);
+    assert!(off < 1e-12, "{off:e}");
+}
+
 #[test]
 fn turned_pictures_give_turned_results_in_f64() {
     holds(1e-12, CASES.iter(), in_f64);

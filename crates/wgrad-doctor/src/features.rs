@@ -43,8 +43,12 @@ fn of(step: &Step, row: &Row) -> Vec<&'static str> {
         Core::MaxPool2dGrad(w) | Core::AvgPool2dGrad(w) => pool(w, &step.shape, &mut found),
         Core::Attention(attention) => {
             let e = attention.extents();
-            let marks =
-                [(e.heads != e.groups, "heads share keys"), (row.reaches(LARGE_FACTOR), "large arguments")];
+            let large = row.reaches(LARGE_FACTOR);
+            let marks = [
+                (e.heads != e.groups, "heads share keys"),
+                (large, "large arguments"),
+                (large && row.below(), "far below zero"),
+            ];
             found.extend(marks.iter().filter(|m| m.0).map(|m| m.1));
         }
         Core::Reduce { .. } if row.reaches(LARGE) => {
