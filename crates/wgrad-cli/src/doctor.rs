@@ -31,7 +31,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.broken.as_deref() == Some("list") {
-        output::line(&table(&mistakes(), &[2]))?;
+        output::line(&table(&mistakes(), &[1, 2]))?;
         return Ok(ExitCode::SUCCESS);
     }
     let broken = args.broken.as_deref().map(mistake).transpose()?;
