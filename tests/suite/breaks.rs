@@ -52,8 +52,12 @@ fn each_is_caught(kind: fn(&Damage) -> bool, share: usize, of: usize) {
         match caught(broken, &targets()) {
             Ok(Catch { row, checks, unseen }) => {
                 let checks: Vec<_> = checks.into_iter().collect();
-                let (name, what) = (broken.name, broken.what);
-                let _ = writeln!(table, "{name:<26} {what:<62} {row:<24} {} ({unseen})", checks.join(", "));
+                let (kind, name, what) = (broken.kind, broken.name, broken.what);
+                let _ = writeln!(
+                    table,
+                    "{kind:<15} {name:<26} {what:<62} {row:<24} {} ({unseen})",
+                    checks.join(", ")
+                );
             }
             Err(why) => missed.push(why),
         }
@@ -76,6 +80,11 @@ fn every_other_mistake_in_a_text_is_seen() {
 #[test]
 fn every_mistake_in_a_step_is_seen() {
     each_is_caught(|d| matches!(d, Damage::Step(_)), 0, 1);
+}
+
+#[test]
+fn every_mistake_in_memory_is_seen() {
+    each_is_caught(|d| matches!(d, Damage::Memory(_)), 0, 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The test suite, one binary.
 //!
-//! *pure*: `plan`, `properties`, `complete`, `shaders`. *device*: `steps`, `several`, `breaks`, `order`, `sizes`, `anomaly`,
+//! *pure*: `plan`, `memory`, `properties`, `complete`, `shaders`. *device*: `steps`, `several`, `breaks`, `order`, `sizes`, `anomaly`,
 //! `tuning`, `precision`, `inference`, `functions`.
 //! *PyTorch*: `golden`. A row's test stands with the row, in `wgrad-doctor`; the command line has its tests in its own
 //! crate.
@@ -13,6 +13,7 @@ mod edges;
 mod functions;
 mod golden;
 mod inference;
+mod memory;
 mod optimizers;
 mod order;
 mod plan;
@@ -26,5 +27,6 @@ mod sizes;
 mod steps;
 mod stopping;
 mod tuning;
+mod turned;
 mod vectors;
 mod zoo;

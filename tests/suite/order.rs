@@ -20,6 +20,7 @@ fn workgroups_in_any_order_give_the_same_bits() {
 
 /// Every element takes half of the first one, which another workgroup writes.
 static RACE: Break = Break {
+    kind: "order",
     name: "race",
     what: "a workgroup reads what another writes",
     damage: Damage::Text(|l| {

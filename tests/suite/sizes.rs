@@ -75,8 +75,14 @@ fn sizes() -> Vec<Target> {
             label: "small workgroups".into(),
             caps: Caps { class: AdapterClass::Discrete, limits: small, ..own.clone() },
             device: device.clone(),
+            lanes_only: false,
         },
-        Target { label: "no subgroups".into(), caps: Caps { subgroup: None, ..own }, device },
+        Target {
+            label: "no subgroups".into(),
+            caps: Caps { subgroup: None, ..own },
+            device,
+            lanes_only: false,
+        },
     ]
 }
 

@@ -10,7 +10,8 @@ use std::process::Command;
 /// What the script imports. PyTorch's version is written into the files' metadata.
 const PACKAGES: [&str; 3] = ["torch", "numpy", "safetensors"];
 
-/// Runs `xtask/golden_torch.py DIR` and `xtask/special_torch.py DIR/special.safetensors`, first making its environment where it is missing.
+/// Runs `xtask/golden_torch.py DIR`, then `special_torch.py` and `edges_torch.py` for a file each in `DIR`, first making its
+/// environment where it is missing.
 ///
 /// pip's own settings hold: name an index of CPU-only builds in `PIP_INDEX_URL` to save the gigabytes of
 /// CUDA libraries that the default Linux build of PyTorch brings along.
@@ -25,9 +26,11 @@ pub(crate) fn run(root: &Path, dir: &Path) -> Result<()> {
     run_command(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
     std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     run_command(Command::new(&python).arg(root.join("xtask/golden_torch.py")).arg(dir))?;
-    run_command(
-        Command::new(&python).arg(root.join("xtask/special_torch.py")).arg(dir.join("special.safetensors")),
-    )
+    for name in ["special", "edges"] {
+        let script = root.join(format!("xtask/{name}_torch.py"));
+        run_command(Command::new(&python).arg(script).arg(dir.join(format!("{name}.safetensors"))))?;
+    }
+    Ok(())
 }
 
 /// Cargo's target folder.

@@ -31,8 +31,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.broken.as_deref() == Some("list") {
-        let rows: Vec<Vec<String>> = breaks::all().map(|b| vec![b.name.into(), b.what.into()]).collect();
-        output::line(&table(&rows, &[1]))?;
+        output::line(&table(&mistakes(), &[1, 2]))?;
         return Ok(ExitCode::SUCCESS);
     }
     let broken = args.broken.as_deref().map(mistake).transpose()?;
@@ -71,6 +70,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         output::line(&format!("\n{}", verdict(&report)))?;
     }
     Ok(if report.sound { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// All mistakes by kind, a kind named once.
+fn mistakes() -> Vec<Vec<String>> {
+    let mut all: Vec<&Break> = breaks::all().collect();
+    all.sort_by_key(|b| b.kind);
+    let kind = |i: usize| if i > 0 && all[i - 1].kind == all[i].kind { "" } else { all[i].kind };
+    all.iter().enumerate().map(|(i, b)| vec![kind(i).into(), b.name.into(), b.what.into()]).collect()
 }
 
 fn mistake(name: &str) -> Result<&'static Break> {

@@ -23,6 +23,7 @@ pub use workers::count as cpu_threads;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use wgrad_kernels::Launch;
 use wgrad_plan::{Choices, ParamLayout, Place, Plan, PlanStep};
 use wgrad_types::Caps;
 
@@ -159,6 +160,17 @@ impl Device {
         match self {
             Self::Gpu(_) => work(),
             Self::Cpu(_) => workers::run(work),
+        }
+    }
+
+    /// Whether the adapter takes a kernel's text, before its driver compiles it; the CPU has none to take.
+    ///
+    /// # Errors
+    /// Where the text is not valid, or asks for what the device was not opened with.
+    pub fn validate(&self, launch: &Launch) -> Result<(), DeviceError> {
+        match self {
+            Self::Gpu(gpu) => gpu.validate(launch),
+            Self::Cpu(_) => Ok(()),
         }
     }
 

@@ -2,8 +2,11 @@
 //! stored (and the other way round) there must be one.
 //!
 //! An adapter that runs a workgroup in lockstep never shows a missing barrier; this does. It reads lines, not syntax,
-//! as the generators write them: branches count as taken, loops as taken twice. Places named by the same text are taken
-//! for the invocation's own, and a statement's loads never conflict with its own store.
+//! as the generators write them: loops count as taken twice, branches as taken or not. A place is the invocation's own only
+//! if its index tells invocations apart (`owners.rs`); a statement's loads never conflict with its own store. A place that is
+//! the same for all may be stored by one of them alone.
+
+use crate::owners::{Owners, words};
 
 /// Checks a module; the error names the two accesses.
 ///
@@ -15,8 +18,16 @@ pub fn check_barriers(source: &str) -> Result<(), String> {
         return Ok(());
     }
     let lines: Vec<&str> = source.lines().collect();
-    let mut walk = Walk { lines: &lines, shared: &shared, since: Vec::new(), inside: Vec::new() };
     let entry = lines.iter().position(|l| l.starts_with("fn main(")).ok_or("no entry point `main`")?;
+    let owners = Owners::of(&lines);
+    let mut walk = Walk {
+        lines: &lines,
+        shared: &shared,
+        owners: &owners,
+        since: Vec::new(),
+        inside: Vec::new(),
+        alone: 0,
+    };
     walk.function(entry)
 }
 
@@ -35,10 +46,13 @@ struct Access<'a> {
 struct Walk<'a> {
     lines: &'a [&'a str],
     shared: &'a [&'a str],
+    owners: &'a Owners<'a>,
     /// Accesses since the last barrier.
     since: Vec<Access<'a>>,
     /// Heads of the functions under way: a name that is part of another one, as `f(` of `if (`, must not go round.
     inside: Vec<usize>,
+    /// Branches under way that one invocation takes.
+    alone: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -66,8 +80,18 @@ impl<'a> Walk<'a> {
                 at = end + 1;
                 continue;
             }
+            let end = if line.starts_with("if ") { self.closing(at, to) } else { at };
+            let alone = usize::from(line.starts_with("if ") && self.owners.one(line));
+            self.alone += alone;
             self.line(line)?;
-            at += 1;
+            if end > at {
+                // A barrier within serves nobody who goes round it.
+                let before = self.since.clone();
+                self.block(at + 1, end)?;
+                self.since.extend(before);
+            }
+            self.alone -= alone;
+            at = end + 1;
         }
         Ok(())
     }
@@ -86,7 +110,7 @@ impl<'a> Walk<'a> {
     }
 
     fn line(&mut self, line: &'a str) -> Result<(), String> {
-        if line.starts_with("workgroupBarrier()") {
+        if line.starts_with("workgroupBarrier()") || line.contains("workgroupUniformLoad(") {
             self.since.clear();
             return Ok(());
         }
@@ -98,16 +122,21 @@ impl<'a> Walk<'a> {
         }
         let (accesses, before) = (self.accesses(line), self.since.clone());
         for access in accesses {
-            let other =
-                |a: &&Access<'_>| a.name == access.name && a.place != access.place && a.store != access.store;
+            let own = self.owners.own(access.place);
+            if access.store && self.alone == 0 && !self.owners.depends(access.place) {
+                let place = Shown(&access);
+                return Err(format!("{place} is stored by every invocation, not by one alone"));
+            }
+            let other = |a: &&Access<'_>| {
+                a.name == access.name && a.store != access.store && (a.place != access.place || !own)
+            };
             if let Some(other) = before.iter().find(other) {
                 let how = |a: &Access<'_>| if a.store { "stored" } else { "loaded" };
                 return Err(format!(
-                    "{0}[{1}] is {2} and {0}[{3}] {4} with no barrier between",
-                    access.name,
-                    other.place,
+                    "{} is {} and {} {} with no barrier between",
+                    Shown(other),
                     how(other),
-                    access.place,
+                    Shown(&access),
                     how(&access),
                 ));
             }
@@ -116,22 +145,48 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The line's accesses to workgroup memory: `name[place]`, stored where an assignment follows.
+    /// The line's accesses to workgroup memory: `name[place]`, or `name` for all of it; stored where an assignment follows.
     fn accesses(&self, line: &'a str) -> Vec<Access<'a>> {
         let mut found = Vec::new();
         for &name in self.shared {
-            let mut rest = 0;
-            while let Some(at) = line[rest..].find(name).map(|at| at + rest) {
-                rest = at + name.len();
-                let inside_word = line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
-                let Some(tail) = line[rest..].strip_prefix('[').filter(|_| !inside_word) else { continue };
-                let place = &tail[..closing_bracket(tail)];
-                let after = line[rest + place.len() + 2..].trim_start();
-                let store = after.starts_with("= ") || after.starts_with("+= ");
-                found.push(Access { name, place, store });
+            for (at, _) in words(line).filter(|w| w.1 == name) {
+                let (mut place, mut rest) = ("", &line[at + name.len()..]);
+                while let Some(tail) = rest.strip_prefix('[') {
+                    let inner = &tail[..closing_bracket(tail)];
+                    place = if place.is_empty() { inner } else { place };
+                    rest = &tail[inner.len() + 1..];
+                }
+                // What follows a point is a part of the same place.
+                let after = match rest.strip_prefix('.') {
+                    Some(part) => part.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'),
+                    None => rest,
+                };
+                let after = after.trim_start();
+                let assigned = after.starts_with('=') && !after.starts_with("==");
+                let added =
+                    after.find("= ").is_some_and(|i| (1..=2).contains(&i) && is_operator(&after[..i]));
+                let changed = line[..at].ends_with('&') && !line[..at].ends_with("atomicLoad(&");
+                found.push(Access { name, place, store: assigned || added || changed });
             }
         }
         found
+    }
+}
+
+/// Whether the text before `=` makes a compound assignment of it.
+fn is_operator(text: &str) -> bool {
+    ["+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>"].contains(&text)
+}
+
+/// An access as the text has it.
+struct Shown<'a>(&'a Access<'a>);
+
+impl std::fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.place {
+            "" => write!(f, "{}", self.0.name),
+            place => write!(f, "{}[{place}]", self.0.name),
+        }
     }
 }
 
@@ -155,21 +210,33 @@ mod tests {
 
     fn kernel(body: &str) -> String {
         format!(
-            "var<workgroup> block: array<f32, 64>;\n\nfn f(o: u32) {{\n}}\nfn main(x: u32) {{\n{body}}}\n"
+            "var<workgroup> block: array<f32, 64>;\nvar<workgroup> key: array<u32, 2>;\nvar<workgroup> most: f32;\n\n\
+             fn f(o: u32) {{\n}}\n\
+             fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32) {{\n{body}}}\n"
         )
     }
+
+    fn sound(body: &str) {
+        assert_eq!(check_barriers(&kernel(body)), Ok(()), "{body}");
+    }
+
+    fn unsound(body: &str, why: &str) {
+        let said = check_barriers(&kernel(body)).expect_err(body);
+        assert!(said.contains(why), "{said}");
+    }
+
+    const BETWEEN: &str = "no barrier between";
+    const BARRIER: &str = "    workgroupBarrier();\n";
 
     const TILE: &str = "    for (var k = 0u; k < 9u; k += 1u) {\n        block[li * 4u] = x0[k];\n        \
                         workgroupBarrier();\n        c += block[k];\n        workgroupBarrier();\n    }\n";
 
     #[test]
     fn both_barriers_of_a_tile_are_needed() {
-        assert_eq!(check_barriers(&kernel(TILE)), Ok(()));
+        sound(TILE);
         let (first, last) = (TILE.find("workgroupBarrier").unwrap(), TILE.rfind("workgroupBarrier").unwrap());
         for at in [first, last] {
-            let without = format!("{}{}", &TILE[..at], &TILE[at + "workgroupBarrier();".len()..]);
-            let said = check_barriers(&kernel(&without)).expect_err("a barrier is missing");
-            assert!(said.contains("no barrier between"), "{said}");
+            unsound(&format!("{}{}", &TILE[..at], &TILE[at + "workgroupBarrier();".len()..]), BETWEEN);
         }
     }
 
@@ -177,8 +244,69 @@ mod tests {
     fn a_tree_is_sound_and_its_first_barrier_needed() {
         let tree = "    block[li] = acc;\n    workgroupBarrier();\n    if (lane < 2u) {\n        \
                     block[li] = block[li] + block[li + 2u];\n    }\n    workgroupBarrier();\n    acc = block[li];\n";
-        assert_eq!(check_barriers(&kernel(tree)), Ok(()));
-        let without = tree.replacen("    workgroupBarrier();\n", "", 1);
-        assert!(check_barriers(&kernel(&without)).is_err());
+        sound(tree);
+        unsound(&tree.replacen(BARRIER, "", 1), BETWEEN);
+    }
+
+    /// One invocation stores what all read: the next round must not store before all have read.
+    #[test]
+    fn a_slot_for_all_needs_a_barrier_before_and_after_it_is_read() {
+        for slot in ["key[0u]", "key[wg.x % 2u]", "key[k]", "most", "block[li / 32u]", "block[min(li, 7u)]"] {
+            let round = format!(
+                "    for (var k = 0u; k < 2u; k += 1u) {{\n        if (li == 0u) {{\n            {slot} = next;\n        }}\n\
+                 {BARRIER}        sum += {slot};\n{BARRIER}    }}\n"
+            );
+            sound(&round);
+            unsound(&round.replacen(BARRIER, "", 1), BETWEEN);
+            let at = round.rfind(BARRIER).unwrap();
+            unsound(&format!("{}{}", &round[..at], &round[at + BARRIER.len()..]), BETWEEN);
+        }
+    }
+
+    #[test]
+    fn a_place_that_tells_invocations_apart_is_their_own() {
+        for place in ["li", "li * 4u + 1u", "64u * k + li", "slot", "k * 64u + slot"] {
+            let body = format!(
+                "    let slot = li + 7u;\n    for (var k = 0u; k < 2u; k += 1u) {{\n        block[{place}] = a;\n        \
+                 a += block[{place}];\n    }}\n"
+            );
+            sound(&body);
+        }
+        for place in ["k", "li + k", "li % 8u", "li >> 2u", "half", "0u", "other"] {
+            let body = format!(
+                "    let half = li / 2u;\n    var other = li;\n    other = 3u;\n    \
+                 for (var k = 0u; k < 2u; k += 1u) {{\n        if (li == 0u) {{\n            block[{place}] = a;\n        }}\n        \
+                 a += block[{place}];\n    }}\n"
+            );
+            unsound(&body, BETWEEN);
+        }
+    }
+
+    #[test]
+    fn a_barrier_that_some_go_round_is_none() {
+        let body = |inner: &str| {
+            format!("    block[li] = a;\n    if (li < 3u) {{\n{inner}    }}\n    a = block[0u];\n")
+        };
+        unsound(&body(BARRIER), BETWEEN);
+        sound(&format!("    block[li] = a;\n{BARRIER}    a = block[0u];\n"));
+    }
+
+    #[test]
+    fn a_slot_for_all_is_stored_by_one() {
+        let why = "stored by every invocation";
+        unsound("    key[0u] = a;\n", why);
+        unsound("    if (a < 3u) {\n        most = a;\n    }\n", why);
+        sound("    if (li == 0u) {\n        most = a;\n    }\n");
+        sound("    if (li == 0u) { key[0u] = a; }\n");
+    }
+
+    #[test]
+    fn every_kind_of_store_is_one() {
+        for store in ["most += a;", "most = a;", "most *= 2.0;", "atomicMax(&most, a);"] {
+            unsound(&format!("    if (li == 0u) {{ {store} }}\n    a = most;\n"), BETWEEN);
+        }
+        unsound("    block[li].x = a;\n    a = block[li + 1u].x;\n", BETWEEN);
+        unsound("    block[li][2] = a;\n    a = block[li + 1u][2];\n", BETWEEN);
+        sound("    let a = block[li] == 3.0;\n    let b = block[li + 1u] <= 3.0;\n");
     }
 }

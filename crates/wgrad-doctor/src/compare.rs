@@ -37,8 +37,8 @@ pub(crate) fn distance(want: &Array, got: &HostTensor) -> Distance {
 }
 
 /// As [`distance`], with each element's difference as a share of that element: the nearest of several references counts, and
-/// a number that is not finite is equal to its like only.
-pub(crate) fn each_distance(wanted: &[&Array], got: &HostTensor) -> Distance {
+/// a number that is not finite is equal to its like only. Differences below `floor` are none.
+pub(crate) fn each_distance(wanted: &[&Array], got: &HostTensor, floor: f64) -> Distance {
     let got = got.to_array();
     let mut worst = Distance::default();
     if wanted.iter().any(|want| want.shape != got.shape) {
@@ -50,7 +50,7 @@ pub(crate) fn each_distance(wanted: &[&Array], got: &HostTensor) -> Distance {
             (w, g) if w.is_finite() && g.is_finite() => {
                 let difference = (w - g).abs();
                 // Below the normal numbers there are no shares.
-                if difference < TINY { 0.0 } else { difference / w.abs().max(TINY) }
+                if difference < TINY.max(floor) { 0.0 } else { difference / w.abs().max(TINY) }
             }
             _ => f64::INFINITY,
         };

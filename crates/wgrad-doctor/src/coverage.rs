@@ -1,26 +1,29 @@
 //! Which forms a quick examination runs: each kernel once, sizes apart, with as little to compile as may be.
 //!
 //! Kernels of one name whose texts call the same functions are one kernel of different sizes.
-//! Every one of them is in some form that is chosen.
+//! Every one of them is in some form that is chosen. So is every feature of what a kind of step is asked for (`features.rs`):
+//! settings that differ from axis to axis, streams of random numbers, heads that share keys, large arguments.
 
 use crate::Target;
+use crate::features::features;
 use crate::row::{Row, build};
 use crate::run::{MOST_CANDIDATES, Pick, picked};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wgrad_kernels::Launch;
-use wgrad_plan::Plan;
+use wgrad_plan::{Plan, PlanStep};
 use wgrad_types::AdapterClass;
 
 /// The forms to run, by row and target.
 pub(crate) type Chosen = Vec<Vec<Vec<Pick>>>;
 
-/// A form that could be run: the kernels it has, as numbers of a [`Kernels`].
+/// A form that could be run: the kernels it has, as numbers of a [`Kernels`], and its features, as numbers of its own.
 struct Form {
     row: usize,
     target: usize,
     pick: Pick,
     kernels: Vec<usize>,
+    features: BTreeSet<usize>,
 }
 
 /// Kernels met, each text once a target: what sets it apart from others, as a number, and what it costs to compile.
@@ -29,10 +32,12 @@ struct Kernels {
     texts: BTreeMap<(usize, Arc<str>), usize>,
     structures: BTreeMap<String, usize>,
     of: Vec<(usize, usize)>,
+    /// Structures that need not be met.
+    left_out: Vec<bool>,
 }
 
 impl Kernels {
-    fn number(&mut self, target: usize, launch: &Launch, software: bool) -> usize {
+    fn number(&mut self, target: usize, launch: &Launch, (software, lanes_only): (bool, bool)) -> usize {
         let key = (target, launch.source.clone());
         if let Some(&known) = self.texts.get(&key) {
             return known;
@@ -40,6 +45,9 @@ impl Kernels {
         let fresh = self.structures.len();
         let structure = format!("{target} {}", structure(launch, software));
         let structure = *self.structures.entry(structure).or_insert(fresh);
+        if structure == fresh {
+            self.left_out.push(lanes_only && !launch.source.contains(LANES));
+        }
         self.of.push((structure, cost(&launch.source, software)));
         self.texts.insert(key, self.of.len() - 1);
         self.of.len() - 1
@@ -58,6 +66,7 @@ const RUN: usize = 10_000;
 pub(crate) fn choose(rows: &[&Row], targets: &[Target]) -> Chosen {
     let mut chosen: Chosen = rows.iter().map(|_| targets.iter().map(|_| Vec::new()).collect()).collect();
     let (mut forms, mut kernels) = (Vec::new(), Kernels::default());
+    let mut known: BTreeMap<String, usize> = BTreeMap::new();
     for (r, row) in rows.iter().enumerate() {
         let built = build(row, 0);
         for (t, target) in targets.iter().enumerate() {
@@ -77,60 +86,72 @@ pub(crate) fn choose(rows: &[&Row], targets: &[Target]) -> Chosen {
                     }
                 }
             }
-            let software = target.caps.class == AdapterClass::Software;
-            for (pick, launches) in picks(&plans) {
-                let kernels = launches.iter().map(|l| kernels.number(t, l, software)).collect();
-                forms.push(Form { row: r, target: t, pick, kernels });
+            let kind = (target.device.caps().class == AdapterClass::Software, target.lanes_only);
+            for (pick, steps) in picks(&plans) {
+                let launches = steps.iter().flat_map(|s| &s.candidate.launches);
+                let kernels = launches.map(|l| kernels.number(t, l, kind)).collect();
+                let mut number = |feature: String| {
+                    let fresh = known.len();
+                    *known.entry(format!("{t} {feature}")).or_insert(fresh)
+                };
+                let features = if target.lanes_only { BTreeSet::new() } else { features(row, &steps) };
+                let features = features.into_iter().map(&mut number).collect();
+                forms.push(Form { row: r, target: t, pick, kernels, features });
             }
         }
     }
-    let mut met = vec![false; kernels.structures.len()];
+    let mut met = kernels.left_out.clone();
+    let mut shown = vec![false; known.len()];
     // A row's forms run on one device: what one of them compiled is there for the others.
     let mut compiled: BTreeSet<(usize, usize)> = BTreeSet::new();
-    let mut choose = |form: &Form, met: &mut Vec<bool>, compiled: &mut BTreeSet<(usize, usize)>| {
-        chosen[form.row][form.target].push(form.pick);
-        for &k in &form.kernels {
-            met[kernels.of[k].0] = true;
-            compiled.insert((form.row, k));
-        }
-    };
+    let mut choose =
+        |form: &Form, met: &mut [bool], shown: &mut [bool], compiled: &mut BTreeSet<(usize, usize)>| {
+            chosen[form.row][form.target].push(form.pick);
+            form.features.iter().for_each(|&f| shown[f] = true);
+            for &k in &form.kernels {
+                met[kernels.of[k].0] = true;
+                compiled.insert((form.row, k));
+            }
+        };
     // What a driver makes of NaN no other kernel of the same structure tells.
-    for form in forms.iter().filter(|f| rows[f.row].each() && f.target == 0 && f.pick == FIRST) {
-        choose(form, &mut met, &mut compiled);
+    let every = |row: &Row| row.each() && !row.peaked();
+    for form in forms.iter().filter(|f| every(rows[f.row]) && f.target == 0 && f.pick == FIRST) {
+        choose(form, &mut met, &mut shown, &mut compiled);
     }
     loop {
         let worth = |f: &Form| {
             let new: BTreeSet<usize> =
                 f.kernels.iter().map(|&k| kernels.of[k].0).filter(|&s| !met[s]).collect();
-            if new.is_empty() {
+            let new = new.len() + f.features.iter().filter(|&&feature| !shown[feature]).count();
+            if new == 0 {
                 return 0.0;
             }
             let fresh: BTreeSet<usize> =
                 f.kernels.iter().copied().filter(|&k| !compiled.contains(&(f.row, k))).collect();
             let cost: usize = fresh.iter().map(|&k| kernels.of[k].1).sum();
-            new.len() as f64 / (cost + RUN) as f64
+            new as f64 / (cost + RUN) as f64
         };
         let worths = forms.iter().map(|f| (worth(f), f));
         let Some((_, best)) = worths.filter(|w| w.0 > 0.0).max_by(|a, b| a.0.total_cmp(&b.0)) else {
             return chosen;
         };
-        choose(best, &mut met, &mut compiled);
+        choose(best, &mut met, &mut shown, &mut compiled);
     }
 }
 
-/// A plan's launches, one step's those of another plan where given.
-fn launches<'a>(first: &'a Plan, other: Option<(usize, &'a Plan)>) -> Vec<&'a Launch> {
+/// A plan's steps, one of them as another plan has it where given.
+fn steps<'a>(first: &'a Plan, other: Option<(usize, &'a Plan)>) -> Vec<&'a PlanStep> {
     let of = |s: usize| match other {
-        Some((at, plan)) if at == s => &plan.steps[s].candidate.launches,
-        _ => &first.steps[s].candidate.launches,
+        Some((at, plan)) if at == s => &plan.steps[s],
+        _ => &first.steps[s],
     };
-    (0..first.steps.len()).flat_map(of).collect()
+    (0..first.steps.len()).map(of).collect()
 }
 
-/// A row's first guess and its other candidates, a step at a time, with their launches; from its plans by rank.
-fn picks(plans: &[Plan]) -> Vec<(Pick, Vec<&Launch>)> {
+/// A row's first guess and its other candidates, a step at a time, with their steps; from its plans by rank.
+fn picks(plans: &[Plan]) -> Vec<(Pick, Vec<&PlanStep>)> {
     let Some(first) = plans.first() else { return Vec::new() };
-    let mut picks = vec![(FIRST, launches(first, None))];
+    let mut picks = vec![(FIRST, steps(first, None))];
     for (rank, pair) in plans.windows(2).enumerate() {
         for s in 0..first.steps.len() {
             let texts = |plan: &Plan| {
@@ -138,7 +159,7 @@ fn picks(plans: &[Plan]) -> Vec<(Pick, Vec<&Launch>)> {
             };
             // Where there is no candidate of this rank, it is the last one again.
             if texts(&pair[0]) != texts(&pair[1]) {
-                picks.push((Pick { rank: rank + 1, only: Some(s) }, launches(first, Some((s, &pair[1])))));
+                picks.push((Pick { rank: rank + 1, only: Some(s) }, steps(first, Some((s, &pair[1])))));
             }
         }
     }
@@ -146,6 +167,8 @@ fn picks(plans: &[Plan]) -> Vec<(Pick, Vec<&Launch>)> {
 }
 
 const BARRIER: &str = "workgroupBarrier";
+/// Memory in which lanes combine.
+const LANES: &str = "var<workgroup> lane_values";
 
 /// How long a text takes to compile, roughly, in microseconds. A software adapter makes a branch a lane and element of what
 /// is loaded or stored, and splits kernels at barriers with all that is live: figures fitted to 508 kernels on Mesa 25.
@@ -177,7 +200,7 @@ const ON_SOFTWARE: usize = 3;
 /// A kernel's name and the functions and statements its text is made of, figures apart. Of products, which take longest
 /// to compile, only those that make another kernel: what is fused into them is met in other kernels too.
 /// A software adapter never chooses what has barriers and compiles it for seconds: there the name is enough.
-fn structure(launch: &Launch, software: bool) -> String {
+pub(crate) fn structure(launch: &Launch, software: bool) -> String {
     let name: String = launch.name.chars().filter(|c| !c.is_ascii_digit()).collect();
     if software && launch.source.contains(BARRIER) {
         return name;

@@ -8,14 +8,15 @@ use crate::order::Order;
 use crate::report::{Failure, Form, Report, RowReport};
 use crate::row::{Built, Row, build};
 use crate::run::{MOST_CANDIDATES, Pick, picked, run, texts};
-use crate::{coverage, gradient, rows};
+use crate::variants::Known;
+use crate::{coverage, gradient, rows, variants};
 use std::cell::LazyCell;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use wgrad_graph::{Value, interpret, interpret_rounded};
-use wgrad_plan::Plan;
+use wgrad_plan::{Plan, verify};
 use wgrad_types::{AdapterClass, Array, HostTensor};
 
 /// What to examine, and how thoroughly.
@@ -72,13 +73,15 @@ pub fn examine_all(
         let rows: Vec<&Row> = chosen.iter().map(|c| c.1).collect();
         coverage::choose(&rows, targets)
     });
+    let known = Known::default();
     let next = AtomicUsize::new(0);
     let done = Mutex::new(InOrder { reports: chosen.iter().map(|_| None).collect(), told: 0, seen });
     let work = |targets: &[Target]| {
         while let Some((i, (family, row))) =
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, *chosen.get(i)?)))
         {
-            let report = examine_some(family, row, targets, options, sparse.as_ref().map(|s| &s[i][..]));
+            let quick = sparse.as_ref().map(|s| Quick { picks: &s[i], known: &known });
+            let report = examine_some(family, row, targets, options, quick);
             done.lock().unwrap_or_else(PoisonError::into_inner).put(i, report);
         }
     };
@@ -137,13 +140,20 @@ pub fn examine(family: &'static str, row: &Row, targets: &[Target], options: &Op
     examine_some(family, row, targets, options, None)
 }
 
-/// As [`examine`], of the forms that were chosen for each target, where some were.
+/// A quick examination of a row: the forms to run, by target, and what was looked at of those that are not run.
+#[derive(Clone, Copy)]
+struct Quick<'a> {
+    picks: &'a [Vec<Pick>],
+    known: &'a Known,
+}
+
+/// As [`examine`], or of the forms that were chosen for each target, the others looked at.
 fn examine_some(
     family: &'static str,
     row: &Row,
     targets: &[Target],
     options: &Options,
-    chosen: Option<&[Vec<Pick>]>,
+    quick: Option<Quick<'_>>,
 ) -> RowReport {
     let start = Instant::now();
     let mut report = RowReport {
@@ -169,6 +179,12 @@ fn examine_some(
         {
             report.fail("gradient", "", Vec::new(), why);
         }
+        if mathematics
+            && row.peaked()
+            && let Err(why) = finite(row, &built)
+        {
+            report.fail("reference", "", Vec::new(), why);
+        }
         if let Some(Break { damage: Damage::Gradient(_), .. }) = options.broken {
             // Kernels do what the damaged graph says.
             break;
@@ -176,9 +192,9 @@ fn examine_some(
         let want = LazyCell::new(|| references(row, &built));
         for (t, target) in targets.iter().enumerate() {
             let forms = Forms { row, built: &built, want: &want, target, options, draw };
-            match chosen {
-                Some(picks) => {
-                    for &pick in &picks[t] {
+            match quick {
+                Some(quick) => {
+                    for &pick in &quick.picks[t] {
                         forms.one(pick, &mut Vec::new(), &mut report);
                     }
                 }
@@ -186,27 +202,47 @@ fn examine_some(
             }
         }
     }
+    if let Some(quick) = quick {
+        report.failures.extend(variants::check(
+            &build(row, 0),
+            &targets[0].device,
+            options.broken,
+            quick.known,
+        ));
+    }
     report.seconds = start.elapsed().as_secs_f64();
     report
 }
 
-/// The graph's outputs in f64. Where each element is judged by itself: with every operation's results rounded to f32, since
+/// The graph's outputs in f64. Where arguments are large, first as they are. Where each element is judged by itself: with every operation's results rounded to f32, since
 /// what overflows there must; and the same on a device that takes subnormal numbers for zeros.
 pub fn references(row: &Row, built: &Built) -> Vec<Vec<Array>> {
     let outputs = |values: Vec<Option<Array>>| {
         let output = |(_, v): &(String, Value)| values[v.index()].clone().expect("outputs are evaluated");
         built.graph.outputs.iter().map(output).collect::<Vec<_>>()
     };
+    let exact = || outputs(interpret(&built.graph, &built.env));
     if !row.each() {
-        return vec![outputs(interpret(&built.graph, &built.env))];
+        return vec![exact()];
     }
     let rounded = |v: f64| f64::from(v as f32);
     let least = f64::from(f32::MIN_POSITIVE);
     let flushed = |v: f64| if rounded(v).abs() < least { 0f64.copysign(v) } else { rounded(v) };
-    vec![
-        outputs(interpret_rounded(&built.graph, &built.env, rounded)),
-        outputs(interpret_rounded(&built.graph, &built.env, flushed)),
-    ]
+    let mut all = if row.peaked() { vec![exact()] } else { Vec::new() };
+    all.push(outputs(interpret_rounded(&built.graph, &built.env, rounded)));
+    all.push(outputs(interpret_rounded(&built.graph, &built.env, flushed)));
+    all
+}
+
+/// Whether the graph's outputs are finite in f64, where arguments are large and results must not be.
+fn finite(row: &Row, built: &Built) -> Result<(), String> {
+    let outputs = references(row, built).remove(0);
+    for ((name, _), array) in built.graph.outputs.iter().zip(outputs) {
+        if let Some(at) = array.data.iter().position(|v| !v.is_finite()) {
+            return Err(format!("{name}[{at}] is {} in f64: exp of a large argument", array.data[at]));
+        }
+    }
+    Ok(())
 }
 
 impl RowReport {
@@ -231,6 +267,9 @@ struct Forms<'a> {
 impl Forms<'_> {
     /// Runs every candidate once; candidates that give the same kernels are the same.
     fn all(&self, report: &mut RowReport) {
+        if self.target.lanes_only {
+            return;
+        }
         let mut known = Vec::new();
         let ranks = if self.target.caps.class == AdapterClass::Cpu { 1 } else { MOST_CANDIDATES };
         for rank in 0..ranks {
@@ -259,6 +298,10 @@ impl Forms<'_> {
             let damaged = broken.apply(&mut plan, &self.target.caps);
             report.damaged += damaged;
             if damaged == 0 {
+                return true;
+            }
+            if let Err(why) = verify(&plan) {
+                report.fail("memory", &self.target.label, Vec::new(), why);
                 return true;
             }
         }
@@ -298,7 +341,7 @@ impl Forms<'_> {
             let wanted: Vec<&Array> = self.want.iter().map(|outputs| &outputs[o]).collect();
             let want = wanted[0];
             let (found, share) = match self.row.each() {
-                true => (each_distance(&wanted, got), "itself"),
+                true => (each_distance(&wanted, got, self.floor(o, want)), "itself"),
                 false => (distance(want, got), "the largest"),
             };
             let tolerance = allowed(self.row.tolerance, named.ty.dtype);
@@ -325,6 +368,17 @@ impl Forms<'_> {
             let (compiling, seconds) = (runs.compiling, runs.seconds);
             report.forms.push(Form { target: label.clone(), kernels, ulps, relative, compiling, seconds });
         }
+    }
+
+    /// Difference that is none where arguments are large: a gradient's terms, each of the size of the largest gradient, cancel;
+    /// a logarithm's argument near 1 has lost what exp of a far smaller argument added.
+    fn floor(&self, output: usize, want: &Array) -> f64 {
+        let share = match (self.row.peaked(), output) {
+            (false, _) => return 0.0,
+            (true, 0) => 1e-10,
+            (true, _) => 1e-6,
+        };
+        share * want.data.iter().fold(0.0f64, |m, v| m.max(v.abs()))
     }
 
     /// The same bits whatever order workgroups come in.

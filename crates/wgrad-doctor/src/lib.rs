@@ -10,15 +10,18 @@ pub mod breaks;
 mod compare;
 mod coverage;
 mod examine;
+mod features;
 mod gradient;
 mod machine;
 mod order;
+mod owners;
 mod prove;
 mod report;
 mod row;
 pub mod rows;
 mod run;
 pub mod testing;
+mod variants;
 
 pub use barriers::check_barriers;
 pub use examine::{Options, examine, examine_all, references};
@@ -26,5 +29,7 @@ pub use machine::{Machine, Target, targets};
 pub use order::Order;
 pub use prove::prove;
 pub use report::{Failure, Form, Report, RowReport};
-pub use row::{Arg, Built, Row, SPECIAL, build, holed, ints, large, real, special, spread, ties, within};
+pub use row::{
+    Arg, Built, Row, SPECIAL, build, far, holed, ints, large, peaks, real, special, spread, ties, within,
+};
 pub use run::{MOST_CANDIDATES, Runs, planned, run};

@@ -13,23 +13,31 @@ pub struct Target {
     pub device: Device,
     /// What they are chosen by: the device's own capabilities, or those of another class of adapter.
     pub caps: Caps,
+    /// Whether a quick examination runs nothing here but kernels whose lanes combine in workgroup memory.
+    pub lanes_only: bool,
 }
 
 impl Target {
     /// The device as it is.
     pub fn own(label: &str, device: Device) -> Self {
         let caps = device.caps().clone();
-        Self { label: label.to_owned(), device, caps }
+        Self { label: label.to_owned(), device, caps, lanes_only: false }
     }
 
     /// The device with the kernels of another class of adapter: right everywhere, fast elsewhere.
     pub fn posing(device: Device, class: AdapterClass) -> Self {
         let caps = Caps { class, ..device.caps().clone() };
-        Self { label: format!("as a {class}"), device, caps }
+        Self { label: format!("as a {class}"), device, caps, lanes_only: false }
+    }
+
+    /// The same, of which a quick examination runs what combines lanes in workgroup memory: no kernel of a software adapter's
+    /// own does, and each of the others takes it a second to compile.
+    fn lanes(device: Device, class: AdapterClass) -> Self {
+        Self { lanes_only: true, ..Self::posing(device, class) }
     }
 }
 
-/// Opens what was asked for. `full` adds WebGPU's default limits and the kernels of another class of adapter; the CPU
+/// Opens what was asked for; a software adapter also for the reductions of a GPU. `full` adds WebGPU's default limits and the kernels of another class of adapter; the CPU
 /// has neither.
 ///
 /// # Errors
@@ -46,6 +54,8 @@ pub fn targets(request: &Request, full: bool) -> Result<(Vec<Target>, Choice), D
             _ => AdapterClass::Discrete,
         };
         targets.push(Target::posing(device, other));
+    } else if class == AdapterClass::Software {
+        targets.push(Target::lanes(device, AdapterClass::Discrete));
     }
     Ok((targets, choice))
 }

@@ -20,7 +20,12 @@ enum Kind {
     Special(usize),
     Holed(usize),
     Spread(i32, i32),
+    Peaks,
+    Far(f64, f64),
 }
+
+/// Magnitudes at which exp leaves the range of f32, or its normal numbers, or everything.
+const PEAKS: [f64; 8] = [1000.0, 104.0, 103.0, 88.8, 88.6, 87.2, 20.0, 1.0];
 
 /// Numbers at which functions go wrong: NaN of both signs, the ends of the range, subnormal ones, zeros, bounds and small ones.
 pub const SPECIAL: [f32; 25] = [
@@ -91,6 +96,16 @@ pub const fn spread(shape: &'static [usize], low: i32, high: i32) -> Arg {
     Arg { shape, kind: Kind::Spread(low, high) }
 }
 
+/// f32 in [-2, 2) about numbers of either sign at the edges of exp's range, beyond them and within, in no order.
+pub const fn peaks(shape: &'static [usize]) -> Arg {
+    Arg { shape, kind: Kind::Peaks }
+}
+
+/// f32 in [low, high), far from 0: results are judged each by itself.
+pub const fn far(shape: &'static [usize], low: f64, high: f64) -> Arg {
+    Arg { shape, kind: Kind::Far(low, high) }
+}
+
 impl Arg {
     /// The argument's type.
     pub fn ty(&self) -> Type {
@@ -107,7 +122,34 @@ impl Arg {
 
     /// Whether results are judged each by itself.
     fn singular(&self) -> bool {
-        matches!(self.kind, Kind::Special(_) | Kind::Holed(_) | Kind::Spread(..))
+        matches!(self.kind, Kind::Special(_) | Kind::Holed(_) | Kind::Spread(..)) || self.peaked()
+    }
+
+    /// Whether these are numbers of which results must stay finite.
+    fn peaked(&self) -> bool {
+        matches!(self.kind, Kind::Peaks | Kind::Far(..))
+    }
+
+    /// Whether magnitudes reach this one.
+    fn reaches(&self, magnitude: f64) -> bool {
+        match self.kind {
+            Kind::Real(low, high) => low.abs().max(high.abs()) >= magnitude,
+            _ => self.peaked(),
+        }
+    }
+
+    /// Whether all of these numbers have this sign.
+    fn all(&self, negative: bool) -> bool {
+        match self.kind {
+            Kind::Real(low, high) | Kind::Far(low, high) => {
+                if negative {
+                    high <= 0.0
+                } else {
+                    low >= 0.0
+                }
+            }
+            _ => false,
+        }
     }
 
     fn draw(&self, rng: &mut ChaCha8Rng) -> Array {
@@ -120,7 +162,11 @@ impl Arg {
                 let power = f64::from(low) + f64::from(high - low) * unit();
                 f64::from((10f64.powf(power) * if unit() < 0.5 { -1.0 } else { 1.0 }) as f32)
             }
-            Kind::Real(low, high) => f64::from((low + (high - low) * unit()) as f32),
+            Kind::Peaks => {
+                let peak = PEAKS[(8.0 * unit()) as usize] * if unit() < 0.5 { -1.0 } else { 1.0 };
+                f64::from((peak + 4.0 * unit() - 2.0) as f32)
+            }
+            Kind::Real(low, high) | Kind::Far(low, high) => f64::from((low + (high - low) * unit()) as f32),
             Kind::Ties(n) => (unit() * f64::from(n)).floor(),
             Kind::Ints(low, high) => (f64::from(low) + f64::from(high - low) * unit()).floor(),
         })
@@ -147,6 +193,23 @@ impl Row {
     /// all magnitudes.
     pub fn each(&self) -> bool {
         self.args.iter().any(Arg::singular)
+    }
+
+    /// Whether arguments are large, but finite, and results must be so.
+    pub(crate) fn peaked(&self) -> bool {
+        self.args.iter().any(Arg::peaked)
+    }
+
+    /// Whether the first argument is negative throughout, or the first two are of opposite signs: a maximum that begins at 0, and
+    /// not below everything, is wrong for it and for its products.
+    pub(crate) fn below(&self) -> bool {
+        let (first, second) = (self.args.first(), self.args.get(1));
+        first.is_some_and(|x| x.all(true) || x.all(false) && second.is_some_and(|y| y.all(true)))
+    }
+
+    /// Whether magnitudes of some argument reach this one.
+    pub(crate) fn reaches(&self, magnitude: f64) -> bool {
+        self.args.iter().any(|arg| arg.reaches(magnitude))
     }
 }
 

@@ -1,7 +1,7 @@
 //! From graph to plan: which kernels run, in which order, in which memory. Pure data; no device, no input or output.
 //!
 //! [`plan`] is a pure function of (graph, capabilities, options). The result says before the first step what
-//! every dispatch is, what it costs, and the peak memory; [`verify`] proves that no two live values overlap.
+//! every dispatch is, what it costs, and the peak memory; [`verify`] proves that every step reads what it is to read.
 
 mod attention;
 mod choices;
@@ -22,7 +22,7 @@ pub use cost::cost;
 pub use dump::{Summary, dump};
 pub use layout::common_layout;
 pub use plan::{
-    Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlanStep, READBACKS, Slot, SlotKind,
-    StoredValue, UPLOADS, plan,
+    Flow, Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlanStep, READBACKS, Slot,
+    SlotKind, UPLOADS, plan,
 };
 pub use verify::verify;

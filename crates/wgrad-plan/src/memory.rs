@@ -3,10 +3,10 @@
 use crate::cost::cost;
 use crate::merge::Pages;
 use crate::plan::{
-    Buffer, Draft, Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlanStep, Slot,
-    SlotKind, StoredValue,
+    Buffer, Draft, Flow, Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlanStep, Slot,
+    SlotKind,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use wgrad_graph::Graph;
 use wgrad_graph::ops::{Leaf, Op, OpDef};
 use wgrad_kernels::{Candidate, Core, Instr};
@@ -100,7 +100,7 @@ pub(crate) fn place(
 ) -> Result<Plan, PlanError> {
     let layout = options.layout;
     let Drafts { buffers, mut drafts, outputs, pages, scalars } = d;
-    let n = drafts.len();
+    let mut flow = flow(&buffers, &drafts, &outputs, &pages);
     let mut last = vec![None; buffers.len()];
     for (i, d) in drafts.iter().enumerate() {
         for &b in &d.operands {
@@ -141,9 +141,7 @@ pub(crate) fn place(
             param && !written.contains(&b) && pages.members[b].is_none()
         })
         .collect();
-    let mut values: Vec<StoredValue> = Vec::new();
-    let mut value_of = vec![None; buffers.len()];
-    let mut steps = Vec::with_capacity(n);
+    let mut steps = Vec::with_capacity(drafts.len());
     for (i, draft) in drafts.iter_mut().enumerate() {
         take_over(draft, &buffers, &last, i);
         let draft = &*draft;
@@ -165,10 +163,6 @@ pub(crate) fn place(
                 (None, None) => placer.own(bytes, buffers[b].kind),
             };
             placer.places[b] = Some(place);
-            let end = if buffers[b].kind == SlotKind::Output { n } else { last[b].unwrap_or(i) };
-            value_of[b] = Some(values.len());
-            let takes_over = over.and_then(|from| value_of[from]);
-            values.push(StoredValue { place, first: i, last: end, takes_over });
         }
         check_bindings(draft, caps, &buffers)?;
         let rank = if options.only.is_none_or(|only| only == i) { options.candidate } else { 0 };
@@ -182,13 +176,6 @@ pub(crate) fn place(
                 .map(|&b| placer.passing(b, SlotKind::Activation))
                 .collect(),
         };
-        let held = if kept.is_some() { 0..=n } else { i..=i };
-        values.extend(scratch.iter().map(|&place| StoredValue {
-            place,
-            first: *held.start(),
-            last: *held.end(),
-            takes_over: None,
-        }));
         let at = |placer: &mut Placer<'_>, b: usize| {
             placer.places[b]
                 .or_else(|| placer.paged(b, buffers[b].ty.bytes()))
@@ -229,7 +216,25 @@ pub(crate) fn place(
             Named { name, ty: buffers[b].ty.clone(), place }
         })
         .collect();
-    Ok(Plan { slots: placer.slots, steps, inputs, outputs, layout, literals, scalars, values })
+    let leaves = (0..buffers.len()).filter(|&b| buffers[b].leaf.is_some());
+    flow.given = leaves.filter_map(|b| Some((b, placer.places[b]?))).collect();
+    Ok(Plan { slots: placer.slots, steps, inputs, outputs, layout, literals, scalars, flow })
+}
+
+/// Who reads and writes which value, before anything is placed.
+fn flow(buffers: &[Buffer], drafts: &[Draft], outputs: &[(String, usize)], pages: &Pages) -> Flow {
+    let mut in_page: BTreeMap<usize, Vec<(usize, usize, usize)>> = BTreeMap::new();
+    for (b, member) in pages.members.iter().enumerate() {
+        let Some(m) = member else { continue };
+        in_page.entry(pages.whole[m.page]).or_default().push((b, m.offset, buffers[b].ty.bytes()));
+    }
+    Flow {
+        reads: drafts.iter().map(|d| d.operands.clone()).collect(),
+        writes: drafts.iter().map(|d| d.outputs.clone()).collect(),
+        given: Vec::new(),
+        results: outputs.iter().map(|o| o.1).collect(),
+        pages: in_page,
+    }
 }
 
 /// Places persistent tensors: by the layout given, or anew (pages first come from merged updates).

@@ -144,17 +144,19 @@ impl PlanStep {
     }
 }
 
-/// A value's memory and the steps between which it holds: what `verify` checks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredValue {
-    /// Where.
-    pub place: Place,
-    /// The step that writes it (0 for values from outside).
-    pub first: usize,
-    /// The last step that reads it (the number of steps for values read after the end).
-    pub last: usize,
-    /// The value whose memory it takes over in place, by index, if any.
-    pub takes_over: Option<usize>,
+/// Values by number, as they were before memory was placed: what [`verify`](crate::verify()) follows through the places.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Value of each operand, per step.
+    pub reads: Vec<Vec<usize>>,
+    /// Value of each output, per step.
+    pub writes: Vec<Vec<usize>>,
+    /// Values from outside, with their places: inputs, persistent tensors, literals.
+    pub given: Vec<(usize, Place)>,
+    /// Value of each of the plan's outputs.
+    pub results: Vec<usize>,
+    /// Values that are pages, with what lies in them: a value, its first byte in the page, its bytes.
+    pub pages: BTreeMap<usize, Vec<(usize, usize, usize)>>,
 }
 
 /// Everything a device needs to run a graph.
@@ -174,8 +176,8 @@ pub struct Plan {
     pub literals: Vec<(Place, HostTensor)>,
     /// Names of the scalar words after the fixed ones.
     pub scalars: Vec<String>,
-    /// Lifetimes, for `verify`.
-    pub values: Vec<StoredValue>,
+    /// What every place is to hold, for `verify`.
+    pub flow: Flow,
 }
 
 /// Steps whose inputs may be on their way to an adapter at once.

@@ -1,33 +1,134 @@
-//! The planner's proof: no two live values overlap, no dispatch binds one buffer both for reading and writing,
-//! or writes a place twice.
+//! The planner's proof: every step finds in its places the values that it is to read, and no dispatch binds one buffer both
+//! for reading and writing, or writes a place twice.
+//!
+//! Nothing that the planner worked out about lifetimes is used. The plan is gone through step by step, twice in a row as a
+//! device runs it, with a note of the value that every place holds: [`Flow`](crate::Flow) says which values a step reads and
+//! writes as they were numbered before memory was placed, and a place that anything else was written to holds nothing.
 
-use crate::plan::{Place, Plan};
+use crate::plan::{Place, Plan, PlanStep};
+use wgrad_kernels::{Core, Instr};
+
+/// What a place holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    /// A value, as the step's readers want it.
+    Value(usize),
+    /// A persistent value after its update: nobody reads it before the next run.
+    Updated(usize),
+    /// What this step packed, from run to run.
+    Packed(usize),
+}
+
+/// The places of each slot that hold something.
+struct Memory<'a> {
+    plan: &'a Plan,
+    slots: Vec<Vec<(Place, Held)>>,
+    /// Whether there was a run before, which has packed what it keeps.
+    again: bool,
+}
 
 fn overlap(a: &Place, b: &Place) -> bool {
     a.slot == b.slot && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes
 }
 
-/// Checks a plan; an error names the two values or the step.
-///
-/// # Errors
-/// Where memory of two live values overlaps, a range leaves its slot, or a step reads and writes one slot other than
-/// in place.
-pub fn verify(plan: &Plan) -> Result<(), String> {
-    let places = plan.values.iter().map(|v| &v.place).chain(plan.layout.params.iter().map(|p| &p.place));
-    for p in
-        places.chain(plan.steps.iter().flat_map(|s| s.operands.iter().chain(&s.outputs).chain(&s.scratch)))
-    {
-        if p.offset + p.bytes > plan.slots[p.slot].bytes {
-            return Err(format!("{p:?} leaves its slot of {} bytes", plan.slots[p.slot].bytes));
+impl Memory<'_> {
+    /// Writes; what any part of was there is gone.
+    fn put(&mut self, place: Place, held: Option<Held>) {
+        let slot = &mut self.slots[place.slot];
+        slot.retain(|(p, _)| !overlap(p, &place));
+        slot.extend(held.map(|held| (place, held)));
+    }
+
+    fn holds(&self, place: &Place, held: Held) -> bool {
+        self.slots[place.slot].iter().any(|(p, h)| *h == held && p == place)
+    }
+
+    /// Values in a place: itself, or what lies in it if it is a page.
+    fn parts(&self, value: usize, place: Place) -> Vec<(usize, Place)> {
+        let part = |&(v, offset, bytes): &(usize, usize, usize)| {
+            (v, Place { offset: place.offset + offset, bytes, ..place })
+        };
+        match self.plan.flow.pages.get(&value) {
+            Some(members) => members.iter().map(part).collect(),
+            None => vec![(value, place)],
         }
     }
-    for (i, a) in plan.values.iter().enumerate() {
-        for (j, b) in plan.values.iter().enumerate().skip(i + 1) {
-            let handed_over = b.takes_over == Some(i) && a.last == b.first;
-            let both_live = a.first <= b.last && b.first <= a.last;
-            if both_live && overlap(&a.place, &b.place) && !handed_over {
-                return Err(format!("values {i} ({a:?}) and {j} ({b:?}) are live at once in one place"));
+
+    fn step(&mut self, i: usize, s: &PlanStep) -> Result<(), String> {
+        let (flow, label) = (&self.plan.flow, s.label());
+        for (&value, place) in flow.reads[i].iter().zip(&s.operands) {
+            for (v, part) in self.parts(value, *place) {
+                if !self.holds(&part, Held::Value(v)) {
+                    let found = self.slots[part.slot].iter().find(|(p, _)| overlap(p, &part));
+                    return Err(format!(
+                        "step {i} ({label}) reads value {v} at {part:?}, which holds {found:?}"
+                    ));
+                }
             }
+        }
+        if s.packed.is_some() && self.again {
+            let lost = s.scratch.iter().find(|place| !self.holds(place, Held::Packed(i)));
+            if let Some(place) = lost {
+                return Err(format!("step {i} ({label}) finds at {place:?} no longer what it packed"));
+            }
+        }
+        let held = s.packed.map(|_| Held::Packed(i));
+        s.scratch.iter().for_each(|&place| self.put(place, held));
+        for (&value, place) in flow.writes[i].iter().zip(&s.outputs) {
+            for (v, part) in self.parts(value, *place) {
+                let persistent = flow.given.iter().any(|g| g.0 == v);
+                self.put(part, Some(if persistent { Held::Updated(v) } else { Held::Value(v) }));
+            }
+        }
+        Ok(())
+    }
+
+    /// One run; what was fed before is fed again, and values of the run before are none of this one's.
+    fn run(&mut self) -> Result<(), String> {
+        let plan = self.plan;
+        for slot in &mut self.slots {
+            slot.retain(|(_, h)| !matches!(h, Held::Value(_)));
+        }
+        for &(value, place) in &plan.flow.given {
+            self.put(place, Some(Held::Value(value)));
+        }
+        for (i, s) in plan.steps.iter().enumerate() {
+            self.step(i, s)?;
+        }
+        for (&value, named) in plan.flow.results.iter().zip(&plan.outputs) {
+            if !self.holds(&named.place, Held::Value(value)) {
+                return Err(format!("the result {} is written over", named.name));
+            }
+        }
+        for &(value, place) in &plan.flow.given {
+            let fed = plan.inputs.iter().any(|input| input.place == place);
+            if !fed && !self.holds(&place, Held::Value(value)) && !self.holds(&place, Held::Updated(value)) {
+                return Err(format!("value {value} at {place:?}, which is to stay, is written over"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks a plan; an error names the value or the step.
+///
+/// # Errors
+/// Where a step reads a place that does not hold its operand, a result or a persistent tensor is written over, a range
+/// leaves its slot, or a step reads and writes one slot other than in place.
+pub fn verify(plan: &Plan) -> Result<(), String> {
+    let flow = &plan.flow;
+    if [flow.reads.len(), flow.writes.len()] != [plan.steps.len(); 2]
+        || flow.results.len() != plan.outputs.len()
+    {
+        return Err("the plan does not say which values its steps read and write".to_owned());
+    }
+    let params = plan.layout.params.iter().map(|p| &p.place);
+    let given =
+        plan.inputs.iter().chain(&plan.outputs).map(|n| &n.place).chain(flow.given.iter().map(|g| &g.1));
+    let of_steps = plan.steps.iter().flat_map(|s| s.operands.iter().chain(&s.outputs).chain(&s.scratch));
+    for p in params.chain(given).chain(of_steps) {
+        if p.offset.checked_add(p.bytes).is_none_or(|end| end > plan.slots[p.slot].bytes) {
+            return Err(format!("{p:?} leaves its slot of {} bytes", plan.slots[p.slot].bytes));
         }
     }
     for (i, a) in plan.layout.params.iter().enumerate() {
@@ -36,17 +137,42 @@ pub fn verify(plan: &Plan) -> Result<(), String> {
         }
     }
     for (i, s) in plan.steps.iter().enumerate() {
-        let written: Vec<&Place> = s.outputs.iter().chain(&s.scratch).collect();
-        for (j, a) in written.iter().enumerate() {
-            if written[j + 1..].iter().any(|b| overlap(a, b)) {
-                return Err(format!("step {i} ({}) writes slot {} twice", s.label(), a.slot));
-            }
+        bindings(i, s)?;
+        let changes = |j: usize| flow.writes.iter().flatten().any(|&v| v == flow.reads[i][j]);
+        if s.packed.is_some_and(changes) {
+            return Err(format!("step {i} ({}) keeps packed what the plan changes", s.label()));
+        }
+    }
+    let mut memory = Memory { plan, slots: vec![Vec::new(); plan.slots.len()], again: false };
+    memory.run()?;
+    memory.again = true;
+    memory.run().map_err(|why| format!("in a second run: {why}"))
+}
+
+/// Checks what one step binds.
+fn bindings(i: usize, s: &PlanStep) -> Result<(), String> {
+    let written: Vec<&Place> = s.outputs.iter().chain(&s.scratch).collect();
+    for (j, a) in written.iter().enumerate() {
+        if written[j + 1..].iter().any(|b| overlap(a, b)) {
+            return Err(format!("step {i} ({}) writes slot {} twice", s.label(), a.slot));
+        }
+    }
+    for (j, x) in s.operands.iter().enumerate() {
+        if s.scratch.iter().any(|p| p.slot == x.slot) {
+            return Err(format!("step {i} ({}) reads slot {} and has its scratch there", s.label(), x.slot));
         }
         for (o, out) in s.outputs.iter().enumerate() {
-            for (j, x) in s.operands.iter().enumerate() {
-                if x.slot == out.slot && s.step.in_place[o] != Some(j) {
-                    return Err(format!("step {i} ({}) reads and writes slot {}", s.label(), x.slot));
-                }
+            if x.slot != out.slot {
+                continue;
+            }
+            let own = |instr: &Instr| match instr {
+                Instr::Load { operand, view } => *operand != j || view.is_contiguous(),
+                _ => true,
+            };
+            let in_order = s.step.core == Core::Map && s.step.epilogue.instrs.iter().all(own);
+            let one_place = (x.offset, x.bytes) == (out.offset, out.bytes);
+            if s.step.in_place[o] != Some(j) || !in_order || !one_place {
+                return Err(format!("step {i} ({}) reads and writes slot {}", s.label(), x.slot));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! PyTorch's own results: training runs and operator cases (tests/golden; see its README). `WGRAD_GOLDEN_DIR` names
 //! another folder of the same layout.
 
+mod edges;
 mod exact;
 mod held;
 mod noise;

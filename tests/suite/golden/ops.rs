@@ -36,7 +36,7 @@ fn dim(a: &Value) -> isize {
 }
 
 /// The operator applied to its inputs.
-fn apply(op: &str, a: &Value, x: &[Tensor]) -> Tensor {
+pub(super) fn apply(op: &str, a: &Value, x: &[Tensor]) -> Tensor {
     let number = |key: &str| a[key].as_f64().unwrap_or_else(|| panic!("{op} lacks {key}"));
     let axis = || dim(a) as usize;
     let ce = CrossEntropy {
@@ -66,12 +66,16 @@ fn apply(op: &str, a: &Value, x: &[Tensor]) -> Tensor {
         "kl_div" => x[0].log_softmax(-1).kl_div(&x[1].softmax(-1)),
         "cumsum" => x[0].cumsum(dim(a)),
         "interpolate" => {
-            let (s, times) = (x[0].shape(), number("scale") as usize);
+            let s = x[0].shape();
+            let size = match a["size"].is_null() {
+                true => [s[2], s[3]].map(|n| n * number("scale") as usize),
+                false => pair(&a["size"]),
+            };
             let how = match a["mode"].as_str() {
                 Some("bilinear") => Interpolation::Bilinear,
                 _ => Interpolation::Nearest,
             };
-            x[0].interpolate([s[2] * times, s[3] * times], how)
+            x[0].interpolate(size, how)
         }
         "cross_entropy" => x[0].cross_entropy(&x[1], ce),
         "mse_loss" => x[0].mse_loss(&x[1]),

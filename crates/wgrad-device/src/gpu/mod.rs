@@ -26,6 +26,7 @@ use health::Health;
 use pipelines::Pipelines;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use wgrad_kernels::Launch;
 use wgrad_plan::{ParamLayout, Plan};
 use wgrad_types::{Caps, Limits, Vendor};
 
@@ -132,6 +133,10 @@ impl Gpu {
 
     pub(crate) fn report(&self) -> &AdapterReport {
         &self.inner.report
+    }
+
+    pub(crate) fn validate(&self, launch: &Launch) -> Result<(), DeviceError> {
+        self.inner.pipelines.validate(&self.inner.device, launch)
     }
 
     pub(crate) fn memory(&self, layout: &ParamLayout) -> Result<Memory, DeviceError> {

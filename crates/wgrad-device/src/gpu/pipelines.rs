@@ -89,6 +89,14 @@ impl Pipelines {
         Ok(keys.iter().map(|key| have[key].clone()).collect())
     }
 
+    /// Takes a text as a module, without a pipeline.
+    pub(super) fn validate(&self, device: &wgpu::Device, launch: &Launch) -> Result<(), DeviceError> {
+        let wanted = Wanted { label: launch.name.clone(), launch };
+        let why = |e: wgpu::Error| refused_source(&e, &wanted).unwrap_or_else(|| explain(&reason(&e)));
+        let module = scoped(device, || self.module(device, launch));
+        module.map(drop).map_err(|e| DeviceError::Kernel { kernel: launch.name.clone(), why: why(e) })
+    }
+
     fn compile(&self, device: &wgpu::Device, wanted: &Wanted<'_>) -> Result<Pipeline, DeviceError> {
         let fail = |why: String| DeviceError::Kernel { kernel: wanted.label.clone(), why };
         let refused = |error: wgpu::Error| match error {

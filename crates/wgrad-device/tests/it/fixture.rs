@@ -8,7 +8,7 @@ use wgrad_device::{Device, Memory, Program, Request};
 use wgrad_graph::Role;
 use wgrad_graph::ops::BinaryKind;
 use wgrad_kernels::{Access, Binding, Buffer, Candidate, Core, Cost, Expr, Instr, Launch, Step};
-use wgrad_plan::{Named, ParamLayout, ParamPlace, Place, Plan, PlanStep, Slot, SlotKind};
+use wgrad_plan::{Flow, Named, ParamLayout, ParamPlace, Place, Plan, PlanStep, Slot, SlotKind};
 use wgrad_types::{DType, HostTensor, Type, View};
 
 /// Elements of the long tensors: no multiple of the workgroup size.
@@ -184,7 +184,7 @@ pub(crate) fn plan() -> Plan {
         layout,
         literals: vec![(TABLE, HostTensor::f32(&[N], &table()))],
         scalars: vec!["rate".into(), "scale".into()],
-        values: Vec::new(),
+        flow: Flow::default(),
     }
 }
 

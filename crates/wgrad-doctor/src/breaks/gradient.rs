@@ -44,7 +44,7 @@ pub(super) const BREAKS: &[Break] = &[
 ];
 
 const fn wrong(name: &'static str, what: &'static str, damage: fn(&mut Graph, Value) -> bool) -> Break {
-    Break { name, what, damage: Damage::Gradient(damage) }
+    Break { kind: "gradient", name, what, damage: Damage::Gradient(damage) }
 }
 
 /// Changes the first node behind the loss that lets itself be changed; dead nodes are passed over.

@@ -1,10 +1,12 @@
 //! Kernels damaged on purpose: each mistake that an examination must see, and how to make it.
 //!
-//! A mistake is made in a launch's text, in a step before its kernels are written, or in the gradient graph. None makes
+//! A mistake is made in a launch's text, in a step before its kernels are written, in the gradient graph, or in where a plan
+//! has its values. None makes
 //! an index leave workgroup memory or a loop endless; what may leave a buffer is caught by the run-time checks a device
 //! should be opened with.
 
 mod gradient;
+mod memory;
 mod step;
 mod text;
 
@@ -16,6 +18,8 @@ use wgrad_types::Caps;
 /// A mistake by name.
 #[derive(Debug)]
 pub struct Break {
+    /// The kind of mistake it is an example of: barrier, index, edge, axis, large argument, ..
+    pub kind: &'static str,
     /// What it is called on the command line.
     pub name: &'static str,
     /// The mistake in words.
@@ -33,11 +37,13 @@ pub enum Damage {
     Step(fn(&mut Step) -> bool),
     /// In a graph, behind the loss it is given.
     Gradient(fn(&mut Graph, Value) -> bool),
+    /// In where a plan has its values.
+    Memory(fn(&mut Plan) -> bool),
 }
 
 /// All mistakes.
 pub fn all() -> impl Iterator<Item = &'static Break> {
-    text::BREAKS.iter().chain(step::BREAKS).chain(gradient::BREAKS)
+    text::BREAKS.iter().chain(step::BREAKS).chain(gradient::BREAKS).chain(memory::BREAKS)
 }
 
 /// The mistake of this name.
@@ -77,6 +83,7 @@ impl Break {
                     count += 1;
                 }
             }
+            Damage::Memory(damage) => count += usize::from(damage(plan)),
             Damage::Gradient(_) => {}
         }
         count

@@ -2,14 +2,14 @@
 
 use super::{Break, Damage};
 use wgrad_graph::ops::{BinaryKind, ConvSpec, UnaryKind};
-use wgrad_kernels::{Core, Instr, Step};
+use wgrad_kernels::{Core, Expr, Instr, Step};
 use wgrad_types::View;
 
 pub(super) const BREAKS: &[Break] = &[
-    step("epilogue-sign", "an epilogue subtracts what it should add", |s| {
+    step("epilogue", "epilogue-sign", "an epilogue subtracts what it should add", |s| {
         s.core != Core::Map && first(s, |i| swap_binary(i, BinaryKind::Add, BinaryKind::Sub))
     }),
-    step("epilogue-relu", "a relu at the end of a kernel turns negatives round", |s| {
+    step("epilogue", "epilogue-relu", "a relu at the end of a kernel turns negatives round", |s| {
         let relu = |i: &mut Instr| match i {
             Instr::Unary(kind, _) if *kind == UnaryKind::Relu => {
                 *kind = UnaryKind::Abs;
@@ -19,7 +19,7 @@ pub(super) const BREAKS: &[Break] = &[
         };
         s.core != Core::Map && first(s, relu)
     }),
-    step("operand-stuck", "an operand is read at its first element everywhere", |s| {
+    step("index", "operand-stuck", "an operand is read at its first element everywhere", |s| {
         first(s, |i| match i {
             Instr::Load { view, .. } if view.strides.iter().any(|s| *s != 0) && view.mask.is_none() => {
                 view.strides.fill(0);
@@ -28,7 +28,7 @@ pub(super) const BREAKS: &[Break] = &[
             _ => false,
         })
     }),
-    step("mask-short", "a masked operand ends an element early", |s| {
+    step("mask", "mask-short", "a masked operand ends an element early", |s| {
         first(s, |i| match i {
             Instr::Load { view: View { mask: Some(mask), .. }, .. } | Instr::Masked { mask, .. } => {
                 mask.iter_mut().any(|m| {
@@ -40,7 +40,7 @@ pub(super) const BREAKS: &[Break] = &[
             _ => false,
         })
     }),
-    step("matmul-transposed", "the right matrix is read transposed", |s| {
+    step("index", "matmul-transposed", "the right matrix is read transposed", |s| {
         let Core::MatMul { b, .. } = &mut s.core else { return false };
         let [.., k, n] = &b.shape[..] else { return false };
         let plain = b.strides.ends_with(&[*n as isize, 1]) && *k > 1 && *n > 1;
@@ -50,29 +50,82 @@ pub(super) const BREAKS: &[Break] = &[
         }
         plain
     }),
-    step("matmul-batch", "every product of a batch uses the first left matrix", |s| {
+    step("index", "matmul-batch", "every product of a batch uses the first left matrix", |s| {
         let Core::MatMul { a, .. } = &mut s.core else { return false };
         let rank = a.strides.len();
         let moves = a.strides[..rank - 2].iter().any(|s| *s != 0);
         a.strides[..rank - 2].fill(0);
         moves
     }),
-    step("conv-padding", "a convolution forgets its padding at the top", |s| spec(s, |c| c.padding[0] = 0)),
-    step("conv-dilation", "a convolution's taps lie side by side", |s| spec(s, |c| c.dilation = [1; 2])),
-    step("conv-input-grad-padding", "the gradient of the image is a row off", |s| {
+    step("padding", "conv-padding", "a convolution forgets its padding at the top", |s| {
+        spec(s, |c| c.padding[0] = 0)
+    }),
+    step("index", "conv-dilation", "a convolution's taps lie side by side", |s| {
+        spec(s, |c| c.dilation = [1; 2])
+    }),
+    step("padding", "conv-input-grad-padding", "the gradient of the image is a row off", |s| {
         let Core::Conv2dInputGrad(c) = &mut s.core else { return false };
         c.padding[0] = c.padding[0].saturating_sub(1);
         true
     }),
-    step("conv-weight-grad-padding", "the gradient of the weights is a row off", |s| {
+    step("padding", "conv-weight-grad-padding", "the gradient of the weights is a row off", |s| {
         let Core::Conv2dWeightGrad(c) = &mut s.core else { return false };
         c.padding[0] = c.padding[0].saturating_sub(1);
         true
     }),
+    step("axis", "axis-stride", "a convolution's strides are exchanged", |s| {
+        convs(s, |c| c.stride.reverse())
+    }),
+    step("axis", "axis-padding", "a convolution's paddings are exchanged", |s| {
+        convs(s, |c| c.padding.reverse())
+    }),
+    step("axis", "axis-dilation", "a convolution's dilations are exchanged", |s| {
+        convs(s, |c| c.dilation.reverse())
+    }),
+    step("axis", "axis-pool-padding", "a pool's paddings are exchanged", |s| match &mut s.core {
+        Core::MaxPool2d(w) | Core::MaxPool2dGrad(w) | Core::AvgPool2d(w) | Core::AvgPool2dGrad(w) => {
+            w.padding.reverse();
+            true
+        }
+        _ => false,
+    }),
+    step("large argument", "no-maximum", "exp is taken without the maximum subtracted", |s| {
+        expressions(s, &mut |expr| {
+            let plain = |r: usize| match expr.instrs[r] {
+                Instr::Binary(BinaryKind::Sub, a, _) => Some(a),
+                _ => None,
+            };
+            let found = expr.instrs.iter().enumerate().find_map(|(i, instr)| match instr {
+                Instr::Unary(UnaryKind::Exp, r) => Some((i, plain(*r)?)),
+                _ => None,
+            });
+            found.is_some_and(|(i, a)| {
+                expr.instrs[i] = Instr::Unary(UnaryKind::Exp, a);
+                true
+            })
+        })
+    }),
+    step("random stream", "shared-stream", "two draws of random numbers take the same stream", |s| {
+        expressions(s, &mut |expr| {
+            let mut changed = false;
+            for instr in &mut expr.instrs {
+                if let Instr::Random { stream, .. } = instr {
+                    changed |= *stream != 0;
+                    *stream = 0;
+                }
+            }
+            changed
+        })
+    }),
 ];
 
-const fn step(name: &'static str, what: &'static str, damage: fn(&mut Step) -> bool) -> Break {
-    Break { name, what, damage: Damage::Step(damage) }
+const fn step(
+    kind: &'static str,
+    name: &'static str,
+    what: &'static str,
+    damage: fn(&mut Step) -> bool,
+) -> Break {
+    Break { kind, name, what, damage: Damage::Step(damage) }
 }
 
 /// Changes the first instruction, of the prologue or the epilogue, that lets itself be changed.
@@ -81,12 +134,31 @@ fn first(step: &mut Step, mut change: impl FnMut(&mut Instr) -> bool) -> bool {
 }
 
 fn walk(step: &mut Step, change: &mut dyn FnMut(&mut Instr) -> bool) -> bool {
-    let prologue = match &mut step.core {
-        Core::Reduce { prologue, .. } => prologue.instrs.as_mut_slice(),
-        Core::Rows(chain) => return chain.links.iter_mut().any(|link| walk(&mut link.step, change)),
-        _ => &mut [],
-    };
-    prologue.iter_mut().chain(&mut step.epilogue.instrs).any(change)
+    expressions(step, &mut |expr| expr.instrs.iter_mut().any(&mut *change))
+}
+
+/// Changes the first expression, prologue before epilogue, that lets itself be changed.
+fn expressions(step: &mut Step, change: &mut dyn FnMut(&mut Expr) -> bool) -> bool {
+    if let Core::Rows(chain) = &mut step.core {
+        return chain.links.iter_mut().any(|link| expressions(&mut link.step, change));
+    }
+    if let Core::Reduce { prologue, .. } = &mut step.core
+        && change(prologue)
+    {
+        return true;
+    }
+    change(&mut step.epilogue)
+}
+
+/// Changes a convolution, forward or either gradient.
+fn convs(step: &mut Step, change: impl Fn(&mut ConvSpec)) -> bool {
+    match &mut step.core {
+        Core::Conv2d(spec) | Core::Conv2dInputGrad(spec) | Core::Conv2dWeightGrad(spec) => {
+            change(spec);
+            true
+        }
+        _ => false,
+    }
 }
 
 fn swap_binary(instr: &mut Instr, from: BinaryKind, to: BinaryKind) -> bool {

@@ -6,35 +6,52 @@ use wgrad_kernels::Launch;
 const BARRIER: &str = "workgroupBarrier();";
 
 pub(super) const BREAKS: &[Break] = &[
-    text("barrier-after-load", "a tile is read before all of it has been loaded", |l| {
+    text("barrier", "barrier-after-load", "a tile is read before all of it has been loaded", |l| {
         tiled(l).and_then(|t| replaced_nth(t, BARRIER, "", Nth::First))
     }),
-    text("barrier-before-load", "a tile is overwritten while others still read it", |l| {
+    text("barrier", "barrier-before-load", "a tile is overwritten while others still read it", |l| {
         tiled(l).and_then(|t| replaced_nth(t, BARRIER, "", Nth::Last))
     }),
-    text("barrier-in-tree", "lanes are added before they have been stored", |l| {
+    text("barrier", "barrier-in-tree", "lanes are added before they have been stored", |l| {
         let tree = l.source.contains("var<workgroup> lane_values");
         tree.then(|| replaced_nth(&l.source, BARRIER, "", Nth::First)).flatten()
     }),
-    text("wrong-depth-in-tile", "one depth of the left tile is used twice", |l| {
+    text(
+        "barrier",
+        "shared-slot",
+        "what one invocation says to all is said again before all have read it",
+        |l| {
+            let tree = l.source.contains("var<workgroup> lane_values");
+            let rounds = "workgroupBarrier();\n    for (var turn = 0u; turn < 2u; turn += 1u) {\n        \
+                      if (li == 0u) {\n            said[0u] = turn;\n        }\n        workgroupBarrier();\n        \
+                      heard = max(heard, said[0u]);\n    }\n    workgroupBarrier();";
+            let with = tree.then(|| replaced_nth(&l.source, BARRIER, rounds, Nth::First)).flatten()?;
+            let said =
+                "var<workgroup> said: array<u32, 1>;\nvar<private> heard: u32;\nvar<workgroup> lane_values";
+            Some(with.replacen("var<workgroup> lane_values", said, 1))
+        },
+    ),
+    text("index", "wrong-depth-in-tile", "one depth of the left tile is used twice", |l| {
         replaced(&l.source, "block_a[(kk + 1u)", "block_a[(kk + 0u)")
     }),
-    text("wrong-column-in-tile", "an invocation reads its left neighbour's columns", |l| {
+    text("index", "wrong-column-in-tile", "an invocation reads its left neighbour's columns", |l| {
         tiled(l).and_then(|t| replaced(t, " + tx + ", " + max(tx, 1u) - 1u + "))
     }),
-    text("wrong-lane", "a value comes from the lane before", |l| {
+    text("index", "wrong-lane", "a value comes from the lane before", |l| {
         replaced(&l.source, ", 1u) * b1;", ", 0u) * b1;")
     }),
-    text("edge-store-row", "the last row of a ragged product is not stored", |l| guard(l, "if (m")),
-    text("edge-store-column", "the last column of a ragged product is not stored", |l| guard(l, "n0 < ")),
-    text("edge-load-row", "rows are clamped one before the last", |l| {
+    text("edge", "edge-store-row", "the last row of a ragged product is not stored", |l| guard(l, "if (m")),
+    text("edge", "edge-store-column", "the last column of a ragged product is not stored", |l| {
+        guard(l, "n0 < ")
+    }),
+    text("edge", "edge-load-row", "rows are clamped one before the last", |l| {
         in_lines(&l.source, |line| starts(line, "let ar") && line.contains("min("), |line| less(line, "u);"))
     }),
-    text("depth-tail", "what is left over of the depth is taken from its beginning", |l| {
+    text("edge", "depth-tail", "what is left over of the depth is taken from its beginning", |l| {
         let rest = |line: &str| starts(line, "let k0 = ") && !line.contains("k0 = 0u");
         in_lines(&l.source, rest, |line| Some(format!("{}0u;", &line[..line.find('=')? + 2])))
     }),
-    text("depth-loop", "the last block of the depth is left out", |l| {
+    text("edge", "depth-loop", "the last block of the depth is left out", |l| {
         let own = |line: &str| starts(line, "for (var k0 = 0u; k0 < ");
         in_lines(&l.source, own, |line| {
             let (_, step) = line.rsplit_once("+= ")?;
@@ -42,12 +59,13 @@ pub(super) const BREAKS: &[Break] = &[
             less_by(line, "u; k0 +=", step)
         })
     }),
-    text("split-part", "the last part of a split reduction is not added", |l| {
+    text("sum", "split-part", "the last part of a split reduction is not added", |l| {
         let combines = l.name.contains("combine");
         let own = |line: &str| combines && starts(line, "for (var r = ");
         in_lines(&l.source, own, |line| less(line, "u; r +="))
     }),
     text(
+        "sum",
         "sum-beside-product",
         "a bias's gradient misses some of what its weights' gradient multiplies",
         |l| {
@@ -56,37 +74,64 @@ pub(super) const BREAKS: &[Break] = &[
             in_lines(&l.source, own, |_| Some(String::new()))
         },
     ),
-    text("transform-sign", "Winograd's transform of the results has a sign wrong", |l| {
+    text("formula", "transform-sign", "Winograd's transform of the results has a sign wrong", |l| {
         let own = |line: &str| l.name.contains("winograd") && starts(line, "let y1_1 = ");
         in_lines(&l.source, own, |line| Some(line.replacen(" - ", " + ", 1)))
     }),
-    text("map-edge", "the last element (or four) of a map is left out", |l| {
+    text("edge", "map-edge", "the last element (or four) of a map is left out", |l| {
         let bound = |line: &str| starts(line, "if (i < ") || starts(line, "let end = min(");
         let map = l.name.starts_with("map.");
         in_lines(&l.source, |line| map && bound(line), |line| less(line, "u)"))
     }),
-    text("quad-order", "of four results one is stored twice", |l| replaced(&l.source, "[1]);", "[0]);")),
-    text("attention-sees-ahead", "a query sees the key after its own", |l| {
+    text("index", "quad-order", "of four results one is stored twice", |l| {
+        replaced(&l.source, "[1]);", "[0]);")
+    }),
+    text("mask", "attention-sees-ahead", "a query sees the key after its own", |l| {
         let own = |line: &str| l.name.starts_with("attention") && line.contains("row + 1u");
         in_lines(&l.source, own, |line| Some(line.replace("row + 1u", "row + 2u")))
     }),
-    text("attention-block-sees-ahead", "a query of a block sees the key after its own", |l| {
+    text("mask", "attention-block-sees-ahead", "a query of a block sees the key after its own", |l| {
         let own = |line: &str| line.contains("select(") && line.contains(" < min(row0");
         in_lines(&l.source, own, |line| Some(line.replace("u + 1u", "u + 2u")))
     }),
-    text("attention-no-rescaling", "sums under an earlier maximum are not scaled to the new one", |l| {
-        let own = |line: &str| starts(line, "let keep");
-        in_lines(&l.source, own, |line| Some(format!("{}1.0;", &line[..line.find('=')? + 2])))
+    text(
+        "large argument",
+        "attention-no-rescaling",
+        "sums under an earlier maximum are not scaled to the new one",
+        |l| {
+            let own = |line: &str| starts(line, "let keep");
+            in_lines(&l.source, own, |line| Some(format!("{}1.0;", &line[..line.find('=')? + 2])))
+        },
+    ),
+    text("large argument", "attention-no-maximum", "attention takes exp of scores as they are", |l| {
+        in_lines(
+            &l.source,
+            |line| {
+                let most = starts(line, "let next") || starts(line, "let higher");
+                l.name.starts_with("attention") && most && line.contains("= max(")
+            },
+            |line| Some(format!("{}0.0;", &line[..line.find('=')? + 2])),
+        )
     }),
-    text("attention-no-delta", "the gradient of the scores forgets that weights sum to one", |l| {
-        let own = |line: &str| l.name.starts_with("attention") && line.contains("- delta");
-        in_lines(&l.source, own, |line| Some(line.replace("- delta", "- 0.0 * delta")))
-    }),
-    text("attention-kept-slopes", "the gradient of queries takes slopes of the query after its own", |l| {
-        let own = |line: &str| starts(line, "let slope") && line.contains("slopes[");
-        in_lines(&l.source, own, |line| Some(line.replacen("min(row0 + ", "min(row0 + 1u + ", 1)))
-    }),
-    text("attention-edge", "keys beyond the last one count as the last one", |l| {
+    text(
+        "formula",
+        "attention-no-delta",
+        "the gradient of the scores forgets that weights sum to one",
+        |l| {
+            let own = |line: &str| l.name.starts_with("attention") && line.contains("- delta");
+            in_lines(&l.source, own, |line| Some(line.replace("- delta", "- 0.0 * delta")))
+        },
+    ),
+    text(
+        "index",
+        "attention-kept-slopes",
+        "the gradient of queries takes slopes of the query after its own",
+        |l| {
+            let own = |line: &str| starts(line, "let slope") && line.contains("slopes[");
+            in_lines(&l.source, own, |line| Some(line.replacen("min(row0 + ", "min(row0 + 1u + ", 1)))
+        },
+    ),
+    text("mask", "attention-edge", "keys beyond the last one count as the last one", |l| {
         let seen = |line: &str| line.contains("select(") && line.contains(" < ");
         let own = |line: &str| l.name.starts_with("attention.sub") && seen(line);
         in_lines(&l.source, own, |line| {
@@ -94,46 +139,50 @@ pub(super) const BREAKS: &[Break] = &[
             Some(format!("{head} < 1000u + {rest}"))
         })
     }),
-    text("reduce-start", "the first element of a reduction is left out", |l| {
+    text("edge", "reduce-start", "the first element of a reduction is left out", |l| {
         in_lines(
             &l.source,
             |line| starts(line, "for (var r = "),
             |line| Some(line.replacen("; r <", " + 1u; r <", 1)),
         )
     }),
-    text("reduce-identity", "a maximum begins at 0", |l| {
+    text("sum", "reduce-identity", "a maximum begins at 0", |l| {
         let own = |line: &str| starts(line, "var sum = ") && line.contains("-infinity_()");
         in_lines(&l.source, own, |line| Some(line.replace("-infinity_()", "0.0f")))
     }),
-    text("subgroup-operation", "lanes are compared, not added", |l| {
+    text("formula", "subgroup-operation", "lanes are compared, not added", |l| {
         replaced(&l.source, "subgroupAdd(", "subgroupMax(")
     }),
-    text("padding-value", "padding counts as 1", |l| replaced(&l.source, "select(0.0, x", "select(1.0, x")),
-    text("padding-edge", "the image ends a row or column early", |l| {
+    text("padding", "padding-value", "padding counts as 1", |l| {
+        replaced(&l.source, "select(0.0, x", "select(1.0, x")
+    }),
+    text("padding", "padding-edge", "the image ends a row or column early", |l| {
         let tests = |line: &str| starts(line, "let ") && line.contains("in = ") && line.contains(" < ");
         in_lines(&l.source, tests, |line| less(line, "u;"))
     }),
-    text("pool-window", "the window is a row short", |l| {
+    text("edge", "pool-window", "the window is a row short", |l| {
         let own = l.name == "max_pool2d" || l.name == "avg_pool2d";
         in_lines(&l.source, |line| own && starts(line, "const KH: u32 = "), |line| less(line, "u;"))
     }),
-    text("pool-tie", "the gradient goes to the last of equal maxima", |l| {
+    text("tie", "pool-tie", "the gradient goes to the last of equal maxima", |l| {
         replaced(&l.source, "(at < o && other == mine)", "(at > o && other == mine)")
     }),
-    text("pool-cover", "an element's last window is forgotten", |l| {
+    text("edge", "pool-cover", "an element's last window is forgotten", |l| {
         let own = |line: &str| starts(line, "const COVER_X: u32 = ") && !line.contains(" = 1u");
         in_lines(&l.source, own, |line| less(line, "u;"))
     }),
-    text("pool-count", "the mean divides by one too many", |l| {
+    text("formula", "pool-count", "the mean divides by one too many", |l| {
         replaced(&l.source, "f32(KH * KW)", "f32(KH * KW + 1u)")
     }),
-    text("argmax-tie", "the last of equal maxima is taken", |l| replaced(&l.source, "v > best", "v >= best")),
-    text("nan-in-maximum", "a maximum drops NaN, as drivers' own do", |l| {
+    text("tie", "argmax-tie", "the last of equal maxima is taken", |l| {
+        replaced(&l.source, "v > best", "v >= best")
+    }),
+    text("NaN", "nan-in-maximum", "a maximum drops NaN, as drivers' own do", |l| {
         let marks = ["magnitude > 0x7f800000", "worst > vec4<i32>(0x7f800000)", "worst > i32(0x7f800000)"];
         let own = |line: &str| marks.iter().any(|mark| line.contains(mark)) && !line.contains("if (");
         in_lines(&l.source, own, |line| Some(line.replace("0x7f800000", "0x7fffffff")))
     }),
-    text("nan-in-relu", "relu of NaN is 0", |l| {
+    text("NaN", "nan-in-relu", "relu of NaN is 0", |l| {
         let one = l.source.replace("select(x, 0.0, bitcast<i32>(x) <= -0x800000)", "max(x, 0.0)");
         replaced(
             &one,
@@ -141,30 +190,30 @@ pub(super) const BREAKS: &[Break] = &[
             "max(x, vec4<f32>(0.0))",
         )
     }),
-    text("nan-in-argmax", "argmax passes NaN over", |l| {
+    text("NaN", "nan-in-argmax", "argmax passes NaN over", |l| {
         replaced(&l.source, "if (magnitude > 0x7f800000)", "if (false)")
     }),
-    text("gather-outside", "an index outside takes the first element", |l| {
+    text("index", "gather-outside", "an index outside takes the first element", |l| {
         replaced(&l.source, "select(0.0, x0[at], inside)", "x0[at]")
     }),
-    text("gather-repeat", "an index that repeats counts once", |l| {
+    text("index", "gather-repeat", "an index that repeats counts once", |l| {
         replaced(&l.source, "acc += dy_at(at);", "acc = dy_at(at);")
     }),
-    text("random-step", "every step draws the same numbers", |l| {
+    text("random stream", "random-step", "every step draws the same numbers", |l| {
         replaced(&l.source, "scalars[1u], ", "scalars[0u], ")
     }),
-    text("function", "exp is exp2", |l| replaced(&l.source, "select(exp(", "select(exp2(")),
-    text("precision", "a function is a ten-thousandth off", |l| {
+    text("formula", "function", "exp is exp2", |l| replaced(&l.source, "select(exp(", "select(exp2(")),
+    text("precision", "precision", "a function is a ten-thousandth off", |l| {
         replaced(&l.source, "= tanh_(", "= 1.0001f * tanh_(")
     }),
-    text("small-arguments", "1 is taken from e^x where that cancels", |l| {
+    text("precision", "small-arguments", "1 is taken from e^x where that cancels", |l| {
         replaced(
             &l.source,
             "p * (x * x) + x, abs(x) < vec4<f32>(0.7))",
             "p * (x * x) + x, abs(x) < vec4<f32>(0.0))",
         )
     }),
-    text("f16-conversion", "what is stored as f16 has only the digits of a bfloat16", |l| {
+    text("precision", "f16-conversion", "what is stored as f16 has only the digits of a bfloat16", |l| {
         let own = |line: &str| line.contains("] = f16(") || line.contains("] = vec4<f16>(");
         in_lines(&l.source, own, |line| {
             let (to, value) = line.split_once("f16")?;
@@ -176,12 +225,12 @@ pub(super) const BREAKS: &[Break] = &[
             Some(format!("{to}f16{open}{cut});"))
         })
     }),
-    text("f16-cast", "a cast to f16 and back leaves the f32 as it was", |l| {
+    text("precision", "f16-cast", "a cast to f16 and back leaves the f32 as it was", |l| {
         let by_bits = l.source.replace("return bitcast<f32>(rounded | (bits & 0x80000000u));", "return x;");
         let four = by_bits.replace("vec4<f32>(vec4<f16>(", "vec4<f32>(vec4<f32>(");
         Some(four.replace("f32(f16(", "f32(f32("))
     }),
-    text("f16-sums", "a product of f16 adds up in f16", |l| {
+    text("precision", "f16-sums", "a product of f16 adds up in f16", |l| {
         let sum = |line: &str| {
             let name = line.trim_start().split_once(" += ").map_or("", |(name, _)| name);
             name.starts_with('c') && name[1..].starts_with(|c: char| c.is_ascii_digit())
@@ -199,8 +248,13 @@ pub(super) const BREAKS: &[Break] = &[
     }),
 ];
 
-const fn text(name: &'static str, what: &'static str, damage: fn(&Launch) -> Option<String>) -> Break {
-    Break { name, what, damage: Damage::Text(damage) }
+const fn text(
+    kind: &'static str,
+    name: &'static str,
+    what: &'static str,
+    damage: fn(&Launch) -> Option<String>,
+) -> Break {
+    Break { kind, name, what, damage: Damage::Text(damage) }
 }
 
 /// The text of a tiled product.

@@ -7,10 +7,12 @@ pub mod elementwise;
 pub mod fused;
 pub mod gather;
 pub mod half;
+pub mod large;
 pub mod layers;
 pub mod loss;
 pub mod matmul;
 pub mod movement;
+pub mod oblong;
 pub mod pool;
 pub mod recurrent;
 pub mod reduce;
@@ -62,10 +64,12 @@ pub const FAMILIES: &[(&str, &[crate::Row])] = &[
     ("fused", fused::ROWS),
     ("gather", gather::ROWS),
     ("half", half::ROWS),
+    ("large", large::ROWS),
     ("layers", layers::ROWS),
     ("loss", loss::ROWS),
     ("matmul", matmul::ROWS),
     ("movement", movement::ROWS),
+    ("oblong", oblong::ROWS),
     ("pool", pool::ROWS),
     ("recurrent", recurrent::ROWS),
     ("reduce", reduce::ROWS),

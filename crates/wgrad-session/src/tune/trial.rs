@@ -6,7 +6,7 @@ use std::time::Instant;
 use wgrad_device::{Clock, Device, DeviceError, Memory, Program, on_the_cpu};
 use wgrad_graph::Role;
 use wgrad_kernels::{Candidate, FIRST_SCALAR_WORD};
-use wgrad_plan::{ParamLayout, Place, Plan, PlanStep, Slot, SlotKind};
+use wgrad_plan::{Flow, ParamLayout, Place, Plan, PlanStep, Slot, SlotKind};
 use wgrad_types::{DType, Type, f16_bits, f16_value, pack_f16, unpack_f16};
 
 /// How far from the CPU a form may be, as a share of the result's largest element: what the proof of a kernel allows.
@@ -154,7 +154,7 @@ fn alone(step: &PlanStep, form: &Candidate, scalars: usize) -> Plan {
         layout,
         literals: Vec::new(),
         scalars: (0..scalars).map(|i| i.to_string()).collect(),
-        values: Vec::new(),
+        flow: Flow::default(),
     }
 }
 

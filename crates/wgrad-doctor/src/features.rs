@@ -1,0 +1,145 @@
+//! What a step is asked for beside its sizes: a quick examination runs each feature in each form of each kind of step.
+//!
+//! Kernels of the same structure may still be right for one and wrong for another: a number taken of the other axis shows where
+//! settings differ from axis to axis only, a stream of random numbers where there are two, a shared head of keys where heads
+//! share, a forgotten maximum where arguments are large.
+
+use crate::Row;
+use std::collections::BTreeSet;
+use wgrad_graph::ops::{ConvSpec, Window};
+use wgrad_kernels::{Core, Expr, Instr, Step};
+use wgrad_plan::PlanStep;
+
+/// Magnitude of arguments beyond exp's range, and of factors whose sums of products are.
+const LARGE: f64 = 80.0;
+const LARGE_FACTOR: f64 = 5.0;
+
+/// The features of a row's steps, each with the kind of step and its form, sizes apart.
+pub(crate) fn features(row: &Row, steps: &[&PlanStep]) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for planned in steps {
+        let form: String = planned.candidate.name.chars().filter(|c| !c.is_ascii_digit()).collect();
+        // Parts, and the tile's extents, are sizes.
+        let form = form.split(['x', '.']).next().unwrap_or_default();
+        let of = of(&planned.step, row);
+        all.extend(of.into_iter().map(|feature| format!("{} {form} {feature}", planned.step.name())));
+    }
+    let streams: BTreeSet<u32> = steps.iter().flat_map(|s| streams(&s.step)).collect();
+    if streams.len() > 1 {
+        all.insert("streams".to_owned());
+    }
+    all
+}
+
+/// Of one step.
+fn of(step: &Step, row: &Row) -> Vec<&'static str> {
+    let shape = |operand: usize| &step.operands[operand].shape[..];
+    let mut found = Vec::new();
+    match &step.core {
+        Core::Conv2d(spec) => conv(spec, shape(0), shape(1), &mut found),
+        Core::Conv2dInputGrad(spec) => conv(spec, &step.shape, shape(1), &mut found),
+        Core::Conv2dWeightGrad(spec) => conv(spec, shape(0), &step.shape, &mut found),
+        Core::MaxPool2d(w) | Core::AvgPool2d(w) => pool(w, shape(0), &mut found),
+        Core::MaxPool2dGrad(w) | Core::AvgPool2dGrad(w) => pool(w, &step.shape, &mut found),
+        Core::Attention(attention) => {
+            let e = attention.extents();
+            let large = row.reaches(LARGE_FACTOR);
+            let marks = [
+                (e.heads != e.groups, "heads share keys"),
+                (large, "large arguments"),
+                (large && row.below(), "far below zero"),
+            ];
+            found.extend(marks.iter().filter(|m| m.0).map(|m| m.1));
+        }
+        Core::Reduce { .. } if row.reaches(LARGE) => {
+            found.push("large arguments");
+            found.extend(row.below().then_some("far below zero"));
+        }
+        _ => {}
+    }
+    found
+}
+
+fn conv(spec: &ConvSpec, image: &[usize], kernel: &[usize], found: &mut Vec<&'static str>) {
+    apart(spec.stride, "stride", found);
+    apart(spec.padding, "padding", found);
+    apart(spec.dilation, "dilation", found);
+    apart([image[2], image[3]], "image", found);
+    apart([kernel[2], kernel[3]], "kernel", found);
+}
+
+fn pool(window: &Window, image: &[usize], found: &mut Vec<&'static str>) {
+    apart(window.stride, "stride", found);
+    apart(window.padding, "padding", found);
+    apart(window.kernel, "kernel", found);
+    apart([image[2], image[3]], "image", found);
+}
+
+fn apart(axes: [usize; 2], what: &'static str, found: &mut Vec<&'static str>) {
+    if axes[0] != axes[1] {
+        found.push(what);
+    }
+}
+
+/// Streams of random numbers that a step draws from.
+fn streams(step: &Step) -> Vec<u32> {
+    let of = |expr: &Expr| -> Vec<u32> {
+        let stream = |i: &Instr| match i {
+            Instr::Random { stream, .. } => Some(*stream),
+            _ => None,
+        };
+        expr.instrs.iter().filter_map(stream).collect()
+    };
+    let mut found = of(&step.epilogue);
+    if let Core::Reduce { prologue, .. } = &step.core {
+        found.extend(of(prologue));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows;
+    use wgrad_plan::{PlanOptions, plan};
+    use wgrad_types::{AdapterClass, Caps};
+
+    fn found(name: &str) -> BTreeSet<String> {
+        let row = rows::all().into_iter().find(|r| r.name == name).expect("a row");
+        let caps = Caps { class: AdapterClass::Software, subgroup: Some(8), ..Caps::webgpu_baseline() };
+        let plan = plan(&crate::build(row, 0).graph, &caps, &PlanOptions::default()).expect("a plan");
+        features(row, &plan.steps.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn settings_that_differ_from_axis_to_axis_are_features() {
+        let high = found("conv2d_high");
+        for op in ["conv2d", "conv2d_input_grad", "conv2d_weight_grad"] {
+            for what in ["stride", "padding", "dilation", "kernel", "image"] {
+                assert!(high.contains(&format!("{op} subgroup {what}")), "{op} {what}: {high:?}");
+            }
+        }
+        let square = found("conv2d_whole_image");
+        assert!(!square.iter().any(|f| f.ends_with("stride") || f.ends_with("kernel")), "{square:?}");
+    }
+
+    #[test]
+    fn streams_shared_heads_and_large_arguments_are_features() {
+        assert!(found("random_twice").contains("streams"));
+        assert!(!found("random").contains("streams"));
+        assert!(found("attention_shared_heads").iter().any(|f| f.ends_with("heads share keys")));
+        let large = found("logsumexp_peaks");
+        assert!(large.iter().any(|f| f.starts_with("sum") && f.ends_with("large arguments")), "{large:?}");
+        assert!(!found("softmax_rows").iter().any(|f| f.ends_with("large arguments")));
+        for (name, below) in [
+            ("attention_low", true),
+            ("softmax_low", true),
+            ("attention_high", false),
+            ("softmax_peaks", false),
+        ] {
+            let found = found(name);
+            assert!(found.iter().any(|f| f.ends_with("large arguments")), "{name}: {found:?}");
+            assert_eq!(found.iter().any(|f| f.ends_with("far below zero")), below, "{name}: {found:?}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Which names of a kernel's text tell its invocations apart, by reading the text line by line.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Functions and operators by which numbers that differ become alike.
+const MERGING: [&str; 10] = ["/", "%", ">>", "&", "|", "min(", "max(", "clamp(", "select(", "=="];
+
+/// Names by what they depend on.
+#[derive(Default)]
+pub(crate) struct Owners<'a> {
+    /// Another one in every invocation of a workgroup.
+    own: BTreeSet<&'a str>,
+    /// Computed of such, by whatever.
+    dependent: BTreeSet<&'a str>,
+    /// Not the same from the beginning of their scope to its end: variables that are assigned to, and what is computed of them.
+    changing: BTreeSet<&'a str>,
+}
+
+/// Words of a text, with where they begin.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let from = at + text[at..].find(part)?;
+        at = from + text[from..].find(|c| !part(c)).unwrap_or(text.len() - from);
+        Some((from, &text[from..at]))
+    })
+}
+
+impl<'a> Owners<'a> {
+    pub(crate) fn of(lines: &[&'a str]) -> Self {
+        let mut owners = Self::default();
+        let mut definitions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for line in lines {
+            for (builtin, name) in builtins(line) {
+                if builtin.starts_with("local_invocation") || builtin.starts_with("global_invocation") {
+                    owners.own.insert(name);
+                    owners.dependent.insert(name);
+                } else if builtin == "subgroup_invocation_id" {
+                    owners.dependent.insert(name);
+                }
+            }
+            for statement in line.trim().trim_start_matches("for (").split(';') {
+                let Some((name, value, fresh)) = assignment(statement) else { continue };
+                if !fresh {
+                    owners.changing.insert(name);
+                }
+                definitions.entry(name).or_default().push(value);
+            }
+        }
+        for (parameter, arguments) in arguments(lines) {
+            definitions.entry(parameter).or_default().extend(arguments);
+        }
+        loop {
+            let before = (owners.own.len(), owners.dependent.len(), owners.changing.len());
+            for (&name, values) in &definitions {
+                if values.iter().any(|v| owners.depends(v)) {
+                    owners.dependent.insert(name);
+                }
+                if values.iter().any(|v| words(v).any(|w| owners.changing.contains(w.1))) {
+                    owners.changing.insert(name);
+                }
+                if values.iter().all(|v| owners.own(v)) && !owners.changing.contains(name) {
+                    owners.own.insert(name);
+                }
+            }
+            if before == (owners.own.len(), owners.dependent.len(), owners.changing.len()) {
+                return owners;
+            }
+        }
+    }
+
+    /// Whether this index is another one in every invocation, and the same one whenever it is used; what changes may be in it
+    /// as a factor's steps.
+    pub(crate) fn own(&self, index: &str) -> bool {
+        let still = |(at, word): (usize, &str)| {
+            let factor = index[..at].trim_end().ends_with('*')
+                || index[at + word.len()..].trim_start().starts_with('*');
+            factor || !self.changing.contains(word)
+        };
+        words(index).any(|w| self.own.contains(w.1))
+            && words(index).all(still)
+            && !MERGING.iter().any(|m| index.contains(m))
+    }
+
+    /// Whether it is computed of what tells invocations apart.
+    pub(crate) fn depends(&self, index: &str) -> bool {
+        words(index).any(|w| self.dependent.contains(w.1))
+    }
+
+    /// Whether one invocation alone takes this branch.
+    pub(crate) fn one(&self, branch: &str) -> bool {
+        let condition = branch.split('{').next().unwrap_or_default();
+        condition.contains("subgroupElect(") || condition.contains("==") && self.depends(condition)
+    }
+}
+
+/// Built-in values of an entry point, with their names.
+fn builtins(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    line.split("@builtin(").skip(1).filter_map(|text| {
+        let (builtin, rest) = text.split_once(')')?;
+        Some((builtin, rest.split(':').next()?.trim()))
+    })
+}
+
+/// The name that a statement gives a value, the value, and whether the name is new.
+fn assignment(statement: &str) -> Option<(&str, &str, bool)> {
+    let statement = statement.trim().trim_start_matches("} ").trim_start_matches("{ ");
+    let (target, value) = statement.split_once('=')?;
+    if value.starts_with('=')
+        || target.ends_with(['<', '>', '!']) && !target.ends_with("<<") && !target.ends_with(">>")
+    {
+        return None;
+    }
+    let fresh = target.starts_with("let ") || target.starts_with("var ");
+    let name = words(target).map(|w| w.1).find(|w| !["let", "var"].contains(w))?;
+    let plain = fresh
+        || target.trim().trim_end_matches(['+', '-', '*', '/', '%', '|', '&', '^', '<', '>']).trim() == name;
+    plain.then_some((name, value, fresh))
+}
+
+/// Parameters of the module's functions, with what is passed for them wherever they are called.
+fn arguments<'a>(lines: &[&'a str]) -> BTreeMap<&'a str, Vec<&'a str>> {
+    let mut found: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for head in lines.iter().filter_map(|l| l.strip_prefix("fn ")) {
+        let Some((name, rest)) = head.split_once('(') else { continue };
+        if name == "main" {
+            continue;
+        }
+        let parameters = parts(rest).into_iter().filter_map(|p| Some(p.split_once(':')?.0.trim()));
+        let parameters: Vec<&str> = parameters.collect();
+        for line in lines.iter().filter(|l| !l.starts_with("fn ")) {
+            for (at, _) in words(line).filter(|w| w.1 == name) {
+                let Some(passed) = line[at + name.len()..].strip_prefix('(') else { continue };
+                for (parameter, argument) in parameters.iter().zip(parts(passed)) {
+                    found.entry(parameter).or_default().push(argument);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// What is between commas up to the bracket that closes.
+fn parts(text: &str) -> Vec<&str> {
+    let (mut depth, mut from, mut parts) = (0, 0, Vec::new());
+    for (i, c) in text.char_indices() {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' if depth == 0 => {
+                parts.push(text[from..i].trim());
+                break;
+            }
+            ')' | ']' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(text[from..i].trim());
+                from = i + 1;
+            }
+            _ => {}
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "fn run(row: u32, local: u32) {\n    let k = local * 2u;\n    row_sum = row;\n}\n\
+                        fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32) {\n    \
+                        let tx = li % 8u;\n    let quad = li * 4u + 1u;\n    var i = li;\n    i += 32u;\n    \
+                        for (var t = 0u; t < 4u; t += 1u) {\n    run(wg.x, min(tx, 3u) + quad);\n    }\n    run(wg.y, li);\n}\n";
+
+    #[test]
+    fn names_are_followed_through_lines_and_calls() {
+        let lines: Vec<&str> = TEXT.lines().collect();
+        let owners = Owners::of(&lines);
+        assert_eq!(owners.own.iter().copied().collect::<Vec<_>>(), ["li", "quad"]);
+        for name in ["li", "quad", "tx", "i", "local", "k"] {
+            assert!(owners.depends(name), "{name}");
+        }
+        assert!(!owners.depends("wg.x + row + t"));
+        assert_eq!(owners.changing.iter().copied().collect::<Vec<_>>(), ["i", "row_sum", "t"]);
+    }
+}
