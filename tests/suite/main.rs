@@ -8,6 +8,7 @@
 mod anomaly;
 mod breaks;
 mod complete;
+mod compositions;
 mod custom;
 mod edges;
 mod functions;
@@ -20,6 +21,7 @@ mod precision;
 mod properties;
 mod same;
 mod sequences;
+mod settings;
 mod several;
 mod shaders;
 mod sizes;

@@ -1,0 +1,89 @@
+//! What PyTorch has no function for, by plain loops.
+
+use super::exact;
+use wgrad_graph::{Builder, Env, Role};
+use wgrad_nn::{Conv, Heads, Mode, Net, Recurrent, RecurrentKind, join};
+use wgrad_types::{Array, DType, Type};
+
+#[test]
+fn constants_are_what_is_asked_for() {
+    let b = Builder::new();
+    let x = b.input("x", Type::f32(&[2, 3]));
+    b.output("like", &x.full_like(2.5));
+    b.output("zeros", &x.zeros_like());
+    b.output("rows", &x.iota_like(0));
+    b.output("columns", &x.iota_like(1));
+    b.output("full", &b.full(&[3], -1.5));
+    b.output("iota", &b.iota(4));
+    b.output("literal", &b.literal(&Array::new(&[2], vec![0.5, 7.0])));
+    let inputs = [("x".to_owned(), Array::full(&[2, 3], 9.0))].into();
+    let found = exact(&b.graph(), &Env { inputs, ..Env::default() });
+    let want: [(&str, &[usize], &[f64]); 7] = [
+        ("like", &[2, 3], &[2.5; 6]),
+        ("zeros", &[2, 3], &[0.0; 6]),
+        ("rows", &[2, 3], &[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]),
+        ("columns", &[2, 3], &[0.0, 1.0, 2.0, 0.0, 1.0, 2.0]),
+        ("full", &[3], &[-1.5; 3]),
+        ("iota", &[4], &[0.0, 1.0, 2.0, 3.0]),
+        ("literal", &[2], &[0.5, 7.0]),
+    ];
+    for ((name, got), (wanted, shape, data)) in found.iter().zip(want) {
+        assert_eq!((name.as_str(), &got.shape[..], &got.data[..]), (wanted, shape, data));
+    }
+    let whole = |t: wgrad_graph::Tensor| t.dtype() == DType::I32;
+    assert!(whole(x.iota_like(0)) && whole(b.iota(4)), "coordinates are whole numbers");
+}
+
+#[test]
+fn shared_heads_follow_each_other() {
+    let b = Builder::new();
+    let x = b.input("x", Type::f32(&[1, 2, 1, 2]));
+    let heads = Heads { keys: 2, ..Heads::new(6, true) };
+    assert!(heads.causal && heads.rotary.is_none() && Heads::new(6, false).keys == 6);
+    b.output("shared", &heads.shared(&x));
+    b.output("joined", &join(&heads.shared(&x)));
+    let inputs = [("x".to_owned(), Array::new(&[1, 2, 1, 2], vec![1.0, 2.0, 3.0, 4.0]))].into();
+    let found = exact(&b.graph(), &Env { inputs, ..Env::default() });
+    let want = vec![1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 3.0, 4.0, 3.0, 4.0, 3.0, 4.0];
+    assert_eq!((&found[0].1.shape, &found[0].1.data), (&vec![1, 6, 1, 2], &want));
+    assert_eq!((&found[1].1.shape, &found[1].1.data), (&vec![1, 1, 12], &want));
+}
+
+#[test]
+fn constructors_fill_in_what_they_say() {
+    let conv = Conv::new(5, 3, 2, 1);
+    assert_eq!((conv.out, conv.kernel, conv.bias, conv.output_padding), (5, [3, 3], true, [0, 0]));
+    let spec = conv.spec;
+    assert_eq!((spec.stride, spec.padding, spec.dilation, spec.groups), ([2, 2], [1, 1], [1, 1], 1));
+    assert!(!conv.no_bias().bias);
+    let own = Recurrent::new(RecurrentKind::Gru, 4, 2);
+    assert_eq!((own.hidden, own.layers, own.bidirectional, own.dropout), (4, 2, false, 0.0));
+}
+
+/// A layer used twice in a step moves its statistics twice, the second use from where the first left them.
+#[test]
+fn batch_norm_used_twice_moves_its_statistics_twice() {
+    let net = Net::new(Mode::Train);
+    let (a, b) = (net.input("a", Type::f32(&[4, 1])), net.input("b", Type::f32(&[4, 1])));
+    let norm = wgrad_nn::Norm { eps: 1e-5, momentum: 0.25 };
+    net.builder().output("a", &net.batch_norm("bn", &a, norm));
+    net.builder().output("b", &net.shared(|| net.batch_norm("bn", &b, norm)));
+    let graph = net.builder().graph();
+    let arrays = [[1.0, 2.0, 4.0, 9.0], [-3.0, 0.0, 1.0, 6.0]];
+    let inputs =
+        ["a", "b"].into_iter().zip(arrays).map(|(n, d)| (n.to_owned(), Array::new(&[4, 1], d.to_vec())));
+    let params = net.initial(0).into_iter().map(|(role, name, t)| ((role, name), t.to_array())).collect();
+    let values = wgrad_graph::interpret(&graph, &Env { inputs: inputs.collect(), params, ..Env::default() });
+    let (mut mean, mut var) = (0.0, 1.0);
+    for data in arrays {
+        let m = data.iter().sum::<f64>() / 4.0;
+        let v = data.iter().map(|x| (x - m) * (x - m)).sum::<f64>() / 3.0;
+        (mean, var) = (0.75 * mean + 0.25 * m, 0.75 * var + 0.25 * v);
+    }
+    for (name, want) in [("bn.running_mean", mean), ("bn.running_var", var)] {
+        let own = |u: &&wgrad_graph::Update| matches!(&graph.node(u.target).op, wgrad_graph::Op::Leaf(wgrad_graph::ops::Leaf::Param { name: n, role: Role::Buffer, .. }) if n == name);
+        let update = graph.updates.iter().find(own).expect("an update");
+        let got = values[update.value.index()].as_ref().expect("a value").data[0];
+        assert!((got - want).abs() < 1e-6, "{name} is {got}, by hand {want}");
+    }
+}
