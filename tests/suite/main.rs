@@ -14,6 +14,7 @@ mod edges;
 mod functions;
 mod golden;
 mod inference;
+mod loops;
 mod optimizers;
 mod order;
 mod plan;
