@@ -123,6 +123,27 @@ fn every_task_feeds_another_order_each_epoch_by_the_seed_alone_and_from_any_batc
     }
 }
 
+/// A text that fills its batches begins at the same place in every epoch: what is hidden of it alone differs.
+#[test]
+fn other_tokens_are_hidden_in_every_epoch() {
+    let dir = tempfile::tempdir().expect("a folder");
+    data(dir.path());
+    let fits = |model: &str| {
+        let split = |n: u32| Config { val_split: Some(f64::from(n) / 400.0), ..config(dir.path(), model) };
+        let full = |own: &Config| open_task(own, &mut Quiet).expect("a task").sizes().train % 24 == 1;
+        (20..80).map(split).find(full).expect("a split that leaves whole batches")
+    };
+    let (plain, hidden) = (fits("gpt"), fits("bert"));
+    assert!(feeds(&plain, 0, 0) == feeds(&plain, 1, 0), "the same text");
+    for epoch in 1..4 {
+        let (first, now) = (feeds(&hidden, 0, 0), feeds(&hidden, epoch, 0));
+        assert!(
+            first.iter().zip(&now).all(|(a, b)| a.0 != b.0 && a.1 != b.1),
+            "epoch {epoch} hides the same"
+        );
+    }
+}
+
 /// Mean and deviation of the pictures trained on, and the normalised pixels of one.
 struct Plain {
     mean: f64,

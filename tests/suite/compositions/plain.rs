@@ -87,3 +87,76 @@ fn batch_norm_used_twice_moves_its_statistics_twice() {
         assert!((got - want).abs() < 1e-6, "{name} is {got}, by hand {want}");
     }
 }
+
+/// Where a layer's parameters start, as PyTorch's documentation has it: a bound, or a mean and a deviation.
+#[test]
+fn layers_start_as_pytorchs_do() {
+    let net = Net::new(Mode::Train);
+    let input = |name: &str, shape: &[usize]| net.input(name, Type::f32(shape));
+    let picture = input("picture", &[1, 8, 9, 9]);
+    let _ = net.linear("linear", &input("row", &[1, 50]), 40);
+    let _ = net.linear_no_bias("bare", &input("bare", &[1, 50]), 40);
+    let grouped = Conv { kernel: [3, 5], ..Conv::new(16, 3, 1, 0) };
+    let grouped = Conv { spec: wgrad_graph::ops::ConvSpec { groups: 2, ..grouped.spec }, ..grouped };
+    let _ = net.conv2d("conv", &picture, grouped);
+    let _ = net.conv_transpose2d("turned", &picture, Conv { kernel: [3, 5], ..Conv::new(16, 3, 1, 0) });
+    let _ = net.recurrent("rnn", &input("steps", &[1, 2, 30]), Recurrent::new(RecurrentKind::Lstm, 25, 1));
+    let _ = net.multihead_attention("heads", &input("tokens", &[1, 3, 24]), Heads::new(4, false));
+    let index = net.input("index", Type::i32(&[2]));
+    let _ = net.embedding("tok", &index, 60, 20);
+    let norm = wgrad_nn::Norm::default();
+    let _ = (net.batch_norm("bn", &input("batch", &[4, 30]), norm), net.group_norm("gn", &picture, 2));
+    let _ = (net.layer_norm("ln", &picture), net.rms_norm("rms", &picture, 1e-5));
+    let root = |n: f64| 1.0 / n.sqrt();
+    // Uniform within the bound; or all of one value.
+    let bounds = [
+        ("linear.weight", root(50.0)),
+        ("linear.bias", root(50.0)),
+        ("bare.weight", root(50.0)),
+        ("conv.weight", root(4.0 * 15.0)),
+        ("conv.bias", root(4.0 * 15.0)),
+        // From the weight's second axis.
+        ("turned.weight", root(16.0 * 15.0)),
+        ("turned.bias", root(16.0 * 15.0)),
+        ("rnn.weight_ih_l0", root(25.0)),
+        ("rnn.weight_hh_l0", root(25.0)),
+        ("rnn.bias_ih_l0", root(25.0)),
+        ("rnn.bias_hh_l0", root(25.0)),
+        ("heads.in_proj_weight", (6.0f64 / (24.0 + 72.0)).sqrt()),
+        ("heads.out_proj.weight", root(24.0)),
+    ];
+    let all = [
+        ("heads.in_proj_bias", 0.0),
+        ("heads.out_proj.bias", 0.0),
+        ("bn.weight", 1.0),
+        ("bn.bias", 0.0),
+        ("bn.running_mean", 0.0),
+        ("bn.running_var", 1.0),
+        ("gn.weight", 1.0),
+        ("gn.bias", 0.0),
+        ("ln.weight", 1.0),
+        ("ln.bias", 0.0),
+        ("rms.weight", 1.0),
+    ];
+    for (_, name, tensor) in net.initial(3) {
+        let data = tensor.to_array().data;
+        let (n, most) = (data.len() as f64, data.iter().fold(0.0f64, |m, v| m.max(v.abs())));
+        let mean = data.iter().sum::<f64>() / n;
+        let deviation = (data.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+        if let Some((_, value)) = all.iter().find(|a| a.0 == name) {
+            assert!(data.iter().all(|v| v == value), "{name} starts at {value}");
+        } else if let Some((_, bound)) = bounds.iter().find(|b| b.0 == name) {
+            let near = 1.0 - (8.0 / n).min(0.5);
+            assert!(most <= *bound && most > near * bound, "{name}: largest {most}, bound {bound}");
+            assert!(mean.abs() < 4.0 * bound * root(3.0 * n), "{name}: mean {mean}");
+            let off = deviation / (bound / 3f64.sqrt()) - 1.0;
+            assert!(off.abs() < 4.0 * root(n), "{name}: deviation {deviation} for bound {bound}");
+        } else {
+            assert_eq!(name, "tok.weight", "no start is told of it");
+            assert!(
+                mean.abs() < 4.0 * root(n) && (deviation - 1.0).abs() < 4.0 * root(2.0 * n),
+                "{name}: {mean}, {deviation}"
+            );
+        }
+    }
+}

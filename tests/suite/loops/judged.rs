@@ -9,7 +9,8 @@ use wgrad_models::{TextKind, TextModel, UNet};
 use wgrad_nn::{ConfusionMatrix, Mode, Net};
 use wgrad_tests::cpu;
 use wgrad_train::{
-    Card, Config, Evaluation, Observer, Part, Scores, StepReport, evaluate_checkpoint, load_checkpoint_card,
+    Card, Config, Evaluation, Observer, Part, Predictor, Scores, StepReport, evaluate_checkpoint,
+    load_checkpoint_card,
 };
 use wgrad_types::{Array, Type};
 
@@ -146,6 +147,35 @@ fn classifiers_are_judged_by_plain_pixels_and_a_mean_over_all_pictures() {
         }
         sums
     };
+    let probable = |class: usize, number: usize| {
+        let x: Vec<f64> =
+            pixels(class, number).iter().map(|&v| (f64::from(v) / 255.0 - mean) / std).collect();
+        let relu = |x: Vec<f64>| x.into_iter().map(|v| v.max(0.0)).collect::<Vec<_>>();
+        let x = relu(dense(&relu(dense(&x, &best, "fc1")), &best, "fc2"));
+        let e: Vec<f64> = dense(&x, &best, "fc3").into_iter().map(f64::exp).collect();
+        e.iter().map(|v| v / e.iter().sum::<f64>()).collect::<Vec<f64>>()
+    };
+    let names: Vec<(usize, usize)> =
+        (0..3).flat_map(|c| (counts[c]..counts[c] + tests[c]).map(move |n| (c, n))).collect();
+    let file = |&(class, number): &(usize, usize)| {
+        place.path(&format!("pictures/test/{}/{number:03}.png", ["a", "b", "c"][class]))
+    };
+    let files: Vec<_> = names.iter().map(file).collect();
+    let mut predictor = Predictor::open(&out, 20, &cpu()).expect("a model");
+    for (name, guesses) in names.iter().zip(predictor.predict(&files, 2).expect("guesses")) {
+        let all = probable(name.0, name.1);
+        let mut order = [0, 1, 2];
+        order.sort_by(|&a, &b| all[b].total_cmp(&all[a]));
+        let guesses = guesses.expect("a picture");
+        assert_eq!(guesses.len(), 2);
+        for (guess, class) in guesses.iter().zip(order) {
+            assert_eq!(guess.class, ["a", "b", "c"][class], "picture {name:?}: {all:?}");
+            assert!(
+                (guess.probability - all[class]).abs() < 1e-5,
+                "picture {name:?}: {guesses:?}, by hand {all:?}"
+            );
+        }
+    }
     by_hand(Part::Usual).check("the run's last word", &summary.evaluation.expect("a last word"));
     for part in [Part::Split(Split::Test), Part::Split(Split::Train)] {
         let found = evaluate_checkpoint(&out, None, part, &cpu(), &mut Quiet).expect("an evaluation");
@@ -269,6 +299,50 @@ fn language_models_are_judged_window_by_window_and_by_a_mean_over_all_tokens() {
     let found = evaluate_checkpoint(&out, None, Part::Split(Split::Validation), &cpu(), &mut Quiet)
         .expect("an evaluation");
     sums.check("eval", &found);
+}
+
+#[test]
+fn autoencoders_are_judged_by_plain_pixels_and_a_mean_over_all_pictures() {
+    let place = Place::new();
+    let (side, counts, tests) = (5, [6, 4], [50, 21]);
+    let config = Config {
+        model: "autoencoder".into(),
+        width: 0.03,
+        data: place.pictures(side, &counts, &tests),
+        epochs: 2,
+        batch_size: 4,
+        augment: "flip:1,crop:2".into(),
+        device: "cpu".into(),
+        ..Config::default()
+    };
+    let out = place.path("run");
+    let (summary, _) = run(&config, &out);
+    let pixels =
+        |class: usize, number: usize| (0..side * side).map(move |i| level(class, number, i / side, i % side));
+    let train: Vec<u8> = (0..2).flat_map(|c| (0..counts[c]).flat_map(move |n| pixels(c, n))).collect();
+    let (mean, std) = moments(&train);
+    let best =
+        wgrad_session::checkpoint::load(&out.join("best"), |_| Role::Weight).expect("the best weights");
+    let best: Weights = best.into_iter().map(|(_, name, t)| (name, t.to_array())).collect();
+    let (mut missed, mut all, mut count) = (0.0, 0.0, 0);
+    for class in 0..2 {
+        for number in counts[class]..counts[class] + tests[class] {
+            let data = pixels(class, number).map(|v| (f64::from(v) / 255.0 - mean) / std).collect();
+            let x = Array::new(&[1, 1, side, side], data);
+            let model = wgrad_models::Autoencoder { width: 0.03, ..wgrad_models::Autoencoder::default() };
+            let made = logits(&best, &x, false, |net, x| model.build(net, x));
+            missed += made.data.iter().zip(&x.data).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+            all += x.data.iter().map(|v| v * v).sum::<f64>();
+            count += 1;
+        }
+    }
+    let (loss, kept) = (missed / f64::from(count) / (side * side) as f64, 1.0 - missed / all);
+    let eval = evaluate_checkpoint(&out, None, Part::Usual, &cpu(), &mut Quiet).expect("an evaluation");
+    for found in [summary.evaluation.expect("a last word"), eval] {
+        assert_eq!(found.count(), u64::try_from(count).expect("a count"));
+        assert!((found.loss - loss).abs() < 2e-5 * loss.max(1.0), "loss {}, by hand {loss}", found.loss);
+        assert!((found.accuracy() - kept).abs() < 1e-5, "kept {}, by hand {kept}", found.accuracy());
+    }
 }
 
 /// Figures of a lopsided matrix by hand: 7 of class 0, 2 of 1, 1 of 2, none of 3, which is told once.

@@ -5,6 +5,7 @@ mod golden;
 mod heeded;
 mod judged;
 mod orders;
+mod players;
 mod resumed;
 
 use std::collections::BTreeMap;
@@ -25,9 +26,9 @@ fn level(class: usize, number: usize, y: usize, x: usize) -> u8 {
     ((class * 71 + number * 37 + y * (11 + class) + x * 7 + x * y * (number % 3 + 1)) % 256) as u8
 }
 
-/// The class of a pixel of a scene: uneven bands.
+/// The class of a pixel of a scene: bands whose width is the scene's own, so that scenes have most of another class.
 fn band(number: usize, y: usize, x: usize) -> u8 {
-    ((y * 3 + x + number * 5) / 17 % 3) as u8
+    ((y * 3 + x + number * 5) / (9 + 7 * (number % 5)) % 3) as u8
 }
 
 impl Place {

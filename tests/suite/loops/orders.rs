@@ -108,3 +108,34 @@ fn loaders_give_the_order_that_the_golden_runs_have() {
     });
     expect_file!["../../golden/orders.json"].assert_eq(&(json.to_string() + "\n"));
 }
+
+/// Epochs of one batch, always the same tokens, at a rate that moves nothing: dropout alone tells steps apart.
+#[test]
+fn every_step_of_a_run_draws_anew_in_every_epoch() {
+    let place = Place::new();
+    // Text to train on for one batch, and no token more.
+    let letters = 4 * CONTEXT + 1 + 12;
+    let own = wgrad_train::Config {
+        model: "gpt".into(),
+        data: place.text(letters),
+        context: Some(CONTEXT),
+        layers: Some(1),
+        hidden: Some(8),
+        heads: Some(2),
+        batch_size: 4,
+        val_split: Some(12.0 / letters as f64),
+        epochs: 5,
+        lr: 1e-30,
+        schedule: "constant".into(),
+        device: "cpu".into(),
+        ..wgrad_train::Config::default()
+    };
+    for (dropout, accumulate, different) in [(0.0, 1, 1), (0.4, 1, 5), (0.4, 2, 5)] {
+        let config = wgrad_train::Config { dropout, accumulate, ..own.clone() };
+        let (summary, seen) = super::run(&config, &place.path(&format!("run-{dropout}-{accumulate}")));
+        assert_eq!((summary.steps, summary.epochs), (5, 5), "a batch an epoch");
+        let losses: std::collections::BTreeSet<u64> =
+            seen.evaluations.iter().map(|e| e.0.to_bits()).collect();
+        assert_eq!(losses.len(), different, "dropout {dropout} in {accumulate}: {:?}", seen.evaluations);
+    }
+}
