@@ -160,3 +160,52 @@ fn layers_start_as_pytorchs_do() {
         }
     }
 }
+
+/// Windows so large that each axis is pooled by itself, by loops over both.
+#[test]
+fn large_windows_are_pooled_as_small_ones_are() {
+    let (height, width) = (131, 134);
+    let window = wgrad_graph::ops::Window { kernel: [127, 130], stride: [2, 3], padding: [1, 4] };
+    let out = [4, 5];
+    let value = |i: usize| ((i * 7919 + i * i % 101) % 4093) as f64;
+    let image = Array::from_fn(&[1, 1, height, width], value);
+    let b = Builder::new();
+    let x = b.input("x", Type::f32(&image.shape));
+    for (name, y) in [("max", x.max_pool2d(window)), ("avg", x.avg_pool2d(window))] {
+        assert_eq!(y.shape(), [1, 1, out[0], out[1]]);
+        b.output(name, &y);
+        let total = super::weighted(std::slice::from_ref(&y)).expect("an output");
+        b.output(
+            &format!("d{name}"),
+            &wgrad_graph::differentiate(&total, std::slice::from_ref(&x)).expect("a gradient")[0],
+        );
+    }
+    let slopes = super::cotangent(&[out[0], out[1]]).data;
+    let mut want = [vec![0.0; 20], vec![0.0; height * width], vec![0.0; 20], vec![0.0; height * width]];
+    for (o, slope) in slopes.iter().enumerate() {
+        let (mut best, mut sum, mut inside) = (None, 0.0, Vec::new());
+        for at in 0..127 * 130 {
+            let (y, x) = (o / out[1] * 2 + at / 130, o % out[1] * 3 + at % 130);
+            if (1..height + 1).contains(&y) && (4..width + 4).contains(&x) {
+                let i = (y - 1) * width + x - 4;
+                best = best.filter(|b| value(*b) >= value(i)).or(Some(i));
+                sum += value(i);
+                inside.push(i);
+            }
+        }
+        let best = best.expect("a pixel");
+        (want[0][o], want[2][o]) = (value(best), sum / (127.0 * 130.0));
+        want[1][best] += slope;
+        inside.into_iter().for_each(|i| want[3][i] += slope / (127.0 * 130.0));
+    }
+    let inputs = [("x".to_owned(), image.clone())].into();
+    let fed = [("x".to_owned(), (image, false))].into();
+    let graph = b.graph();
+    let ways = [exact(&graph, &Env { inputs, ..Env::default() }), super::on_cpu(&graph, &fed)];
+    for found in ways {
+        for ((name, got), want) in found.iter().zip(&want) {
+            let want = Array::new(&got.shape, want.clone());
+            assert_eq!(super::differ(name, &want, got, super::ROUNDED), None);
+        }
+    }
+}

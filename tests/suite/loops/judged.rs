@@ -9,8 +9,8 @@ use wgrad_models::{TextKind, TextModel, UNet};
 use wgrad_nn::{ConfusionMatrix, Mode, Net};
 use wgrad_tests::cpu;
 use wgrad_train::{
-    Card, Config, Evaluation, Observer, Part, Predictor, Scores, StepReport, evaluate_checkpoint,
-    load_checkpoint_card,
+    Card, Config, Evaluation, Generator, Observer, Part, Predictor, Sampling, Scores, StepReport,
+    evaluate_checkpoint, load_checkpoint_card,
 };
 use wgrad_types::{Array, Type};
 
@@ -342,6 +342,60 @@ fn autoencoders_are_judged_by_plain_pixels_and_a_mean_over_all_pictures() {
         assert_eq!(found.count(), u64::try_from(count).expect("a count"));
         assert!((found.loss - loss).abs() < 2e-5 * loss.max(1.0), "loss {}, by hand {loss}", found.loss);
         assert!((found.accuracy() - kept).abs() < 1e-5, "kept {}, by hand {kept}", found.accuracy());
+    }
+}
+
+/// What is written a token at a time over kept state is what the whole sequence so far tells, the likeliest each time.
+#[test]
+fn text_is_written_as_the_whole_sequence_tells() {
+    let place = Place::new();
+    let data = place.text(200);
+    for (model, rotary, key_heads) in [
+        ("gpt", false, 2),
+        ("gpt", true, 1),
+        ("char-rnn", false, 4),
+        ("char-lstm", false, 4),
+        ("char-gru", false, 4),
+    ] {
+        let gpt = model == "gpt";
+        let config = Config {
+            model: model.into(),
+            data: data.clone(),
+            context: Some(9),
+            layers: Some(2),
+            hidden: Some(8),
+            heads: gpt.then_some(2),
+            key_heads: gpt.then_some(key_heads),
+            rotary,
+            dropout: 0.3,
+            steps: Some(12),
+            lr: 0.05,
+            batch_size: 4,
+            val_split: Some(0.2),
+            device: "cpu".into(),
+            ..Config::default()
+        };
+        let out = place.path(&format!("{model}-{rotary}"));
+        run(&config, &out);
+        let best = wgrad_session::checkpoint::load(&out.join("best"), |_| Role::Weight).expect("weights");
+        let best: Weights = best.into_iter().map(|(_, name, t)| (name, t.to_array())).collect();
+        let kind = TextKind::named(model).expect("a model");
+        let usual = TextModel::new(kind, 5);
+        let own = TextModel { context: 9, layers: 2, hidden: 8, rotary, ..usual };
+        let own = if gpt { TextModel { heads: 2, key_heads, ..own } } else { own };
+        let mut writer = Generator::open(&out, &cpu()).expect("a model");
+        writer.prompt("bda").expect("letters of the text");
+        let mut tokens = vec![1usize, 3, 0];
+        let likeliest = Sampling { temperature: 0.0, top_k: None, top_p: None, seed: 0 };
+        for _ in 0..6 {
+            let x = Array::new(&[1, tokens.len()], tokens.iter().map(|&t| t as f64).collect());
+            let y = logits(&best, &x, true, |net, x| own.build(net, x).expect("a model"));
+            let last = &y.data[y.data.len() - 5..];
+            let next = (1..5).fold(0, |b, c| if last[c] > last[b] { c } else { b });
+            let told = writer.next(&likeliest).expect("a letter");
+            assert_eq!(told, ["a", "b", "c", "d", "e"][next], "{model} after {tokens:?}: {last:?}");
+            tokens.push(next);
+        }
     }
 }
 
