@@ -8,8 +8,11 @@ use wgrad_types::{Array, DType, Type};
 /// Far above rounding, far below a wrong factor.
 const SAME: (f64, f64) = (1e-4, 2e-5);
 
+/// A way to compute something of some tensors.
+type Way<'a> = &'a dyn Fn(&[Tensor]) -> Tensor;
+
 /// Values and gradients of both ways on the CPU.
-fn same(what: &str, shapes: &[&[usize]], ways: [&dyn Fn(&[Tensor]) -> Tensor; 2]) {
+fn same(what: &str, shapes: &[&[usize]], ways: [Way<'_>; 2]) {
     let found = ways.map(|way| {
         let (b, mut fed) = (Builder::new(), Values::new());
         let x: Vec<Tensor> = shapes
@@ -132,10 +135,10 @@ fn convolutions_by_every_path_and_as_shifted_products_are_the_same() {
 /// Chains over rows: softmax and layer norm along the last axis run as one step there, and in pieces over another axis.
 #[test]
 fn row_chains_and_the_same_over_another_axis_are_the_same() {
-    let last: [(&str, &dyn Fn(&Tensor, isize) -> Tensor); 3] = [
-        ("softmax", &|x, d| x.softmax(d)),
-        ("log_softmax", &|x, d| x.log_softmax(d)),
-        ("standardised", &|x, d| {
+    let last: [(&str, fn(&Tensor, isize) -> Tensor); 3] = [
+        ("softmax", |x, d| x.softmax(d)),
+        ("log_softmax", |x, d| x.log_softmax(d)),
+        ("standardised", |x, d| {
             let axis = [d as usize];
             let centred = x - &x.mean_keep(&axis);
             &centred * &(centred.square().mean_keep(&axis) + 1e-5).rsqrt()

@@ -407,7 +407,7 @@ fn figures_of_a_lopsided_matrix_are_those_made_by_hand() {
         (0..times).for_each(|_| m.add(label, told));
     }
     let near = |what: &str, got: f64, want: f64| {
-        assert!((got - want).abs() < 1e-12, "{what}: {got}, by hand {want}")
+        assert!((got - want).abs() < 1e-12, "{what}: {got}, by hand {want}");
     };
     assert_eq!(m.total(), 10);
     near("accuracy", m.accuracy(), 0.5);
