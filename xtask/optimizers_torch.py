@@ -157,7 +157,7 @@ for kind, (_, usual) in KINDS.items():
     case(kind, "clip_value", clip_value=0.3)
     case(kind, "ema", ema=0.6)
     case(kind, "rates", rates=[0.01 + 0.007 * t for t in range(STEPS)])
-    case(kind, "groups", factors=(1.0, 0.25), decays=dict(weight=0.3, bias=0.0))
+    case(kind, "groups", factors=(0.25, 0.5), decays=dict(weight=0.3, bias=0.1))
     case(kind, "frozen", frozen=["bias"], clip_norm=0.4)
     for setting in usual:
         # One of the two moments' decays at a time.

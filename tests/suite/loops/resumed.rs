@@ -153,3 +153,31 @@ fn autoencoders_and_players_go_on_to_the_same_bits() {
     let own = Config { accumulate: 1, image_size: Some(16), batch_size: 6, ..usual("dcgan", data) };
     same(&place, &Config { width: 0.05, augment: "flip".into(), ..own }, &[2, 4]);
 }
+
+/// What a resumed run is given anew counts from there on; its other settings are its own.
+#[test]
+fn a_resumed_run_takes_its_rate_and_length_and_keeps_the_rest() {
+    let place = Place::new();
+    let data = place.pictures(8, &[9, 6, 5], &[3, 2, 2]);
+    let config = Config { accumulate: 1, width: 0.05, schedule: "cosine".into(), ..usual("mlp", data) };
+    let ends = |name: &str, change: fn(&mut Config)| {
+        let out = place.path(name);
+        run_until(&config, &out, false, Some(4)).expect("a run");
+        let mut given = config.clone();
+        change(&mut given);
+        let (summary, _) = run_until(&given, &out, true, None).expect("a run that goes on");
+        (summary.steps, fs::read(out.join("checkpoint/model.safetensors")).expect("weights"))
+    };
+    let whole = ends("same", |_| ());
+    let kept = ends("kept", |c| {
+        (c.label_smoothing, c.seed, c.batch_size, c.weight_decay) = (0.5, 77, 3, Some(1.0));
+        (c.optimizer, c.schedule, c.clip_norm) = ("lion".into(), "constant".into(), Some(0.01));
+        (c.augment, c.ema) = ("flip".into(), Some(0.5));
+    });
+    assert!(whole == kept, "the run's own settings hold");
+    let faster = ends("faster", |c| c.lr *= 2.0);
+    assert!(faster.0 == whole.0 && faster.1 != whole.1, "the rate counts");
+    let longer = ends("longer", |c| c.epochs = 4);
+    assert!(longer.0 == 12 && longer.1 != whole.1, "{} steps: the length counts", longer.0);
+    assert_eq!(ends("shorter", |c| c.steps = Some(7)).0, 7);
+}
