@@ -5,7 +5,7 @@ use super::{Place, band, level, run, text, weights};
 use std::collections::BTreeMap;
 use wgrad_data::Split;
 use wgrad_graph::{Env, Role, Tensor, interpret};
-use wgrad_models::{TextKind, TextModel, UNet};
+use wgrad_models::{ImageModel, ModelKind, TextKind, TextModel, UNet};
 use wgrad_nn::{ConfusionMatrix, Mode, Net};
 use wgrad_tests::cpu;
 use wgrad_train::{
@@ -182,6 +182,53 @@ fn classifiers_are_judged_by_plain_pixels_and_a_mean_over_all_pictures() {
         let found = evaluate_checkpoint(&out, None, part, &cpu(), &mut Quiet).expect("an evaluation");
         by_hand(part).check(&format!("eval on {part:?}"), &found);
     }
+}
+
+/// Dropout and running statistics: what is watched after an epoch, the last word and `eval` all leave training's ways.
+#[test]
+fn classifiers_with_dropout_and_norms_are_judged_as_in_evaluation() {
+    let place = Place::new();
+    let (side, counts, tests) = (16, [7, 5], [3, 4]);
+    let data = place.pictures(side, &counts, &tests);
+    for (model, kind) in [("squeezenet", ModelKind::SqueezeNet), ("mobilenet-v2", ModelKind::MobileNetV2)] {
+        let config = Config {
+            model: model.into(),
+            width: 0.1,
+            data: data.clone(),
+            epochs: 1,
+            batch_size: 4,
+            lr: 0.02,
+            device: "cpu".into(),
+            ..Config::default()
+        };
+        let out = place.path(model);
+        let (summary, seen) = run(&config, &out);
+        let card = card(&out);
+        let (mean, std) = (f64::from(card.mean[0]), f64::from(card.std[0]));
+        let own = ImageModel { kind, channels: 1, size: (side, side), classes: 2, width: 0.1 };
+        let last = weights_and_buffers(&out);
+        let mut sums = Sums::default();
+        for class in 0..2 {
+            for number in counts[class]..counts[class] + tests[class] {
+                let pixel =
+                    |i: usize| (f64::from(level(class, number, i / side, i % side)) / 255.0 - mean) / std;
+                let x = Array::from_fn(&[1, 1, side, side], pixel);
+                let y = logits(&last, &x, false, |net, x| own.build(net, x).expect("a model"));
+                sums.add(&y.data, class);
+            }
+        }
+        let found = summary.evaluation.expect("a last word");
+        sums.check("the run's last word", &found);
+        assert!((seen.evaluations[0].2 - found.loss).abs() < 1e-6, "what is watched is the test split");
+        let eval = evaluate_checkpoint(&out, None, Part::Usual, &cpu(), &mut Quiet).expect("an evaluation");
+        sums.check("eval", &eval);
+    }
+}
+
+/// A run's last tensors but for the optimizer's.
+fn weights_and_buffers(out: &std::path::Path) -> Weights {
+    let all = wgrad_session::checkpoint::load(&out.join("checkpoint"), |_| Role::Weight).expect("weights");
+    all.into_iter().map(|(_, name, t)| (name, t.to_array())).collect()
 }
 
 /// The logits of a model in evaluation, by the f64 interpreter: `x` as fed, classes last.
