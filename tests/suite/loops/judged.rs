@@ -9,8 +9,8 @@ use wgrad_models::{ImageModel, ModelKind, TextKind, TextModel, UNet};
 use wgrad_nn::{ConfusionMatrix, Mode, Net};
 use wgrad_tests::cpu;
 use wgrad_train::{
-    Card, Config, Evaluation, Generator, Observer, Part, Predictor, Sampling, Scores, StepReport,
-    evaluate_checkpoint, load_checkpoint_card,
+    Card, Config, Evaluation, Observer, Part, Predictor, Scores, StepReport, evaluate_checkpoint,
+    load_checkpoint_card,
 };
 use wgrad_types::{Array, Type};
 
@@ -22,7 +22,7 @@ impl Observer for Quiet {
     fn evaluated(&mut self, _: &wgrad_train::EvalReport) {}
 }
 
-type Weights = BTreeMap<String, Array>;
+pub(super) type Weights = BTreeMap<String, Array>;
 
 /// Counts of right and wrong, and the sum of `-log p` of the labels.
 #[derive(Default)]
@@ -110,12 +110,12 @@ fn classifiers_are_judged_by_plain_pixels_and_a_mean_over_all_pictures() {
         model: "mlp".into(),
         width: 0.05,
         data,
-        epochs: 2,
+        epochs: 8,
         batch_size: 4,
         augment: "flip:1,crop:2,rotate:90,jitter:0.5".into(),
         device: "cpu".into(),
         label_smoothing: 0.2,
-        lr: 0.01,
+        lr: 0.05,
         schedule: "constant".into(),
         ..Config::default()
     };
@@ -148,12 +148,13 @@ fn classifiers_are_judged_by_plain_pixels_and_a_mean_over_all_pictures() {
         }
         sums
     };
+    let last = weights(&out);
     let probable = |class: usize, number: usize| {
         let x: Vec<f64> =
             pixels(class, number).iter().map(|&v| (f64::from(v) / 255.0 - mean) / std).collect();
         let relu = |x: Vec<f64>| x.into_iter().map(|v| v.max(0.0)).collect::<Vec<_>>();
-        let x = relu(dense(&relu(dense(&x, &best, "fc1")), &best, "fc2"));
-        let e: Vec<f64> = dense(&x, &best, "fc3").into_iter().map(f64::exp).collect();
+        let x = relu(dense(&relu(dense(&x, &last, "fc1")), &last, "fc2"));
+        let e: Vec<f64> = dense(&x, &last, "fc3").into_iter().map(f64::exp).collect();
         e.iter().map(|v| v / e.iter().sum::<f64>()).collect::<Vec<f64>>()
     };
     let names: Vec<(usize, usize)> =
@@ -162,11 +163,13 @@ fn classifiers_are_judged_by_plain_pixels_and_a_mean_over_all_pictures() {
         place.path(&format!("pictures/test/{}/{number:03}.png", ["a", "b", "c"][class]))
     };
     let files: Vec<_> = names.iter().map(file).collect();
-    let mut predictor = Predictor::open(&out, 20, &cpu()).expect("a model");
+    let mut orders = std::collections::BTreeSet::new();
+    let mut predictor = Predictor::open(&out.join("checkpoint"), 20, &cpu()).expect("a model");
     for (name, guesses) in names.iter().zip(predictor.predict(&files, 2).expect("guesses")) {
         let all = probable(name.0, name.1);
         let mut order = [0, 1, 2];
         order.sort_by(|&a, &b| all[b].total_cmp(&all[a]));
+        orders.insert(order);
         let guesses = guesses.expect("a picture");
         assert_eq!(guesses.len(), 2);
         for (guess, class) in guesses.iter().zip(order) {
@@ -177,6 +180,7 @@ fn classifiers_are_judged_by_plain_pixels_and_a_mean_over_all_pictures() {
             );
         }
     }
+    assert!(orders.len() > 1, "pictures that differ: {orders:?}");
     by_hand(Part::Usual).check("the run's last word", &summary.evaluation.expect("a last word"));
     for part in [Part::Split(Split::Test), Part::Split(Split::Train)] {
         let found = evaluate_checkpoint(&out, None, part, &cpu(), &mut Quiet).expect("an evaluation");
@@ -232,7 +236,12 @@ fn weights_and_buffers(out: &std::path::Path) -> Weights {
 }
 
 /// The logits of a model in evaluation, by the f64 interpreter: `x` as fed, classes last.
-fn logits(weights: &Weights, x: &Array, whole: bool, build: impl Fn(&Net, &Tensor) -> Tensor) -> Array {
+pub(super) fn logits(
+    weights: &Weights,
+    x: &Array,
+    whole: bool,
+    build: impl Fn(&Net, &Tensor) -> Tensor,
+) -> Array {
     let net = Net::new(Mode::Eval);
     let ty = if whole { Type::i32(&x.shape) } else { Type::f32(&x.shape) };
     let y = build(&net, &net.input("x", ty));
@@ -304,7 +313,6 @@ fn segmenters_are_judged_by_plain_pixels_and_a_mean_over_all_that_count() {
     let found = evaluate_checkpoint(&out, None, Part::Split(Split::Validation), &cpu(), &mut Quiet)
         .expect("an evaluation");
     sums.check("eval", &found);
-    assert!(weights(&out).len() > best.len() / 2);
 }
 
 #[test]
@@ -390,69 +398,6 @@ fn autoencoders_are_judged_by_plain_pixels_and_a_mean_over_all_pictures() {
         assert_eq!(found.count(), u64::try_from(count).expect("a count"));
         assert!((found.loss - loss).abs() < 2e-5 * loss.max(1.0), "loss {}, by hand {loss}", found.loss);
         assert!((found.accuracy() - kept).abs() < 1e-5, "kept {}, by hand {kept}", found.accuracy());
-    }
-}
-
-/// What is written a token at a time over kept state is what the whole sequence so far tells, the likeliest each time.
-#[test]
-fn text_is_written_as_the_whole_sequence_tells() {
-    let place = Place::new();
-    let data = place.text(200);
-    for (model, rotary, key_heads) in [
-        ("gpt", false, 2),
-        ("gpt", true, 1),
-        ("char-rnn", false, 4),
-        ("char-lstm", false, 4),
-        ("char-gru", false, 4),
-    ] {
-        let gpt = model == "gpt";
-        let config = Config {
-            model: model.into(),
-            data: data.clone(),
-            context: Some(9),
-            layers: Some(2),
-            hidden: Some(8),
-            heads: gpt.then_some(2),
-            key_heads: gpt.then_some(key_heads),
-            rotary,
-            dropout: 0.3,
-            steps: Some(12),
-            lr: 0.05,
-            batch_size: 4,
-            val_split: Some(0.2),
-            device: "cpu".into(),
-            ..Config::default()
-        };
-        let out = place.path(&format!("{model}-{rotary}"));
-        run(&config, &out);
-        // Weights far from those of a few steps, so that every letter before and its place matter.
-        let mut tensors =
-            wgrad_session::checkpoint::load(&out.join("best"), |_| Role::Weight).expect("weights");
-        for (at, (_, _, tensor)) in tensors.iter_mut().enumerate() {
-            let value = |i: usize| 1.5 * ((i * 7 + at * 13) as f64 * 1.7).sin();
-            *tensor = Array::from_fn(&tensor.ty.shape, value).to_host(wgrad_types::DType::F32);
-        }
-        let card = std::fs::read(out.join("best/model.json")).expect("a card");
-        let out = place.path(&format!("{model}-{rotary}-far"));
-        wgrad_session::checkpoint::save(&out, &tensors, &[("model.json", card)]).expect("saved");
-        let best: Weights = tensors.into_iter().map(|(_, name, t)| (name, t.to_array())).collect();
-        let kind = TextKind::named(model).expect("a model");
-        let usual = TextModel::new(kind, 5);
-        let own = TextModel { context: 9, layers: 2, hidden: 8, rotary, ..usual };
-        let own = if gpt { TextModel { heads: 2, key_heads, ..own } } else { own };
-        let mut writer = Generator::open(&out, &cpu()).expect("a model");
-        writer.prompt("bda").expect("letters of the text");
-        let mut tokens = vec![1usize, 3, 0];
-        let likeliest = Sampling { temperature: 0.0, top_k: None, top_p: None, seed: 0 };
-        for _ in 0..6 {
-            let x = Array::new(&[1, tokens.len()], tokens.iter().map(|&t| t as f64).collect());
-            let y = logits(&best, &x, true, |net, x| own.build(net, x).expect("a model"));
-            let last = &y.data[y.data.len() - 5..];
-            let next = (1..5).fold(0, |b, c| if last[c] > last[b] { c } else { b });
-            let told = writer.next(&likeliest).expect("a letter");
-            assert_eq!(told, ["a", "b", "c", "d", "e"][next], "{model} after {tokens:?}: {last:?}");
-            tokens.push(next);
-        }
     }
 }
 

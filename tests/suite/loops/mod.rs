@@ -7,6 +7,7 @@ mod judged;
 mod orders;
 mod players;
 mod resumed;
+mod written;
 
 use std::collections::BTreeMap;
 use std::fs;
