@@ -132,10 +132,13 @@ fn convolutions_by_every_path_and_as_shifted_products_are_the_same() {
     }
 }
 
+/// What works along an axis.
+type AlongAxis = fn(&Tensor, isize) -> Tensor;
+
 /// Chains over rows: softmax and layer norm along the last axis run as one step there, and in pieces over another axis.
 #[test]
 fn row_chains_and_the_same_over_another_axis_are_the_same() {
-    let last: [(&str, fn(&Tensor, isize) -> Tensor); 3] = [
+    let last: [(&str, AlongAxis); 3] = [
         ("softmax", |x, d| x.softmax(d)),
         ("log_softmax", |x, d| x.log_softmax(d)),
         ("standardised", |x, d| {

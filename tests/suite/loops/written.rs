@@ -51,7 +51,7 @@ fn text_is_written_as_the_whole_sequence_tells() {
                 n if n.ends_with("bias") || n.contains("out") => 0.1,
                 _ => 2.0,
             };
-            let draw = |i: usize| ((i as f64 * 12.9898 + at as f64 * 78.233).sin() * 43_758.5453).fract();
+            let draw = |i: usize| ((i as f64 * 12.9898 + at as f64 * 78.233).sin() * 43_758.545_3).fract();
             let value = |i: usize| most * draw(i);
             *tensor = Array::from_fn(&tensor.ty.shape, value).to_host(wgrad_types::DType::F32);
         }
