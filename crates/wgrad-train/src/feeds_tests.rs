@@ -218,6 +218,12 @@ fn pictures_come_once_an_epoch_with_their_labels_and_are_mirrored_anew_each_time
         let by_sample = |n: usize| flips.iter().map(|f| f[n]).collect::<Vec<_>>();
         let columns: BTreeSet<_> = (0..TRAIN as usize).map(by_sample).collect();
         assert!(columns.len() > 6, "samples differ");
+        let other = open_task(&Config { seed: 7, ..own.clone() }, &mut Quiet).map(|task| {
+            let mut all = epoch(&*task, &plain, 0);
+            all.sort_unstable();
+            all.iter().map(|a| a.1).collect::<Vec<_>>()
+        });
+        assert!(flips[0] != other.expect("a task"), "the seed decides what is mirrored");
     }
 }
 

@@ -138,4 +138,12 @@ fn every_step_of_a_run_draws_anew_in_every_epoch() {
             seen.evaluations.iter().map(|e| e.0.to_bits()).collect();
         assert_eq!(losses.len(), different, "dropout {dropout} in {accumulate}: {:?}", seen.evaluations);
     }
+    // From the same weights, another seed draws otherwise.
+    let from = Some(place.path("run-0.4-1").display().to_string());
+    let seeds = [1, 2].map(|seed| {
+        let config = wgrad_train::Config { dropout: 0.4, seed, init_from: from.clone(), ..own.clone() };
+        super::run(&config, &place.path(&format!("seed-{seed}"))).1.evaluations
+    });
+    assert!(seeds[0][0].2 == seeds[1][0].2, "the same weights");
+    assert!(seeds[0].iter().zip(&seeds[1]).all(|(a, b)| a.0 != b.0), "the seed decides what is dropped");
 }
