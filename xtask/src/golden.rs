@@ -10,8 +10,11 @@ use std::process::Command;
 /// What the script imports. PyTorch's version is written into the files' metadata.
 const PACKAGES: [&str; 3] = ["torch", "numpy", "safetensors"];
 
-/// Runs `xtask/golden_torch.py DIR`, then `special_torch.py` and `edges_torch.py` for a file each in `DIR`, first making its
-/// environment where it is missing.
+/// Scripts that write one file of their name each.
+const FILES: [&str; 5] = ["special", "edges", "compositions", "layers", "optimizers"];
+
+/// Runs `xtask/golden_torch.py DIR`, `xtask/NAME_torch.py DIR/NAME.safetensors` for each of [`FILES`] and, for the order of
+/// samples that the repository has, `xtask/loops_torch.py`, first making their environment if it is missing.
 ///
 /// pip's own settings hold: name an index of CPU-only builds in `PIP_INDEX_URL` to save the gigabytes of
 /// CUDA libraries that the default Linux build of PyTorch brings along.
@@ -26,11 +29,17 @@ pub(crate) fn run(root: &Path, dir: &Path) -> Result<()> {
     run_command(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
     std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     run_command(Command::new(&python).arg(root.join("xtask/golden_torch.py")).arg(dir))?;
-    for name in ["special", "edges"] {
-        let script = root.join(format!("xtask/{name}_torch.py"));
-        run_command(Command::new(&python).arg(script).arg(dir.join(format!("{name}.safetensors"))))?;
+    let script = |name: &str| {
+        let mut command = Command::new(&python);
+        command.arg(root.join(format!("xtask/{name}_torch.py")));
+        command
+    };
+    for name in FILES {
+        run_command(script(name).arg(dir.join(format!("{name}.safetensors"))))?;
     }
-    Ok(())
+    let orders = root.join("tests/golden/orders.json");
+    std::fs::copy(&orders, dir.join("orders.json")).ok();
+    run_command(script("loops").arg(orders).arg(dir.join("loops.safetensors")))
 }
 
 /// Cargo's target folder.

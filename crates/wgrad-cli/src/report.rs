@@ -153,6 +153,82 @@ pub(crate) fn json(evaluation: &Evaluation) -> Value {
 mod tests {
     use super::*;
 
+    /// Seven cats, two dogs, an owl and no fox: what is printed, by hand.
+    fn lopsided(pixels: bool) -> Evaluation {
+        let names = ["cat", "dog", "owl", "fox"].map(str::to_owned).to_vec();
+        let mut confusion = ConfusionMatrix::new(4);
+        for (label, told, times) in [(0, 0, 4), (0, 1, 2), (0, 2, 1), (1, 1, 1), (1, 2, 1), (2, 0, 1)] {
+            (0..times).for_each(|_| confusion.add(label, told));
+        }
+        Evaluation { loss: 1.25, split: "test".into(), scores: Scores::Classes { names, confusion, pixels } }
+    }
+
+    /// Words of a text, by lines that have any.
+    fn words(text: &str) -> Vec<Vec<&str>> {
+        let lines = text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>());
+        lines.filter(|l| !l.is_empty()).collect()
+    }
+
+    #[test]
+    fn a_lopsided_matrix_is_told_as_made_by_hand() {
+        let told = text(&lopsided(true));
+        let want = "
+            test accuracy 50.0 % of 10 pixels
+            test loss 1.2500
+            macro precision 0.3778
+            macro recall 0.3571
+            macro F1 0.3556
+            mean IoU 0.2500
+            class precision recall F1 support
+            cat 0.8000 0.5714 0.6667 7
+            dog 0.3333 0.5000 0.4000 2
+            owl 0.0000 0.0000 0.0000 1
+            fox - - - 0";
+        assert_eq!(words(&told), words(want), "{told}");
+        assert!(!text(&lopsided(false)).contains("IoU"), "of pictures there is none");
+        let told = matrix(&lopsided(false)).expect("a matrix");
+        let want = "
+            true \\ predicted 0 1 2 3
+            0 cat 4 2 1 0
+            1 dog 0 1 1 0
+            2 owl 1 0 0 0
+            3 fox 0 0 0 0";
+        assert_eq!(words(&told), words(want), "{told}");
+        let found = json(&lopsided(true));
+        assert_eq!(found["confusion"], json!([[4, 2, 1, 0], [0, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]]));
+        let near =
+            |value: &Value, want: f64| assert!((value.as_f64().expect("a number") - want).abs() < 1e-12);
+        near(&found["accuracy"], 0.5);
+        near(&found["loss"], 1.25);
+        near(&found["macro_precision"], (4.0 / 5.0 + 1.0 / 3.0) / 3.0);
+        near(&found["macro_recall"], (4.0 / 7.0 + 1.0 / 2.0) / 3.0);
+        near(&found["macro_f1"], (2.0 / 3.0 + 2.0 / 5.0) / 3.0);
+        near(&found["mean_iou"], (1.0 / 2.0 + 1.0 / 4.0) / 3.0);
+        near(&found["classes"][0]["precision"], 4.0 / 5.0);
+        near(&found["classes"][0]["recall"], 4.0 / 7.0);
+        near(&found["classes"][1]["f1"], 2.0 / 5.0);
+        assert_eq!((&found["pixels"], &found["classes"][3]["f1"]), (&json!(10), &Value::Null));
+    }
+
+    #[test]
+    fn perplexity_and_pictures_are_told_as_made_by_hand() {
+        let scores = Scores::Tokens { count: 1200, correct: 300 };
+        let told = Evaluation { loss: 2.0, split: "validation".into(), scores };
+        let want = "
+            validation loss 2.0000
+            validation perplexity 7.389
+            validation accuracy 25.0 % of 1,200 tokens";
+        assert_eq!(words(&text(&told)), words(want));
+        let found = json(&told);
+        assert!((found["perplexity"].as_f64().expect("a number") - 2f64.exp()).abs() < 1e-12);
+        assert_eq!((&found["accuracy"], &found["tokens"]), (&json!(0.25), &json!(1200)));
+        assert!(matrix(&told).is_none());
+        let scores = Scores::Pictures { count: 40, share: 0.875, what: "variance kept" };
+        let told = Evaluation { loss: 0.5, split: "test".into(), scores };
+        assert_eq!(words(&text(&told)), words("test loss 0.5000\n test variance kept 87.5 % of 40 images"));
+        assert_eq!((&json(&told)["accuracy"], &json(&told)["images"]), (&json!(0.875), &json!(40)));
+    }
+
     #[test]
     fn chance_and_classes_never_predicted_are_told() {
         let names = ["cat", "dog", "owl"].map(str::to_owned).to_vec();

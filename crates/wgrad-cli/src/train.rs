@@ -399,3 +399,7 @@ fn show(summary: &Summary, unit: &str, json: bool) -> Result<()> {
     ];
     output::line(&format!("\n{}\n\n{}", report::text(evaluation), table(&rows, &[1])))
 }
+
+#[cfg(test)]
+#[path = "train_tests.rs"]
+mod tests;

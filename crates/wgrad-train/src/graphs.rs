@@ -97,3 +97,39 @@ fn evaluation(net: &Net, model: &ImageModel, batch: usize) -> Result<Graph, Trai
     net.builder().output("loss", &logits.cross_entropy(&y, options));
     Ok(net.builder().graph())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wgrad_graph::{Env, Role, interpret};
+    use wgrad_nn::{Init, OptimizerKind};
+    use wgrad_types::Array;
+
+    /// A plain cross-entropy's gradient of logits that are all 0: a class's share less 1 at the label, over the rows.
+    #[test]
+    fn heads_on_the_way_are_trained_by_their_share_and_told_in_no_loss() {
+        let net = Net::new(Mode::Train);
+        let y = net.input("y", Type::i32(&[2]));
+        let own = ["main", "first", "second"].map(|name| net.weight(name, &[2, 4], Init::Zeros));
+        let heads = [(own[1].clone(), 0.3), (own[2].clone(), 0.05)];
+        let sgd = Optimizer::new(OptimizerKind::Sgd { momentum: 0.0, nesterov: false });
+        let net = trained(net, (&own[0], &y), &heads, Gradients::Update(&sgd), 0.0, None).expect("a graph");
+        let graph = net.builder().graph();
+        let mut env = Env::default();
+        env.inputs.insert("y".into(), Array::new(&[2], vec![3.0, 1.0]));
+        env.inputs.insert("lr".into(), Array::new(&[], vec![1.0]));
+        for name in ["main", "first", "second"] {
+            env.params.insert((Role::Weight, name.into()), Array::zeros(&[2, 4]));
+        }
+        let values = interpret(&graph, &env);
+        let of = |v: wgrad_graph::Value| values[v.index()].clone().expect("a value").data;
+        for (update, share) in graph.updates.iter().zip([1.0, 0.3, 0.05]) {
+            for (i, moved) in of(update.value).into_iter().enumerate() {
+                let want = share * (if i == 3 || i == 5 { 0.75 } else { -0.25 }) / 2.0;
+                assert!((moved - want).abs() < 1e-6, "share {share}: [{i}] moves by {moved}, by hand {want}");
+            }
+        }
+        let told = graph.outputs.iter().find(|o| o.0 == "loss").expect("a loss");
+        assert!((of(told.1)[0] - 4f64.ln()).abs() < 1e-6, "the last layer's loss alone");
+    }
+}

@@ -10,6 +10,8 @@ mod curves;
 mod data;
 mod error;
 mod evaluate;
+#[cfg(test)]
+mod feeds_tests;
 mod generate;
 mod graphs;
 mod images;

@@ -156,7 +156,10 @@ pub fn train(
 }
 
 /// Opens the data for the model.
-fn open_task<'a>(config: &'a Config, observer: &mut dyn Observer) -> Result<Box<dyn Task + 'a>, TrainError> {
+pub(crate) fn open_task<'a>(
+    config: &'a Config,
+    observer: &mut dyn Observer,
+) -> Result<Box<dyn Task + 'a>, TrainError> {
     Ok(match (config.text_kind(), config.painter_kind()) {
         (Some(kind), _) => Box::new(TextTask::new(config, kind, observer)?),
         _ if config.is_segmenter() => Box::new(Segmentation::new(config, observer)?),

@@ -1,0 +1,240 @@
+//! Every setting of a run is heeded: changed alone, it moves what the run leaves, or leaves every bit where it should.
+
+use super::{Place, Seen, run, weights};
+use std::collections::BTreeMap;
+use wgrad_train::Config;
+use wgrad_types::Array;
+
+/// What a run leaves: its last weights, and what each epoch and the last word said.
+#[derive(PartialEq)]
+struct Left {
+    weights: BTreeMap<String, Array>,
+    told: Vec<(f64, f64, f64, f64)>,
+    last: (f64, u64),
+}
+
+fn left(place: &Place, config: &Config) -> Left {
+    let out = place.path("run");
+    std::fs::remove_dir_all(&out).ok();
+    let (summary, seen): (_, Seen) = run(config, &out);
+    let last = summary.evaluation.expect("a last word");
+    Left { weights: weights(&out), told: seen.evaluations, last: (last.loss, last.count()) }
+}
+
+type Change = fn(&mut Config);
+
+/// A setting, what else is set with and without it, and the setting.
+type Row = (&'static str, Change, Change);
+
+fn nothing(_: &mut Config) {}
+
+const MOVES: &[Row] = &[
+    ("model", nothing, |c| c.model = "linear".into()),
+    ("width", nothing, |c| c.width = 0.08),
+    ("epochs", nothing, |c| c.epochs = 2),
+    ("steps", nothing, |c| c.steps = Some(5)),
+    ("batch_size", nothing, |c| c.batch_size = 5),
+    ("optimizer", nothing, |c| c.optimizer = "radam".into()),
+    ("lr", nothing, |c| c.lr = 0.011),
+    ("momentum", |c| c.optimizer = "momentum".into(), |c| c.momentum = 0.5),
+    ("momentum", |c| c.optimizer = "nesterov".into(), |c| c.momentum = 0.5),
+    ("schedule", nothing, |c| c.schedule = "cosine".into()),
+    ("schedule", nothing, |c| c.schedule = "step".into()),
+    ("schedule", nothing, |c| c.schedule = "one-cycle".into()),
+    ("schedule", nothing, |c| c.schedule = "linear-warmup".into()),
+    ("weight_decay", nothing, |c| c.weight_decay = Some(0.3)),
+    ("decay_matrices_only", |c| c.weight_decay = Some(0.3), |c| c.decay_matrices_only = true),
+    ("clip_norm", nothing, |c| c.clip_norm = Some(0.05)),
+    ("clip_value", nothing, |c| c.clip_value = Some(0.01)),
+    ("ema", nothing, |c| c.ema = Some(0.6)),
+    ("precision", nothing, |c| c.precision = "f16".into()),
+    ("label_smoothing", nothing, |c| c.label_smoothing = 0.2),
+    ("augment", nothing, |c| c.augment = "flip".into()),
+    ("augment", nothing, |c| c.augment = "crop:2".into()),
+    ("augment", nothing, |c| c.augment = "resized-crop".into()),
+    ("augment", nothing, |c| c.augment = "rotate:30".into()),
+    ("augment", nothing, |c| c.augment = "jitter:0.4".into()),
+    ("image_size", nothing, |c| c.image_size = Some(7)),
+    ("val_split", nothing, |c| c.val_split = Some(0.3)),
+    ("patience", |c| (c.lr, c.val_split, c.epochs) = (3.0, Some(0.3), 9), |c| c.patience = Some(1)),
+    ("freeze", nothing, |c| c.freeze = Some("fc2.*".into())),
+    ("seed", nothing, |c| c.seed = 4),
+];
+
+const TEXT: &[Row] = &[
+    ("tokenizer", nothing, |c| c.tokenizer = "byte".into()),
+    ("context", nothing, |c| c.context = Some(5)),
+    ("layers", nothing, |c| c.layers = Some(2)),
+    ("hidden", nothing, |c| c.hidden = Some(12)),
+    ("heads", |c| c.key_heads = Some(1), |c| c.heads = Some(4)),
+    ("key_heads", nothing, |c| c.key_heads = Some(1)),
+    ("rotary", nothing, |c| c.rotary = true),
+    ("dropout", nothing, |c| c.dropout = 0.3),
+    ("dropout", |c| (c.model, c.layers, c.heads) = ("char-gru".into(), Some(2), None), |c| c.dropout = 0.3),
+    ("val_split", nothing, |c| c.val_split = Some(0.4)),
+    ("seed", nothing, |c| c.seed = 4),
+    ("label_smoothing", nothing, |c| c.label_smoothing = 0.2),
+    ("freeze", nothing, |c| c.freeze = Some("tok.*".into())),
+];
+
+const SCENES: &[Row] = &[
+    ("ignore", nothing, |c| c.ignore = Some("1".into())),
+    ("augment", nothing, |c| c.augment = "flip".into()),
+    ("label_smoothing", nothing, |c| c.label_smoothing = 0.2),
+    ("image_size", nothing, |c| c.image_size = Some(48)),
+    ("val_split", nothing, |c| c.val_split = Some(0.5)),
+    ("seed", nothing, |c| c.seed = 4),
+    ("freeze", nothing, |c| c.freeze = Some("inc.*".into())),
+];
+
+/// Settings that change how a run works, not what it leaves.
+const STILL: &[Row] = &[
+    ("workers", nothing, |c| c.workers = 0),
+    ("detect_anomaly", nothing, |c| c.detect_anomaly = true),
+    ("strict", nothing, |c| c.strict = true),
+];
+
+/// Settings that other tests hold.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("data", "every test here gives its own"),
+    ("accumulate", "loops::golden: PyTorch's sums of parts; loops::resumed"),
+    ("tune", "tuning"),
+    ("init_from", "loops::golden starts by it; a_head_begins_anew_where_asked_for"),
+    ("head", "a_head_begins_anew_where_asked_for"),
+    ("device", "same, device's own tests"),
+];
+
+fn base(place: &Place) -> Config {
+    Config {
+        model: "mlp".into(),
+        width: 0.05,
+        data: place.pictures(8, &[7, 5, 4], &[4, 3, 2]),
+        epochs: 3,
+        batch_size: 8,
+        lr: 0.01,
+        schedule: "constant".into(),
+        device: "cpu".into(),
+        workers: 1,
+        ..Config::default()
+    }
+}
+
+fn all(place: &Place, base: &Config, rows: &[Row], moves: bool) {
+    let still = left(place, base);
+    for (name, with, change) in rows {
+        let mut before = base.clone();
+        with(&mut before);
+        let mut after = before.clone();
+        change(&mut after);
+        assert!(before != after, "{name}: nothing is changed");
+        let same = if before == *base {
+            still == left(place, &after)
+        } else {
+            left(place, &before) == left(place, &after)
+        };
+        assert_eq!(same, !moves, "{} heeds {name}, or should not", base.model);
+    }
+}
+
+#[test]
+fn settings_of_a_classifier_move_what_it_leaves() {
+    let place = Place::new();
+    all(&place, &base(&place), MOVES, true);
+}
+
+#[test]
+fn settings_of_work_alone_leave_every_bit() {
+    let place = Place::new();
+    all(&place, &Config { augment: "flip,crop:2".into(), ..base(&place) }, STILL, false);
+}
+
+#[test]
+fn settings_of_a_language_model_move_what_it_leaves() {
+    let place = Place::new();
+    let gpt = Config {
+        model: "gpt".into(),
+        data: place.text(160),
+        context: Some(6),
+        layers: Some(1),
+        hidden: Some(8),
+        heads: Some(2),
+        batch_size: 3,
+        ..base(&place)
+    };
+    all(&place, &gpt, TEXT, true);
+}
+
+#[test]
+fn settings_of_a_segmenter_move_what_it_leaves() {
+    let place = Place::new();
+    let unet = Config {
+        model: "unet".into(),
+        width: 0.015,
+        data: place.scenes(32, 8),
+        image_size: Some(32),
+        epochs: 2,
+        batch_size: 2,
+        ..base(&place)
+    };
+    all(&place, &unet, SCENES, true);
+}
+
+#[test]
+fn a_head_begins_anew_where_asked_for() {
+    let place = Place::new();
+    let first = Config { seed: 8, ..base(&place) };
+    let out = place.path("first");
+    run(&first, &out);
+    // A rate that moves nothing.
+    let still =
+        Config { lr: 1e-30, steps: Some(1), init_from: Some(out.display().to_string()), ..base(&place) };
+    let (kept, anew) = (place.path("kept"), place.path("anew"));
+    run(&still, &kept);
+    run(&Config { head: "new".into(), ..still }, &anew);
+    let best =
+        wgrad_session::checkpoint::load(&out.join("best"), |_| wgrad_graph::Role::Weight).expect("weights");
+    let (kept, anew) = (weights(&kept), weights(&anew));
+    for (_, name, tensor) in best.iter().filter(|t| t.0 == wgrad_graph::Role::Weight) {
+        assert_eq!(kept[name], tensor.to_array(), "{name} is taken");
+        let head = name.starts_with("fc3.");
+        assert_eq!(anew[name] != tensor.to_array(), head, "{name}: the last layer alone begins anew");
+    }
+}
+
+/// A new setting does not compile until it is in this list, and does not pass until a row or a reason names it.
+#[test]
+fn every_setting_is_in_a_row_or_held_elsewhere() {
+    let toml = {
+        let all = Config {
+            steps: Some(1),
+            weight_decay: Some(0.0),
+            clip_norm: Some(1.0),
+            clip_value: Some(1.0),
+            ema: Some(0.5),
+            ignore: Some(String::new()),
+            image_size: Some(1),
+            val_split: Some(0.5),
+            patience: Some(1),
+            init_from: Some(String::new()),
+            freeze: Some(String::new()),
+            context: Some(1),
+            layers: Some(1),
+            hidden: Some(1),
+            heads: Some(1),
+            key_heads: Some(1),
+            ..Config::default()
+        };
+        // Options that are not set are not written.
+        let written = serde_json::to_value(&all).expect("settings");
+        assert!(
+            written.as_object().expect("a map").values().all(|v| !v.is_null()),
+            "an option is not set here: {written}"
+        );
+        written
+    };
+    let rows = [MOVES, TEXT, SCENES, STILL].concat();
+    for name in toml.as_object().expect("a map").keys() {
+        let held = rows.iter().any(|r| r.0 == name) || ELSEWHERE.iter().any(|e| e.0 == name);
+        assert!(held, "no test heeds the setting {name}");
+    }
+}
