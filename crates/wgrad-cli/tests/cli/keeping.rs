@@ -127,6 +127,23 @@ fn a_loss_that_leaves_the_numbers_is_stored_and_never_the_best() {
     place.ok(&["eval", "--checkpoint", "run", "--device", "cpu"]);
 }
 
+#[test]
+fn init_from_a_checkpoint_takes_its_moving_averages() {
+    let place = Place::new();
+    let data = place.photos();
+    let run =
+        ["train", "--model", "mlp", "--width", "0.1", "--device", "cpu", "--lr", "0.3", "--data", &data];
+    place.ok(&[&run[..], &["--ema", "0.9", "--epochs", "2", "--out", "run"]].concat());
+    // A step too small to move anything.
+    let still = ["--init-from", "run/checkpoint", "--steps", "1", "--lr", "1e-30", "--out", "next"];
+    place.ok(&[&run[..8], &["--data", &data], &still].concat());
+    let loss = |checkpoint: &str| {
+        let args = ["eval", "--checkpoint", checkpoint, "--weights", "last", "--device", "cpu", "--json"];
+        place.json(&args)["loss"].as_f64().expect("a loss")
+    };
+    assert_eq!(loss("next"), loss("run/checkpoint"));
+}
+
 /// Replaces the first element of a tensor in a safetensors file by NaN.
 fn spoil(path: &Path, tensor: &str) {
     let mut bytes = fs::read(path).expect("a file");
