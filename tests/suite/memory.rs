@@ -2,9 +2,10 @@
 //! and the verifier itself, which must see any place that is given away too early.
 
 use wgrad_graph::{Builder, Graph, autocast, fold, hoist};
+use wgrad_kernels::{Core, Instr};
 use wgrad_models::{Autoencoder, DcGan, ImageModel, ModelKind, TEXT_ZOO, TextKind, TextModel, UNet, ZOO};
 use wgrad_nn::{Loss, Mode, Net, Optimizer};
-use wgrad_plan::{Place, Plan, PlanOptions, SlotKind, common_layout, plan, verify};
+use wgrad_plan::{Place, Plan, PlanOptions, PlanStep, SlotKind, common_layout, plan, verify};
 use wgrad_train::{eval_graph, step_graph};
 use wgrad_types::{AdapterClass, Caps, Limits, Type, Vendor};
 
@@ -242,4 +243,68 @@ fn packed_weights_that_something_writes_over_are_seen_in_the_second_run() {
     bad.steps[last].scratch.push(Place { bytes: 4, ..place });
     let said = verify(&bad).expect_err("the packed weights are gone");
     assert!(said.contains("second run") && said.contains("packed"), "{said}");
+}
+
+#[test]
+fn results_in_place_of_operands_are_taken_element_by_element_only() {
+    let good = lenet(&classes()[3]);
+    let in_place = |s: &PlanStep| s.step.in_place.iter().any(Option::is_some) && s.step.core == Core::Map;
+    let at = good.steps.iter().position(in_place).expect("a map in place of its operand");
+    let refused = |change: &dyn Fn(&mut PlanStep)| {
+        let mut bad = good.clone();
+        change(&mut bad.steps[at]);
+        let said = verify(&bad).expect_err("one slot read and written");
+        assert!(said.contains("reads and writes slot"), "{said}");
+    };
+    refused(&|s| s.step.in_place.fill(None));
+    refused(&|s| s.step.core = Core::ArgMax { axis: 0 });
+    refused(&|s| {
+        for instr in &mut s.step.epilogue.instrs {
+            if let Instr::Load { view, .. } = instr {
+                view.offset += 1;
+            }
+        }
+    });
+}
+
+#[test]
+fn packed_weights_that_the_plan_updates_are_refused() {
+    let b = Builder::new();
+    let x = b.input("x", Type::f32(&[2, 16, 9, 9]));
+    let w = b.param("w", &[16, 16, 3, 3], wgrad_graph::Role::Weight);
+    b.output("y", &x.conv2d(&w, None, wgrad_graph::ops::ConvSpec::new(1, 1)).exp().sum_keep(&[1]));
+    let options = PlanOptions { packed: true, ..PlanOptions::default() };
+    let mut plan = plan(&b.graph(), &Caps::cpu(), &options).expect("a plan");
+    verify(&plan).expect("sound memory");
+    let (at, step) = plan.steps.iter().enumerate().find(|s| s.1.packed.is_some()).expect("a packed step");
+    let weight = plan.flow.reads[at][step.packed.expect("an operand")];
+    let last = plan.steps.len() - 1;
+    plan.flow.writes[last].push(weight);
+    plan.steps[last].outputs.push(plan.layout.params[0].place);
+    let said = verify(&plan).expect_err("an update of what is kept packed");
+    assert!(said.contains("keeps packed what the plan changes"), "{said}");
+}
+
+/// What no step of a plan reads may be another plan's.
+#[test]
+fn tensors_of_another_plan_of_the_layout_stay() {
+    let graph = |weight: &str| {
+        let b = Builder::new();
+        let w = b.param(weight, &[64], wgrad_graph::Role::Weight);
+        b.output("y", &(b.input("x", Type::f32(&[8, 64])) * &w).exp().sum_keep(&[1]));
+        b.output("apart", &b.input("z", Type::f32(&[300])).exp());
+        b.graph()
+    };
+    let (first, second) = (graph("a"), graph("b"));
+    for caps in classes() {
+        let layout = common_layout(&[&first, &second], &caps).expect("a layout");
+        let options = PlanOptions { layout: Some(&layout), ..PlanOptions::default() };
+        let mut plan = plan(&second, &caps, &options).expect("a plan");
+        verify(&plan).expect("sound memory");
+        let other = layout.params.iter().find(|p| p.name == "a").expect("the other plan's weight").place;
+        let apart = plan.steps.iter_mut().find(|s| s.operands.iter().all(|o| o.slot != other.slot));
+        apart.expect("a step that reads no weight").scratch.push(other);
+        let said = verify(&plan).expect_err("another plan's weight is written over");
+        assert!(said.contains("a, which is to stay for other plans"), "{said}");
+    }
 }

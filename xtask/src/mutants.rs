@@ -116,13 +116,14 @@ pub(crate) fn run(root: &Path, target: &Path, options: &Options) -> Result<()> {
         return Ok(());
     }
     let end = Instant::now() + Duration::from_secs(60 * options.minutes);
-    let mut survivors = Vec::new();
+    let (mut survivors, mut all) = (Vec::new(), 0);
     let mut table = String::new();
     for (i, (part, count)) in wanted.iter().enumerate() {
         // What is left of the time, shared evenly among the parts that are left.
         let left = end.saturating_duration_since(Instant::now()) / (wanted.len() - i) as u32;
         let found = mutate(root, &folder, part, diff.as_deref(), left)?;
         let tried = found.caught + found.missed.len();
+        all += tried;
         let share = 100.0 * found.caught as f64 / tried.max(1) as f64;
         table += &format!(
             "{:<10} {tried:>5} tried, {:>5} caught ({share:.1} %), {:>5} not viable, {:>5} not reached\n",
@@ -138,6 +139,7 @@ pub(crate) fn run(root: &Path, target: &Path, options: &Options) -> Result<()> {
         println!("survived: {line}");
     }
     match survivors.is_empty() {
+        true if all == 0 => bail!("no mutant was tried in {} minutes: give --minutes more", options.minutes),
         true => Ok(()),
         false => bail!("{} mutants passed every test", survivors.len()),
     }

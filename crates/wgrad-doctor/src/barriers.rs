@@ -292,6 +292,40 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_shared_under_another_name_is_no_place_of_ones_own() {
+        for slot in ["block[li - tx]", "block[li + tx]", "block[li * k]", "block[k * li]"] {
+            let round = format!(
+                "    let tx = li % 8u;\n    for (var k = 0u; k < 2u; k += 1u) {{\n        sum += {slot};\n        {slot} = next;\n    }}\n"
+            );
+            unsound(&round, BETWEEN);
+        }
+        sound(
+            "    for (var k = 0u; k < 2u; k += 1u) {\n        block[k * 32u + li] = next;\n        sum += block[k * 32u + li];\n    }\n",
+        );
+    }
+
+    #[test]
+    fn a_branch_that_several_take_is_not_ones_alone() {
+        for branch in ["li % 8u == 0u", "li / 8u == 0u", "li == 0u || li == 1u", "li == wg.x + li"] {
+            unsound(
+                &format!("    if ({branch}) {{\n        key[0u] = next;\n    }}\n"),
+                "stored by every invocation",
+            );
+        }
+        sound("    if (wg.x < 3u && li == 0u) {\n        key[0u] = next;\n    }\n");
+    }
+
+    #[test]
+    fn a_component_of_a_vector_is_the_same_for_several() {
+        let text = kernel("    block[id.x] = next;\n    sum += block[id.x];\n").replace(
+            "@builtin(local_invocation_index) li: u32",
+            "@builtin(local_invocation_id) id: vec3<u32>",
+        );
+        let said = check_barriers(&text).expect_err("a slot for several");
+        assert!(said.contains(BETWEEN), "{said}");
+    }
+
+    #[test]
     fn a_slot_for_all_is_stored_by_one() {
         let why = "stored by every invocation";
         unsound("    key[0u] = a;\n", why);

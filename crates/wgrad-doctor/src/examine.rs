@@ -214,8 +214,9 @@ fn examine_some(
     report
 }
 
-/// The graph's outputs in f64. Where arguments are large, first as they are. Where each element is judged by itself: with every operation's results rounded to f32, since
-/// what overflows there must; and the same on a device that takes subnormal numbers for zeros.
+/// The graph's outputs in f64. If each element is judged by itself, there are two more: with every operation's results rounded
+/// to f32, since what overflows there must; and the same on a device that takes subnormal numbers for zeros. They take
+/// the place of the first, unless arguments are large.
 pub fn references(row: &Row, built: &Built) -> Vec<Vec<Array>> {
     let outputs = |values: Vec<Option<Array>>| {
         let output = |(_, v): &(String, Value)| values[v.index()].clone().expect("outputs are evaluated");

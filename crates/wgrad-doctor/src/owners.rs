@@ -33,10 +33,11 @@ impl<'a> Owners<'a> {
         let mut definitions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for line in lines {
             for (builtin, name) in builtins(line) {
-                if builtin.starts_with("local_invocation") || builtin.starts_with("global_invocation") {
+                // A component of a vector of numbers is the same for several.
+                if builtin == "local_invocation_index" {
                     owners.own.insert(name);
-                    owners.dependent.insert(name);
-                } else if builtin == "subgroup_invocation_id" {
+                }
+                if builtin.contains("invocation") {
                     owners.dependent.insert(name);
                 }
             }
@@ -70,16 +71,28 @@ impl<'a> Owners<'a> {
         }
     }
 
-    /// Whether this index is another one in every invocation, and the same one whenever it is used; what changes may be in it
-    /// as a factor's steps.
+    /// Whether this index is another one in every invocation, and the same one whenever it is used: it has one name that tells
+    /// invocations apart, by sums and products with what is the same for all. A name that changes may count rounds
+    /// (`t * 64u + li`).
     pub(crate) fn own(&self, index: &str) -> bool {
-        let still = |(at, word): (usize, &str)| {
-            let factor = index[..at].trim_end().ends_with('*')
-                || index[at + word.len()..].trim_start().starts_with('*');
-            factor || !self.changing.contains(word)
+        let all: Vec<(usize, &str)> = words(index).collect();
+        let still = |i: usize| {
+            let (at, word) = all[i];
+            let times = |text: &str, ahead: bool| match ahead {
+                true => text.trim_start().starts_with('*'),
+                false => text.trim_end().ends_with('*'),
+            };
+            let neighbours = [
+                (times(&index[at + word.len()..], true), all.get(i + 1)),
+                (times(&index[..at], false), i.checked_sub(1).and_then(|i| all.get(i))),
+            ];
+            let factors: Vec<&str> = neighbours.iter().filter(|n| n.0).filter_map(|n| Some(n.1?.1)).collect();
+            let counts_rounds = !factors.is_empty() && factors.iter().all(|f| !self.dependent.contains(f));
+            counts_rounds || !self.changing.contains(word)
         };
-        words(index).any(|w| self.own.contains(w.1))
-            && words(index).all(still)
+        let telling: Vec<&str> = all.iter().map(|w| w.1).filter(|w| self.dependent.contains(w)).collect();
+        matches!(telling[..], [one] if self.own.contains(one))
+            && (0..all.len()).all(still)
             && !MERGING.iter().any(|m| index.contains(m))
     }
 
@@ -88,10 +101,14 @@ impl<'a> Owners<'a> {
         words(index).any(|w| self.dependent.contains(w.1))
     }
 
-    /// Whether one invocation alone takes this branch.
+    /// Whether one invocation alone takes this branch: what tells invocations apart is one number.
     pub(crate) fn one(&self, branch: &str) -> bool {
         let condition = branch.split('{').next().unwrap_or_default();
-        condition.contains("subgroupElect(") || condition.contains("==") && self.depends(condition)
+        let single = |clause: &str| {
+            let sides = clause.split_once("==");
+            sides.is_some_and(|(a, b)| self.own(a) && !self.depends(b) || self.own(b) && !self.depends(a))
+        };
+        !condition.contains("||") && condition.split("&&").any(single)
     }
 }
 

@@ -39,6 +39,22 @@ pub fn to_unit(word: u32) -> f32 {
 mod tests {
     use super::*;
 
+    #[test]
+    fn every_bit_of_seed_step_stream_and_index_counts() {
+        let at = [0x0012_3456u32, 0x0089_abcd, 0x0000_0fed, 0x0076_5430];
+        let draw = |[seed, step, stream, index]: [u32; 4]| -> Vec<f32> {
+            (0..8).map(|i| uniform(seed, step, stream, index ^ i)).collect()
+        };
+        for word in 0..4 {
+            // The lowest three bits of the index are within what is drawn.
+            for bit in if word == 3 { 3 } else { 0 }..32 {
+                let mut other = at;
+                other[word] ^= 1 << bit;
+                assert_ne!(draw(at), draw(other), "bit {bit} of word {word}");
+            }
+        }
+    }
+
     /// Known-answer vectors of the authors' Random123 distribution (kat_vectors).
     #[test]
     fn known_answers() {

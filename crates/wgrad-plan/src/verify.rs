@@ -17,6 +17,8 @@ enum Held {
     Updated(usize),
     /// What this step packed, from run to run.
     Packed(usize),
+    /// A persistent tensor of the layout that only other plans use.
+    Other(usize),
 }
 
 /// The places of each slot that hold something.
@@ -32,7 +34,7 @@ fn overlap(a: &Place, b: &Place) -> bool {
 }
 
 impl Memory<'_> {
-    /// Writes; what any part of was there is gone.
+    /// Writes; anything that overlapped the place is gone.
     fn put(&mut self, place: Place, held: Option<Held>) {
         let slot = &mut self.slots[place.slot];
         slot.retain(|(p, _)| !overlap(p, &place));
@@ -89,6 +91,9 @@ impl Memory<'_> {
         for slot in &mut self.slots {
             slot.retain(|(_, h)| !matches!(h, Held::Value(_)));
         }
+        for (i, param) in plan.layout.params.iter().enumerate() {
+            self.put(param.place, Some(Held::Other(i)));
+        }
         for &(value, place) in &plan.flow.given {
             self.put(place, Some(Held::Value(value)));
         }
@@ -104,6 +109,12 @@ impl Memory<'_> {
             let fed = plan.inputs.iter().any(|input| input.place == place);
             if !fed && !self.holds(&place, Held::Value(value)) && !self.holds(&place, Held::Updated(value)) {
                 return Err(format!("value {value} at {place:?}, which is to stay, is written over"));
+            }
+        }
+        for (i, param) in plan.layout.params.iter().enumerate() {
+            let own = plan.flow.given.iter().any(|g| g.1 == param.place);
+            if !own && !self.holds(&param.place, Held::Other(i)) {
+                return Err(format!("{}, which is to stay for other plans, is written over", param.name));
             }
         }
         Ok(())

@@ -268,3 +268,42 @@ fn models_draw_in_training_where_they_should_and_never_in_evaluation() {
         vec![Autoencoder { width: 0.05, ..Autoencoder::default() }.build(net, &picture(net))]
     });
 }
+
+/// A mask of each of twenty layers, in a graph of its own.
+fn layers() -> Graph {
+    let b = Builder::new();
+    let input = b.input("x", Type::f32(&[SIDE, SIDE]));
+    for i in 0..20 {
+        b.output(&format!("y{i}"), &input.dropout(0.5));
+    }
+    b.graph()
+}
+
+#[test]
+fn masks_of_twenty_layers_are_all_different() {
+    for (at, found) in outputs(&layers(), &pixels(), 3, 1).into_iter().enumerate() {
+        for (i, a) in found.iter().enumerate() {
+            assert!(!found[..i].contains(a), "layer {i} has the mask of one before it (device {at})");
+        }
+    }
+}
+
+#[test]
+fn high_bits_of_seed_and_step_change_the_mask() {
+    let b = Builder::new();
+    b.output("y", &b.input("x", Type::f32(&[SIDE, SIDE])).dropout(0.5));
+    let (graph, x) = (b.graph(), pixels());
+    let first = outputs(&graph, &x, 3, 5);
+    for bit in [4, 9, 15, 19, 26, 31] {
+        for (what, other) in [
+            ("seed", outputs(&graph, &x, 3 ^ (1 << bit), 5)),
+            ("step", outputs(&graph, &x, 3, 5 ^ (1 << bit))),
+        ] {
+            for (device, (a, b)) in first.iter().zip(&other).enumerate() {
+                assert_ne!(a, b, "bit {bit} of the {what} (device {device})");
+            }
+            assert_eq!(other[0], other[1], "bit {bit} of the {what}: the CPU draws by the same rule");
+            assert_eq!(other[0], other[2], "bit {bit} of the {what}: the adapter draws by the same rule");
+        }
+    }
+}

@@ -128,6 +128,40 @@ fn a_loss_that_leaves_the_numbers_is_stored_and_never_the_best() {
 }
 
 #[test]
+fn epochs_are_judged_by_the_moving_averages_that_are_saved() {
+    let place = Place::new();
+    let scenes = crate::segmenting::scenes(&place);
+    fs::write(place.path("text.txt"), "the cat sat on the mat; a dog ran off. ".repeat(60)).expect("a text");
+    let unet =
+        ["--model", "unet", "--width", "0.05", "--image-size", "32", "--batch-size", "4", "--data", &scenes];
+    let rnn = ["--model", "char-rnn", "--hidden", "16", "--context", "16", "--data", "text:text.txt"];
+    let photos = place.photos();
+    let mlp = ["--model", "mlp", "--width", "0.1", "--val-split", "0.3", "--data", &photos];
+    for (out, model) in [("unet", &unet[..]), ("rnn", &rnn), ("mlp", &mlp)] {
+        let run = [
+            "train", "--device", "cpu", "--ema", "0.8", "--lr", "0.05", "--epochs", "2", "--json", "--out",
+            out,
+        ];
+        let found = events(&place.ok(&[&run[..], model].concat()));
+        let last = *losses(&found).last().expect("an evaluation");
+        let eval = [
+            "eval",
+            "--checkpoint",
+            out,
+            "--weights",
+            "last",
+            "--split",
+            "validation",
+            "--device",
+            "cpu",
+            "--json",
+        ];
+        let told = place.json(&eval)["loss"].as_f64().expect("a loss");
+        assert!((told - last).abs() < 1e-6, "{out}: {last} after the epoch, {told} of what is saved");
+    }
+}
+
+#[test]
 fn init_from_a_checkpoint_takes_its_moving_averages() {
     let place = Place::new();
     let data = place.photos();

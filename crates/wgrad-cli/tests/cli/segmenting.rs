@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::fs;
 
 /// Grey pictures of 20x20 with a bright square on noise, and masks that show where.
-fn scenes(place: &Place) -> String {
+pub(crate) fn scenes(place: &Place) -> String {
     for name in ["images", "masks"] {
         fs::create_dir_all(place.path("scenes").join(name)).expect("a folder");
     }

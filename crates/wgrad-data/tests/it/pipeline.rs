@@ -245,3 +245,21 @@ fn normalisation_is_measured_per_channel() {
         "training set is empty; it must be at least one image"
     );
 }
+
+#[test]
+fn random_crop_draws_each_axis_by_itself() {
+    // A pixel's value says where it is; padding is 0.
+    let image = grey(4, (1..=16).collect());
+    let pipeline = pipeline(4, "crop:2");
+    let mut counts = std::collections::BTreeMap::new();
+    for index in 0..1000 {
+        let seen = bytes(&pipeline.apply(&image, key(index)).unwrap());
+        let at = seen.iter().position(|&v| v > 0).expect("a part of the picture");
+        let from = usize::from(seen[at]) - 1;
+        let offset = |from: usize, at: usize| from as isize - at as isize;
+        *counts.entry((offset(from / 4, at / 4), offset(from % 4, at % 4))).or_insert(0) += 1;
+    }
+    // 40 are expected of each; the standard deviation is 6.
+    let even = counts.values().all(|n| (10..=70).contains(n));
+    assert!(counts.len() == 25 && even, "{counts:?}");
+}

@@ -1,9 +1,8 @@
 //! Kernels damaged on purpose: each mistake that an examination must see, and how to make it.
 //!
-//! A mistake is made in a launch's text, in a step before its kernels are written, in the gradient graph, or in where a plan
-//! has its values. None makes
-//! an index leave workgroup memory or a loop endless; what may leave a buffer is caught by the run-time checks a device
-//! should be opened with.
+//! A mistake is made in a launch's text, in a step before its kernels are written, in the gradient graph, or in a plan's
+//! placement of values. None makes an index leave workgroup memory or a loop endless; what may leave a buffer is caught by
+//! the run-time checks a device should be opened with.
 
 mod gradient;
 mod memory;

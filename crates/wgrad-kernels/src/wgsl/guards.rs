@@ -45,8 +45,10 @@ fn carried(expr: &Expr) -> Vec<Vec<Reg>> {
     for (r, instr) in expr.instrs.iter().enumerate() {
         let mut own = match instr {
             Instr::Unary(UnaryKind::Neg | UnaryKind::Square, x) => all[*x].clone(),
-            // A compiler may make 0 of a product with the constant 0.
+            // A compiler may make 0 of a product with 0, of 0 by a number and of a number less itself, and 1 of one by itself.
             Instr::Binary(BinaryKind::Mul, a, b) if zero(expr, *a) || zero(expr, *b) => Vec::new(),
+            Instr::Binary(BinaryKind::Div, a, _) if zero(expr, *a) => Vec::new(),
+            Instr::Binary(BinaryKind::Sub | BinaryKind::Div, a, b) if a == b => Vec::new(),
             Instr::Binary(BinaryKind::Add | BinaryKind::Sub | BinaryKind::Mul | BinaryKind::Div, a, b) => {
                 [&all[*a][..], &all[*b]].concat()
             }
@@ -99,8 +101,9 @@ fn finite(expr: &Expr, r: Reg) -> bool {
     matches!(expr.instrs[r], Instr::Const(v) if (v as f32).is_finite())
 }
 
+/// Also subnormal numbers, which adapters may take for 0.
 fn zero(expr: &Expr, r: Reg) -> bool {
-    matches!(expr.instrs[r], Instr::Const(v) if v as f32 == 0.0)
+    matches!(expr.instrs[r], Instr::Const(v) if (v as f32).abs() < f32::MIN_POSITIVE)
 }
 
 #[cfg(test)]
@@ -181,6 +184,17 @@ mod tests {
             vec![push(binary(BinaryKind::Add, nothing, e))]
         });
         assert!(needed[3]);
+    }
+
+    #[test]
+    fn guard_stays_beside_a_difference_that_a_compiler_may_fold() {
+        let needed = build(1, |push| {
+            let x = push(load(0));
+            let nothing = push(binary(BinaryKind::Sub, x, x));
+            let e = push(unary(UnaryKind::Exp, x));
+            vec![push(binary(BinaryKind::Add, nothing, e))]
+        });
+        assert!(needed[2]);
     }
 
     #[test]
