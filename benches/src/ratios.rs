@@ -133,6 +133,9 @@ fn on_one_thread(n: usize) -> Done<Subject> {
 /// Where a kernel has no plan there, or the device fails.
 pub fn ratios(device: &Device) -> Done<Vec<Ratio>> {
     let caps = device.caps();
+    if caps.class == AdapterClass::Cpu {
+        return Err("ratios are of an adapter's kernels: set WGRAD_BENCH_DEVICE=software".into());
+    }
     let mut subjects = Vec::new();
     let all = kernels();
     let kernel = |name: &str| all.iter().find(|k| k.name == name).ok_or_else(|| format!("no kernel {name}"));
