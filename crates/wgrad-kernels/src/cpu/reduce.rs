@@ -280,8 +280,69 @@ pub(crate) fn argmax(step: &Step, axis: usize, reads: Reads<'_>, out: &mut [u32]
     let (n, inner) = (shape[axis], numel(&shape[axis + 1..]));
     let x = reads.f32(0);
     for (o, word) in out.iter_mut().enumerate() {
-        let at = |j: usize| x[(o / inner * n + j) * inner + o % inner];
+        *word = if inner == 1 {
+            first_largest(&x[o * n..][..n]) as u32
+        } else {
+            let at = |j: usize| x[(o / inner * n + j) * inner + o % inner];
+            let beats = |v: f32, best: f32| v > best || v.is_nan() && !best.is_nan();
+            (1..n).fold(0, |best, j| if beats(at(j), at(best)) { j } else { best }) as u32
+        };
+    }
+}
+
+/// Looks for the value first, in lanes that compilers make vectors of, and for its place then.
+fn first_largest(row: &[f32]) -> usize {
+    const LANES: usize = 16;
+    let (mut most, mut magnitude) = ([f32::NEG_INFINITY; LANES], [0u32; LANES]);
+    let mut take = |values: &[f32]| {
+        for ((most, magnitude), &v) in most.iter_mut().zip(&mut magnitude).zip(values) {
+            *most = if v > *most { v } else { *most };
+            *magnitude = (*magnitude).max(v.to_bits() & 0x7fff_ffff);
+        }
+    };
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    chunks.iter().for_each(|chunk| take(chunk));
+    take(rest);
+    let largest = most.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    let place = match magnitude.into_iter().max() > Some(f32::INFINITY.to_bits()) {
+        true => row.iter().position(|v| v.is_nan()),
+        false => row.iter().position(|&v| v == largest),
+    };
+    place.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_largest;
+
+    fn plain(row: &[f32]) -> usize {
         let beats = |v: f32, best: f32| v > best || v.is_nan() && !best.is_nan();
-        *word = (1..n).fold(0, |best, j| if beats(at(j), at(best)) { j } else { best }) as u32;
+        (1..row.len()).fold(0, |best, j| if beats(row[j], row[best]) { j } else { best })
+    }
+
+    #[test]
+    fn first_largest_of_rows_of_any_length_is_the_plain_loops() {
+        let numbers = [
+            0.0,
+            -0.0,
+            1.0,
+            -2.5,
+            1.0,
+            f32::NEG_INFINITY,
+            f32::MIN_POSITIVE,
+            -1e30,
+            f32::INFINITY,
+            f32::NAN,
+            -f32::NAN,
+        ];
+        // With fewer of the numbers there are rows without NaN, without infinities, of nothing but zeros.
+        for among in 1..=numbers.len() {
+            for length in 1..70 {
+                let row: Vec<f32> =
+                    (0..length).map(|i| numbers[(i * 7 + i * i / 3 + length) % among]).collect();
+                assert_eq!(first_largest(&row), plain(&row), "{row:?}");
+            }
+        }
+        assert_eq!(first_largest(&[f32::NEG_INFINITY; 20]), 0);
     }
 }
