@@ -13,7 +13,7 @@ const INNER: u32 = 1u;
 @group(0) @binding(0) var<storage, read> x0: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y0: array<i32>;
 
-// Of an axis that has one; the search goes backwards, so the first one stays.
+// For an axis with a NaN; the search goes backwards, so the first one stays.
 fn first_nan(start: u32) -> u32 {
     var at = 0u;
     for (var j = EXTENT; j > 0u; j -= 1u) {
@@ -27,7 +27,7 @@ fn first_max(o: u32) -> i32 {
     let start = o / INNER * (EXTENT * INNER) + o % INNER;
     var best = x0[start];
     var at = 0u;
-    // Bits of the largest magnitude tell of NaN, which WGSL's comparisons do not see.
+    // Bits of the largest magnitude: WGSL's comparisons do not see NaN.
     var magnitude = bitcast<i32>(best) & 0x7fffffff;
     for (var j = 1u; j < EXTENT; j += 1u) {
         let v = x0[start + j * INNER];

@@ -17,7 +17,7 @@ const CHUNK: u32 = 5u;
 @group(0) @binding(0) var<storage, read> x0: array<f32>;
 @group(0) @binding(1) var<storage, read_write> partials: array<f32>;
 
-// Of a part that has one; the search goes backwards, so the first one stays.
+// For a part with a NaN; the search goes backwards, so the first one stays.
 fn first_nan(start: u32, begin: u32, end: u32) -> u32 {
     var at = begin;
     for (var j = end; j > begin; j -= 1u) {
@@ -34,7 +34,7 @@ fn first_max(o: u32) -> f32 {
     let start = output / INNER * (EXTENT * INNER) + output % INNER;
     var best = x0[start + begin * INNER];
     var at = begin;
-    // Bits of the largest magnitude tell of NaN, which WGSL's comparisons do not see.
+    // Bits of the largest magnitude: WGSL's comparisons do not see NaN.
     var magnitude = bitcast<i32>(best) & 0x7fffffff;
     for (var j = begin + 1u; j < end; j += 1u) {
         let v = x0[start + j * INNER];

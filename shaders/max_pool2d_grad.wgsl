@@ -37,7 +37,7 @@ fn epilogue(o: u32, acc: f32) {
 // Whether element `o` of the plane that begins at `plane`, whose value is `mine`, is the first largest of window (i, j).
 fn is_first_max(mine: f32, plane: u32, o: u32, i: u32, j: u32) -> bool {
     var first = true;
-    // The window's last NaN, which wins over all numbers; WGSL's comparisons do not see it.
+    // The window's last NaN wins over all numbers; WGSL's comparisons do not see it.
     var last_nan = 0xffffffffu;
     for (var r = 0u; r < KH; r += 1u) {
         for (var s = 0u; s < KW; s += 1u) {

@@ -237,7 +237,7 @@ case("gather_grad", lambda dy, i: torch.zeros(3, 6, 2).scatter_add(1, i, dy), [d
 for shape in [(5,), (2, 3)]:
     case("embedding", lambda w, i: F.embedding(i, w), [draw(6, 3), whole(6, *shape)])
 
-# Attention: head sizes of the one kernel and of the composition, shared heads, single queries, lengths that differ.
+# Attention: head sizes of the one kernel and of the composition, shared heads, single queries, unequal lengths.
 for b, h, g, l, s, d, e, causal in [
     (2, 4, 4, 3, 5, 8, 4, False), (1, 4, 2, 5, 5, 4, 8, True), (2, 6, 2, 3, 4, 4, 4, False), (1, 2, 1, 3, 5, 8, 8, True),
     (2, 2, 2, 3, 5, 5, 3, False), (1, 4, 2, 4, 4, 3, 5, True), (1, 6, 3, 2, 5, 6, 6, False), (1, 6, 2, 5, 3, 7, 4, True),
@@ -341,7 +341,7 @@ case("multi_margin_loss", F.multi_margin_loss, [draw(4, 5, scale=2), torch.tenso
 
 
 def focal(x, y, alpha, gamma):
-    """torchvision.ops.sigmoid_focal_loss(reduction="mean"), which is not installed with torch."""
+    """torchvision.ops.sigmoid_focal_loss(reduction="mean"); torchvision is not installed with torch."""
     p = torch.sigmoid(x)
     ce = F.binary_cross_entropy_with_logits(x, y, reduction="none")
     p_t = p * y + (1 - p) * (1 - y)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Where a wrong composition or an exchanged axis shows: settings that differ from axis to axis, and large arguments. Values and
+"""Cases for wrong compositions and exchanged axes: unequal settings per axis, and large arguments. Values and
 gradients from PyTorch (CPU, f64; inputs are f32 numbers).
 
 Usage: edges_torch.py OUT.safetensors        needs: torch, numpy, safetensors
@@ -92,7 +92,7 @@ case("softmax_columns", "softmax", {"dim": 0}, lambda x: x.softmax(0), peaks(9, 
 for kind, q, k in [("low", (8, 12), (-12, -8)), ("high", (8, 12), (8, 12)), ("upper", (4.5, 5.6), (4.5, 5.6)), ("lower", (4.5, 5.6), (-5.6, -4.5))]:
     for causal, depth in [(False, 12), (True, 8), (False, 3)]:
         if (kind, depth) == ("high", 3):
-            # Gradients that cancel to nothing in f32.
+            # Gradients cancelling to nothing in f32.
             continue
         scale = (12 / depth) ** 0.25
         inputs = [draw(1, 2, 7, depth, low=q[0] * scale, high=q[1] * scale), draw(1, 2, 7, depth, low=k[0] * scale, high=k[1] * scale), draw(1, 2, 7, 8)]

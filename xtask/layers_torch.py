@@ -91,7 +91,7 @@ for groups in [1, 2, 6]:
     case("group_norm", nn.GroupNorm(groups, 6), [draw(2, 6, 3, 4) + 1], dict(groups=groups))
 case("embedding", nn.Embedding(7, 3), [torch.from_numpy(rng.integers(0, 7, (2, 4)))], dict(entries=7, width=3))
 
-# Batch normalisation: three steps of training, then evaluation by what they left.
+# Batch normalisation: three steps of training, then evaluation by its statistics.
 for shape in [(4, 3), (3, 2, 5), (2, 3, 4, 5)]:
     for eps, momentum in [(1e-5, 0.1), (0.1, 0.35)]:
         module = (nn.BatchNorm2d if len(shape) == 4 else nn.BatchNorm1d)(shape[1], eps=eps, momentum=momentum)
@@ -132,7 +132,7 @@ for kind in ["rnn_tanh", "rnn_relu", "lstm", "gru"]:
 
 
 class Shared(nn.Module):
-    """Self-attention whose keys and values are shared by groups of queries, with rotary positions where a base is given."""
+    """Self-attention with keys and values shared by groups of queries, and rotary positions if a base is given."""
 
     def __init__(self, width, queries, keys, causal, base):
         super().__init__()

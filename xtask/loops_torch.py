@@ -263,7 +263,7 @@ train, validation = torch.tensor(O["letters"][:O["train"]]), torch.tensor(O["let
 
 
 def token_batches(epoch):
-    """A row goes on where it ended: the stretch of text that all of an epoch's batches make tells what follows."""
+    """A row continues from batch to batch: the target is the next token of the epoch's stretch of text."""
     xs = [torch.tensor(tokens).reshape(rows, context) for tokens in epoch]
     stream = torch.cat(xs, 1)
     length = stream.shape[1]

@@ -32,7 +32,7 @@ for n in NAMES:
 
 
 class Lamb(torch.optim.Optimizer):
-    """You et al., 2020: Adam's step, decay added to it, scaled by the ratio of norms (1 where either is 0)."""
+    """You et al., 2020: Adam's step, decay added to it, scaled by the ratio of norms (1 if either is 0)."""
 
     def __init__(self, params, lr, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.0):
         super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay))
@@ -188,7 +188,7 @@ for total in [3, 10, 37, 200]:
     if total >= 10:
         tensors[f"schedule/one-cycle/{total}"] = rates(lambda o: S.OneCycleLR(o, 1.0, total_steps=total, cycle_momentum=False))
     for every, gamma in [(1 / 3, 0.1), (0.3, 0.5)]:
-        # A drop once a share of the run is done: StepLR where the share is whole steps.
+        # A drop once per share of the run: StepLR if the share is whole steps.
         share = [gamma ** math.floor(t / total / every + 1e-12) for t in range(total)]
         if total == 10 and every == 0.3:
             assert np.allclose(share, rates(lambda o: S.StepLR(o, 3, gamma)))

@@ -27,7 +27,7 @@ fn erf4_(v: vec4<f32>) -> vec4<f32> {
     return erf_of_(select(erf_held_(v), v, is_nan4_(v)));
 }
 
-// Where NaN of v reaches the result by another way.
+// Without the guard: NaN of v reaches the result by another path.
 fn erf4_plain_(v: vec4<f32>) -> vec4<f32> {
     return erf_of_(erf_held_(v));
 }

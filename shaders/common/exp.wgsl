@@ -33,7 +33,7 @@ fn sigmoid4_(x: vec4<f32>) -> vec4<f32> {
     return 1.0 / (1.0 + exp4_(-x));
 }
 
-// Where NaN of x reaches the result by another way.
+// Without the guard: NaN of x reaches the result by another path.
 fn sigmoid_plain_(x: f32) -> f32 {
     return 1.0 / (1.0 + exp(-x));
 }

@@ -3,7 +3,7 @@
 pub use wgrad_doctor::testing::{checked_gpu, cpu, gpu, gpu_baseline, own_gpu, targets};
 pub use wgrad_doctor::{MOST_CANDIDATES, build, rows};
 
-/// The CPU and the adapter; under `WGRAD_VECTORS`, which is about the CPU's kernels, that alone.
+/// The CPU and the adapter; under `WGRAD_VECTORS`, a setting of the CPU's kernels, the CPU alone.
 pub fn devices() -> Vec<(&'static str, wgrad_device::Device)> {
     let mut all = vec![("cpu", cpu())];
     if std::env::var_os("WGRAD_VECTORS").is_none() {

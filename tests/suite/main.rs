@@ -2,7 +2,7 @@
 //!
 //! *pure*: `plan`, `memory`, `properties`, `complete`, `shaders`. *device*: `steps`, `several`, `breaks`, `order`, `sizes`, `anomaly`,
 //! `tuning`, `precision`, `inference`, `functions`, `turned`, `vectors`. *PyTorch and plain loops*: `golden`, `compositions`, `settings`,
-//! `loops`; `docs/proof.md` says what each holds. A row's test stands with the row, in `wgrad-doctor`; the command line has its
+//! `loops` (`docs/proof.md`). A row's test stands with the row, in `wgrad-doctor`; the command line has its
 //! tests in its own crate.
 
 mod anomaly;

@@ -1,5 +1,5 @@
 //! Memory of long plans: every model's training and inference, several batch sizes, as planned for every class of adapter;
-//! and the verifier itself, which must see any place that is given away too early.
+//! and the verifier itself, on plans with a place given away too early.
 
 use wgrad_graph::{Builder, Graph, autocast, fold, hoist};
 use wgrad_kernels::{Core, Instr};
@@ -9,7 +9,7 @@ use wgrad_plan::{Place, Plan, PlanOptions, PlanStep, SlotKind, common_layout, pl
 use wgrad_train::{eval_graph, step_graph};
 use wgrad_types::{AdapterClass, Caps, Limits, Type, Vendor};
 
-/// The CPU, and every class of adapter with limits that hold the models.
+/// The CPU, and every class of adapter with limits large enough for the models.
 fn classes() -> Vec<Caps> {
     let limits = Limits { binding_bytes: 2 << 30, workgroup_bytes: 32 << 10, ..Limits::WEBGPU_BASELINE };
     let adapter = |class, subgroup, vendor| Caps { class, limits, subgroup, vendor, f16: true };
@@ -162,14 +162,14 @@ fn models_of_pictures_are_planned_into_sound_memory() {
     }
 }
 
-/// A LeNet's training, whose plan reuses memory often.
+/// A LeNet's training: its plan reuses memory often.
 fn lenet(caps: &Caps) -> Plan {
     let image = ImageModel { kind: ModelKind::LeNet, channels: 1, size: (32, 32), classes: 10, width: 1.0 };
     let graph = step_graph(&image, 4, &Optimizer::adam(), 0.0).expect("a graph");
     plan(&graph, caps, &PlanOptions::default()).expect("a plan")
 }
 
-/// Every value that later steps read, with every later step that does not have its place: one result each is moved there.
+/// Moves the result of every step into every place still to be read.
 #[test]
 fn a_place_given_away_too_early_is_seen_wherever_it_is() {
     for caps in [Caps::cpu(), classes()[3].clone()] {
@@ -223,8 +223,8 @@ fn what_is_read_written_over_or_beyond_its_slot_is_seen() {
     wrong(&|p| p.flow.reads.clear(), "does not say");
 }
 
-/// What one run leaves behind is not the next run's: a step that reads before it is written is seen in the first run, a kept
-/// form that is written over in the second.
+/// A read before the write is seen in the first run, a kept
+/// form written over in the second.
 #[test]
 fn packed_weights_that_something_writes_over_are_seen_in_the_second_run() {
     let b = Builder::new();
@@ -285,7 +285,7 @@ fn packed_weights_that_the_plan_updates_are_refused() {
     assert!(said.contains("keeps packed what the plan changes"), "{said}");
 }
 
-/// What no step of a plan reads may be another plan's.
+/// A tensor unread by this plan may belong to another.
 #[test]
 fn tensors_of_another_plan_of_the_layout_stay() {
     let graph = |weight: &str| {

@@ -1,4 +1,4 @@
-//! Plans as data: what fuses, what merges, what shares memory.
+//! Plans as data: fusion, merging, shared memory.
 
 use expect_test::expect;
 use wgrad_graph::{Builder, Graph};

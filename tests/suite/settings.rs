@@ -17,7 +17,7 @@ use wgrad_types::{Array, DType, HostTensor, Type};
 
 const NAMES: [&str; 2] = ["weight", "bias"];
 
-/// Rounding of the reference, of constants, and of NAdam's product of momenta, which PyTorch keeps in f32.
+/// Rounding of the reference, of constants, and of NAdam's product of momenta in f32.
 const EXACT: (f64, f64) = (2e-6, 2e-6);
 
 /// Rounding of nine steps in f32; Muon's polynomial blows it up.
@@ -72,7 +72,7 @@ fn optimizer(case: &Value) -> Optimizer {
 
 type Weights = Vec<(String, Tensor)>;
 
-/// The weights and a loss whose gradient is what is fed as `x` and `y`; gives those that move, too.
+/// Weights, a loss with the inputs `x` and `y` as its gradient, and the weights that move.
 fn problem(reference: &Reference, case: &Value) -> (Net, Tensor, Weights) {
     let net = Net::new(Mode::Train);
     let part = |name: &str, fed: &str| {
@@ -116,7 +116,7 @@ fn step_count(reference: &Reference) -> usize {
     reference.get("grad/weight").shape[0]
 }
 
-/// What the parameters and averages are after each step, in f64.
+/// Parameters and averages after each step, in f64.
 fn in_f64(reference: &Reference, case: &Value) -> Vec<Values> {
     let (net, loss, moving) = problem(reference, case);
     let own = optimizer(case);
@@ -161,7 +161,7 @@ fn step(graph: &Graph, env: &mut Env) {
 enum Way {
     Plain,
     Scaled,
-    /// Of two parts that have a quarter and three quarters of the samples.
+    /// Two parts, of a quarter and three quarters of the samples.
     Parts,
 }
 
@@ -203,7 +203,7 @@ fn on_device(reference: &Reference, case: &Value, way: Way) -> Vec<Values> {
             array.to_host(DType::F32)
         };
         if way == Way::Parts {
-            // Means over the parts, which differ: a quarter of 3 g and three quarters of g / 3 are g.
+            // Means over unequal parts: a quarter of 3 g and three quarters of g / 3 are g.
             for (share, times) in [(0.25f32, 3.0), (0.75, 1.0 / 3.0)] {
                 let (x, y) = (fed("weight", times), fed("bias", times));
                 let part = &mut runners[1];
@@ -316,7 +316,7 @@ fn every_setting_has_a_case_that_it_moves() {
         let word = case["kind"].as_str().expect("a kind");
         let usual = named(format!("{word}.usual"));
         let own = moved.entry(settings(kind(case)).0).or_default();
-        // What belongs to all rules, changed alone.
+        // Settings common to all rules, changed alone.
         let common = ["decay", "decay_on", "clip_norm", "clip_value", "rates", "decays", "frozen"];
         let same_rule = case["settings"] == usual["settings"];
         if same_rule && differs(case, usual) {

@@ -30,7 +30,7 @@ impl Turn {
     }
 }
 
-/// A function of pictures: its operands' shapes, and whether the adapter, which compiles for a second each, runs it too.
+/// A function of pictures: its operands' shapes, and whether it runs on the adapter too, at a second of compiling each.
 struct Case {
     name: &'static str,
     shapes: &'static [[usize; 4]],

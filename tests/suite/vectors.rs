@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// Runs the tests whose names contain `filter` on these vectors. None of this file's may contain it.
+/// Runs the tests with `filter` in their names on these vectors. No name in this file may contain it.
 fn on(vectors: &str, filter: &str) {
     let program = std::env::current_exe().expect("this program");
     let child = Command::new(program).arg(filter).env("WGRAD_VECTORS", vectors).output().expect("a child");

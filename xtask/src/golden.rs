@@ -10,7 +10,7 @@ use std::process::Command;
 /// What the script imports. PyTorch's version is written into the files' metadata.
 const PACKAGES: [&str; 3] = ["torch", "numpy", "safetensors"];
 
-/// Scripts that write one file of their name each.
+/// Scripts writing one file of their name each.
 const FILES: [&str; 5] = ["special", "edges", "compositions", "layers", "optimizers"];
 
 /// Runs `xtask/golden_torch.py DIR`, `xtask/NAME_torch.py DIR/NAME.safetensors` for each of [`FILES`] and, for the order of

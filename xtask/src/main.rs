@@ -1,5 +1,5 @@
 //! Repository chores behind `cargo xtask`: set the machine up, test everything, keep the tree tidy, make
-//! golden references, look for mistakes that no test notices.
+//! golden references, look for mistakes unnoticed by tests.
 //!
 //! Plain cargo and the standard library do all of it, so that a fresh clone needs no other tool. This crate
 //! never links wgrad itself: it must build, and say what is wrong, while the rest of the tree is broken.

@@ -1,7 +1,7 @@
-//! `cargo xtask mutants`: small changes to the source, one at a time, each of which some test must notice.
+//! `cargo xtask mutants`: small changes to the source, one at a time; some test must notice each.
 //!
-//! `cargo mutants` makes them in a copy of the tree; this chooses which code, which tests, and when to stop. A mutant costs a
-//! build, so a call has a limit of time: mutants come in random order, and what a call did not reach is counted.
+//! `cargo mutants` makes them in a copy of the tree; this file chooses code, tests and the time limit. A mutant costs a
+//! build, so a call has a limit of time: mutants come in random order, and those not reached are counted.
 
 use crate::process::{cargo, spelled};
 use crate::setup;
@@ -10,12 +10,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Code that is mutated together, with the tests that are to notice.
+/// Code mutated together, with its tests.
 struct Part {
     name: &'static str,
     files: &'static [&'static str],
     packages: &'static str,
-    /// Names of the tests that run; all if empty.
+    /// Filters of test names; all tests if empty.
     tests: &'static [&'static str],
 }
 
@@ -74,12 +74,12 @@ const PARTS: [Part; 8] = [
     },
 ];
 
-/// What to mutate, and how long.
+/// Scope and time limit.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Options {
     /// Name of a part; all in turn if `None`.
     pub(crate) part: Option<String>,
-    /// Only what differs from this revision.
+    /// Revision to compare with: only changed lines are mutated.
     pub(crate) since: Option<String>,
     /// Limit for the whole call.
     pub(crate) minutes: u64,
@@ -119,7 +119,7 @@ pub(crate) fn run(root: &Path, target: &Path, options: &Options) -> Result<()> {
     let (mut survivors, mut all) = (Vec::new(), 0);
     let mut table = String::new();
     for (i, (part, count)) in wanted.iter().enumerate() {
-        // What is left of the time, shared evenly among the parts that are left.
+        // The time left, shared evenly among the parts left.
         let left = end.saturating_duration_since(Instant::now()) / (wanted.len() - i) as u32;
         let found = mutate(root, &folder, part, diff.as_deref(), left)?;
         let tried = found.caught + found.missed.len();
@@ -177,7 +177,7 @@ fn listed(root: &Path, part: &Part, diff: Option<&Path>) -> Result<usize> {
     Ok(String::from_utf8_lossy(&output.stdout).lines().count())
 }
 
-/// What became of a part's mutants.
+/// Outcomes of a part's mutants.
 struct Found {
     caught: usize,
     unviable: usize,
@@ -187,7 +187,7 @@ struct Found {
 fn mutate(root: &Path, folder: &Path, part: &Part, diff: Option<&Path>, time: Duration) -> Result<Found> {
     let out = folder.join(part.name);
     let mut command = mutants(root, part, diff);
-    // The unchanged tree's tests are CI's; a mutant's tests end at the first binary that fails.
+    // The unchanged tree is CI's matter; a mutant's tests end at the first failing binary.
     command.args(["--shuffle", "--baseline", "skip", "--timeout", "180", "--test-package", part.packages]);
     command.arg("--output").arg(&out).args(["--", "--tests", "--lib", "--"]).args(part.tests);
     command.env("CARGO_TARGET_DIR", folder.join("target"));

@@ -77,7 +77,7 @@ pub(crate) fn check(root: &Path, target: &Path) -> Result<()> {
     run_command(Command::new("node").arg(root.join("xtask/tint.mjs")).arg(&tools.webgpu).arg(&folder))
 }
 
-/// Runs the rows whose names contain `name` on Dawn, whose Tint translates WGSL otherwise than naga, on this machine's Vulkan
+/// Runs the rows with `name` in their names on Dawn (its Tint translates WGSL in place of naga), on this machine's Vulkan
 /// adapter.
 pub(crate) fn dawn(root: &Path, target: &Path, name: &str) -> Result<()> {
     install(target)?;
@@ -86,20 +86,25 @@ pub(crate) fn dawn(root: &Path, target: &Path, name: &str) -> Result<()> {
         std::fs::remove_dir_all(&folder)?;
     }
     std::fs::create_dir_all(&folder)?;
-    let mut write = crate::process::cargo();
-    write.current_dir(root).args([
-        "run",
-        "--quiet",
-        "--package",
-        "wgrad-tests",
-        "--bin",
-        "rows-as-json",
-        "--",
-    ]);
-    run_command(write.arg(&folder).arg(name))?;
+    let rows = |mode: &str| {
+        let mut rows = crate::process::cargo();
+        rows.current_dir(root).args([
+            "run",
+            "--quiet",
+            "--package",
+            "wgrad-tests",
+            "--bin",
+            "portable-rows",
+            "--",
+        ]);
+        rows.arg(mode).arg(&folder);
+        rows
+    };
+    run_command(rows("write").arg(name))?;
     run_command(
         Command::new("node").arg(root.join("xtask/dawn.mjs")).arg(Tools::at(target).webgpu).arg(&folder),
-    )
+    )?;
+    run_command(&mut rows("judge"))
 }
 
 /// Every file through spirv-val, several at a time.

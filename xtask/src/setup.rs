@@ -200,7 +200,7 @@ fn is_bookworm(os_release: &str) -> bool {
     os_release.lines().any(|line| line.trim() == "VERSION_CODENAME=bookworm")
 }
 
-/// Sees to it that a cargo command is there, building this version of it where it is not.
+/// Installs this version of a cargo command if it is missing.
 pub(crate) fn cargo_program(name: &str, version: &str) -> Result<()> {
     if on_path(name) {
         return Ok(());

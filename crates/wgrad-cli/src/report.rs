@@ -153,7 +153,7 @@ pub(crate) fn json(evaluation: &Evaluation) -> Value {
 mod tests {
     use super::*;
 
-    /// Seven cats, two dogs, an owl and no fox: what is printed, by hand.
+    /// Seven cats, two dogs, an owl and no fox.
     fn lopsided(pixels: bool) -> Evaluation {
         let names = ["cat", "dog", "owl", "fox"].map(str::to_owned).to_vec();
         let mut confusion = ConfusionMatrix::new(4);
@@ -163,7 +163,7 @@ mod tests {
         Evaluation { loss: 1.25, split: "test".into(), scores: Scores::Classes { names, confusion, pixels } }
     }
 
-    /// Words of a text, by lines that have any.
+    /// Words per line; empty lines are left out.
     fn words(text: &str) -> Vec<Vec<&str>> {
         let lines = text.lines().map(|l| l.split_whitespace().collect::<Vec<_>>());
         lines.filter(|l| !l.is_empty()).collect()

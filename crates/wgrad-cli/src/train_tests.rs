@@ -1,10 +1,10 @@
-//! That every flag reaches the setting of its name, and no other.
+//! Every flag reaches the setting of its name and no other.
 
 use super::*;
 use clap::{Args as _, FromArgMatches as _};
 use serde_json::Value;
 
-/// Each flag with a value that is not the default, and what the setting of its name becomes.
+/// Flag, a value other than its default, and the setting's value afterwards.
 const FLAGS: &[(&str, &str, &str)] = &[
     ("model", "vit", "\"vit\""),
     ("width", "0.25", "0.25"),

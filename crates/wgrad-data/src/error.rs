@@ -251,7 +251,7 @@ impl DataError {
     }
 }
 
-/// What else a spec without a colon may have meant.
+/// Another reading of a spec without a colon: a folder's name.
 fn absent(spec: &str) -> &'static str {
     if spec.is_empty() || spec.contains(':') { "" } else { ", and no folder of that name is there" }
 }

@@ -166,7 +166,7 @@ impl Device {
     /// Whether the adapter takes a kernel's text, before its driver compiles it; the CPU has none to take.
     ///
     /// # Errors
-    /// Where the text is not valid, or asks for what the device was not opened with.
+    /// If the text is invalid or needs a feature the device was opened without.
     pub fn validate(&self, launch: &Launch) -> Result<(), DeviceError> {
         match self {
             Self::Gpu(gpu) => gpu.validate(launch),

@@ -51,7 +51,7 @@ struct Walk<'a> {
     since: Vec<Access<'a>>,
     /// Heads of the functions under way: a name that is part of another one, as `f(` of `if (`, must not go round.
     inside: Vec<usize>,
-    /// Branches under way that one invocation takes.
+    /// Depth of branches taken by a single invocation.
     alone: usize,
 }
 
@@ -156,7 +156,7 @@ impl<'a> Walk<'a> {
                     place = if place.is_empty() { inner } else { place };
                     rest = &tail[inner.len() + 1..];
                 }
-                // What follows a point is a part of the same place.
+                // A swizzle is part of the same place.
                 let after = match rest.strip_prefix('.') {
                     Some(part) => part.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'),
                     None => rest,
@@ -248,7 +248,7 @@ mod tests {
         unsound(&tree.replacen(BARRIER, "", 1), BETWEEN);
     }
 
-    /// One invocation stores what all read: the next round must not store before all have read.
+    /// One invocation stores for all: the next round's store must wait for every load.
     #[test]
     fn a_slot_for_all_needs_a_barrier_before_and_after_it_is_read() {
         for slot in ["key[0u]", "key[wg.x % 2u]", "key[k]", "most", "block[li / 32u]", "block[min(li, 7u)]"] {

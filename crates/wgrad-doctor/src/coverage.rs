@@ -2,7 +2,7 @@
 //!
 //! Kernels of one name whose texts call the same functions are one kernel of different sizes.
 //! Every one of them is in some form that is chosen. So is every feature of what a kind of step is asked for (`features.rs`):
-//! settings that differ from axis to axis, streams of random numbers, heads that share keys, large arguments.
+//! unequal settings per axis, streams of random numbers, shared key heads, large arguments.
 
 use crate::Target;
 use crate::features::features;
@@ -17,7 +17,7 @@ use wgrad_types::AdapterClass;
 /// The forms to run, by row and target.
 pub(crate) type Chosen = Vec<Vec<Vec<Pick>>>;
 
-/// A form that could be run: the kernels it has, as numbers of a [`Kernels`], and its features, as numbers of its own.
+/// A form to choose from: its kernels, as indices of [`Kernels`], and its features, as indices of their own.
 struct Form {
     row: usize,
     target: usize,
@@ -167,7 +167,7 @@ fn picks(plans: &[Plan]) -> Vec<(Pick, Vec<&PlanStep>)> {
 }
 
 const BARRIER: &str = "workgroupBarrier";
-/// Memory in which lanes combine.
+/// Workgroup memory for combining lanes.
 const LANES: &str = "var<workgroup> lane_values";
 
 /// How long a text takes to compile, roughly, in microseconds. A software adapter makes a branch a lane and element of what

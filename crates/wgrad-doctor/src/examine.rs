@@ -2,9 +2,9 @@
 
 use crate::barriers::check_barriers;
 use crate::breaks::{Break, Damage};
-use crate::compare::{allowed, distance, each_distance};
 use crate::machine::{Machine, Target};
 use crate::order::Order;
+use crate::reference::{finite, judged, references};
 use crate::report::{Failure, Form, Report, RowReport};
 use crate::row::{Built, Row, build};
 use crate::run::{MOST_CANDIDATES, Pick, picked, run, texts};
@@ -15,7 +15,6 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-use wgrad_graph::{Value, interpret, interpret_rounded};
 use wgrad_plan::{Plan, verify};
 use wgrad_types::{AdapterClass, Array, HostTensor};
 
@@ -140,14 +139,14 @@ pub fn examine(family: &'static str, row: &Row, targets: &[Target], options: &Op
     examine_some(family, row, targets, options, None)
 }
 
-/// A quick examination of a row: the forms to run, by target, and what was looked at of those that are not run.
+/// A quick examination of a row: forms to run per target, and the texts checked so far of all others.
 #[derive(Clone, Copy)]
 struct Quick<'a> {
     picks: &'a [Vec<Pick>],
     known: &'a Known,
 }
 
-/// As [`examine`], or of the forms that were chosen for each target, the others looked at.
+/// As [`examine`]; a quick one runs the chosen forms per target and checks the others by reading.
 fn examine_some(
     family: &'static str,
     row: &Row,
@@ -212,38 +211,6 @@ fn examine_some(
     }
     report.seconds = start.elapsed().as_secs_f64();
     report
-}
-
-/// The graph's outputs in f64. If each element is judged by itself, there are two more: with every operation's results rounded
-/// to f32, since what overflows there must; and the same on a device that takes subnormal numbers for zeros. They take
-/// the place of the first, unless arguments are large.
-pub fn references(row: &Row, built: &Built) -> Vec<Vec<Array>> {
-    let outputs = |values: Vec<Option<Array>>| {
-        let output = |(_, v): &(String, Value)| values[v.index()].clone().expect("outputs are evaluated");
-        built.graph.outputs.iter().map(output).collect::<Vec<_>>()
-    };
-    let exact = || outputs(interpret(&built.graph, &built.env));
-    if !row.each() {
-        return vec![exact()];
-    }
-    let rounded = |v: f64| f64::from(v as f32);
-    let least = f64::from(f32::MIN_POSITIVE);
-    let flushed = |v: f64| if rounded(v).abs() < least { 0f64.copysign(v) } else { rounded(v) };
-    let mut all = if row.peaked() { vec![exact()] } else { Vec::new() };
-    all.push(outputs(interpret_rounded(&built.graph, &built.env, rounded)));
-    all.push(outputs(interpret_rounded(&built.graph, &built.env, flushed)));
-    all
-}
-
-/// Whether the graph's outputs are finite in f64, where arguments are large and results must not be.
-fn finite(row: &Row, built: &Built) -> Result<(), String> {
-    let outputs = references(row, built).remove(0);
-    for ((name, _), array) in built.graph.outputs.iter().zip(outputs) {
-        if let Some(at) = array.data.iter().position(|v| !v.is_finite()) {
-            return Err(format!("{name}[{at}] is {} in f64: exp of a large argument", array.data[at]));
-        }
-    }
-    Ok(())
 }
 
 impl RowReport {
@@ -339,22 +306,8 @@ impl Forms<'_> {
         }
         let (mut ulps, mut relative) = (0.0f64, 0.0f64);
         for (o, (named, got)) in plan.outputs.iter().zip(runs.results.last().unwrap_or(first)).enumerate() {
-            let wanted: Vec<&Array> = self.want.iter().map(|outputs| &outputs[o]).collect();
-            let want = wanted[0];
-            let (found, share) = match self.row.each() {
-                true => (each_distance(&wanted, got, self.floor(o, want)), "itself"),
-                false => (distance(want, got), "the largest"),
-            };
-            let tolerance = allowed(self.row.tolerance, named.ty.dtype);
-            if found.relative > tolerance {
-                let why = format!(
-                    "{}[{}] is {}, the reference {} (off by {:.1e} of {share}, {tolerance:.0e} allowed)",
-                    named.name,
-                    found.at,
-                    got.to_array().data.get(found.at).copied().unwrap_or(f64::NAN),
-                    want.data.get(found.at).copied().unwrap_or(f64::NAN),
-                    found.relative,
-                );
+            let (found, verdict) = judged(self.row, self.want.deref(), o, &named.name, got);
+            if let Err(why) = verdict {
                 report.fail("value", label, kernels.clone(), why);
             }
             (ulps, relative) = (ulps.max(found.ulps), relative.max(found.relative));
@@ -369,17 +322,6 @@ impl Forms<'_> {
             let (compiling, seconds) = (runs.compiling, runs.seconds);
             report.forms.push(Form { target: label.clone(), kernels, ulps, relative, compiling, seconds });
         }
-    }
-
-    /// Difference that is none where arguments are large: a gradient's terms, each of the size of the largest gradient, cancel;
-    /// a logarithm's argument near 1 has lost what exp of a far smaller argument added.
-    fn floor(&self, output: usize, want: &Array) -> f64 {
-        let share = match (self.row.peaked(), output) {
-            (false, _) => return 0.0,
-            (true, 0) => 1e-10,
-            (true, _) => 1e-6,
-        };
-        share * want.data.iter().fold(0.0f64, |m, v| m.max(v.abs()))
     }
 
     /// The same bits whatever order workgroups come in.

@@ -1,8 +1,8 @@
-//! What a step is asked for beside its sizes: a quick examination runs each feature in each form of each kind of step.
+//! Features of a step beside its sizes: a quick examination runs each feature in each form of each kind of step.
 //!
-//! Kernels of the same structure may still be right for one and wrong for another: a number taken of the other axis shows where
-//! settings differ from axis to axis only, a stream of random numbers where there are two, a shared head of keys where heads
-//! share, a forgotten maximum where arguments are large.
+//! Kernels of the same structure may still be right for one and wrong for another: an exchanged axis shows only if
+//! settings differ from axis to axis, a wrong stream of random numbers if there are two, a wrong head of keys if heads
+//! share, a forgotten maximum if arguments are large.
 
 use crate::Row;
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use wgrad_graph::ops::{ConvSpec, Window};
 use wgrad_kernels::{Core, Expr, Instr, Step};
 use wgrad_plan::PlanStep;
 
-/// Magnitude of arguments beyond exp's range, and of factors whose sums of products are.
+/// Magnitude of arguments beyond exp's range, and of factors with sums of products beyond it.
 const LARGE: f64 = 80.0;
 const LARGE_FACTOR: f64 = 5.0;
 
@@ -81,7 +81,7 @@ fn apart(axes: [usize; 2], what: &'static str, found: &mut Vec<&'static str>) {
     }
 }
 
-/// Streams of random numbers that a step draws from.
+/// Streams of random numbers drawn by a step.
 fn streams(step: &Step) -> Vec<u32> {
     let of = |expr: &Expr| -> Vec<u32> {
         let stream = |i: &Instr| match i {

@@ -16,6 +16,7 @@ mod machine;
 mod order;
 mod owners;
 mod prove;
+mod reference;
 mod report;
 mod row;
 pub mod rows;
@@ -24,10 +25,11 @@ pub mod testing;
 mod variants;
 
 pub use barriers::check_barriers;
-pub use examine::{Options, examine, examine_all, references};
+pub use examine::{Options, examine, examine_all};
 pub use machine::{Machine, Target, targets};
 pub use order::Order;
 pub use prove::prove;
+pub use reference::judge;
 pub use report::{Failure, Form, Report, RowReport};
 pub use row::{
     Arg, Built, Row, SPECIAL, build, far, holed, ints, large, peaks, real, special, spread, ties, within,

@@ -13,7 +13,7 @@ pub struct Target {
     pub device: Device,
     /// What they are chosen by: the device's own capabilities, or those of another class of adapter.
     pub caps: Caps,
-    /// Whether a quick examination runs nothing here but kernels whose lanes combine in workgroup memory.
+    /// Whether a quick examination runs only kernels with lanes combined in workgroup memory here.
     pub lanes_only: bool,
 }
 
@@ -30,14 +30,15 @@ impl Target {
         Self { label: format!("as a {class}"), device, caps, lanes_only: false }
     }
 
-    /// The same, of which a quick examination runs what combines lanes in workgroup memory: no kernel of a software adapter's
+    /// The same for a quick examination, limited to kernels with lanes combined in workgroup memory: no kernel of a software adapter's
     /// own does, and each of the others takes it a second to compile.
     fn lanes(device: Device, class: AdapterClass) -> Self {
         Self { lanes_only: true, ..Self::posing(device, class) }
     }
 }
 
-/// Opens what was asked for; a software adapter also for the reductions of a GPU. `full` adds WebGPU's default limits and the kernels of another class of adapter; the CPU
+/// Opens the device asked for; a software adapter also for the reductions of a GPU. `full` adds WebGPU's default limits and the
+/// kernels of another class of adapter; the CPU
 /// has neither.
 ///
 /// # Errors

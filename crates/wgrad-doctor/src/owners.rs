@@ -1,22 +1,22 @@
-//! Which names of a kernel's text tell its invocations apart, by reading the text line by line.
+//! Names in a kernel's text by their value per invocation: unique, dependent or changing; read line by line.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Functions and operators by which numbers that differ become alike.
+/// Functions and operators able to map different numbers to the same one.
 const MERGING: [&str; 10] = ["/", "%", ">>", "&", "|", "min(", "max(", "clamp(", "select(", "=="];
 
-/// Names by what they depend on.
+/// Names by their dependence on the invocation.
 #[derive(Default)]
 pub(crate) struct Owners<'a> {
     /// Another one in every invocation of a workgroup.
     own: BTreeSet<&'a str>,
     /// Computed of such, by whatever.
     dependent: BTreeSet<&'a str>,
-    /// Not the same from the beginning of their scope to its end: variables that are assigned to, and what is computed of them.
+    /// Not constant over their scope: assigned variables, and names computed from them.
     changing: BTreeSet<&'a str>,
 }
 
-/// Words of a text, with where they begin.
+/// Words of a text with their first byte.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     let mut at = 0;
@@ -71,8 +71,8 @@ impl<'a> Owners<'a> {
         }
     }
 
-    /// Whether this index is another one in every invocation, and the same one whenever it is used: it has one name that tells
-    /// invocations apart, by sums and products with what is the same for all. A name that changes may count rounds
+    /// Whether this index is unique per invocation and constant: exactly one name in it depends on the
+    /// invocation, in sums and products with names equal for all. A changing name may count rounds
     /// (`t * 64u + li`).
     pub(crate) fn own(&self, index: &str) -> bool {
         let all: Vec<(usize, &str)> = words(index).collect();
@@ -96,12 +96,12 @@ impl<'a> Owners<'a> {
             && !MERGING.iter().any(|m| index.contains(m))
     }
 
-    /// Whether it is computed of what tells invocations apart.
+    /// Whether it depends on the invocation.
     pub(crate) fn depends(&self, index: &str) -> bool {
         words(index).any(|w| self.dependent.contains(w.1))
     }
 
-    /// Whether one invocation alone takes this branch: what tells invocations apart is one number.
+    /// Whether a single invocation takes this branch: a unique name equals a number equal for all.
     pub(crate) fn one(&self, branch: &str) -> bool {
         let condition = branch.split('{').next().unwrap_or_default();
         let single = |clause: &str| {
@@ -120,7 +120,7 @@ fn builtins(line: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// The name that a statement gives a value, the value, and whether the name is new.
+/// Name and value of an assignment, and whether the name is new.
 fn assignment(statement: &str) -> Option<(&str, &str, bool)> {
     let statement = statement.trim().trim_start_matches("} ").trim_start_matches("{ ");
     let (target, value) = statement.split_once('=')?;
@@ -136,7 +136,7 @@ fn assignment(statement: &str) -> Option<(&str, &str, bool)> {
     plain.then_some((name, value, fresh))
 }
 
-/// Parameters of the module's functions, with what is passed for them wherever they are called.
+/// Parameters of the module's functions, with the arguments of every call.
 fn arguments<'a>(lines: &[&'a str]) -> BTreeMap<&'a str, Vec<&'a str>> {
     let mut found: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for head in lines.iter().filter_map(|l| l.strip_prefix("fn ")) {
@@ -158,7 +158,7 @@ fn arguments<'a>(lines: &[&'a str]) -> BTreeMap<&'a str, Vec<&'a str>> {
     found
 }
 
-/// What is between commas up to the bracket that closes.
+/// Arguments up to the closing bracket.
 fn parts(text: &str) -> Vec<&str> {
     let (mut depth, mut from, mut parts) = (0, 0, Vec::new());
     for (i, c) in text.char_indices() {

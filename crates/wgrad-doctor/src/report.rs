@@ -47,7 +47,7 @@ pub struct Form {
 /// Something that went wrong.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Failure {
-    /// What kind of check failed: "gradient", "reference", "barrier", "value", "repeat", "order", "memory" or "refused".
+    /// Failed check: "gradient", "reference", "barrier", "value", "repeat", "order", "memory" or "refused".
     pub check: &'static str,
     /// On which target; empty for gradients, which need none.
     pub target: String,

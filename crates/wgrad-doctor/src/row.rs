@@ -24,7 +24,7 @@ enum Kind {
     Far(f64, f64),
 }
 
-/// Magnitudes at which exp leaves the range of f32, or its normal numbers, or everything.
+/// Magnitudes at both edges of exp's range in f32, for normal and subnormal results, and beyond.
 const PEAKS: [f64; 8] = [1000.0, 104.0, 103.0, 88.8, 88.6, 87.2, 20.0, 1.0];
 
 /// Numbers at which functions go wrong: NaN of both signs, the ends of the range, subnormal ones, zeros, bounds and small ones.
@@ -125,7 +125,7 @@ impl Arg {
         matches!(self.kind, Kind::Special(_) | Kind::Holed(_) | Kind::Spread(..)) || self.peaked()
     }
 
-    /// Whether these are numbers of which results must stay finite.
+    /// Whether these are large numbers with finite results.
     fn peaked(&self) -> bool {
         matches!(self.kind, Kind::Peaks | Kind::Far(..))
     }

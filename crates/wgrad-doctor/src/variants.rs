@@ -1,5 +1,5 @@
-//! Kernels that another adapter would take, looked at without running them: every form of every step as it is chosen for each
-//! class of adapter and size of subgroups. Barriers are read, a workgroup's number must be one that another order can give, and
+//! Kernels of other adapters, checked without running them: every form of every step as chosen for each
+//! class of adapter and size of subgroups. Barriers are read, workgroup numbers must allow another order, and
 //! the adapter at hand must take the text.
 
 use crate::Order;
@@ -15,14 +15,14 @@ use wgrad_kernels::{Launch, candidates};
 use wgrad_plan::{PlanOptions, plan};
 use wgrad_types::{AdapterClass, Caps, Vendor};
 
-/// Texts looked at, and kernels that the adapter took: one of a structure tells for the others.
+/// Texts checked, and structures of kernels accepted by the adapter, one text each.
 #[derive(Default)]
 pub(crate) struct Known {
     texts: Mutex<BTreeSet<Arc<str>>>,
     taken: Mutex<BTreeSet<String>>,
 }
 
-/// Adapters whose kernels are chosen in ways of their own, with these limits.
+/// Capabilities of other adapters, one per way to choose kernels, with these limits.
 fn poses(own: &Caps) -> Vec<(String, Caps)> {
     let gpu = |class: AdapterClass, vendor| Caps { class, vendor, subgroup: None, ..own.clone() };
     let gpus = [
@@ -40,7 +40,7 @@ fn poses(own: &Caps) -> Vec<(String, Caps)> {
     gpus.into_iter().map(|(class, vendor)| gpu(class, vendor)).chain(software).map(named).collect()
 }
 
-/// What is wrong with the forms of a row's steps, each text once in all.
+/// Failures of the forms of a row's steps; each text is checked once per examination.
 pub(crate) fn check(built: &Built, device: &Device, broken: Option<&Break>, known: &Known) -> Vec<Failure> {
     let mut failures = Vec::new();
     if device.caps().class == AdapterClass::Cpu {

@@ -46,7 +46,7 @@ mod tests {
             (0..8).map(|i| uniform(seed, step, stream, index ^ i)).collect()
         };
         for word in 0..4 {
-            // The lowest three bits of the index are within what is drawn.
+            // The lowest three bits of the index are covered by the draw itself.
             for bit in if word == 3 { 3 } else { 0 }..32 {
                 let mut other = at;
                 other[word] ^= 1 << bit;

@@ -221,7 +221,7 @@ pub(crate) fn place(
     Ok(Plan { slots: placer.slots, steps, inputs, outputs, layout, literals, scalars, flow })
 }
 
-/// Who reads and writes which value, before anything is placed.
+/// Values read and written per step, before memory is placed.
 fn flow(buffers: &[Buffer], drafts: &[Draft], outputs: &[(String, usize)], pages: &Pages) -> Flow {
     let mut in_page: BTreeMap<usize, Vec<(usize, usize, usize)>> = BTreeMap::new();
     for (b, member) in pages.members.iter().enumerate() {

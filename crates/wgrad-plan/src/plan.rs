@@ -144,7 +144,7 @@ impl PlanStep {
     }
 }
 
-/// Values by number, as they were before memory was placed: what [`verify`](crate::verify()) follows through the places.
+/// Values by number, from before memory was placed; [`verify`](crate::verify()) follows them through the places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
     /// Value of each operand, per step.
@@ -155,7 +155,7 @@ pub struct Flow {
     pub given: Vec<(usize, Place)>,
     /// Value of each of the plan's outputs.
     pub results: Vec<usize>,
-    /// Values that are pages, with what lies in them: a value, its first byte in the page, its bytes.
+    /// Pages by value, with their members: value, first byte in the page, bytes.
     pub pages: BTreeMap<usize, Vec<(usize, usize, usize)>>,
 }
 
@@ -176,7 +176,7 @@ pub struct Plan {
     pub literals: Vec<(Place, HostTensor)>,
     /// Names of the scalar words after the fixed ones.
     pub scalars: Vec<String>,
-    /// What every place is to hold, for `verify`.
+    /// Values per step, for `verify`.
     pub flow: Flow,
 }
 

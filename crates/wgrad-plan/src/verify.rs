@@ -1,31 +1,31 @@
-//! The planner's proof: every step finds in its places the values that it is to read, and no dispatch binds one buffer both
+//! The planner's proof: every step finds its operands in its places, and no dispatch binds one buffer both
 //! for reading and writing, or writes a place twice.
 //!
-//! Nothing that the planner worked out about lifetimes is used. The plan is gone through step by step, twice in a row as a
-//! device runs it, with a note of the value that every place holds: [`Flow`](crate::Flow) says which values a step reads and
-//! writes as they were numbered before memory was placed, and a place that anything else was written to holds nothing.
+//! The planner's lifetimes are not used. The plan is walked step by step, twice in a row as a
+//! device runs it, with a note of the value in every place: [`Flow`](crate::Flow) numbers the values a step reads and
+//! writes, from before memory was placed; any other write empties a place.
 
 use crate::plan::{Place, Plan, PlanStep};
 use wgrad_kernels::{Core, Instr};
 
-/// What a place holds.
+/// Content of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Held {
     /// A value, as the step's readers want it.
     Value(usize),
     /// A persistent value after its update: nobody reads it before the next run.
     Updated(usize),
-    /// What this step packed, from run to run.
+    /// The packed operand of this step, kept from run to run.
     Packed(usize),
-    /// A persistent tensor of the layout that only other plans use.
+    /// A persistent tensor of the layout, used by other plans only.
     Other(usize),
 }
 
-/// The places of each slot that hold something.
+/// Places in use, per slot.
 struct Memory<'a> {
     plan: &'a Plan,
     slots: Vec<Vec<(Place, Held)>>,
-    /// Whether there was a run before, which has packed what it keeps.
+    /// Whether a run has packed its operands already.
     again: bool,
 }
 
@@ -45,7 +45,7 @@ impl Memory<'_> {
         self.slots[place.slot].iter().any(|(p, h)| *h == held && p == place)
     }
 
-    /// Values in a place: itself, or what lies in it if it is a page.
+    /// The value and its place, or a page's members and theirs.
     fn parts(&self, value: usize, place: Place) -> Vec<(usize, Place)> {
         let part = |&(v, offset, bytes): &(usize, usize, usize)| {
             (v, Place { offset: place.offset + offset, bytes, ..place })
@@ -85,7 +85,7 @@ impl Memory<'_> {
         Ok(())
     }
 
-    /// One run; what was fed before is fed again, and values of the run before are none of this one's.
+    /// One run: inputs are fed again, other values of the run before are gone.
     fn run(&mut self) -> Result<(), String> {
         let plan = self.plan;
         for slot in &mut self.slots {
@@ -124,7 +124,7 @@ impl Memory<'_> {
 /// Checks a plan; an error names the value or the step.
 ///
 /// # Errors
-/// Where a step reads a place that does not hold its operand, a result or a persistent tensor is written over, a range
+/// If a step reads a place without its operand, a result or a persistent tensor is written over, a range
 /// leaves its slot, or a step reads and writes one slot other than in place.
 pub fn verify(plan: &Plan) -> Result<(), String> {
     let flow = &plan.flow;
@@ -160,7 +160,7 @@ pub fn verify(plan: &Plan) -> Result<(), String> {
     memory.run().map_err(|why| format!("in a second run: {why}"))
 }
 
-/// Checks what one step binds.
+/// Checks one step's bindings.
 fn bindings(i: usize, s: &PlanStep) -> Result<(), String> {
     let written: Vec<&Place> = s.outputs.iter().chain(&s.scratch).collect();
     for (j, a) in written.iter().enumerate() {

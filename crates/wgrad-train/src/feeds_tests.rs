@@ -1,4 +1,4 @@
-//! What a task opened from settings feeds its steps: order, pixels and labels, augmentation, draws of parts.
+//! Batches of a task opened from settings: order, pixels and labels, augmentation, draws of parts.
 
 use crate::config::Config;
 use crate::observer::{EvalReport, Observer, StepReport};
@@ -50,7 +50,7 @@ fn data(dir: &Path) {
     for n in 0..TRAIN {
         let name = format!("{n:02}.png");
         picture(&dir.join("scenes/images").join(&name), n);
-        // A pixel's class goes by its brightness, so that they can be told to fit.
+        // A pixel's class follows from its brightness: masks can be checked against pictures.
         let mask = image::GrayImage::from_fn(SIDE, SIDE, |x, y| image::Luma([level(n, x, y) / 128]));
         mask.save(dir.join("scenes/masks").join(&name)).expect("a mask");
     }
@@ -123,7 +123,7 @@ fn every_task_feeds_another_order_each_epoch_by_the_seed_alone_and_from_any_batc
     }
 }
 
-/// A text that fills its batches begins at the same place in every epoch: what is hidden of it alone differs.
+/// A text of whole batches begins at the same place in every epoch: only its hidden tokens differ.
 #[test]
 fn other_tokens_are_hidden_in_every_epoch() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -299,7 +299,7 @@ fn what_is_watched_and_tested_comes_in_order_as_it_lies_in_the_files() {
     assert_eq!(left, 0, "training is augmented");
 }
 
-/// Losses of steps on rows that are all the same, at a rate that moves nothing, in parts.
+/// Losses of steps on equal rows, at a rate of nearly 0, in parts.
 fn losses(dropout: f64) -> Vec<f32> {
     let dir = tempfile::tempdir().expect("a folder");
     data(dir.path());

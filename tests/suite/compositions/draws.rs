@@ -1,4 +1,4 @@
-//! Random draws by their statistics, and where dropout stands: present in training where the published models have it,
+//! Random draws by their statistics, and the positions of dropout: present in training as in the published models,
 //! gone in evaluation, each layer with a mask of its own.
 
 use super::{exact, weighted};
@@ -14,7 +14,7 @@ use wgrad_types::{Array, HostTensor, Type};
 const SIDE: usize = 64;
 const COUNT: f64 = (SIDE * SIDE) as f64;
 
-/// That a share of [`COUNT`] trials is within five standard deviations of a probability.
+/// Asserts a share of [`COUNT`] trials within five standard deviations of a probability.
 fn near(what: &str, hits: usize, p: f64) {
     let (share, spread) = (hits as f64 / COUNT, (p * (1.0 - p) / COUNT).sqrt());
     assert!((share - p).abs() <= 5.0 * spread, "{what}: a share of {share} where {p} is expected");
@@ -38,7 +38,7 @@ fn pixels() -> Array {
     Array::from_fn(&[SIDE, SIDE], |i| f64::from((1.0 + (i % 97) as f64 / 40.0) as f32))
 }
 
-/// Which elements are kept; each is 0 or the input's by `1 / (1 - p)`.
+/// Mask of kept elements; each is 0 or the input's by `1 / (1 - p)`.
 fn kept(what: &str, x: &Array, y: &Array, p: f64) -> Vec<bool> {
     let one = |(i, (x, y)): (usize, (&f64, &f64))| {
         let whole = x / (1.0 - p);
@@ -132,7 +132,7 @@ fn uniform_draws_fill_the_unit_interval_evenly() {
     }
 }
 
-/// Streams of a graph's draws that something needs.
+/// Streams of a graph's live draws.
 fn streams(graph: &Graph) -> Vec<u32> {
     let live = graph.live();
     let of = |(node, live): (&wgrad_graph::Node, bool)| match &node.op {
@@ -142,7 +142,7 @@ fn streams(graph: &Graph) -> Vec<u32> {
     graph.nodes.iter().zip(live).filter_map(of).collect()
 }
 
-/// A stack of layers that copy what they read, dropout between them: each element is 0 or scaled once a gap, and the
+/// A stack of copying layers with dropout between them: each element is 0 or scaled once per gap, and the
 /// last layer's own result is not dropped.
 #[test]
 fn recurrent_layers_drop_between_layers_in_training_alone() {
@@ -221,7 +221,7 @@ fn draws(kind: ModelKind) -> usize {
     }
 }
 
-/// That training draws so many times, each on a stream of its own, and evaluation never.
+/// Asserts the number of draws in training, each on a stream of its own, and none in evaluation.
 fn drawn(name: &str, count: usize, build: impl Fn(&Net) -> Vec<Tensor>) {
     let graph = |mode: Mode| {
         let net = Net::new(mode);

@@ -1,4 +1,4 @@
-//! Where a computation has a kernel of its own and can also be put together of other operations: both give the same.
+//! Fused kernels against compositions of other operations: both give the same.
 
 use super::{Values, differ, on_cpu, weighted};
 use wgrad_graph::ops::ConvSpec;
@@ -116,7 +116,7 @@ fn taps(x: &Tensor, w: &Tensor, spec: ConvSpec) -> Tensor {
 fn convolutions_by_every_path_and_as_shifted_products_are_the_same() {
     let spec = |stride, padding, dilation, groups| ConvSpec { stride, padding, dilation, groups };
     for (x, w, spec) in [
-        // Winograd's shape, then the first layer's, strides, depthwise, groups, dilations that differ.
+        // Winograd's shape, then the first layer's, strides, depthwise, groups, unequal dilations.
         (&[1, 16, 12, 10][..], &[16, 16, 3, 3][..], spec([1, 1], [1, 1], [1, 1], 1)),
         (&[2, 3, 11, 14], &[16, 3, 5, 3], spec([2, 1], [2, 1], [1, 1], 1)),
         (&[1, 16, 9, 12], &[24, 16, 3, 3], spec([1, 2], [0, 1], [1, 1], 1)),
@@ -132,7 +132,7 @@ fn convolutions_by_every_path_and_as_shifted_products_are_the_same() {
     }
 }
 
-/// What works along an axis.
+/// Functions along an axis.
 type AlongAxis = fn(&Tensor, isize) -> Tensor;
 
 /// Chains over rows: softmax and layer norm along the last axis run as one step there, and in pieces over another axis.

@@ -81,7 +81,7 @@ fn apply(net: &Net, layer: &str, a: &Value, x: &[Tensor]) -> Vec<Tensor> {
     }]
 }
 
-/// Weights of a case as inputs of the same names, so that both ways to compute a graph take them.
+/// A case's weights as inputs of the same names, for the interpreter and the devices alike.
 fn check(reference: &Reference, case: &Value) -> Vec<String> {
     let (name, layer) = (case["name"].as_str().expect("a name"), case["layer"].as_str().expect("a layer"));
     // Dropout alone looks at the mode; its training is looked at by `draws`.

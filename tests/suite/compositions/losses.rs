@@ -28,7 +28,7 @@ fn cross_entropy_index(a: &Value) -> i32 {
     a["ignore_index"].as_i64().expect("a label") as i32
 }
 
-/// Every loss by the name the reference gives it; a variant that no case names is told by `by_name`'s caller.
+/// Every loss by its name in the reference; `by_name`'s caller reports variants without a case.
 pub(super) fn by_name(a: &Value) -> Loss {
     match a["kind"].as_str().expect("a kind") {
         "cross_entropy" => Loss::CrossEntropy { label_smoothing: number(a, "label_smoothing") },

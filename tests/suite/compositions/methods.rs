@@ -47,7 +47,8 @@ fn apply(method: &str, a: &Value, x: &[Tensor]) -> Vec<Tensor> {
         }
         "stack" => Tensor::stack(&all, count(a, "axis")),
         "concat" => Tensor::concat(&all, count(a, "axis")),
-        _ => elementwise(method, a, x)
+        _ => crate::golden::special::function(method, &x[0])
+            .or_else(|| elementwise(method, a, x))
             .or_else(|| reduced(method, a, &x[0]))
             .or_else(|| moved(method, a, &x[0]))
             .or_else(|| layer(method, a, x))
@@ -67,25 +68,7 @@ pub(super) fn count(a: &Value, key: &str) -> usize {
 
 fn elementwise(method: &str, a: &Value, x: &[Tensor]) -> Option<Tensor> {
     Some(match method {
-        "abs" => x[0].abs(),
-        "sign" => x[0].sign(),
-        "floor" => x[0].floor(),
-        "exp" => x[0].exp(),
-        "expm1" => x[0].expm1(),
-        "log" => x[0].log(),
-        "log1p" => x[0].log1p(),
-        "sqrt" => x[0].sqrt(),
-        "rsqrt" => x[0].rsqrt(),
-        "reciprocal" => x[0].reciprocal(),
-        "square" => x[0].square(),
-        "sin" => x[0].sin(),
-        "cos" => x[0].cos(),
-        "tanh" => x[0].tanh(),
-        "erf" => x[0].erf(),
-        "sigmoid" => x[0].sigmoid(),
-        "softplus" => x[0].softplus(),
         "finite" => x[0].finite(),
-        "relu" => x[0].relu(),
         "pow" => x[0].pow(&x[1]),
         "powf" => x[0].powf(number(a, "exponent")),
         "maximum" => x[0].maximum(&x[1]),
@@ -99,7 +82,6 @@ fn elementwise(method: &str, a: &Value, x: &[Tensor]) -> Option<Tensor> {
         "select" => x[0].cast(DType::Bool).select(&x[1], &x[2]),
         "cast" => x[0].cast(DType::Bool).cast(DType::F32),
         "to_f32" => x[0].to_f32(),
-        "neg" => -&x[0],
         "add" => &x[0] + &x[1],
         "sub" => &x[0] - &x[1],
         "mul" => &x[0] * &x[1],
@@ -116,10 +98,6 @@ fn elementwise(method: &str, a: &Value, x: &[Tensor]) -> Option<Tensor> {
         "elu" => x[0].elu(number(a, "alpha")),
         "gelu" => x[0].gelu(),
         "gelu_tanh" => x[0].gelu_tanh(),
-        "silu" => x[0].silu(),
-        "mish" => x[0].mish(),
-        "hardswish" => x[0].hardswish(),
-        "relu6" => x[0].relu6(),
         "clamp" => x[0].clamp(number(a, "low"), number(a, "high")),
         _ => return None,
     })

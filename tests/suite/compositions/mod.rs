@@ -1,4 +1,4 @@
-//! Compositions against values that pass through no method of `Tensor`: PyTorch's, made by `xtask/compositions_torch.py` and
+//! Compositions against values from outside `Tensor`: PyTorch's, made by `xtask/compositions_torch.py` and
 //! `xtask/layers_torch.py`, or plain loops. Our f64 interpreter and the CPU device are both held to them.
 
 mod draws;
@@ -22,7 +22,7 @@ pub(super) fn cotangent(shape: &[usize]) -> Array {
     Array::from_fn(shape, |i| f64::from(((i + 1) as f64).sin() as f32))
 }
 
-/// The sum of outputs times their cotangents; those that are no f32 add nothing.
+/// Sum of the f32 outputs times their cotangents.
 pub(super) fn weighted(outputs: &[Tensor]) -> Option<Tensor> {
     let smooth = outputs.iter().filter(|y| y.dtype() == DType::F32);
     smooth.map(|y| (y * &y.builder().literal(&cotangent(&y.shape()))).sum_all()).reduce(|a, b| a + b)
@@ -67,7 +67,7 @@ pub(super) fn on_cpu(graph: &Graph, fed: &Values) -> Vec<(String, Array)> {
     plan.outputs.iter().zip(results).map(array).collect()
 }
 
-/// Where two arrays differ by more than a share of the element and of the largest.
+/// First element differing by more than a share of itself and of the largest.
 pub(crate) fn differ(what: &str, want: &Array, got: &Array, (own, all): (f64, f64)) -> Option<String> {
     if want.shape != got.shape {
         return Some(format!("{what} has shape {:?}, expected {:?}", got.shape, want.shape));
@@ -99,7 +99,7 @@ fn check_case(
     let y = apply(&x);
     assert_eq!(y.len() as u64, case["outputs"].as_u64().expect("a count"), "{name}: outputs");
     for (i, y) in y.iter().enumerate() {
-        // A result that is an input as it stands still gets a place of its own.
+        // An input returned unchanged still gets a place of its own.
         b.output(&format!("{name}/out/{i}"), y);
     }
     let own: Vec<String> =

@@ -1,4 +1,4 @@
-//! What PyTorch has no function for, by plain loops.
+//! Functions without a PyTorch counterpart, by plain loops.
 
 use super::exact;
 use wgrad_graph::{Builder, Env, Role};
@@ -60,7 +60,7 @@ fn constructors_fill_in_what_they_say() {
     assert_eq!((own.hidden, own.layers, own.bidirectional, own.dropout), (4, 2, false, 0.0));
 }
 
-/// A layer used twice in a step moves its statistics twice, the second use from where the first left them.
+/// A layer used twice in a step moves its statistics twice, one use after the other.
 #[test]
 fn batch_norm_used_twice_moves_its_statistics_twice() {
     let net = Net::new(Mode::Train);
@@ -88,7 +88,7 @@ fn batch_norm_used_twice_moves_its_statistics_twice() {
     }
 }
 
-/// Where a layer's parameters start, as PyTorch's documentation has it: a bound, or a mean and a deviation.
+/// First values of a layer's parameters, from PyTorch's documentation: a bound, or a mean and a deviation.
 #[test]
 fn layers_start_as_pytorchs_do() {
     let net = Net::new(Mode::Train);

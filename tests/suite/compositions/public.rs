@@ -1,11 +1,11 @@
-//! That no public method is without values from elsewhere: the sources are read, and each `pub fn` must have a case of
+//! No public method is without values from outside: the sources are read, and each `pub fn` must have a case of
 //! PyTorch's, a test of plain loops, or a reason here why it computes nothing.
 
 use super::read;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Methods that have a test of their own in place of a case: where it is.
+/// Methods with a test of their own in place of a case, and the test.
 const PLAIN: &[(&str, &str)] = &[
     ("Tensor::full_like", "plain::constants_are_what_is_asked_for"),
     ("Tensor::zeros_like", "plain::constants_are_what_is_asked_for"),
@@ -29,7 +29,7 @@ const PLAIN: &[(&str, &str)] = &[
     ("RecurrentKind::gates", "within recurrent: the parameters' shapes"),
 ];
 
-/// Methods that tell or set up something and compute nothing.
+/// Accessors and set-up: they compute nothing.
 const NOTHING: &[&str] = &[
     "Tensor::builder",
     "Tensor::value",
@@ -61,7 +61,7 @@ const NOTHING: &[&str] = &[
     "Net::initial",
 ];
 
-/// Cases that are operators or numbers beside a tensor, not methods.
+/// Cases of operators and numbers beside a tensor, not of methods.
 const OPERATORS: &[&str] = &[
     "neg",
     "add",

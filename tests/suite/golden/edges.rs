@@ -1,4 +1,4 @@
-//! PyTorch's results where an exchanged axis or a forgotten maximum shows: every setting another one along each axis, and
+//! PyTorch's results for exchanged axes and forgotten maxima: every setting unequal per axis, and
 //! arguments at the edges of exp's range and beyond. Our mathematics in f64, and both devices.
 
 use super::ops::apply;
@@ -35,7 +35,7 @@ fn graph(reference: &Reference, case: &Value) -> (String, Graph, Env) {
     (name.to_owned(), b.graph(), env)
 }
 
-/// The first element that is off by more than `share` of itself and of `floor` of the largest.
+/// First element off by more than `share` of itself and `floor` of the largest.
 fn unlike(what: &str, want: &Array, got: &Array, share: f64, floor: f64) -> Option<String> {
     let largest = want.data.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     let most = |w: f64| (share * w.abs()).max(floor * largest).max(1e-36);

@@ -1,6 +1,7 @@
 //! PyTorch's own results: training runs and operator cases (tests/golden; see its README). `WGRAD_GOLDEN_DIR` names
 //! another folder of the same layout.
 
+mod decisions;
 mod edges;
 mod exact;
 mod held;
@@ -9,7 +10,7 @@ mod ops;
 mod optimizers;
 mod runs;
 mod sequences;
-mod special;
+pub(crate) mod special;
 
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;

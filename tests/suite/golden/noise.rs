@@ -66,17 +66,21 @@ fn magnitude(node: &Node, value: &Array, operands: &[Array]) -> Array {
     }
 }
 
+/// Whether a value shows a decision: a number's side of 0, or a window's largest element.
+pub(super) fn decides(op: &Op) -> bool {
+    match op {
+        Op::Compare(_) | Op::MaxPool2dGrad(_) => true,
+        Op::Unary(_) => ["sign", "relu"].contains(&op.name()),
+        _ => false,
+    }
+}
+
 /// The decisions that two evaluations of a graph take otherwise, each by its layer, node and element.
 pub(super) fn turns(graph: &Graph, a: &[Option<Array>], b: &[Option<Array>]) -> Vec<String> {
     let mut found = Vec::new();
     for (at, (node, pair)) in graph.nodes.iter().zip(a.iter().zip(b)).enumerate() {
         let (Some(a), Some(b)) = pair else { continue };
-        let decides = match &node.op {
-            Op::Compare(_) | Op::MaxPool2dGrad(_) => true,
-            Op::Unary(_) => ["sign", "relu"].contains(&node.op.name()),
-            _ => false,
-        };
-        if decides {
+        if decides(&node.op) {
             let way = |v: f64| v.partial_cmp(&0.0);
             let differ =
                 a.data.iter().zip(&b.data).position(|(a, b)| (*a == 0.0 || *b == 0.0) && way(*a) != way(*b));

@@ -59,7 +59,7 @@ pub(super) fn graph(run: &Run, reference: &Reference, gradients: bool) -> (wgrad
     (graph, weights.into_iter().map(|w| w.0).collect())
 }
 
-fn initial(run: &Run, reference: &Reference, session_names: &[(Role, String)]) -> Tensors {
+pub(super) fn initial(run: &Run, reference: &Reference, session_names: &[(Role, String)]) -> Tensors {
     let mut tensors = Tensors::new();
     for name in reference.under("init/") {
         let ours = (run.rename)(&name);
@@ -72,7 +72,7 @@ fn initial(run: &Run, reference: &Reference, session_names: &[(Role, String)]) -
     tensors
 }
 
-fn host(reference: &Reference, name: &str) -> HostTensor {
+pub(super) fn host(reference: &Reference, name: &str) -> HostTensor {
     reference.get(name).to_host(if reference.whole(name) { DType::I32 } else { DType::F32 })
 }
 
@@ -132,7 +132,7 @@ fn begin(
     (session, runner, weights)
 }
 
-fn step(
+pub(super) fn step(
     run: &Run,
     reference: &Reference,
     session: &mut Session,
@@ -146,7 +146,7 @@ fn step(
 }
 
 /// Elements' distances from the truth: their root mean square and the largest.
-fn distances(truth: &Array, of: &Array, leave: &Range<usize>) -> (f64, f64) {
+pub(super) fn distances(truth: &Array, of: &Array, leave: &Range<usize>) -> (f64, f64) {
     let held = truth.data.iter().zip(&of.data).enumerate().filter(|(i, _)| !leave.contains(i));
     let strays: Vec<f64> = held.map(|(_, (w, g))| (w - g).abs()).collect();
     let squares: f64 = strays.iter().map(|e| e * e).sum();
@@ -236,18 +236,21 @@ fn resnet_tiny(net: &Net, x: &Tensor) -> Tensor {
     net.linear("fc", &x.adaptive_avg_pool2d([1, 1]).flatten(1), 10)
 }
 
-#[test]
-fn golden_run_cifar_cnn_adam() {
-    let model = |net: &Net, x: &Tensor| CifarCnn { classes: 10, width: 1.0 }.build(net, x);
-    check_both(&Run {
+pub(super) fn cifar_cnn_adam() -> Run {
+    Run {
         file: "cifar_cnn_adam",
-        model,
+        model: |net, x| CifarCnn { classes: 10, width: 1.0 }.build(net, x),
         loss: CLASSES,
         optimizer: Optimizer::adam(),
         lr: 1e-3,
         rename: same,
         free: None,
-    });
+    }
+}
+
+#[test]
+fn golden_run_cifar_cnn_adam() {
+    check_both(&cifar_cnn_adam());
 }
 
 #[test]

@@ -20,36 +20,46 @@ const EXCEPT: &[(&str, &str, &str)] = &[
     ("powf_minus_half", "din/0", "at zero"),
 ];
 
+/// Functions of one tensor without settings, by their names in the references.
+pub(crate) fn function(name: &str, x: &Tensor) -> Option<Tensor> {
+    Some(match name {
+        "neg" => -x,
+        "abs" => x.abs(),
+        "sign" => x.sign(),
+        "floor" => x.floor(),
+        "exp" => x.exp(),
+        "expm1" => x.expm1(),
+        "log" => x.log(),
+        "log1p" => x.log1p(),
+        "sqrt" => x.sqrt(),
+        "rsqrt" => x.rsqrt(),
+        "reciprocal" => x.reciprocal(),
+        "square" => x.square(),
+        "sin" => x.sin(),
+        "cos" => x.cos(),
+        "tanh" => x.tanh(),
+        "erf" => x.erf(),
+        "sigmoid" => x.sigmoid(),
+        "relu" => x.relu(),
+        "softplus" => x.softplus(),
+        "silu" => x.silu(),
+        "mish" => x.mish(),
+        "hardswish" => x.hardswish(),
+        "relu6" => x.relu6(),
+        _ => return None,
+    })
+}
+
 fn apply(name: &str, x: &[Tensor]) -> Tensor {
+    if let Some(y) = function(name, &x[0]) {
+        return y;
+    }
     let padded = Window::new(3, 2, 1);
     let dilated =
         |dilation: usize, padding: usize| ConvSpec { dilation: [dilation; 2], ..ConvSpec::new(1, padding) };
     match name {
-        "neg" => -&x[0],
-        "abs" => x[0].abs(),
-        "sign" => x[0].sign(),
-        "floor" => x[0].floor(),
-        "exp" => x[0].exp(),
-        "expm1" => x[0].expm1(),
-        "log" => x[0].log(),
-        "log1p" => x[0].log1p(),
-        "sqrt" => x[0].sqrt(),
-        "rsqrt" => x[0].rsqrt(),
-        "reciprocal" => x[0].reciprocal(),
-        "square" => x[0].square(),
-        "sin" => x[0].sin(),
-        "cos" => x[0].cos(),
-        "tanh" => x[0].tanh(),
-        "erf" => x[0].erf(),
-        "sigmoid" => x[0].sigmoid(),
-        "relu" => x[0].relu(),
-        "softplus" => x[0].softplus(),
         "leaky_relu" => x[0].leaky_relu(0.01),
         "elu" => x[0].elu(1.0),
-        "silu" => x[0].silu(),
-        "mish" => x[0].mish(),
-        "hardswish" => x[0].hardswish(),
-        "relu6" => x[0].relu6(),
         "clamp" => x[0].clamp(-1.0, 2.5),
         "powf_zero" => x[0].powf(0.0),
         "powf_half" => x[0].powf(0.5),

@@ -17,7 +17,7 @@ use wgrad_types::DType;
 const LOSS: f64 = 2e-5;
 const MOVED: f64 = 2e-3;
 
-/// A folder that a run can start from: the reference's first weights with a card of the same classes or characters.
+/// A folder for `--init-from`: the reference's first weights with a card of the same classes or characters.
 fn start(place: &Place, reference: &Reference, name: &str, config: &Config, ignored: bool) -> String {
     let tensors: Tensors = reference
         .under(&format!("{name}/init/"))
@@ -103,7 +103,7 @@ fn check(place: &Place, reference: &Reference, case: &Value, more: &Value) -> Ve
         };
         let (begun, want) =
             (reference.get(&format!("{name}/init/{own}")), reference.get(&format!("{name}/final/{own}")));
-        // Keys' biases add the same to all of a row's scores, which softmax takes out again: Adam scales up their rounding.
+        // Keys' biases add one number to all scores of a row; softmax removes it, and Adam scales up the rounding left.
         let keys = own.ends_with("qkv.bias").then(|| want.data.len() / 3..2 * want.data.len() / 3);
         let pairs = want.data.iter().zip(&got.data).enumerate();
         let held = pairs.filter(|(i, _)| keys.as_ref().is_none_or(|keys| !keys.contains(i)));

@@ -1,11 +1,11 @@
-//! Every setting of a run is heeded: changed alone, it moves what the run leaves, or leaves every bit where it should.
+//! Every setting of a run is heeded: changed alone, it changes the run's results, or none of their bits if it must not.
 
 use super::{Place, Seen, run, weights};
 use std::collections::BTreeMap;
 use wgrad_train::Config;
 use wgrad_types::Array;
 
-/// What a run leaves: its last weights, and what each epoch and the last word said.
+/// A run's results: last weights, and the reports of each epoch and of the final evaluation.
 #[derive(PartialEq)]
 struct Left {
     weights: BTreeMap<String, Array>,
@@ -23,7 +23,7 @@ fn left(place: &Place, config: &Config) -> Left {
 
 type Change = fn(&mut Config);
 
-/// A setting, what else is set with and without it, and the setting.
+/// A setting's name, settings common to both runs, and the setting itself.
 type Row = (&'static str, Change, Change);
 
 fn nothing(_: &mut Config) {}
@@ -87,14 +87,14 @@ const SCENES: &[Row] = &[
     ("freeze", nothing, |c| c.freeze = Some("inc.*".into())),
 ];
 
-/// Settings that change how a run works, not what it leaves.
+/// Settings without an effect on results.
 const STILL: &[Row] = &[
     ("workers", nothing, |c| c.workers = 0),
     ("detect_anomaly", nothing, |c| c.detect_anomaly = true),
     ("strict", nothing, |c| c.strict = true),
 ];
 
-/// Settings that other tests hold.
+/// Settings covered by other tests.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("data", "every test here gives its own"),
     ("accumulate", "loops::golden: PyTorch's sums of parts; loops::resumed"),
@@ -185,7 +185,7 @@ fn a_head_begins_anew_where_asked_for() {
     let first = Config { seed: 8, ..base(&place) };
     let out = place.path("first");
     run(&first, &out);
-    // A rate that moves nothing.
+    // A rate of nearly 0.
     let still =
         Config { lr: 1e-30, steps: Some(1), init_from: Some(out.display().to_string()), ..base(&place) };
     let (kept, anew) = (place.path("kept"), place.path("anew"));
@@ -224,7 +224,7 @@ fn every_setting_is_in_a_row_or_held_elsewhere() {
             key_heads: Some(1),
             ..Config::default()
         };
-        // Options that are not set are not written.
+        // Unset options are not written.
         let written = serde_json::to_value(&all).expect("settings");
         assert!(
             written.as_object().expect("a map").values().all(|v| !v.is_null()),

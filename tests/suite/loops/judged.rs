@@ -1,4 +1,4 @@
-//! What a run and `wgrad eval` say of weights, against sums made here by hand: pixels as they lie in the files, one sample at a
+//! Reports of a run and of `wgrad eval` against sums made here by hand: pixels as in the files, one sample at a
 //! time, whatever the augmentation and the last batch's size.
 
 use super::{Place, band, level, run, text, weights};
@@ -103,7 +103,7 @@ fn dense(x: &[f64], weights: &Weights, name: &str) -> Vec<f64> {
 #[test]
 fn classifiers_are_judged_by_plain_pixels_and_a_mean_over_all_pictures() {
     let place = Place::new();
-    // Most are of the last class, so that what is likeliest is not what comes first.
+    // Most are of the last class: the likeliest is not the first.
     let (side, counts, tests) = (6, [2, 4, 9], [31, 40, 6]);
     let data = place.pictures(side, &counts, &tests);
     let config = Config {
@@ -188,7 +188,7 @@ fn classifiers_are_judged_by_plain_pixels_and_a_mean_over_all_pictures() {
     }
 }
 
-/// Dropout and running statistics: what is watched after an epoch, the last word and `eval` all leave training's ways.
+/// Dropout and running statistics: evaluation after an epoch, at the end and by `eval` is in evaluation mode.
 #[test]
 fn classifiers_with_dropout_and_norms_are_judged_as_in_evaluation() {
     let place = Place::new();
@@ -273,7 +273,7 @@ fn segmenters_are_judged_by_plain_pixels_and_a_mean_over_all_that_count() {
     };
     let out = place.path("run");
     let (summary, _) = run(&config, &out);
-    // Which are held out is the loader's matter: those whose pixels it does not train on.
+    // Held-out samples: those absent from training batches.
     let options = wgrad_data::SceneOptions {
         size: (side, side),
         val_split: Some(0.7),
@@ -401,7 +401,7 @@ fn autoencoders_are_judged_by_plain_pixels_and_a_mean_over_all_pictures() {
     }
 }
 
-/// Figures of a lopsided matrix by hand: 7 of class 0, 2 of 1, 1 of 2, none of 3, which is told once.
+/// Figures of a lopsided matrix by hand: 7 of class 0, 2 of 1, 1 of 2, none of 3, once predicted.
 #[test]
 fn figures_of_a_lopsided_matrix_are_those_made_by_hand() {
     let mut m = ConfusionMatrix::new(4);

@@ -1,5 +1,5 @@
-//! The product's own loops through `wgrad_train::train` and `evaluate_checkpoint`, on data written here by formulas: what a
-//! run learns, in which order, what it is judged on, and that an interrupted one goes on to the same bits.
+//! The product's own loops through `wgrad_train::train` and `evaluate_checkpoint`, on data written here by formulas: a
+//! run's results, its order of samples, its evaluation, and the same bits after an interruption.
 
 mod golden;
 mod heeded;
@@ -27,7 +27,7 @@ fn level(class: usize, number: usize, y: usize, x: usize) -> u8 {
     ((class * 71 + number * 37 + y * (11 + class) + x * 7 + x * y * (number % 3 + 1)) % 256) as u8
 }
 
-/// The class of a pixel of a scene: bands whose width is the scene's own, so that scenes have most of another class.
+/// Class of a pixel of a scene: bands of a width per scene, so that scenes differ in their most frequent class.
 fn band(number: usize, y: usize, x: usize) -> u8 {
     ((y * 3 + x + number * 5) / (9 + 7 * (number % 5)) % 3) as u8
 }
@@ -94,7 +94,7 @@ fn text(length: usize) -> String {
     (0..length).map(|i| ["a", "b", "c", "d", "e"][(i * i / 7 + i % 3) % 5]).collect()
 }
 
-/// Keeps what is reported; stops a run after a step.
+/// Keeps reports; stops a run after a step.
 #[derive(Default)]
 struct Seen {
     stop: AtomicBool,

@@ -1,5 +1,5 @@
-//! The order in which runs see their samples, as the loaders give it: `xtask/loops_torch.py` reads it from the file this test
-//! holds (`UPDATE_EXPECT=1` writes it anew), and the golden runs then show that the training loop keeps to it.
+//! Order of samples from the loaders: `xtask/loops_torch.py` reads it from the file this test
+//! holds (`UPDATE_EXPECT=1` writes it anew), and the golden runs hold the training loop to it.
 
 use super::{Place, band, level};
 use expect_test::expect_file;
@@ -9,7 +9,7 @@ use wgrad_data::{
     open, open_masks, open_text,
 };
 
-/// What the golden runs have in common with this file.
+/// Settings shared with the golden runs.
 pub(super) const SIDE: usize = 8;
 pub(super) const COUNTS: [usize; 3] = [5, 3, 2];
 pub(super) const TESTS: [usize; 3] = [4, 1, 6];
@@ -109,7 +109,7 @@ fn loaders_give_the_order_that_the_golden_runs_have() {
     expect_file!["../../golden/orders.json"].assert_eq(&(json.to_string() + "\n"));
 }
 
-/// Epochs of one batch, always the same tokens, at a rate that moves nothing: dropout alone tells steps apart.
+/// Epochs of one batch of the same tokens, at a rate of nearly 0: steps differ by dropout alone.
 #[test]
 fn every_step_of_a_run_draws_anew_in_every_epoch() {
     let place = Place::new();

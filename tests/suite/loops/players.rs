@@ -27,7 +27,7 @@ fn pictures(from: [usize; 2], to: [usize; 2]) -> Vec<f64> {
     of(0).chain(of(1)).flat_map(pixels).collect()
 }
 
-/// Runs a graph, moves what it updates, and gives its outputs.
+/// Runs a graph, applies its updates, and returns its outputs.
 fn step(graph: &Graph, env: &mut Env) -> BTreeMap<String, Vec<f64>> {
     let values = interpret(graph, env);
     let of = |v: wgrad_graph::Value| values[v.index()].clone().expect("a value");

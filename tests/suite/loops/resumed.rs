@@ -1,4 +1,4 @@
-//! An interrupted run goes on to the bits of one that was not: in the middle of an epoch, with dropout, augmentation, parts of
+//! An interrupted run ends in the bits of an uninterrupted one: in the middle of an epoch, with dropout, augmentation, parts of
 //! batches, averages and statistics, for every kind of task.
 
 use super::{Place, run, run_until};
@@ -70,7 +70,7 @@ fn same(place: &Place, config: &Config, breaks: &[u64]) {
             name.display()
         );
     }
-    // What is drawn must matter, or equal bits prove nothing.
+    // Random draws must matter, or equal bits prove nothing.
     let other = place.path(&format!("{}-other", config.model));
     run(&Config { seed: config.seed + 1, ..config.clone() }, &other);
     let model = Path::new("checkpoint/model.safetensors");
@@ -154,7 +154,7 @@ fn autoencoders_and_players_go_on_to_the_same_bits() {
     same(&place, &Config { width: 0.05, augment: "flip".into(), ..own }, &[2, 4]);
 }
 
-/// What a resumed run is given anew counts from there on; its other settings are its own.
+/// Settings given at resume count from there on; all others are the run's own.
 #[test]
 fn a_resumed_run_takes_its_rate_and_length_and_keeps_the_rest() {
     let place = Place::new();

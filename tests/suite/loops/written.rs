@@ -1,4 +1,4 @@
-//! Text that a language model writes a token at a time.
+//! Text written by a language model, one token at a time.
 
 use super::judged::{Weights, logits};
 use super::{Place, run};
@@ -8,7 +8,7 @@ use wgrad_tests::cpu;
 use wgrad_train::{Config, Generator, Sampling};
 use wgrad_types::Array;
 
-/// What is written a token at a time over kept state is what the whole sequence so far tells, the likeliest each time.
+/// Greedy text over kept state is greedy text over the whole sequence.
 #[test]
 fn text_is_written_as_the_whole_sequence_tells() {
     let place = Place::new();
@@ -40,7 +40,7 @@ fn text_is_written_as_the_whole_sequence_tells() {
         };
         let out = place.path(&format!("{model}-{rotary}"));
         run(&config, &out);
-        // Weights far from those of a few steps, so that every letter before and its place matter.
+        // Large weights, so that every earlier letter and its position matter.
         let mut tensors =
             wgrad_session::checkpoint::load(&out.join("best"), |_| Role::Weight).expect("weights");
         for (at, (_, name, tensor)) in tensors.iter_mut().enumerate() {
@@ -64,14 +64,14 @@ fn text_is_written_as_the_whole_sequence_tells() {
         let own = TextModel { context: 9, layers: 2, hidden: 8, rotary, ..usual };
         let own = if gpt { TextModel { heads: 2, key_heads, ..own } } else { own };
         let likeliest = Sampling { temperature: 0.0, top_k: None, top_p: None, seed: 0 };
-        // The letter that comes after some, as far as the whole sequence tells.
+        // The likeliest next letter, over the whole sequence.
         let after = |tokens: &[usize]| {
             let x = Array::new(&[1, tokens.len()], tokens.iter().map(|&t| t as f64).collect());
             let y = logits(&best, &x, true, |net, x| own.build(net, x).expect("a model"));
             let last = &y.data[y.data.len() - 5..];
             (1..5).fold(0, |b, c| if last[c] > last[b] { c } else { b })
         };
-        // All end alike: what is told of them differs by what came before.
+        // All end alike: predictions differ by earlier letters only.
         let mut told = std::collections::BTreeSet::new();
         for prompt in ["bda", "ecca", "aba", "ddea", "cea", "a", "bbbba", "edcba", "aaa", "cadea"] {
             let mut writer = Generator::open(&out, &cpu()).expect("a model");

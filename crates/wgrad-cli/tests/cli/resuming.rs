@@ -23,6 +23,11 @@ fn end(text: &str) -> Value {
     serde_json::from_str(text.lines().last().expect("an end")).expect("JSON")
 }
 
+/// Weights of the run's checkpoint, as stored.
+fn model(place: &Place, run: &str) -> Vec<u8> {
+    fs::read(place.path(run).join("checkpoint/model.safetensors")).expect("a model")
+}
+
 #[test]
 fn a_finished_run_is_lengthened_to_the_bits_of_a_longer_one() {
     let place = Place::new();
@@ -31,8 +36,7 @@ fn a_finished_run_is_lengthened_to_the_bits_of_a_longer_one() {
     let more = place.ok(&["train", "--resume", "--out", "short", "--epochs", "5", "--json"]);
     assert_eq!((&end(&more)["step"], &end(&more)["epochs"]), (&15.into(), &5.into()));
     place.ok(&[&RUN[..], &["--epochs", "5", "--out", "long"]].concat());
-    let model = |run: &str| fs::read(place.path(run).join("checkpoint/model.safetensors")).expect("a model");
-    assert!(model("short") == model("long"), "another end");
+    assert!(model(&place, "short") == model(&place, "long"), "another end");
     let config = fs::read_to_string(place.path("short/config.toml")).expect("settings");
     assert!(config.contains("epochs = 5"), "{config}");
     place.refused(&["train", "--resume", "--out", "short", "--epochs", "3"], 2, &["--epochs", "5 epochs"]);
@@ -81,17 +85,13 @@ fn paths_hold_from_any_working_folder_and_data_may_move() {
     place.refused(&["train", "--resume", "--out", "run", "--epochs", "5"], 1, &["training data has changed"]);
 }
 
-fn model(place: &Place, run: &str) -> Vec<u8> {
-    fs::read(place.path(run).join("checkpoint/model.safetensors")).expect("a model")
-}
-
 #[test]
 fn lengthened_run_killed_before_its_next_checkpoint_goes_on() {
     let place = Place::new();
     place.photos();
     place.ok(&[&RUN[..], &["--epochs", "5", "--out", "long"]].concat());
     place.ok(&[&RUN[..], &["--epochs", "2", "--out", "cut"]].concat());
-    // The new number of epochs is written before the first step that it allows.
+    // A longer run writes its new number of epochs before its first step.
     let path = place.path("cut/config.toml");
     let config = fs::read_to_string(&path).expect("settings");
     fs::write(&path, config.replace("epochs = 2", "epochs = 5")).expect("written");

@@ -248,7 +248,7 @@ fn normalisation_is_measured_per_channel() {
 
 #[test]
 fn random_crop_draws_each_axis_by_itself() {
-    // A pixel's value says where it is; padding is 0.
+    // A pixel's value is its position plus 1; padding is 0.
     let image = grey(4, (1..=16).collect());
     let pipeline = pipeline(4, "crop:2");
     let mut counts = std::collections::BTreeMap::new();

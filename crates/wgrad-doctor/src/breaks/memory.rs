@@ -1,4 +1,4 @@
-//! Mistakes in where a plan has its values: a place given away before its last reader, a result in another one's place.
+//! Mistakes in a plan's memory: a place given away before its last reader, a result in another one's place.
 
 use super::{Break, Damage};
 use wgrad_plan::{Place, Plan, SlotKind};
@@ -32,13 +32,13 @@ const fn memory(name: &'static str, what: &'static str, damage: fn(&mut Plan) ->
     Break { kind: "memory", name, what, damage: Damage::Memory(damage) }
 }
 
-/// The last step that reads what step `i` writes.
+/// Index of the last step to read step `i`'s first result.
 fn last_reader(plan: &Plan, i: usize) -> Option<usize> {
     let value = plan.flow.writes[i][0];
     (i + 1..plan.steps.len()).rev().find(|&j| plan.flow.reads[j].contains(&value))
 }
 
-/// Moves step `j`'s result to a place, for its readers too; false where it is the caller's.
+/// Moves step `j`'s result to a place, for its readers too; false if the caller owns the result.
 fn put(plan: &mut Plan, j: usize, place: Place) -> bool {
     let value = plan.flow.writes[j][0];
     let to = Place { bytes: plan.steps[j].outputs[0].bytes, ..place };

@@ -36,7 +36,7 @@ pub enum Damage {
     Step(fn(&mut Step) -> bool),
     /// In a graph, behind the loss it is given.
     Gradient(fn(&mut Graph, Value) -> bool),
-    /// In where a plan has its values.
+    /// In a plan's memory.
     Memory(fn(&mut Plan) -> bool),
 }
 

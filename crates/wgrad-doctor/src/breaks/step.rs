@@ -137,7 +137,7 @@ fn walk(step: &mut Step, change: &mut dyn FnMut(&mut Instr) -> bool) -> bool {
     expressions(step, &mut |expr| expr.instrs.iter_mut().any(&mut *change))
 }
 
-/// Changes the first expression, prologue before epilogue, that lets itself be changed.
+/// Changes the first expression `change` accepts, prologue before epilogue.
 fn expressions(step: &mut Step, change: &mut dyn FnMut(&mut Expr) -> bool) -> bool {
     if let Core::Rows(chain) = &mut step.core {
         return chain.links.iter_mut().any(|link| expressions(&mut link.step, change));

@@ -38,9 +38,9 @@ rows! {
     conv2d_wide_window [real(&[2, 3, 10, 13]), real(&[5, 3, 2, 4]), real(&[5])] |x| x[0].conv2d(&x[1], Some(&x[2]), WIDE).relu();
     conv2d_strides_apart [real(&[2, 3, 15, 17]), real(&[8, 3, 4, 3])] |x| x[0].conv2d(&x[1], None, spec([3, 2], [2, 1], [1, 2], 1));
     conv2d_strides_beyond [real(&[2, 3, 11, 13]), real(&[4, 3, 2, 1])] |x| x[0].conv2d(&x[1], None, spec([3, 2], [1, 0], [1, 2], 1));
-    // Colours, whose pixels are copied whole, into channels that fill vectors.
+    // Three channels, copied by pixel, into channels by vector.
     conv2d_colours_high [real(&[2, 3, 13, 10]), real(&[13, 3, 3, 2])] |x| x[0].conv2d(&x[1], None, HIGH);
-    // Channels that fill vectors, both ways.
+    // Channels by vector, both ways.
     conv2d_channels_high [real(&[2, 16, 9, 12]), real(&[16, 16, 3, 2]), real(&[16])] |x| x[0].conv2d(&x[1], Some(&x[2]), HIGH);
     conv2d_channels_wide [real(&[2, 16, 10, 9]), real(&[14, 16, 2, 3])] |x| x[0].conv2d(&x[1], None, WIDE);
     conv2d_channels_strides_apart [real(&[1, 16, 11, 9]), real(&[13, 16, 2, 3])] |x| x[0].conv2d(&x[1], None, spec([3, 2], [0, 1], [2, 1], 1));
@@ -60,7 +60,7 @@ rows! {
     // Large enough for a kernel a phase of the stride.
     conv2d_input_grad_phases_high [real(&[2, 64, 20, 38]), real(&[64, 16, 3, 2])] no gradient |x| x[0].conv2d_input_grad(&x[1], spec([2, 1], [1, 2], [1, 3], 1), [39, 37]);
     conv2d_input_grad_phases_wide [real(&[2, 64, 38, 13]), real(&[64, 16, 2, 4])] no gradient |x| x[0].conv2d_input_grad(&x[1], spec([1, 3], [0, 1], [2, 1], 1), [40, 38]);
-    // Winograd's transform, whose settings are fixed but for the padding.
+    // Winograd's transform: only its padding is free.
     conv2d_winograd_high [real(&[1, 32, 6, 11]), real(&[33, 32, 3, 3]), real(&[33])] no gradient |x| x[0].conv2d(&x[1], Some(&x[2]), spec([1, 1], [2, 0], [1, 1], 1));
     conv2d_winograd_input_grad_high [real(&[1, 33, 8, 9]), real(&[33, 32, 3, 3])] no gradient |x| x[0].conv2d_input_grad(&x[1], spec([1, 1], [2, 0], [1, 1], 1), [6, 11]);
     conv_transpose2d_high [real(&[2, 6, 5, 7]), real(&[6, 4, 3, 2]), real(&[4])] |x| x[0].conv_transpose2d(&x[1], Some(&x[2]), spec([2, 3], [1, 0], [2, 1], 1), [1, 2]);

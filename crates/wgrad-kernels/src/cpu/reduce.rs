@@ -290,7 +290,7 @@ pub(crate) fn argmax(step: &Step, axis: usize, reads: Reads<'_>, out: &mut [u32]
     }
 }
 
-/// Looks for the value first, in lanes that compilers make vectors of, and for its place then.
+/// Finds the value in vectorised lanes, then its index.
 fn first_largest(row: &[f32]) -> usize {
     const LANES: usize = 16;
     let (mut most, mut magnitude) = ([f32::NEG_INFINITY; LANES], [0u32; LANES]);

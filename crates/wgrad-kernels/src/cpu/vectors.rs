@@ -1,4 +1,4 @@
-//! Vectors that the CPU's kernels are compiled for: the widest that the processor has, or narrower ones so that their code is
+//! Vector instructions of the CPU's kernels: the processor's widest, or narrower ones so that their code is
 //! tested on it too.
 
 use pulp::{Arch, WithSimd};

@@ -301,7 +301,7 @@ struct Function {
     call: &'static str,
     /// For four elements at once.
     four: &'static str,
-    /// Both where it need not keep NaN.
+    /// Both without the guard for NaN.
     plain: Option<[&'static str; 2]>,
     /// The files it needs.
     imports: &'static [&'static str],

@@ -1,4 +1,4 @@
-//! Functions that may drop a NaN because plain arithmetic carries it to the result all the same: `x * sigmoid(x)`, GELU, its
+//! Functions without a guard for NaN, since plain arithmetic carries it to the result: `x * sigmoid(x)`, GELU, its
 //! gradient.
 //!
 //! WGSL's functions need a guard to keep NaN (`shaders/common/nan.wgsl`). A guard is spent in vain if the result is NaN
@@ -27,7 +27,7 @@ pub(super) fn needed(expr: &Expr) -> Vec<bool> {
     needed
 }
 
-/// Registers that `r` depends on, and `r` itself.
+/// `r` and the registers behind it.
 fn ancestors(expr: &Expr, r: Reg) -> Vec<Reg> {
     let mut seen = vec![false; r + 1];
     seen[r] = true;
@@ -39,7 +39,7 @@ fn ancestors(expr: &Expr, r: Reg) -> Vec<Reg> {
     (0..=r).filter(|&at| seen[at]).collect()
 }
 
-/// Per register: the registers whose NaN makes it NaN by products, quotients, sums and differences alone.
+/// Per register: loaded values with this property: if one is NaN, products, quotients, sums and differences carry it here.
 fn carried(expr: &Expr) -> Vec<Vec<Reg>> {
     let mut all: Vec<Vec<Reg>> = Vec::with_capacity(expr.instrs.len());
     for (r, instr) in expr.instrs.iter().enumerate() {
@@ -54,7 +54,7 @@ fn carried(expr: &Expr) -> Vec<Vec<Reg>> {
             }
             _ => Vec::new(),
         };
-        if expr.dtypes[r] == DType::F32 {
+        if matches!(instr, Instr::Acc | Instr::Load { .. }) && expr.dtypes[r] == DType::F32 {
             own.push(r);
         }
         own.sort_unstable();
@@ -64,7 +64,7 @@ fn carried(expr: &Expr) -> Vec<Vec<Reg>> {
     all
 }
 
-/// Per register: the one register whose NaN is the only reason for it to be NaN, if there is one.
+/// Per register: the only loaded value able to make it NaN, if there is just one.
 fn origins(expr: &Expr) -> Vec<Option<Reg>> {
     let mut all: Vec<Option<Reg>> = Vec::with_capacity(expr.instrs.len());
     for (r, instr) in expr.instrs.iter().enumerate() {

@@ -20,7 +20,7 @@ pub(super) fn sum_name(weight: &str) -> String {
 
 /// Differentiates `loss`, a mean over a part of a step's samples, with respect to `weights`, and adds the gradients times
 /// the scalar [`SHARE`] to their sums, kept as states `NAME.grad`. No weight moves. `loss_scaling` as in the optimizer
-/// that is to use the sums. Gives the part's gradients, without the loss's scale.
+/// of the later update. Returns the part's gradients, without the loss's scale.
 ///
 /// # Errors
 /// Where an operation between the loss and a weight has no gradient.
