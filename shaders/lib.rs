@@ -3,9 +3,10 @@
 //! Every file is valid WGSL as it stands, with small figures in its `const` header. [`expand`] puts a launch's own
 //! figures in. This crate knows no step and no device.
 
+mod evaluate;
 mod expand;
 
-pub use expand::{Hook, expand, imports};
+pub use expand::{Figure, Hook, expand, expand_with, imports};
 
 /// Every shader: its path in this folder and its text.
 pub const SHADERS: &[(&str, &str)] = &[
@@ -21,10 +22,18 @@ pub const SHADERS: &[(&str, &str)] = &[
     ("common/nan.wgsl", include_str!("common/nan.wgsl")),
     ("common/philox.wgsl", include_str!("common/philox.wgsl")),
     ("common/pow.wgsl", include_str!("common/pow.wgsl")),
+    ("common/product_hooks.wgsl", include_str!("common/product_hooks.wgsl")),
     ("common/round_f16.wgsl", include_str!("common/round_f16.wgsl")),
+    ("common/store_columns.wgsl", include_str!("common/store_columns.wgsl")),
+    ("common/subgroup_tile.wgsl", include_str!("common/subgroup_tile.wgsl")),
+    ("common/tile.wgsl", include_str!("common/tile.wgsl")),
     ("common/trig.wgsl", include_str!("common/trig.wgsl")),
+    ("conv2d.wgsl", include_str!("conv2d.wgsl")),
+    ("conv2d_input_grad.wgsl", include_str!("conv2d_input_grad.wgsl")),
+    ("conv2d_weight_grad.wgsl", include_str!("conv2d_weight_grad.wgsl")),
     ("gather.wgsl", include_str!("gather.wgsl")),
     ("gather_grad.wgsl", include_str!("gather_grad.wgsl")),
+    ("matmul.wgsl", include_str!("matmul.wgsl")),
     ("max_pool2d.wgsl", include_str!("max_pool2d.wgsl")),
     ("max_pool2d_at.wgsl", include_str!("max_pool2d_at.wgsl")),
     ("max_pool2d_grad.wgsl", include_str!("max_pool2d_grad.wgsl")),

@@ -87,7 +87,7 @@ fn hand_written_shaders_are_valid_as_they_stand() {
             .filter(named)
             .map(|f| wgrad_shaders::source(&format!("common/{f}")))
             .collect();
-        let source = &format!("{before}{source}");
+        let source = &wgrad_shaders::imports(&format!("{before}{source}"));
         let module = naga::front::wgsl::parse_str(source);
         assert!(module.is_ok(), "{name}: {}", module.expect_err("it failed").emit_to_string(source));
     }

@@ -88,12 +88,19 @@ impl<'a> Walk<'a> {
                 // A barrier within serves nobody who goes round it.
                 let before = self.since.clone();
                 self.block(at + 1, end)?;
-                self.since.extend(before);
+                before.into_iter().for_each(|access| self.add(access));
             }
             self.alone -= alone;
             at = end + 1;
         }
         Ok(())
+    }
+
+    /// Remembers an access, once.
+    fn add(&mut self, access: Access<'a>) {
+        if !self.since.contains(&access) {
+            self.since.push(access);
+        }
     }
 
     /// The line that closes the block opened on line `at`.
@@ -140,7 +147,7 @@ impl<'a> Walk<'a> {
                     how(&access),
                 ));
             }
-            self.since.push(access);
+            self.add(access);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 use crate::launch::{Access, Binding, Buffer, Launch, Unsupported};
 use crate::step::Step;
 use std::sync::Arc;
+use wgrad_shaders::Figure;
 use wgrad_types::{AdapterClass, Caps, DType, numel};
 
 /// How many elements one evaluation covers: a scalar, or four neighbours as a vector.
@@ -46,6 +47,11 @@ pub(super) fn unseen(start: &str, caps: &Caps) -> String {
         (AdapterClass::Software, _) => format!("{start} + wg.z"),
         _ => start.to_owned(),
     }
+}
+
+/// Whether a shader's loops are to begin at such a value (its flag `OPAQUE_LOOPS`).
+pub(super) fn opaque_loops(caps: &Caps) -> bool {
+    caps.class == AdapterClass::Software
 }
 
 /// A module under construction; see the file's text.
@@ -260,6 +266,16 @@ impl Grid {
             )));
         }
         Ok(Self { groups: [x as u32, y as u32, 1], count })
+    }
+
+    /// Figures of a shader that works its workgroup's number out itself.
+    pub(super) fn figures(&self) -> [(&'static str, Figure); 3] {
+        let folded = self.count < self.groups[0] as usize * self.groups[1] as usize;
+        [
+            ("GROUPS_X", (self.groups[0] as usize).into()),
+            ("GROUPS", self.count.into()),
+            ("FOLDED", folded.into()),
+        ]
     }
 
     /// Lines that define `id`, the workgroup's number, and leave the entry point where there is nothing to do.

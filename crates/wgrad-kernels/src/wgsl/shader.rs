@@ -110,6 +110,7 @@ fn launch(step: &Step, kernel: Kernel, writes: Writes, caps: &Caps) -> Result<La
     ]);
     let mut module = Module::new(step, caps);
     let hooks = hooks(&mut module, writes);
+    let constants: Vec<_> = constants.into_iter().map(|(name, count)| (name, count.into())).collect();
     let text = expand(kernel.shader, &constants, &hooks);
     module.launch_text(kernel.shader, &text, &grid)
 }

@@ -4,6 +4,7 @@
 //! for GPUs, [`subgroup`] for software adapters. All extents are constants of the text.
 
 mod finish;
+mod hooks;
 mod problem;
 mod subgroup;
 mod tile;

@@ -38,20 +38,6 @@ pub(super) struct Part {
     pub(super) x: String,
 }
 
-impl Part {
-    /// The same values from the subgroup's lane `lane`.
-    pub(super) fn shuffled(&self, lane: usize, tag: &str, lines: &mut Vec<String>) -> Self {
-        let mut of = |value: &str, letter: &str| {
-            if value == "0u" {
-                return value.to_owned();
-            }
-            lines.push(format!("let {tag}{letter} = subgroupShuffle({value}, {lane}u);"));
-            format!("{tag}{letter}")
-        };
-        Self { addr: of(&self.addr, "a"), y: of(&self.y, "y"), x: of(&self.x, "x") }
-    }
-}
-
 impl Walk {
     /// A walk from digits, with digits of extent 1 dropped and digits that continue each other merged.
     pub(super) fn new(digits: &[Digit], origin: [i64; 3]) -> Self {
@@ -218,49 +204,31 @@ impl Matrix {
         !self.guarded() && self.depth.quads() && self.rows.aligned() && self.batch.aligned()
     }
 
-    /// An expression for the element at the sum of these parts; `batch` is the batch's address.
-    pub(super) fn element(
-        &self,
-        buffer: &str,
-        parts: [&Part; 2],
-        tag: &str,
-        lines: &mut Vec<String>,
-    ) -> String {
-        let sum = |a: &str, b: &str| match (a, b) {
-            ("0u", other) | (other, "0u") => other.to_owned(),
-            _ => format!("{a} + {b}"),
-        };
-        let [row, depth] = parts;
-        let mut addr = sum(&row.addr, &depth.addr);
+    /// An expression for the element at a place, 0 in the padding.
+    pub(super) fn element(&self, buffer: &str, at: &Part, lines: &mut Vec<String>) -> String {
+        let Part { mut addr, mut y, mut x } = at.clone();
         if !self.guarded() {
             return self.widened(format!("{buffer}[{addr}]"), "f32");
         }
-        let (mut y, mut x) = (sum(&row.y, &depth.y), sum(&row.x, &depth.x));
         let mut tests = Vec::new();
         if let Some(Divide { stride: [sy, sx], row }) = self.divide {
-            lines.extend([format!("let {tag}ty = {y};"), format!("let {tag}tx = {x};")]);
-            tests.extend([format!("{tag}ty % {sy}u == 0u"), format!("{tag}tx % {sx}u == 0u")]);
-            lines.push(format!("let {tag}y = {tag}ty / {sy}u;"));
-            lines.push(format!("let {tag}x = {tag}tx / {sx}u;"));
-            (y, x) = (format!("{tag}y"), format!("{tag}x"));
-            addr = format!("{addr} + {y} * {row}u + {x}");
+            tests.extend([format!("{y} % {sy}u == 0u"), format!("{x} % {sx}u == 0u")]);
+            lines.push(format!("let y = {y} / {sy}u;"));
+            lines.push(format!("let x = {x} / {sx}u;"));
+            (y, x) = ("y".to_owned(), "x".to_owned());
+            addr = format!("{addr} + y * {row}u + x");
         }
         // What is left of the image or above it has wrapped to a huge number.
         tests.extend(self.height.map(|h| format!("{y} < {h}u")));
         tests.extend(self.width.map(|w| format!("{x} < {w}u")));
-        lines.push(format!("let {tag}in = {};", tests.join(" && ")));
-        let element = self.widened(format!("{buffer}[select(0u, {addr}, {tag}in)]"), "f32");
-        format!("select(0.0, {element}, {tag}in)")
+        lines.push(format!("let inside = {};", tests.join(" && ")));
+        let element = self.widened(format!("{buffer}[select(0u, {addr}, inside)]"), "f32");
+        format!("select(0.0, {element}, inside)")
     }
 
-    /// An expression for the four elements from the sum of these addresses on, which is a multiple of 4.
-    pub(super) fn quad(&self, buffer: &str, parts: [&Part; 2]) -> String {
-        let [row, depth] = parts;
-        let addr = match (row.addr.as_str(), depth.addr.as_str()) {
-            ("0u", other) | (other, "0u") => other.to_owned(),
-            (a, b) => format!("{a} + {b}"),
-        };
-        self.widened(format!("{buffer}[({addr}) / 4u]"), "vec4<f32>")
+    /// An expression for the four elements from an address on, a multiple of 4.
+    pub(super) fn quad(&self, buffer: &str, addr: &str) -> String {
+        self.widened(format!("{buffer}[{addr} / 4u]"), "vec4<f32>")
     }
 
     fn widened(&self, element: String, ty: &str) -> String {

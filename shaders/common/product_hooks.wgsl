@@ -1,0 +1,63 @@
+// Hooks of a product that are alike for matrices and images, and its loads of four rows.
+
+// #hook a_four
+// Four neighbours in memory from an address, a multiple of 4.
+fn a_four(at: u32) -> vec4<f32> {
+    let first = vec3<u32>(at, 0u, 0u);
+    let x = vec3<u32>(1u, 0u, 0u);
+    return vec4<f32>(a_at(first), a_at(first + x), a_at(first + 2u * x), a_at(first + 3u * x));
+}
+// #end
+// #hook b_four
+fn b_four(at: u32) -> vec4<f32> {
+    let first = vec3<u32>(at, 0u, 0u);
+    let x = vec3<u32>(1u, 0u, 0u);
+    return vec4<f32>(b_at(first), b_at(first + x), b_at(first + 2u * x), b_at(first + 3u * x));
+}
+// #end
+
+// #hook store
+// Finishes result o: the epilogue of what is fused behind the product, or a part of a split sum.
+fn store(part: u32, o: u32, value: f32) {
+    y0[part * (BATCH * M * N) + o] = value;
+}
+// #end
+// #hook store4
+// Finishes the four results of quad q.
+fn store4(part: u32, q: u32, value: vec4<f32>) {
+    for (var c = 0u; c < 4u; c += 1u) {
+        store(part, q * 4u + c, value[c]);
+    }
+}
+// #end
+// #hook store_sum
+// Stores element i of a sum beside the product.
+fn store_sum(part: u32, i: u32, value: f32) {
+    y0[part + i] = value;
+}
+// #end
+
+// Four rows at one depth.
+fn a_load(begin: vec3<u32>, rows: array<vec3<u32>, 4>, depth: vec3<u32>) -> vec4<f32> {
+    var quad: vec4<f32>;
+    // #if A_VECTOR
+    quad = a_four(begin.x + rows[0].x + depth.x);
+    // #end
+    // #if !A_VECTOR
+    let at = begin + depth;
+    quad = vec4<f32>(a_at(at + rows[0]), a_at(at + rows[1]), a_at(at + rows[2]), a_at(at + rows[3]));
+    // #end
+    return quad;
+}
+
+fn b_load(begin: vec3<u32>, rows: array<vec3<u32>, 4>, depth: vec3<u32>) -> vec4<f32> {
+    var quad: vec4<f32>;
+    // #if B_VECTOR
+    quad = b_four(begin.x + rows[0].x + depth.x);
+    // #end
+    // #if B_SCALAR
+    let at = begin + depth;
+    quad = vec4<f32>(b_at(at + rows[0]), b_at(at + rows[1]), b_at(at + rows[2]), b_at(at + rows[3]));
+    // #end
+    return quad;
+}

@@ -1,0 +1,94 @@
+// conv2d: y[i, g C_OUT + m, oh, ow] = sum over c, r, s of w[g C_OUT + m, c, r, s]
+//                                     * x[i, g C_IN + c, oh SY + r DY - PY, ow SX + s DX - PX]
+// with 0 outside of the image; PyTorch's `conv2d`. An implicit matrix product: no patches are stored.
+//
+// x0: x [IMAGES, BATCH C_IN, H, W]; x1: w [BATCH C_OUT, C_IN, KH, KW]; y0: y [IMAGES, BATCH C_OUT, OH, OW]. A group is a
+// product of its own (z): rows m are output channels, columns n are positions (i, oh, ow), depth k is a tap (c, r, s).
+// Owners, barriers and edges: `common/tile`, or `common/subgroup_tile` on software adapters.
+
+const IMAGES: u32 = 1u;
+const C_IN: u32 = 2u;
+const C_OUT: u32 = 8u;
+const H: u32 = 3u;
+const W: u32 = 5u;
+const OH: u32 = 2u;
+const OW: u32 = 4u;
+const KH: u32 = 2u;
+const KW: u32 = 2u;
+const SY: u32 = 1u;
+const SX: u32 = 1u;
+const PY: u32 = 0u;
+const PX: u32 = 0u;
+const DY: u32 = 1u;
+const DX: u32 = 1u;
+
+@group(0) @binding(0) var<storage, read> x0: array<f32>;
+@group(0) @binding(1) var<storage, read> x1: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y0: array<f32>;
+
+// #hook a_batch
+// a: weights.
+fn a_batch(z: u32) -> u32 {
+    return z * (C_OUT * K);
+}
+// #end
+// #hook a_row
+fn a_row(m: u32) -> vec3<u32> {
+    return vec3<u32>(m * K, 0u, 0u);
+}
+// #end
+// #hook a_depth
+fn a_depth(k: u32) -> vec3<u32> {
+    return vec3<u32>(k, 0u, 0u);
+}
+// #end
+// #hook a_at
+fn a_at(at: vec3<u32>) -> f32 {
+    return x1[at.x];
+}
+// #end
+
+// #hook b_batch
+// b: the image's elements below the taps.
+fn b_batch(z: u32) -> u32 {
+    return z * (C_IN * H * W);
+}
+// #end
+// #hook b_row
+fn b_row(n: u32) -> vec3<u32> {
+    let y = n / OW % OH * SY - PY;
+    let x = n % OW * SX - PX;
+    return vec3<u32>(n / (OH * OW) * (BATCH * C_IN * H * W) + y * W + x, y, x);
+}
+// #end
+// #hook b_depth
+fn b_depth(k: u32) -> vec3<u32> {
+    let y = k / KW % KH * DY;
+    let x = k % KW * DX;
+    return vec3<u32>(k / (KH * KW) * (H * W) + y * W + x, y, x);
+}
+// #end
+// #hook b_at
+// Coordinates left of the image or above it have wrapped to huge numbers.
+fn b_at(at: vec3<u32>) -> f32 {
+    let inside = at.y < H && at.z < W;
+    return select(0.0, x0[select(0u, at.x, inside)], inside);
+}
+// #end
+
+// #hook out_batch
+fn out_batch(z: u32) -> u32 {
+    return z * (C_OUT * OH * OW);
+}
+// #end
+// #hook out_row
+fn out_row(m: u32) -> u32 {
+    return m * (OH * OW);
+}
+// #end
+// #hook out_column
+fn out_column(n: u32) -> u32 {
+    return n / (OH * OW) * (BATCH * C_OUT * OH * OW) + n % (OH * OW);
+}
+// #end
+// #import common/tile
