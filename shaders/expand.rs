@@ -1,7 +1,7 @@
 //! Makes a kernel's text of a shader file: figures for its `const` header, code for its hooks, its imports, its loops.
 //!
 //! Works on lines, not on syntax, by five rules:
-//! - `const NAME: u32 = ..;` and `const NAME: bool = ..;` take the launch's own value;
+//! - `const NAME: u32 = ..;` (`bool`, `f32`) takes the launch's own value;
 //! - a hook between `// #hook NAME` and `// #end` is replaced by code of the launch;
 //! - lines between `// #if NAME` (or `// #if !NAME`, a `bool` of the header) and `// #end` stay if that is true;
 //! - a `for` line that ends in `// #unroll` is written out, its index a literal: arrays indexed by literals alone are
@@ -24,13 +24,22 @@ pub struct Hook {
     pub code: String,
 }
 
+impl Hook {
+    /// No code: the launch has no use for the hook.
+    pub fn none(name: &'static str) -> Self {
+        Self { name, code: String::new() }
+    }
+}
+
 /// Value of a constant of a shader's header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Figure {
     /// Of a `u32`.
     Count(usize),
     /// Of a `bool`.
     Flag(bool),
+    /// Of an `f32`; a normal number.
+    Real(f32),
 }
 
 impl From<usize> for Figure {
@@ -169,11 +178,13 @@ impl Expander<'_> {
         let known = match figure {
             Some(Figure::Count(n)) => Some(n as i64),
             Some(Figure::Flag(flag)) => Some(i64::from(flag)),
+            Some(Figure::Real(_)) => None,
             None => evaluate(value, &self.known),
         };
         let text = match figure {
             Some(Figure::Count(n)) => format!("{n}u"),
             Some(Figure::Flag(flag)) => flag.to_string(),
+            Some(Figure::Real(x)) => format!("{x:?}f"),
             None => value.to_owned(),
         };
         self.known.extend(known.map(|known| (name.to_owned(), known)));
@@ -216,7 +227,7 @@ impl Expander<'_> {
 fn header(line: &str) -> Option<(&str, &str, &str)> {
     let (name, rest) = line.strip_prefix("const ")?.split_once(": ")?;
     let (ty, value) = rest.split_once(" = ")?;
-    matches!(ty, "u32" | "bool").then_some((name, ty, value.strip_suffix(';')?))
+    matches!(ty, "u32" | "bool" | "f32").then_some((name, ty, value.strip_suffix(';')?))
 }
 
 /// Index and bounds (first, end, step) of a loop's head.

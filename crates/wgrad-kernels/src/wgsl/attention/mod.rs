@@ -8,14 +8,12 @@ mod rows;
 mod subgroup;
 
 use super::module::{Module, Width};
-use super::text::f32_literal;
+use super::text::indented;
 use crate::attention::{Attention, DELTA, DY, Extents, K, LSE, Part, Q, V};
 use crate::launch::{Candidate, Launch, Unsupported};
 use crate::step::Step;
-use wgrad_types::{AdapterClass, Caps, DType, View};
-
-/// Where the running maximum begins: below any score, and finite, since WGSL may assume no infinities.
-const LOWEST: &str = "-1e30f";
+use wgrad_shaders::{Figure, Hook};
+use wgrad_types::{AdapterClass, Caps, DType};
 
 /// What a launch computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,92 +83,100 @@ impl Job<'_> {
         self.attention.output(part).is_some()
     }
 
-    fn scale(&self) -> String {
-        f32_literal(1.0 / (self.e.depth as f64).sqrt())
+    fn scale(&self) -> f32 {
+        (1.0 / (self.e.depth as f64).sqrt()) as f32
     }
 
-    /// Heads that share a head of keys.
+    /// Heads of queries per head of keys.
     fn share(&self) -> usize {
         self.e.heads / self.e.groups
     }
 
-    /// An operand bound as vectors where its layout allows.
-    fn matrix(&self, module: &mut Module<'_>, operand: usize) -> Matrix {
+    /// Figures of every shader of attention.
+    fn figures(&self) -> Vec<(&'static str, Figure)> {
+        let e = self.e;
+        vec![
+            ("BATCH", e.batch.into()),
+            ("HEADS", e.heads.into()),
+            ("SHARE", self.share().into()),
+            ("QUERIES", e.queries.into()),
+            ("KEYS", e.keys.into()),
+            ("DEPTH", e.depth.into()),
+            ("WIDTH", e.width.into()),
+            ("SCALE", Figure::Real(self.scale())),
+            ("CAUSAL", self.attention.causal.into()),
+        ]
+    }
+
+    /// Strides of an operand over batch, heads and rows, and its offset. Heads and positions of `dy` lie `[B, L, H, ..]`.
+    fn strides(&self, operand: usize, names: [&'static str; 4]) -> Vec<(&'static str, Figure)> {
+        let view = &self.attention.views[operand];
+        let s = &view.strides;
+        let (head, row) = if operand == DY { (s[2], s[1]) } else { (s[1], s[2]) };
+        let values = [s[0], head, row, view.offset as isize];
+        names.into_iter().zip(values).map(|(name, n)| (name, (n as usize).into())).collect()
+    }
+
+    /// A hook that reads four elements of a row from a column on, as a vector if the layout allows.
+    fn quad(&self, module: &mut Module<'_>, operand: usize, name: &'static str) -> Hook {
         let view = &self.attention.views[operand];
         let quads = view.strides[3] == 1
             && view.shape[3].is_multiple_of(4)
             && view.offset % 4 == 0
             && view.strides[..3].iter().zip(&view.shape).all(|(s, &n)| n == 1 || s % 4 == 0)
             && self.step.operands[operand].numel().is_multiple_of(4);
-        let name = module.operand(operand, if quads { Width::Four } else { Width::One });
+        let buffer = module.operand(operand, if quads { Width::Four } else { Width::One });
         let half = self.step.operands[operand].dtype == DType::F16;
-        Matrix { name, view: view.clone(), quads, exchanged: operand == DY, half }
-    }
-
-    /// The element of `lse` or `delta` of a batch, head and query.
-    fn scalar(&self, module: &mut Module<'_>, operand: usize) -> impl Fn(&str, &str, &str) -> String + use<> {
-        let name = module.operand(operand, Width::One);
-        let view = self.attention.views[operand].clone();
-        move |b, h, i| {
-            let s = &view.strides;
-            format!("{name}[{b} * {}u + {h} * {}u + {i} * {}u + {}u]", s[0], s[1], s[2], view.offset)
-        }
-    }
-}
-
-/// Operand matrices, a row of them a query or a key.
-struct Matrix {
-    name: String,
-    view: View,
-    quads: bool,
-    /// Heads and positions lie `[B, L, H, ..]`.
-    exchanged: bool,
-    /// Elements are f16, widened as they are read.
-    half: bool,
-}
-
-impl Matrix {
-    fn element(&self, at: &str) -> String {
-        let element = format!("{}[{at}]", self.name);
-        match (self.half, self.quads) {
-            (false, _) => element,
-            (true, true) => format!("vec4<f32>({element})"),
-            (true, false) => format!("f32({element})"),
-        }
-    }
-
-    /// The address of row 0 of a batch and head.
-    fn base(&self, b: &str, h: &str) -> String {
-        let s = &self.view.strides;
-        let head = if self.exchanged { s[2] } else { s[1] };
-        format!("{b} * {}u + {h} * {head}u + {}u", s[0], self.view.offset)
-    }
-
-    /// Elements between rows.
-    fn row(&self) -> isize {
-        if self.exchanged { self.view.strides[1] } else { self.view.strides[2] }
-    }
-
-    /// Four elements from column `c` on of the row at an address; zeros beyond the last column.
-    fn quad(&self, row: &str, c: usize) -> String {
-        if self.quads {
-            return self.element(&format!("({row} + {c}u) / 4u"));
-        }
-        let (cols, step) = (self.view.shape[3], self.view.strides[3]);
-        let one = |c: usize| match c < cols {
-            true => self.element(&format!("{row} + {}u", c as isize * step)),
-            false => "0.0".to_owned(),
+        let value = if quads {
+            let vector = format!("{buffer}[(at + column) / 4u]");
+            if half { format!("vec4<f32>({vector})") } else { vector }
+        } else {
+            let (cols, stride) = (view.shape[3], view.strides[3]);
+            let element = |j: usize| {
+                let column = if j == 0 { "column".to_owned() } else { format!("column + {j}u") };
+                let ragged = !cols.is_multiple_of(4);
+                let inside = if ragged { format!("min({column}, {}u)", cols - 1) } else { column.clone() };
+                let element = format!("{buffer}[at + ({inside}) * {stride}u]");
+                let element = if half { format!("f32({element})") } else { element };
+                if ragged { format!("select(0.0, {element}, {column} < {cols}u)") } else { element }
+            };
+            format!("vec4<f32>({})", (0..4).map(element).collect::<Vec<_>>().join(", "))
         };
-        format!("vec4<f32>({})", (c..c + 4).map(one).collect::<Vec<_>>().join(", "))
+        Hook {
+            name,
+            code: format!("fn {name}(at: u32, column: u32) -> vec4<f32> {{\n    return {value};\n}}\n"),
+        }
     }
 
-    /// Four elements from the column an expression gives (a multiple of 4).
-    fn quad_at(&self, row: &str, column: &str) -> String {
-        if self.quads {
-            return self.element(&format!("({row} + {column}) / 4u"));
-        }
-        let step = self.view.strides[3];
-        let one = |j: usize| self.element(&format!("{row} + ({column} + {j}u) * {step}u"));
-        format!("vec4<f32>({})", (0..4).map(one).collect::<Vec<_>>().join(", "))
+    /// A hook that reads an element of `lse` or `delta`.
+    fn scalar(&self, module: &mut Module<'_>, operand: usize, name: &'static str) -> Hook {
+        let buffer = module.operand(operand, Width::One);
+        Hook { name, code: format!("fn {name}(at: u32) -> f32 {{\n    return {buffer}[at];\n}}\n") }
+    }
+
+    /// A hook that stores four elements of a part's row, those that exist.
+    fn store(&self, module: &mut Module<'_>, part: Part, name: &'static str) -> Hook {
+        let Some(output) = self.attention.output(part) else { return Hook::none(name) };
+        let cols = self.attention.shape(part)[3];
+        let quads = cols.is_multiple_of(4);
+        let y = module.output(output, if quads { Width::Four } else { Width::One });
+        let lines: Vec<String> = match quads {
+            true => vec![format!("{y}[(at + column) / 4u] = value;")],
+            false => (0..4)
+                .map(|k| {
+                    format!("if (column + {k}u < {cols}u) {{ {y}[at + column + {k}u] = value[{k}]; }}")
+                })
+                .collect(),
+        };
+        let body = indented(&lines, 1);
+        Hook { name, code: format!("fn {name}(at: u32, column: u32, value: vec4<f32>) {{\n{body}}}\n") }
+    }
+
+    /// The hook that stores a log-sum-exp.
+    fn store_lse(&self, module: &mut Module<'_>) -> Hook {
+        let name = "store_lse";
+        let Some(output) = self.attention.output(Part::Lse) else { return Hook::none(name) };
+        let y = module.output(output, Width::One);
+        Hook { name, code: format!("fn {name}(at: u32, value: f32) {{\n    {y}[at] = value;\n}}\n") }
     }
 }

@@ -1,11 +1,11 @@
-//! An invocation a row: its query (or key) and its sums stay in registers, the others pass by one at a time at an
-//! address that is the same for all invocations of a workgroup. Right everywhere, and the form for real GPUs.
+//! An invocation per row, `shaders/attention.wgsl` and `attention_grad.wgsl`: right everywhere, and the variant for real
+//! GPUs.
 
-use super::{DELTA, DY, Job, K, LOWEST, LSE, Matrix, Part, Pass, Q, V};
+use super::{DELTA, DY, Job, K, LSE, Part, Pass, Q, V};
 use crate::launch::{Launch, Unsupported};
 use crate::table::MAX_TRIPS;
-use crate::wgsl::module::{Grid, Module, Width, unseen};
-use crate::wgsl::text::indented;
+use crate::wgsl::module::{Grid, Module, opaque_loops};
+use wgrad_shaders::{Figure, Hook, expand};
 use wgrad_types::AdapterClass;
 
 /// The launches of a pass: gradients of keys and values are apart, so that their rows fit the registers.
@@ -17,13 +17,6 @@ pub(super) fn launches(job: &Job<'_>) -> Result<Vec<Launch>, Unsupported> {
             [Part::Dk, Part::Dv].into_iter().filter(|p| job.wants(*p)).map(|p| launch(job, p)).collect()
         }
     }
-}
-
-/// Text with a row's quads held in registers.
-struct Text<'a, 'm> {
-    job: &'a Job<'a>,
-    module: Module<'m>,
-    lines: Vec<String>,
 }
 
 fn launch(job: &Job<'_>, part: Part) -> Result<Launch, Unsupported> {
@@ -42,205 +35,67 @@ fn launch(job: &Job<'_>, part: Part) -> Result<Launch, Unsupported> {
         _ => 64.min(job.caps.limits.workgroup_size),
     };
     let (rows, heads) = if keys { (e.keys, e.groups) } else { (e.queries, e.heads) };
-    let blocks = rows.div_ceil(workgroup);
-    let grid = Grid::new(&label, e.batch * heads * blocks, job.caps)?;
-    let mut text = Text { job, module: Module::new(job.step, job.caps), lines: grid.id() };
-    // Blocks from both ends in turn: causal work grows along them.
-    text.add(format!("let turn = id % {blocks}u;"));
-    text.add(format!("let block = select({}u - turn / 2u, turn / 2u, turn % 2u == 0u);", blocks - 1));
-    text.add(format!("let head = id / {blocks}u % {heads}u;"));
-    text.add(format!("let batch = id / {}u;", blocks * heads));
-    text.add(format!("let first_row = block * {workgroup}u;"));
-    text.add("let asked = first_row + li;".into());
-    text.add(format!("let row = min(asked, {}u);", rows - 1));
-    match part {
-        Part::Y | Part::Lse => text.forward(),
-        Part::Dq => text.queries(),
-        _ => text.keys(part),
-    }
-    let Text { module, lines, .. } = text;
-    module.launch(&label, workgroup, &indented(&lines, 1), &grid)
+    let grid = Grid::new(&label, e.batch * heads * rows.div_ceil(workgroup), job.caps)?;
+    let mut module = Module::new(job.step, job.caps);
+    let mut figures = job.figures();
+    figures.extend(grid.figures());
+    figures.extend([("WORKGROUP", workgroup.into()), ("OPAQUE_LOOPS", opaque_loops(job.caps).into())]);
+    let text = match part {
+        Part::Y | Part::Lse => forward(job, &mut module, figures),
+        part => gradient(job, &mut module, part, rows, figures),
+    };
+    module.launch_text(&label, &text, &grid)
 }
 
-impl Text<'_, '_> {
-    fn add(&mut self, line: String) {
-        self.lines.push(line);
+fn forward(job: &Job<'_>, module: &mut Module<'_>, mut figures: Vec<(&'static str, Figure)>) -> String {
+    let values = job.wants(Part::Y);
+    let mut hooks = vec![job.quad(module, Q, "q_quad"), job.quad(module, K, "k_quad")];
+    hooks.push(if values { job.quad(module, V, "v_quad") } else { Hook::none("v_quad") });
+    figures.extend(job.strides(Q, ["Q_BATCH", "Q_HEAD", "Q_ROW", "Q_OFFSET"]));
+    figures.extend(job.strides(K, ["K_BATCH", "K_HEAD", "K_ROW", "K_OFFSET"]));
+    if values {
+        figures.extend(job.strides(V, ["V_BATCH", "V_HEAD", "V_ROW", "V_OFFSET"]));
     }
+    figures.extend([("WANT_Y", values.into()), ("WANT_LSE", job.wants(Part::Lse).into())]);
+    hooks.push(job.store(module, Part::Y, "store_y"));
+    hooks.push(job.store_lse(module));
+    expand("attention", &figures, &hooks)
+}
 
-    /// Names `{name}{c}` the quads of a matrix's row, times `factor`.
-    fn load(&mut self, matrix: &Matrix, name: &str, row: &str, factor: Option<&str>) {
-        let times = factor.map_or(String::new(), |f| format!(" * {f}"));
-        for c in 0..matrix.view.shape[3].div_ceil(4) {
-            self.add(format!("let {name}{c} = {}{times};", matrix.quad(row, 4 * c)));
-        }
+fn gradient(
+    job: &Job<'_>,
+    module: &mut Module<'_>,
+    part: Part,
+    rows: usize,
+    mut figures: Vec<(&'static str, Figure)>,
+) -> String {
+    let slopes = part != Part::Dv;
+    let none = Hook::none;
+    let hooks = [
+        job.quad(module, Q, "q_quad"),
+        job.quad(module, K, "k_quad"),
+        if slopes { job.quad(module, V, "v_quad") } else { none("v_quad") },
+        job.quad(module, DY, "dy_quad"),
+        job.scalar(module, LSE, "lse_at"),
+        if slopes { job.scalar(module, DELTA, "delta_at") } else { none("delta_at") },
+        job.store(module, part, "store_row"),
+    ];
+    for (operand, names) in [
+        (Q, ["Q_BATCH", "Q_HEAD", "Q_ROW", "Q_OFFSET"]),
+        (K, ["K_BATCH", "K_HEAD", "K_ROW", "K_OFFSET"]),
+        (V, ["V_BATCH", "V_HEAD", "V_ROW", "V_OFFSET"]),
+        (DY, ["DY_BATCH", "DY_HEAD", "DY_ROW", "DY_OFFSET"]),
+        (LSE, ["LSE_BATCH", "LSE_HEAD", "LSE_ROW", "LSE_OFFSET"]),
+        (DELTA, ["DELTA_BATCH", "DELTA_HEAD", "DELTA_ROW", "DELTA_OFFSET"]),
+    ] {
+        figures.extend(job.strides(operand, names));
     }
-
-    /// The row of this invocation.
-    fn own(&mut self, operand: usize, name: &str, head: &str, factor: Option<&str>) {
-        let matrix = self.job.matrix(&mut self.module, operand);
-        self.add(format!("let {name}_at = {} + row * {}u;", matrix.base("batch", head), matrix.row()));
-        self.load(&matrix, name, &format!("{name}_at"), factor);
-    }
-
-    fn zeros(&mut self, name: &str, cols: usize) {
-        (0..cols.div_ceil(4)).for_each(|c| self.add(format!("var {name}{c} = vec4<f32>(0.0);")));
-    }
-
-    /// The loop over the keys this query sees; names `{name}_row`, each operand's row in it.
-    fn each_key(&mut self, matrices: &[(&Matrix, &str)]) {
-        let (keys, share) = (self.job.e.keys, self.job.share());
-        let group = if share == 1 { "head".to_owned() } else { format!("head / {share}u") };
-        let end =
-            if self.job.attention.causal { format!("min(row + 1u, {keys}u)") } else { format!("{keys}u") };
-        for (matrix, name) in matrices {
-            self.add(format!("let {name}_base = {};", matrix.base("batch", &group)));
-        }
-        self.add(format!("let end = {end};"));
-        self.add(format!("for (var j = {}; j < end; j += 1u) {{", unseen("0u", self.job.caps)));
-        for (matrix, name) in matrices {
-            self.add(format!("let {name}_row = {name}_base + j * {}u;", matrix.row()));
-        }
-    }
-
-    /// Names `to` the product of the row in registers `own` and a passing one. Quad by quad: a whole row at once would not
-    /// fit the scalar registers that AMD's compilers load it into.
-    fn dot(&mut self, to: &str, own: &str, (matrix, name): (&Matrix, &str)) {
-        for c in 0..matrix.view.shape[3].div_ceil(4) {
-            let begin = if c == 0 { format!("var {to} =") } else { format!("{to} +=") };
-            self.add(format!("{begin} dot({own}{c}, {});", matrix.quad(&format!("{name}_row"), 4 * c)));
-        }
-    }
-
-    /// `{to}{c} = {to}{c}{keep} + weight * quad c` of a passing row.
-    fn accumulate(&mut self, to: &str, keep: &str, weight: &str, (matrix, name): (&Matrix, &str)) {
-        for c in 0..matrix.view.shape[3].div_ceil(4) {
-            let quad = matrix.quad(&format!("{name}_row"), 4 * c);
-            self.add(format!("{to}{c} = {to}{c}{keep} + {weight} * {quad};"));
-        }
-    }
-
-    /// Lines that store this row of a part: `[batch, row, head, cols]`.
-    fn store(&mut self, part: Part, name: &str, factor: &str) {
-        let Some(output) = self.job.attention.output(part) else { return };
-        let shape = self.job.attention.shape(part);
-        let (rows, heads, cols) = (shape[1], shape[2], shape[3]);
-        let quads = cols.is_multiple_of(4);
-        let y = self.module.output(output, if quads { Width::Four } else { Width::One });
-        self.add(format!("if (asked < {rows}u) {{"));
-        self.add(format!("let at = ((batch * {rows}u + row) * {heads}u + head) * {cols}u;"));
-        for c in 0..cols.div_ceil(4) {
-            self.add(format!("let out{c} = {name}{c} * {factor};"));
-            if quads {
-                self.add(format!("{y}[at / 4u + {c}u] = out{c};"));
-            } else {
-                (4 * c..cols.min(4 * c + 4))
-                    .for_each(|k| self.add(format!("{y}[at + {k}u] = out{c}[{}];", k % 4)));
-            }
-        }
-        self.add("}".into());
-    }
-
-    fn forward(&mut self) {
-        let e = self.job.e;
-        let values = self.job.wants(Part::Y);
-        self.own(Q, "q", "head", Some(&self.job.scale()));
-        let k = self.job.matrix(&mut self.module, K);
-        let v = values.then(|| self.job.matrix(&mut self.module, V));
-        if values {
-            self.zeros("o", e.width);
-        }
-        self.add(format!("var most = {LOWEST};"));
-        self.add("var sum = 0.0;".into());
-        let passing: Vec<(&Matrix, &str)> =
-            [(&k, "k")].into_iter().chain(v.as_ref().map(|v| (v, "v"))).collect();
-        self.each_key(&passing);
-        self.dot("s", "q", (&k, "k"));
-        self.add("let next = max(most, s);".into());
-        self.add("let keep = exp(most - next);".into());
-        self.add("let p = exp(s - next);".into());
-        self.add("sum = sum * keep + p;".into());
-        if let Some(v) = &v {
-            self.accumulate("o", " * keep", "p", (v, "v"));
-        }
-        self.add("most = next;".into());
-        self.add("}".into());
-        if values {
-            self.add("let share = 1.0 / sum;".into());
-            self.store(Part::Y, "o", "share");
-        }
-        if let Some(output) = self.job.attention.output(Part::Lse) {
-            let y = self.module.output(output, Width::One);
-            let at = format!("(batch * {}u + head) * {}u + row", e.heads, e.queries);
-            self.add(format!("if (asked < {}u) {{ {y}[{at}] = most + log(sum); }}", e.queries));
-        }
-    }
-
-    fn queries(&mut self) {
-        let scale = self.job.scale();
-        self.own(Q, "q", "head", Some(&scale));
-        self.own(DY, "dy", "head", None);
-        let (k, v) = (self.job.matrix(&mut self.module, K), self.job.matrix(&mut self.module, V));
-        let lse = self.job.scalar(&mut self.module, LSE)("batch", "head", "row");
-        let delta = self.job.scalar(&mut self.module, DELTA)("batch", "head", "row");
-        self.add(format!("let lse = {lse};"));
-        self.add(format!("let delta = {delta};"));
-        self.zeros("dq", self.job.e.depth);
-        self.each_key(&[(&k, "k"), (&v, "v")]);
-        self.dot("dp", "dy", (&v, "v"));
-        self.dot("s", "q", (&k, "k"));
-        self.add("let ds = exp(s - lse) * (dp - delta);".into());
-        self.accumulate("dq", "", "ds", (&k, "k"));
-        self.add("}".into());
-        self.store(Part::Dq, "dq", &scale);
-    }
-
-    fn keys(&mut self, part: Part) {
-        let (e, share) = (self.job.e, self.job.share());
-        let scale = self.job.scale();
-        let slopes = part == Part::Dk;
-        self.own(K, "k", "head", Some(&scale));
-        if slopes {
-            self.own(V, "v", "head", None);
-        }
-        self.zeros("sum", if slopes { e.depth } else { e.width });
-        let (q, dy) = (self.job.matrix(&mut self.module, Q), self.job.matrix(&mut self.module, DY));
-        let lse = self.job.scalar(&mut self.module, LSE)("batch", "own_head", "i");
-        if share == 1 {
-            self.add("let own_head = head;".into());
-        } else {
-            let first = unseen(&format!("head * {share}u"), self.job.caps);
-            let last = format!("own_head < head * {share}u + {share}u");
-            self.add(format!("for (var own_head = {first}; {last}; own_head += 1u) {{"));
-        }
-        for (matrix, name) in [(&q, "q"), (&dy, "dy")] {
-            self.add(format!("let {name}_base = {};", matrix.base("batch", "own_head")));
-        }
-        // From the first row of all, so that every invocation reads the same query; those before its own weigh nothing.
-        let causal = self.job.attention.causal;
-        let first = unseen(if causal { "first_row" } else { "0u" }, self.job.caps);
-        self.add(format!("for (var i = {first}; i < {}u; i += 1u) {{", e.queries));
-        for (matrix, name) in [(&q, "q"), (&dy, "dy")] {
-            self.add(format!("let {name}_row = {name}_base + i * {}u;", matrix.row()));
-        }
-        if slopes {
-            self.dot("dp", "v", (&dy, "dy"));
-        }
-        self.dot("s", "k", (&q, "q"));
-        self.add(match causal {
-            true => format!("let p = select(0.0, exp(s - {lse}), i >= row);"),
-            false => format!("let p = exp(s - {lse});"),
-        });
-        if slopes {
-            let delta = self.job.scalar(&mut self.module, DELTA)("batch", "own_head", "i");
-            self.add(format!("let ds = p * (dp - {delta});"));
-            self.accumulate("sum", "", "ds", (&q, "q"));
-        } else {
-            self.accumulate("sum", "", "p", (&dy, "dy"));
-        }
-        self.add("}".into());
-        if share > 1 {
-            self.add("}".into());
-        }
-        self.store(part, "sum", if slopes { &scale } else { "1.0" });
-    }
+    figures.extend([
+        ("OF_QUERIES", (part == Part::Dq).into()),
+        ("OF_KEYS", (part == Part::Dk).into()),
+        ("OF_VALUES", (part == Part::Dv).into()),
+        ("SLOPES", slopes.into()),
+        ("ROWS", rows.into()),
+    ]);
+    expand("attention_grad", &figures, &hooks)
 }

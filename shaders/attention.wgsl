@@ -1,0 +1,153 @@
+// attention: y[b, i, h] = sum over keys j of softmax_j(SCALE q[b, h, i] . k[b, g, j]) v[b, g, j], with g = h / SHARE;
+// PyTorch's `scaled_dot_product_attention` (with `enable_gqa` if SHARE > 1). CAUSAL hides from query i every key after i.
+//
+// One pass over the keys under a running maximum (Dao, "FlashAttention-2", 2023): nothing as large as queries times keys
+// is stored. q [BATCH, HEADS, QUERIES, DEPTH], k [BATCH, HEADS / SHARE, KEYS, DEPTH], v [.., KEYS, WIDTH], each at its own
+// strides; y [BATCH, QUERIES, HEADS, WIDTH]; lse [BATCH, HEADS, QUERIES], the logarithm of the sum of exp(scores), for the
+// gradient.
+//
+// Owners: an invocation owns a query, whose elements and sums stay in registers; keys pass by one at a time, at an address
+// that is the same for all invocations of a workgroup. Those beyond the last query repeat it and store nothing. No
+// barriers. The sum runs over keys in their order.
+
+const BATCH: u32 = 1u;
+const HEADS: u32 = 2u;
+// Heads of queries per head of keys.
+const SHARE: u32 = 1u;
+const QUERIES: u32 = 4u;
+const KEYS: u32 = 4u;
+const DEPTH: u32 = 4u;
+const WIDTH: u32 = 4u;
+const SCALE: f32 = 0.5f;
+const CAUSAL: bool = true;
+const WANT_Y: bool = true;
+const WANT_LSE: bool = true;
+const WORKGROUP: u32 = 64u;
+const GROUPS_X: u32 = 65535u;
+const GROUPS: u32 = 2u;
+// More workgroups run than there are blocks of queries.
+const FOLDED: bool = false;
+// Loops begin at a value unknown to the compiler, since a software adapter's would unroll them.
+const OPAQUE_LOOPS: bool = false;
+// Strides of the operands, in elements.
+const Q_BATCH: u32 = 32u;
+const Q_HEAD: u32 = 16u;
+const Q_ROW: u32 = 4u;
+const Q_OFFSET: u32 = 0u;
+const K_BATCH: u32 = 32u;
+const K_HEAD: u32 = 16u;
+const K_ROW: u32 = 4u;
+const K_OFFSET: u32 = 0u;
+const V_BATCH: u32 = 32u;
+const V_HEAD: u32 = 16u;
+const V_ROW: u32 = 4u;
+const V_OFFSET: u32 = 0u;
+
+const BLOCKS: u32 = (QUERIES + WORKGROUP - 1u) / WORKGROUP;
+const DEPTH_QUADS: u32 = (DEPTH + 3u) / 4u;
+const WIDTH_QUADS: u32 = (WIDTH + 3u) / 4u;
+// Below any score, and finite, since WGSL may assume that there are no infinities.
+const LOWEST: f32 = -1e30f;
+
+@group(0) @binding(0) var<storage, read> x0: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> x1: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> x2: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y0: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> y1: array<f32>;
+
+// #hook q_quad
+// Four elements from a column of the row at an address, 0 beyond the last column.
+fn q_quad(at: u32, column: u32) -> vec4<f32> {
+    return x0[(at + column) / 4u];
+}
+// #end
+// #hook k_quad
+fn k_quad(at: u32, column: u32) -> vec4<f32> {
+    return x1[(at + column) / 4u];
+}
+// #end
+// #hook v_quad
+fn v_quad(at: u32, column: u32) -> vec4<f32> {
+    return x2[(at + column) / 4u];
+}
+// #end
+// #hook store_y
+// Stores four elements from a column of the row at an address, those that exist.
+fn store_y(at: u32, column: u32, value: vec4<f32>) {
+    y0[(at + column) / 4u] = value;
+}
+// #end
+// #hook store_lse
+fn store_lse(at: u32, value: f32) {
+    y1[at] = value;
+}
+// #end
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32) {
+    let id = wg.y * GROUPS_X + wg.x;
+    // #if FOLDED
+    if (id >= GROUPS) {
+        return;
+    }
+    // #end
+    let zero = select(0u, wg.z, OPAQUE_LOOPS);
+    // Blocks from both ends in turn: causal work grows along them.
+    let turn = id % BLOCKS;
+    let block = select(BLOCKS - 1u - turn / 2u, turn / 2u, turn % 2u == 0u);
+    let head = id / BLOCKS % HEADS;
+    let batch = id / (BLOCKS * HEADS);
+    let asked = block * WORKGROUP + li;
+    let query = min(asked, QUERIES - 1u);
+
+    var q: array<vec4<f32>, DEPTH_QUADS>;
+    let q_at = batch * Q_BATCH + head * Q_HEAD + query * Q_ROW + Q_OFFSET;
+    for (var c = 0u; c < DEPTH_QUADS; c += 1u) { // #unroll
+        q[c] = q_quad(q_at, 4u * c) * SCALE;
+    }
+    // #if WANT_Y
+    var sums: array<vec4<f32>, WIDTH_QUADS>;
+    let v_begin = batch * V_BATCH + head / SHARE * V_HEAD + V_OFFSET;
+    // #end
+    let k_begin = batch * K_BATCH + head / SHARE * K_HEAD + K_OFFSET;
+    var most = LOWEST;
+    var total = 0.0;
+    var end = KEYS;
+    // #if CAUSAL
+    end = min(query + 1u, KEYS); // #label causal_end
+    // #end
+    for (var j = zero; j < end; j += 1u) {
+        let k_at = k_begin + j * K_ROW;
+        var score = dot(q[0], k_quad(k_at, 0u));
+        for (var c = 1u; c < DEPTH_QUADS; c += 1u) { // #unroll
+            // Quad by quad: a whole key at once would not fit the scalar registers of AMD's compilers.
+            score += dot(q[c], k_quad(k_at, 4u * c));
+        }
+        let next = max(most, score); // #label running_maximum
+        let keep = exp(most - next); // #label rescaling
+        let weight = exp(score - next);
+        total = total * keep + weight;
+        // #if WANT_Y
+        let v_at = v_begin + j * V_ROW;
+        for (var c = 0u; c < WIDTH_QUADS; c += 1u) { // #unroll
+            sums[c] = sums[c] * keep + weight * v_quad(v_at, 4u * c);
+        }
+        // #end
+        most = next;
+    }
+
+    // #if WANT_Y
+    let share = 1.0 / total;
+    if (asked < QUERIES) {
+        let y_at = ((batch * QUERIES + query) * HEADS + head) * WIDTH;
+        for (var c = 0u; c < WIDTH_QUADS; c += 1u) { // #unroll
+            store_y(y_at, 4u * c, sums[c] * share);
+        }
+    }
+    // #end
+    // #if WANT_LSE
+    if (asked < QUERIES) {
+        store_lse((batch * HEADS + head) * QUERIES + query, most + log(total));
+    }
+    // #end
+}
