@@ -4,7 +4,7 @@
 use super::{DELTA, DY, Job, K, LOWEST, LSE, Matrix, Part, Pass, Q, V};
 use crate::launch::{Launch, Unsupported};
 use crate::table::MAX_TRIPS;
-use crate::wgsl::module::{Grid, Module, Width, unseen};
+use crate::wgsl::module::{Grid, Module, Width, opaque_start};
 use crate::wgsl::text::indented;
 use wgrad_types::AdapterClass;
 
@@ -44,7 +44,7 @@ fn launch(job: &Job<'_>, part: Part) -> Result<Launch, Unsupported> {
     let (rows, heads) = if keys { (e.keys, e.groups) } else { (e.queries, e.heads) };
     let blocks = rows.div_ceil(workgroup);
     let grid = Grid::new(&label, e.batch * heads * blocks, job.caps)?;
-    let mut text = Text { job, module: Module::new(job.step, job.caps), lines: grid.id() };
+    let mut text = Text { job, module: Module::new(job.kernel, job.caps), lines: grid.id() };
     // Blocks from both ends in turn: causal work grows along them.
     text.add(format!("let turn = id % {blocks}u;"));
     text.add(format!("let block = select({}u - turn / 2u, turn / 2u, turn % 2u == 0u);", blocks - 1));
@@ -96,7 +96,7 @@ impl Text<'_, '_> {
             self.add(format!("let {name}_base = {};", matrix.base("batch", &group)));
         }
         self.add(format!("let end = {end};"));
-        self.add(format!("for (var j = {}; j < end; j += 1u) {{", unseen("0u", self.job.caps)));
+        self.add(format!("for (var j = {}; j < end; j += 1u) {{", opaque_start("0u", self.job.caps)));
         for (matrix, name) in matrices {
             self.add(format!("let {name}_row = {name}_base + j * {}u;", matrix.row()));
         }
@@ -208,7 +208,7 @@ impl Text<'_, '_> {
         if share == 1 {
             self.add("let own_head = head;".into());
         } else {
-            let first = unseen(&format!("head * {share}u"), self.job.caps);
+            let first = opaque_start(&format!("head * {share}u"), self.job.caps);
             let last = format!("own_head < head * {share}u + {share}u");
             self.add(format!("for (var own_head = {first}; {last}; own_head += 1u) {{"));
         }
@@ -217,7 +217,7 @@ impl Text<'_, '_> {
         }
         // From the first row of all, so that every invocation reads the same query; those before its own weigh nothing.
         let causal = self.job.attention.causal;
-        let first = unseen(if causal { "first_row" } else { "0u" }, self.job.caps);
+        let first = opaque_start(if causal { "first_row" } else { "0u" }, self.job.caps);
         self.add(format!("for (var i = {first}; i < {}u; i += 1u) {{", e.queries));
         for (matrix, name) in [(&q, "q"), (&dy, "dy")] {
             self.add(format!("let {name}_row = {name}_base + i * {}u;", matrix.row()));

@@ -1,7 +1,7 @@
 //! The end of a product: finished elements go through the epilogue, those of a split product to scratch.
 
+use super::index_map::Address;
 use super::problem::Problem;
-use super::walk::Part;
 use crate::launch::Access;
 use crate::wgsl::epilogue::Epilogue;
 use crate::wgsl::module::{Module, Width};
@@ -41,7 +41,7 @@ impl Finish {
             let part = problem.batch * problem.m * problem.n;
             return Self { width, call: "", partials: Some((partials, part)), sums };
         }
-        let epilogue = Epilogue::new(module.step);
+        let epilogue = Epilogue::new(module.kernel);
         let width = match quads && epilogue.fits_quads(scalar_operands) {
             true => Width::Four,
             false => Width::One,
@@ -81,7 +81,7 @@ pub(super) fn columns(
     first: &str,
     tag: &str,
     lines: &mut Vec<String>,
-) -> Vec<Part> {
+) -> Vec<Address> {
     let n = if four { 1 } else { 4 };
     (0..n)
         .map(|c| {

@@ -6,12 +6,12 @@
 //! `a` is loaded once. Rows and columns beyond the edge read the last ones and are never stored.
 
 use super::finish::{Finish, columns};
+use super::index_map::Address;
 use super::problem::{Problem, Side};
-use super::walk::Part;
+use crate::kernel::Kernel;
 use crate::launch::{Launch, Unsupported};
-use crate::step::Step;
 use crate::table::ROWS_STORED;
-use crate::wgsl::module::{Grid, Module, Width, unseen};
+use crate::wgsl::module::{Grid, Module, Width, opaque_start};
 use crate::wgsl::text::{decode, indented};
 use wgrad_types::Caps;
 
@@ -80,10 +80,10 @@ impl Registers<'_> {
     }
 
     /// The launch.
-    pub(super) fn launch(&self, step: &Step, caps: &Caps) -> Result<Launch, Unsupported> {
+    pub(super) fn launch(&self, kernel: &Kernel, caps: &Caps) -> Result<Launch, Unsupported> {
         let p = self.problem;
-        let label = format!("{}.{}", step.name(), self.name());
-        let mut module = Module::new(step, caps);
+        let label = format!("{}.{}", kernel.name(), self.name());
+        let mut module = Module::new(kernel, caps);
         let width = |vector: bool| if vector { Width::Four } else { Width::One };
         let by = self.columns_by();
         let a = module.operand(p.a.operand, width(self.row_vectors()));
@@ -118,8 +118,8 @@ impl Registers<'_> {
         lines.push(format!("let part = {};", at[1]));
         lines.push(format!("let column0 = {} * {}u;", at[2], self.columns()));
         lines.push(format!("let row0 = {} * {}u;", at[3], self.rows));
-        for (tag, walk) in [("za", &p.a.batch), ("zb", &p.b.batch), ("zo", &p.out_batch)] {
-            let part = walk.print("batch", &format!("{tag}_"), lines);
+        for (tag, map) in [("za", &p.a.batch), ("zb", &p.b.batch), ("zo", &p.out_batch)] {
+            let part = map.print("batch", &format!("{tag}_"), lines);
             lines.push(format!("let {tag} = {};", part.addr));
         }
     }
@@ -130,7 +130,7 @@ impl Registers<'_> {
     }
 
     /// Parts of the rows this lane loads: one a load.
-    fn row_parts(&self, lines: &mut Vec<String>) -> Vec<Part> {
+    fn row_parts(&self, lines: &mut Vec<String>) -> Vec<Address> {
         let p = self.problem;
         let unit = if self.row_vectors() { 4 } else { 1 };
         let stride = unit * self.rows_at_once();
@@ -155,7 +155,7 @@ impl Registers<'_> {
     }
 
     /// Parts of the lane's columns: one where they are read as a vector, else four.
-    fn column_parts(&self, by: Columns, lines: &mut Vec<String>) -> Vec<Part> {
+    fn column_parts(&self, by: Columns, lines: &mut Vec<String>) -> Vec<Address> {
         let p = self.problem;
         lines.push("let n = column0 + li * 4u;".to_owned());
         let (count, unit) = if by == Columns::Vector { (1, 4) } else { (4, 1) };
@@ -192,7 +192,7 @@ impl Registers<'_> {
             };
             text += &format!(
                 "    for (var k0 = {}; k0 < {end}; k0 += {}u) {{\n",
-                unseen(&start, caps),
+                opaque_start(&start, caps),
                 self.depths
             );
             text += &indented(&depths.step(self.depths), 2);
@@ -315,8 +315,8 @@ struct Depths<'a> {
     by: Columns,
     a: &'a str,
     b: &'a str,
-    rows: &'a [Part],
-    columns: &'a [Part],
+    rows: &'a [Address],
+    columns: &'a [Address],
 }
 
 impl Depths<'_> {
@@ -379,7 +379,7 @@ impl Depths<'_> {
     }
 
     /// The lane's own depth part of `b`, where it takes work to find; `None` where it is one stride.
-    fn depth_of_b(&self, lines: &mut Vec<String>) -> Option<Part> {
+    fn depth_of_b(&self, lines: &mut Vec<String>) -> Option<Address> {
         let depth = &self.tile.problem.b.depth;
         let plain = depth.stride().is_some() && !self.tile.problem.b.guarded();
         (!plain && self.by != Columns::DepthVector).then(|| depth.print("k", "bk_", lines))
@@ -398,7 +398,7 @@ impl Depths<'_> {
     }
 
     /// A line that names `b{kk}`, the lane's columns at depth k0 + kk.
-    fn load_b(&self, kk: usize, depth: Option<&Part>, lines: &mut Vec<String>) {
+    fn load_b(&self, kk: usize, depth: Option<&Address>, lines: &mut Vec<String>) {
         let matrix = &self.tile.problem.b;
         if self.by == Columns::DepthVector {
             let parts: Vec<String> = (0..4).map(|c| format!("v{c}_{}[{}]", kk / 4, kk % 4)).collect();

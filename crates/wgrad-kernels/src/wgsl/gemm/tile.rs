@@ -6,11 +6,11 @@
 //! one follows every read of a block before it is overwritten.
 
 use super::finish::{Finish, columns};
+use super::index_map::{Address, Matrix};
 use super::problem::{Problem, Side};
-use super::walk::{Matrix, Part};
+use crate::kernel::Kernel;
 use crate::launch::{Launch, Unsupported};
-use crate::step::Step;
-use crate::wgsl::module::{Grid, Module, Width, unseen};
+use crate::wgsl::module::{Grid, Module, Width, opaque_start};
 use crate::wgsl::text::{decode, indented};
 use wgrad_types::Caps;
 
@@ -71,7 +71,7 @@ struct Block<'a> {
 struct Loads {
     /// Per load: row quad in the block, depth in the block, and number of the row parts.
     places: Vec<(String, String, usize)>,
-    rows: Vec<Vec<Part>>,
+    rows: Vec<Vec<Address>>,
 }
 
 impl Block<'_> {
@@ -108,7 +108,7 @@ impl Block<'_> {
     }
 
     /// The row parts of a quad of rows: one where it is read as a vector, else four.
-    fn row_parts(&self, first: &str, quad: &str, j: usize, lines: &mut Vec<String>) -> Vec<Part> {
+    fn row_parts(&self, first: &str, quad: &str, j: usize, lines: &mut Vec<String>) -> Vec<Address> {
         let l = self.letter;
         let ragged = !self.extent.is_multiple_of(self.rows);
         (0..if self.vector { 1 } else { 4 })
@@ -183,16 +183,16 @@ impl Block<'_> {
 
 /// The launch of a problem in tiles, split into `splits` parts along the depth.
 pub(super) fn launch(
-    step: &Step,
+    kernel: &Kernel,
     caps: &Caps,
     problem: &Problem,
     tile: Tile,
     splits: usize,
 ) -> Result<Launch, Unsupported> {
-    let label = format!("{}.{}", step.name(), tile.name());
-    let mut module = Module::new(step, caps);
+    let label = format!("{}.{}", kernel.name(), tile.name());
+    let mut module = Module::new(kernel, caps);
     // A buffer is bound either as vectors or as scalars: what the epilogue reads too stays scalar.
-    let also_read = step.epilogue.operands();
+    let also_read = kernel.epilogue.operands();
     let side = |letter, rows, extent| {
         let matrix = if letter == 'a' { &problem.a } else { &problem.b };
         let vector = matrix.row_quads() && !also_read.contains(&matrix.operand);
@@ -252,8 +252,8 @@ fn decode_group(problem: &Problem, tile: Tile, splits: usize, lines: &mut Vec<St
 }
 
 fn batch_parts(problem: &Problem, lines: &mut Vec<String>) {
-    for (tag, walk) in [("za", &problem.a.batch), ("zb", &problem.b.batch), ("zo", &problem.out_batch)] {
-        let part = walk.print("batch", &format!("{tag}_"), lines);
+    for (tag, map) in [("za", &problem.a.batch), ("zb", &problem.b.batch), ("zo", &problem.out_batch)] {
+        let part = map.print("batch", &format!("{tag}_"), lines);
         lines.push(format!("let {tag} = {};", part.addr));
     }
 }
@@ -278,14 +278,18 @@ fn depth_loop(problem: &Problem, tile: Tile, splits: usize, caps: &Caps) -> Stri
     let blocks = problem.k.div_ceil(tile.depth);
     if splits == 1 {
         let end = blocks * tile.depth;
-        return format!("    for (var k0 = {}; k0 < {end}u; k0 += {}u) {{\n", unseen("0u", caps), tile.depth);
+        return format!(
+            "    for (var k0 = {}; k0 < {end}u; k0 += {}u) {{\n",
+            opaque_start("0u", caps),
+            tile.depth
+        );
     }
     let chunk = blocks.div_ceil(splits) * tile.depth;
     let end = blocks * tile.depth;
     format!(
         "    let k_end = min(part * {chunk}u + {chunk}u, {end}u);\n    \
          for (var k0 = {}; k0 < k_end; k0 += {}u) {{\n",
-        unseen(&format!("part * {chunk}u"), caps),
+        opaque_start(&format!("part * {chunk}u"), caps),
         tile.depth
     )
 }
@@ -294,8 +298,11 @@ fn inner_loop(tile: Tile, caps: &Caps) -> String {
     let (qa, qb) = (tile.rows / 4, tile.columns / 4);
     let (own_a, own_b) = (tile.own_rows / 4, tile.own_columns / 4);
     let unrolled = UNROLLED_DEPTHS.min(tile.depth);
-    let mut lines =
-        vec![format!("for (var kk = {}; kk < {}u; kk += {unrolled}u) {{", unseen("0u", caps), tile.depth)];
+    let mut lines = vec![format!(
+        "for (var kk = {}; kk < {}u; kk += {unrolled}u) {{",
+        opaque_start("0u", caps),
+        tile.depth
+    )];
     for u in 0..unrolled {
         for i in 0..own_a {
             let at = format!("(kk + {u}u) * {qa}u + ty + {}u", i * (qa / own_a));

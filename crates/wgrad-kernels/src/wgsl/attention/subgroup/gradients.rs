@@ -3,7 +3,7 @@
 use super::{ACROSS, Text, kept_keys};
 use crate::launch::Access;
 use crate::wgsl::attention::{DELTA, DY, K, LSE, Part, Q, V};
-use crate::wgsl::module::{Width, unseen};
+use crate::wgsl::module::{Width, opaque_start};
 
 impl Text<'_, '_> {
     /// The gradient of queries, slopes made here.
@@ -57,7 +57,7 @@ impl Text<'_, '_> {
         self.base(&k, "k", &self.group());
         let slopes = self.module.scratch_at(0, "slopes", Access::Read, Width::One);
         self.sums("dq", e.depth);
-        let (first, end) = (unseen("0u", self.job.caps), self.end_of_keys());
+        let (first, end) = (opaque_start("0u", self.job.caps), self.end_of_keys());
         self.add(format!("for (var turn = {first}; turn < {end}; turn += {size}u) {{"));
         self.add("let column = turn + li;");
         let whole = tall.is_multiple_of(size) && e.keys.is_multiple_of(size);
@@ -109,13 +109,13 @@ impl Text<'_, '_> {
     /// Begins a loop over the heads of queries that share this head of keys, `own` each.
     fn each_own_head(&mut self) {
         let share = self.job.share();
-        let first = unseen(&format!("head * {share}u"), self.job.caps);
+        let first = opaque_start(&format!("head * {share}u"), self.job.caps);
         self.add(format!("for (var own = {first}; own < head * {share}u + {share}u; own += 1u) {{"));
     }
 
     /// The first query that sees any of these keys.
     fn first_query(&self) -> String {
-        unseen(if self.job.attention.causal { "row0" } else { "0u" }, self.job.caps)
+        opaque_start(if self.job.attention.causal { "row0" } else { "0u" }, self.job.caps)
     }
 
     /// Lines that keep the slopes of a turn's queries, a lane's own one's of all rows.

@@ -13,7 +13,7 @@ mod gradients;
 use super::{Attention, Extents, Job, K, LOWEST, Matrix, Part, Pass, Q, V};
 use crate::launch::{Launch, Unsupported};
 use crate::table::MAX_TRIPS;
-use crate::wgsl::module::{Grid, Module, Width, unseen};
+use crate::wgsl::module::{Grid, Module, Width, opaque_start};
 use crate::wgsl::text::indented;
 use wgrad_types::DType;
 
@@ -87,7 +87,7 @@ fn launch(job: &Job<'_>, size: usize, work: Work, what: &str) -> Result<Launch, 
         return Err(Unsupported(format!("{label}: {trips} loop trips, a software adapter runs {MAX_TRIPS}")));
     }
     let grid = Grid::new(&label, e.batch * heads * blocks, job.caps)?;
-    let module = Module::new(job.step, job.caps);
+    let module = Module::new(job.kernel, job.caps);
     let mut text = Text { job, module, lines: grid.id(), size, tall };
     // Blocks from both ends in turn: an adapter that halves the grid halves causal work, too.
     text.add(format!("let turn = id % {blocks}u;"));
@@ -211,7 +211,7 @@ impl Text<'_, '_> {
     /// `{to}` += the weights `{p}{r}` of a turn's columns times the rows of `x`, `count` of them, that belong to them.
     fn accumulate(&mut self, to: &str, p: &str, (x, x_name): (&Matrix, &str), count: usize) {
         let (cols, quads) = (x.view.shape[3], self.quads(x.view.shape[3]));
-        let first = unseen("0u", self.job.caps);
+        let first = opaque_start("0u", self.job.caps);
         self.add(format!("for (var lane = {first}; lane < {}u; lane += {LANES_AT_ONCE}u) {{", self.size));
         for j in 0..LANES_AT_ONCE {
             let row = format!("min(turn + lane + {j}u, {}u)", count - 1);
@@ -245,7 +245,7 @@ impl Text<'_, '_> {
 
     /// Begins the loop over blocks of keys that these queries see; names `n0`, the block's first key.
     fn each_block_of_keys(&mut self) {
-        let (first, end) = (unseen("0u", self.job.caps), self.end_of_keys());
+        let (first, end) = (opaque_start("0u", self.job.caps), self.end_of_keys());
         self.add(format!("for (var n0 = {first}; n0 < {end}; n0 += {}u) {{", self.block()));
     }
 
@@ -272,7 +272,7 @@ impl Text<'_, '_> {
             true => format!("row0 + {}u", self.tall),
             false => format!("min(row0 + {}u, {rows}u)", self.tall),
         };
-        let first = unseen("row0", self.job.caps);
+        let first = opaque_start("row0", self.job.caps);
         self.add(format!("for (var row = {first}; row < {end}; row += 1u) {{"));
     }
 
