@@ -1,5 +1,5 @@
-// node dawn.mjs PACKAGE FOLDER: runs every FOLDER/ROW.json (a plan, by the program portable-rows) on Dawn's Vulkan adapter and
-// writes the words of its outputs to FOLDER/ROW.result. PACKAGE is the folder of the npm package `webgpu`. Exit 1 if Dawn
+// node dawn.mjs PACKAGE FOLDER: runs every FOLDER/CASE.json (a plan, by the program portable-cases) on Dawn's Vulkan adapter and
+// writes the words of its outputs to FOLDER/CASE.result. PACKAGE is the folder of the npm package `webgpu`. Exit 1 if Dawn
 // refuses a plan.
 import fs from 'fs';
 import path from 'path';
@@ -76,11 +76,11 @@ for (const file of files) {
     device.pushErrorScope('validation');
     const found = await run(plan);
     const error = await device.popErrorScope();
-    fs.writeFileSync(path.join(folder, `${plan.row}.result`), JSON.stringify(found));
+    fs.writeFileSync(path.join(folder, `${plan.case}.result`), JSON.stringify(found));
     if (error) {
         bad += 1;
-        console.log(`${plan.row}: ${error.message.split('\n')[0]}`);
+        console.log(`${plan.case}: ${error.message.split('\n')[0]}`);
     }
 }
-console.log(`dawn: ${files.length} rows, ${bad} refused`);
+console.log(`dawn: ${files.length} cases, ${bad} refused`);
 process.exit(bad > 0 || files.length === 0 ? 1 : 0);

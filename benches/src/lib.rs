@@ -8,7 +8,7 @@ use wgrad::graph::{fold, hoist};
 use wgrad::models::{ImageModel, ModelKind, TextKind, TextModel};
 use wgrad::prelude::*;
 use wgrad::train::{eval_graph, text_graph, train_graph};
-use wgrad_bench::MadeUp;
+use wgrad_bench::SyntheticStep;
 
 /// A model ready for training steps.
 ///
@@ -19,7 +19,7 @@ pub fn training(
     kind: ModelKind,
     side: usize,
     batch: usize,
-) -> Result<MadeUp, Box<dyn std::error::Error>> {
+) -> Result<SyntheticStep, Box<dyn std::error::Error>> {
     let (device, _) = Device::open(&device.parse()?)?;
     let model = ImageModel { kind, channels: 3, size: (side, side), classes: 10, width: 1.0 };
     let optimizer = match kind {
@@ -27,7 +27,7 @@ pub fn training(
         _ => Optimizer::adam(),
     };
     let (graph, initial) = train_graph(&model, batch, &optimizer, 0.0, 0)?;
-    Ok(MadeUp::new(&device, &graph, Some(&initial), &optimizer.scalars(1, 1e-3))?)
+    Ok(SyntheticStep::new(&device, &graph, Some(&initial), &optimizer.scalars(1, 1e-3))?)
 }
 
 /// The evaluation of a batch three ways: its graph as it is, with batch norm in the weights and what depends on weights
@@ -40,7 +40,7 @@ pub fn inference(
     device: &str,
     model: &str,
     batch: usize,
-) -> Result<[(&'static str, MadeUp); 3], Box<dyn std::error::Error>> {
+) -> Result<[(&'static str, SyntheticStep); 3], Box<dyn std::error::Error>> {
     let (device, _) = Device::open(&device.parse()?)?;
     let graph = match model {
         "gpt" => {
@@ -65,9 +65,9 @@ pub fn inference(
     };
     let folded = hoist(&fold(&graph)).each;
     Ok([
-        ("plain", MadeUp::new(&device, &graph, None, &[])?),
-        ("folded", MadeUp::new(&device, &folded, None, &[])?),
-        ("packed", MadeUp::inference(&device, &graph)?),
+        ("plain", SyntheticStep::new(&device, &graph, None, &[])?),
+        ("folded", SyntheticStep::new(&device, &folded, None, &[])?),
+        ("packed", SyntheticStep::inference(&device, &graph)?),
     ])
 }
 
@@ -75,11 +75,11 @@ pub fn inference(
 ///
 /// # Errors
 /// Where the device or the model fails.
-pub fn gpt(device: &str, context: usize) -> Result<MadeUp, Box<dyn std::error::Error>> {
+pub fn gpt(device: &str, context: usize) -> Result<SyntheticStep, Box<dyn std::error::Error>> {
     let (device, _) = Device::open(&device.parse()?)?;
     let model = TextModel { context, ..TextModel::new(TextKind::Gpt, 65) };
     let rule = OptimizerKind::AdamW { betas: (0.9, 0.999), eps: 1e-8 };
     let optimizer = Optimizer { weight_decay: 0.0, ..Optimizer::new(rule) };
     let graph = text_graph(&model, 12, Some(&optimizer))?;
-    Ok(MadeUp::new(&device, &graph, None, &optimizer.scalars(1, 1e-3))?)
+    Ok(SyntheticStep::new(&device, &graph, None, &optimizer.scalars(1, 1e-3))?)
 }

@@ -59,7 +59,7 @@ impl std::fmt::Display for Ratio {
 }
 
 /// A kernel ready to run, its work a run, and the seconds of its runs.
-struct Subject {
+struct Measured {
     name: String,
     amount: f64,
     run: Box<dyn FnMut() -> Done<()>>,
@@ -67,7 +67,7 @@ struct Subject {
     times: Vec<f64>,
 }
 
-impl Subject {
+impl Measured {
     fn new(name: &str, amount: f64, mut run: Box<dyn FnMut() -> Done<()>>) -> Done<Self> {
         let start = Instant::now();
         run()?;
@@ -82,7 +82,7 @@ impl Subject {
 }
 
 /// A plan on a device; its weights are zeros, which take as long as any numbers.
-fn on(device: &Device, name: &str, amount: f64, plan: Plan) -> Done<Subject> {
+fn on(device: &Device, name: &str, amount: f64, plan: Plan) -> Done<Measured> {
     let start = Instant::now();
     let plan = Arc::new(plan);
     let mut memory = device.memory(&plan.layout)?;
@@ -93,27 +93,27 @@ fn on(device: &Device, name: &str, amount: f64, plan: Plan) -> Done<Subject> {
         program.wait()?;
         Ok(())
     };
-    let mut subject = Subject::new(name, amount, Box::new(run))?;
-    subject.first += compiled;
-    Ok(subject)
+    let mut measured = Measured::new(name, amount, Box::new(run))?;
+    measured.first += compiled;
+    Ok(measured)
 }
 
 /// The plan as for a GPU: tiles in workgroup memory, trees for reductions. The best of its forms that `fits`.
 fn as_gpu(graph: &Graph, caps: &Caps, fits: impl Fn(&str) -> bool) -> Done<Plan> {
     let caps = Caps { class: AdapterClass::OtherGpu, subgroup: None, ..caps.clone() };
-    for candidate in 0..8 {
-        let options = PlanOptions { candidate, ..PlanOptions::default() };
+    for variant in 0..8 {
+        let options = PlanOptions { variant, ..PlanOptions::default() };
         let plan = plan(graph, &caps, &options)?;
-        if plan.steps.iter().any(|s| fits(&s.candidate.name)) {
+        if plan.kernels.iter().any(|s| fits(&s.variant.name)) {
             return Ok(plan);
         }
     }
-    Err("no such form".into())
+    Err("no such variant".into())
 }
 
 /// One thread's product on the host with AVX2 (what `matrixmultiply` uses), rows and columns `n`.
 #[expect(unsafe_code, reason = "matrixmultiply's interface is raw pointers")]
-fn on_one_thread(n: usize) -> Done<Subject> {
+fn on_one_thread(n: usize) -> Done<Measured> {
     let (a, b, mut c) = (vec![0.5_f32; n * n], vec![0.25_f32; n * n], vec![0.0_f32; n * n]);
     let s = n as isize;
     let run = move || -> Done<()> {
@@ -124,7 +124,7 @@ fn on_one_thread(n: usize) -> Done<Subject> {
         }
         Ok(())
     };
-    Subject::new(&format!("host {n}"), 2.0 * (n * n * n) as f64, Box::new(run))
+    Measured::new(&format!("host {n}"), 2.0 * (n * n * n) as f64, Box::new(run))
 }
 
 /// All sentences on a device.
@@ -136,41 +136,41 @@ pub fn ratios(device: &Device) -> Done<Vec<Ratio>> {
     if caps.class == AdapterClass::Cpu {
         return Err("ratios are of an adapter's kernels: set WGRAD_BENCH_DEVICE=software".into());
     }
-    let mut subjects = Vec::new();
+    let mut measurements = Vec::new();
     let all = kernels();
     let kernel = |name: &str| all.iter().find(|k| k.name == name).ok_or_else(|| format!("no kernel {name}"));
-    let ours = |name: &str, amount: f64| -> Done<Subject> {
+    let ours = |name: &str, amount: f64| -> Done<Measured> {
         on(device, name, amount, plan(&kernel(name)?.graph(), caps, &PlanOptions::default())?)
     };
     for n in SIDES {
         let square = kernel(&format!("matmul_{n}"))?;
-        subjects.push(ours(square.name, square.amount)?);
-        let tiled = as_gpu(&square.graph(), caps, |form| form.starts_with("tile64x64x16"))?;
-        subjects.push(on(device, &format!("tile {n}"), square.amount, tiled)?);
-        subjects.push(on_one_thread(n)?);
+        measurements.push(ours(square.name, square.amount)?);
+        let tiled = as_gpu(&square.graph(), caps, |variant| variant.starts_with("tile64x64x16"))?;
+        measurements.push(on(device, &format!("tile {n}"), square.amount, tiled)?);
+        measurements.push(on_one_thread(n)?);
     }
     let softmax = kernel("softmax_4096x1024")?;
-    subjects.push(ours(softmax.name, softmax.amount)?);
-    let tree = as_gpu(&softmax.graph(), caps, |form| form.starts_with("tree"))?;
-    subjects.push(on(device, "tree", softmax.amount, tree)?);
+    measurements.push(ours(softmax.name, softmax.amount)?);
+    let tree = as_gpu(&softmax.graph(), caps, |variant| variant.starts_with("tree"))?;
+    measurements.push(on(device, "tree", softmax.amount, tree)?);
     let convolutions = ["conv3x3_n8_c64_56", "conv3x3_igrad", "conv3x3_wgrad"];
     for name in convolutions {
-        subjects.push(ours(name, kernel(name)?.amount)?);
+        measurements.push(ours(name, kernel(name)?.amount)?);
     }
     let attention = ["attention_b4h8s256d64", "attention_b4h8s256d64_train"];
     for name in attention {
         // By the pairs that see each other, not by the whole square.
-        subjects.push(ours(name, kernel(name)?.amount * SEEN)?);
+        measurements.push(ours(name, kernel(name)?.amount * SEEN)?);
     }
     for _ in 0..ROUNDS {
-        for subject in &mut subjects {
+        for measured in &mut measurements {
             let start = Instant::now();
-            (subject.run)()?;
-            subject.times.push(start.elapsed().as_secs_f64());
+            (measured.run)()?;
+            measured.times.push(start.elapsed().as_secs_f64());
         }
     }
-    let rate = |name: &str| subjects.iter().find(|s| s.name == name).map_or(0.0, Subject::rate);
-    let first = |name: &str| subjects.iter().find(|s| s.name == name).map_or(0.0, |s| s.first);
+    let rate = |name: &str| measurements.iter().find(|s| s.name == name).map_or(0.0, Measured::rate);
+    let first = |name: &str| measurements.iter().find(|s| s.name == name).map_or(0.0, |s| s.first);
     let mut ratios = Vec::new();
     let mut add = |name: String, (a, b): (f64, f64), wanted: Wanted| {
         ratios.push(Ratio { name, value: a / b, wanted, rates: [a, b] });

@@ -6,7 +6,7 @@
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use anyhow::Context as _;
-use wgrad::doctor::{Row, prove, real};
+use wgrad::doctor::{Case, prove, real};
 use wgrad::graph::ops::{Operand, Wgsl};
 use wgrad::graph::{CustomOp, Vjp};
 use wgrad::prelude::*;
@@ -57,7 +57,7 @@ impl CustomOp for Snake {
 }
 
 /// What is to be proved, on an ugly shape.
-const ROW: Row = Row {
+const CASE: Case = Case {
     name: "snake",
     args: &[real(&[7, 33])],
     build: |x| x[0].custom(Snake { a: 1.0 }, &[]),
@@ -103,13 +103,13 @@ fn learn(device: &str, activation: fn(&Tensor) -> Tensor, steps: u64) -> anyhow:
 }
 
 fn main() -> anyhow::Result<()> {
-    let report = prove(&ROW)?;
+    let report = prove(&CASE)?;
     anyhow::ensure!(report.is_sound(), "{}", report.complaints().join("\n"));
-    report.forms.iter().for_each(|f| println!("proved on {:<16} error {:.0e}", f.target, f.relative));
+    report.variants.iter().for_each(|f| println!("proved on {:<16} error {:.0e}", f.target, f.relative));
 
     let steps = if wgrad_examples::quick() { 1500 } else { 4000 };
     println!("\nerror of         where it learnt  beyond");
-    for device in report.forms.iter().map(|f| f.target.as_str()).filter(|t| !t.starts_with("webgpu")) {
+    for device in report.variants.iter().map(|f| f.target.as_str()).filter(|t| !t.starts_with("webgpu")) {
         let [inside, beyond] = learn(device, |x| x.custom(Snake { a: 1.0 }, &[]), steps)?;
         println!("snake, {device:<8}  {inside:<15.5}  {beyond:.5}");
         anyhow::ensure!(inside < 0.01, "it should learn the wave");

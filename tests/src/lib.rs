@@ -1,7 +1,7 @@
-//! What the suite's files share: the devices of this machine, and the rows, which `wgrad-doctor` owns.
+//! What the suite's files share: the devices of this machine, and the cases, which `wgrad-doctor` owns.
 
 pub use wgrad_doctor::testing::{checked_gpu, cpu, gpu, gpu_baseline, own_gpu, targets};
-pub use wgrad_doctor::{MOST_CANDIDATES, build, rows};
+pub use wgrad_doctor::{TRIED_VARIANTS, build, cases};
 
 /// The CPU and the adapter; under `WGRAD_VECTORS`, a setting of the CPU's kernels, the CPU alone.
 pub fn devices() -> Vec<(&'static str, wgrad_device::Device)> {

@@ -30,7 +30,7 @@ fn find(target: &Target, plan: Plan, x: &[f32]) -> Option<Anomaly> {
             found.is_none()
         })
         .expect("a step");
-    assert!(found.is_some() || kernels == plan.steps.len());
+    assert!(found.is_some() || kernels == plan.kernels.len());
     found
 }
 
@@ -64,7 +64,7 @@ fn a_broken_kernel_is_the_kernel() {
     let [target, _] = targets();
     let mut plan = planned(&graph(), &target, 0).expect("a plan");
     let launch =
-        plan.steps.iter_mut().flat_map(|s| &mut s.candidate.launches).find(|l| l.source.contains("= exp_("));
+        plan.kernels.iter_mut().flat_map(|s| &mut s.variant.launches).find(|l| l.source.contains("= exp_("));
     let launch = launch.expect("the exponential is somewhere");
     launch.source = launch.source.replace("= exp_(", "= exp_(1e3f + ").into();
     let found = find(&target, plan, &[0.5; 12]).expect("e^1003 overflows");

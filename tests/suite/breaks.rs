@@ -1,11 +1,11 @@
-//! Kernels that are wrong on purpose: each mistake of the list is seen by some row. `cargo test every_mistake --
+//! Kernels that are wrong on purpose: each mistake of the list is seen by some case. `cargo test every_mistake --
 //! --nocapture` shows which, and by which check; `wgrad doctor --break NAME` shows the same on one's own adapter.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use wgrad_doctor::breaks::{Break, Damage, all};
 use wgrad_doctor::{Options, Target, examine};
-use wgrad_tests::{checked_gpu, cpu, rows};
+use wgrad_tests::{cases, checked_gpu, cpu};
 use wgrad_types::AdapterClass;
 
 /// The adapter with its own kernels and with those of a discrete GPU; the CPU, for mistakes that are not in WGSL.
@@ -17,9 +17,9 @@ fn targets() -> Vec<Target> {
     ]
 }
 
-/// The first row that shows the mistake, the checks that saw it, and how many rows it touched before without showing.
+/// The first case that shows the mistake, the checks that saw it, and how many cases it touched before without showing.
 struct Catch {
-    row: &'static str,
+    case: &'static str,
     checks: BTreeSet<&'static str>,
     unseen: usize,
 }
@@ -27,20 +27,20 @@ struct Catch {
 fn caught(broken: &'static Break, targets: &[Target]) -> Result<Catch, String> {
     let options = Options { broken: Some(broken), ..Options::each() };
     let mut unseen = 0;
-    for row in rows::all() {
-        let report = examine("", row, targets, &options);
+    for case in cases::all() {
+        let report = examine("", case, targets, &options);
         let checks: BTreeSet<_> = report.failures.iter().map(|f| f.check).collect();
-        // A missing barrier must show in results too, not only in the text: not every row has lanes far enough apart.
+        // A missing barrier must show in results too, not only in the text: not every case has lanes far enough apart.
         let shown =
             !broken.name.starts_with("barrier-") || checks.contains("value") || checks.contains("repeat");
         if !report.is_sound() && shown {
-            return Ok(Catch { row: row.name, checks, unseen });
+            return Ok(Catch { case: case.name, checks, unseen });
         }
         unseen += usize::from(report.damaged > 0);
     }
     match unseen {
-        0 => Err(format!("{}: it touches no row", broken.name)),
-        n => Err(format!("{}: it touches {n} rows, and none shows it", broken.name)),
+        0 => Err(format!("{}: it touches no case", broken.name)),
+        n => Err(format!("{}: it touches {n} cases, and none shows it", broken.name)),
     }
 }
 
@@ -50,12 +50,12 @@ fn each_is_caught(kind: fn(&Damage) -> bool, share: usize, of: usize) {
     let mut missed = Vec::new();
     for broken in all().filter(|b| kind(&b.damage)).skip(share).step_by(of) {
         match caught(broken, &targets()) {
-            Ok(Catch { row, checks, unseen }) => {
+            Ok(Catch { case, checks, unseen }) => {
                 let checks: Vec<_> = checks.into_iter().collect();
                 let (kind, name, what) = (broken.kind, broken.name, broken.what);
                 let _ = writeln!(
                     table,
-                    "{kind:<15} {name:<26} {what:<62} {row:<24} {} ({unseen})",
+                    "{kind:<15} {name:<26} {what:<62} {case:<24} {} ({unseen})",
                     checks.join(", ")
                 );
             }
@@ -79,7 +79,7 @@ fn every_other_mistake_in_a_text_is_seen() {
 
 #[test]
 fn every_mistake_in_a_step_is_seen() {
-    each_is_caught(|d| matches!(d, Damage::Step(_)), 0, 1);
+    each_is_caught(|d| matches!(d, Damage::Kernel(_)), 0, 1);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Tensors with nothing in them: empty batches, channels, images and sums. And with what is no number.
 
 use wgrad_device::Device;
-use wgrad_doctor::{Arg, Options, Row, Target, examine, ints, real};
+use wgrad_doctor::{Arg, Case, Options, Target, examine, ints, real};
 use wgrad_graph::ops::{ConvSpec, Window};
 use wgrad_graph::{Builder, Tensor};
 use wgrad_session::Session;
@@ -9,9 +9,9 @@ use wgrad_tests::{cpu, gpu};
 use wgrad_types::{HostTensor, Type};
 
 fn holds(name: &'static str, args: &'static [Arg], build: fn(&[Tensor]) -> Tensor) {
-    let row = Row { name, args, build, tolerance: 2e-5, gradient: false };
+    let case = Case { name, args, build, tolerance: 2e-5, gradient: false };
     let targets = [Target::own("cpu", cpu()), Target::own("gpu", gpu())];
-    let report = examine("edges", &row, &targets, &Options::each());
+    let report = examine("edges", &case, &targets, &Options::each());
     let why: Vec<_> = report.failures.iter().map(|f| &f.why).collect();
     assert!(report.is_sound(), "{name}: {why:?}");
 }

@@ -110,7 +110,7 @@ fn a_changed_weight_is_packed_again() {
     net.builder().output("logits", &net.linear("head", &y, 64));
     let (graph, mut tensors) = (net.builder().graph(), net.initial(3));
     let (mut session, mut runner) = Session::inference(&cpu(), &graph, &tensors).expect("a session");
-    let kept = runner.plan().steps.iter().filter(|s| s.packed.is_some()).count();
+    let kept = runner.plan().kernels.iter().filter(|s| s.packed.is_some()).count();
     assert_eq!(kept, 3, "both convolutions and the product");
     for round in 0..3 {
         let got = logits(&mut session, &mut runner);
@@ -149,7 +149,7 @@ fn packed_weights_are_in_the_plan() {
     }
     let options = PlanOptions { packed: true, ..PlanOptions::default() };
     let plan = plan(&moving, &Caps::cpu(), &options).expect("a plan");
-    assert!(plan.steps.iter().all(|s| s.packed.is_none()), "weights that change");
+    assert!(plan.kernels.iter().all(|s| s.packed.is_none()), "weights that change");
 }
 
 fn refused(device: &Device, graph: &Graph, tensors: &Tensors) -> String {

@@ -5,7 +5,7 @@ use wgrad_graph::{Builder, Graph, autocast, fold, hoist};
 use wgrad_kernels::{Core, Instr};
 use wgrad_models::{Autoencoder, DcGan, ImageModel, ModelKind, TEXT_ZOO, TextKind, TextModel, UNet, ZOO};
 use wgrad_nn::{Loss, Mode, Net, Optimizer};
-use wgrad_plan::{Place, Plan, PlanOptions, PlanStep, SlotKind, common_layout, plan, verify};
+use wgrad_plan::{Place, Plan, PlanOptions, PlannedKernel, SlotKind, common_layout, plan, verify};
 use wgrad_train::{eval_graph, step_graph};
 use wgrad_types::{AdapterClass, Caps, Limits, Type, Vendor};
 
@@ -31,7 +31,7 @@ fn sound(name: &str, graph: &Graph, all: &[Caps]) -> usize {
         let options = PlanOptions { packed: caps.class == AdapterClass::Cpu, ..PlanOptions::default() };
         let plan = plan(graph, caps, &options).unwrap_or_else(|e| panic!("{name} on {}: {e}", caps.class));
         verify(&plan).unwrap_or_else(|e| panic!("{name} on {}: {e}", caps.class));
-        plan.steps.len()
+        plan.kernels.len()
     };
     all.iter().map(one).max().unwrap_or(0)
 }
@@ -175,23 +175,23 @@ fn a_place_given_away_too_early_is_seen_wherever_it_is() {
     for caps in [Caps::cpu(), classes()[3].clone()] {
         let good = lenet(&caps);
         verify(&good).expect("sound memory");
-        let (n, flow, mut tried) = (good.steps.len(), &good.flow, 0);
+        let (n, flow, mut tried) = (good.kernels.len(), &good.flow, 0);
         for i in 0..n {
-            let (value, place) = (flow.writes[i][0], good.steps[i].outputs[0]);
+            let (value, place) = (flow.writes[i][0], good.kernels[i].outputs[0]);
             let Some(last) = (i + 1..n).rev().find(|&j| flow.reads[j].contains(&value)) else { continue };
             for j in i + 1..last {
                 if good.slots[place.slot].kind != SlotKind::Activation {
                     continue;
                 }
                 let mut bad = good.clone();
-                let taken = Place { bytes: bad.steps[j].outputs[0].bytes, ..place };
+                let taken = Place { bytes: bad.kernels[j].outputs[0].bytes, ..place };
                 let slot = &mut bad.slots[place.slot];
                 slot.bytes = slot.bytes.max(taken.bytes);
                 let moved = flow.writes[j][0];
-                bad.steps[j].outputs[0] = taken;
-                for (step, reads) in bad.steps.iter_mut().zip(&flow.reads).skip(j) {
+                bad.kernels[j].outputs[0] = taken;
+                for (kernel, reads) in bad.kernels.iter_mut().zip(&flow.reads).skip(j) {
                     let at = reads.iter().enumerate().filter(|r| *r.1 == moved).map(|r| r.0);
-                    at.for_each(|o| step.operands[o] = taken);
+                    at.for_each(|o| kernel.operands[o] = taken);
                 }
                 assert!(verify(&bad).is_err(), "step {j} writes over what step {last} reads of step {i}");
                 tried += 1;
@@ -210,13 +210,13 @@ fn what_is_read_written_over_or_beyond_its_slot_is_seen() {
         let said = verify(&bad).expect_err(why);
         assert!(said.contains(why), "{said}");
     };
-    wrong(&|p| p.steps[0].outputs[0].bytes = usize::MAX / 2, "leaves its slot");
-    wrong(&|p| p.steps.swap(3, 4), "reads value");
-    wrong(&|p| p.steps[5].operands[0] = p.steps[5].operands[1], "reads value");
+    wrong(&|p| p.kernels[0].outputs[0].bytes = usize::MAX / 2, "leaves its slot");
+    wrong(&|p| p.kernels.swap(3, 4), "reads value");
+    wrong(&|p| p.kernels[5].operands[0] = p.kernels[5].operands[1], "reads value");
     // A result, an input and a weight are nobody's scratch memory.
     let into = |p: &mut Plan, place: Place| {
-        let last = p.steps.iter().rposition(|s| s.scope != "optimizer").expect("a step");
-        p.steps[last].scratch.push(Place { bytes: 4, ..place });
+        let last = p.kernels.iter().rposition(|s| s.scope != "optimizer").expect("a step");
+        p.kernels[last].scratch.push(Place { bytes: 4, ..place });
     };
     wrong(&|p| into(p, p.outputs[0].place), "result");
     wrong(&|p| into(p, p.layout.params[0].place), "value");
@@ -235,12 +235,12 @@ fn packed_weights_that_something_writes_over_are_seen_in_the_second_run() {
     let options = PlanOptions { packed: true, ..PlanOptions::default() };
     let good = plan(&b.graph(), &Caps::cpu(), &options).expect("a plan");
     verify(&good).expect("sound memory");
-    let packed = good.steps.iter().position(|s| s.packed.is_some()).expect("a packed step");
+    let packed = good.kernels.iter().position(|s| s.packed.is_some()).expect("a packed kernel");
     let mut bad = good.clone();
-    let place = bad.steps[packed].scratch[0];
-    let last = bad.steps.len() - 1;
+    let place = bad.kernels[packed].scratch[0];
+    let last = bad.kernels.len() - 1;
     assert!(last > packed);
-    bad.steps[last].scratch.push(Place { bytes: 4, ..place });
+    bad.kernels[last].scratch.push(Place { bytes: 4, ..place });
     let said = verify(&bad).expect_err("the packed weights are gone");
     assert!(said.contains("second run") && said.contains("packed"), "{said}");
 }
@@ -248,18 +248,19 @@ fn packed_weights_that_something_writes_over_are_seen_in_the_second_run() {
 #[test]
 fn results_in_place_of_operands_are_taken_element_by_element_only() {
     let good = lenet(&classes()[3]);
-    let in_place = |s: &PlanStep| s.step.in_place.iter().any(Option::is_some) && s.step.core == Core::Map;
-    let at = good.steps.iter().position(in_place).expect("a map in place of its operand");
-    let refused = |change: &dyn Fn(&mut PlanStep)| {
+    let in_place =
+        |s: &PlannedKernel| s.kernel.in_place.iter().any(Option::is_some) && s.kernel.core == Core::Map;
+    let at = good.kernels.iter().position(in_place).expect("a map in place of its operand");
+    let refused = |change: &dyn Fn(&mut PlannedKernel)| {
         let mut bad = good.clone();
-        change(&mut bad.steps[at]);
+        change(&mut bad.kernels[at]);
         let said = verify(&bad).expect_err("one slot read and written");
         assert!(said.contains("reads and writes slot"), "{said}");
     };
-    refused(&|s| s.step.in_place.fill(None));
-    refused(&|s| s.step.core = Core::ArgMax { axis: 0 });
+    refused(&|s| s.kernel.in_place.fill(None));
+    refused(&|s| s.kernel.core = Core::ArgMax { axis: 0 });
     refused(&|s| {
-        for instr in &mut s.step.epilogue.instrs {
+        for instr in &mut s.kernel.epilogue.instrs {
             if let Instr::Load { view, .. } = instr {
                 view.offset += 1;
             }
@@ -276,11 +277,12 @@ fn packed_weights_that_the_plan_updates_are_refused() {
     let options = PlanOptions { packed: true, ..PlanOptions::default() };
     let mut plan = plan(&b.graph(), &Caps::cpu(), &options).expect("a plan");
     verify(&plan).expect("sound memory");
-    let (at, step) = plan.steps.iter().enumerate().find(|s| s.1.packed.is_some()).expect("a packed step");
-    let weight = plan.flow.reads[at][step.packed.expect("an operand")];
-    let last = plan.steps.len() - 1;
+    let (at, kernel) =
+        plan.kernels.iter().enumerate().find(|s| s.1.packed.is_some()).expect("a packed kernel");
+    let weight = plan.flow.reads[at][kernel.packed.expect("an operand")];
+    let last = plan.kernels.len() - 1;
     plan.flow.writes[last].push(weight);
-    plan.steps[last].outputs.push(plan.layout.params[0].place);
+    plan.kernels[last].outputs.push(plan.layout.params[0].place);
     let said = verify(&plan).expect_err("an update of what is kept packed");
     assert!(said.contains("keeps packed what the plan changes"), "{said}");
 }
@@ -302,7 +304,7 @@ fn tensors_of_another_plan_of_the_layout_stay() {
         let mut plan = plan(&second, &caps, &options).expect("a plan");
         verify(&plan).expect("sound memory");
         let other = layout.params.iter().find(|p| p.name == "a").expect("the other plan's weight").place;
-        let apart = plan.steps.iter_mut().find(|s| s.operands.iter().all(|o| o.slot != other.slot));
+        let apart = plan.kernels.iter_mut().find(|s| s.operands.iter().all(|o| o.slot != other.slot));
         apart.expect("a step that reads no weight").scratch.push(other);
         let said = verify(&plan).expect_err("another plan's weight is written over");
         assert!(said.contains("a, which is to stay for other plans"), "{said}");

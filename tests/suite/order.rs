@@ -3,7 +3,7 @@
 
 use wgrad_doctor::breaks::{Break, Damage};
 use wgrad_doctor::{Options, Order, Target, examine, examine_all};
-use wgrad_tests::{gpu, rows};
+use wgrad_tests::{cases, gpu};
 use wgrad_types::AdapterClass;
 
 #[test]
@@ -12,10 +12,10 @@ fn workgroups_in_any_order_give_the_same_bits() {
     // The other order is `wgrad doctor --full`'s: every order compiles every kernel anew.
     let options = Options { runs: 1, orders: &[Order::Scattered], ..Options::quick() };
     let report = examine_all(&targets, &options, &mut |_| {});
-    let wrong: Vec<String> = report.rows.iter().flat_map(|r| r.complaints()).collect();
+    let wrong: Vec<String> = report.cases.iter().flat_map(|r| r.complaints()).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let forms: usize = report.rows.iter().map(|r| r.forms.len()).sum();
-    assert!(forms > 100, "only {forms} forms");
+    let variants: usize = report.cases.iter().map(|r| r.variants.len()).sum();
+    assert!(variants > 100, "only {variants} variants");
 }
 
 /// Every element takes half of the first one, which another workgroup writes.
@@ -31,10 +31,10 @@ static RACE: Break = Break {
 
 #[test]
 fn a_race_between_workgroups_is_seen() {
-    let row =
-        rows::elementwise::ROWS.iter().find(|r| r.name == "large_map").expect("a row of many workgroups");
+    let case =
+        cases::elementwise::CASES.iter().find(|r| r.name == "large_map").expect("a row of many workgroups");
     let options = Options { orders: &Order::ALL, broken: Some(&RACE), ..Options::each() };
-    let report = examine("", row, &[Target::own("gpu", gpu())], &options);
+    let report = examine("", case, &[Target::own("gpu", gpu())], &options);
     let order = report.failures.iter().find(|f| f.check == "order").expect("the order shows");
     assert!(order.why.contains("give other bits"), "{}", order.why);
 }

@@ -27,12 +27,12 @@ fn softmax_on_the_cpu_is_one_step_over_rows() {
     let x = b.input("x", Type::f32(&[64, 100]));
     b.output("y", &x.softmax(1));
     let cpu = plan(&b.graph(), &Caps::cpu(), &PlanOptions::default()).expect("a plan");
-    let names: Vec<_> = cpu.steps.iter().map(|s| s.step.name()).collect();
-    assert_eq!(names, ["rows"]);
+    let names: Vec<_> = cpu.kernels.iter().map(|s| s.kernel.name()).collect();
+    assert_eq!(names, ["row_chain"]);
     // What only the chain reads needs no memory.
     assert!(cpu.slots.iter().all(|s| s.kind != SlotKind::Activation), "{}", dump(&cpu));
     let gpu = plan(&b.graph(), &roomy(), &PlanOptions::default()).expect("a plan");
-    assert!(gpu.steps.iter().all(|s| s.step.name() != "rows"), "rows have no WGSL form");
+    assert!(gpu.kernels.iter().all(|s| s.kernel.name() != "row_chain"), "row chains have no WGSL form");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_lenet_step_on_the_cpu() {
 fn convolutions_take_bias_and_relu() {
     let graph = eval_graph(&model(ModelKind::CifarCnn, 32), 8).expect("a graph");
     let plan = plan(&graph, &Caps::cpu(), &PlanOptions::default()).expect("a plan");
-    let names: Vec<_> = plan.steps.iter().map(|s| s.step.name()).collect();
+    let names: Vec<_> = plan.kernels.iter().map(|s| s.kernel.name()).collect();
     let heavy = ["conv2d", "max_pool2d", "conv2d", "max_pool2d", "conv2d", "matmul", "matmul"];
     assert_eq!(names[..7], heavy, "every bias and ReLU is an epilogue");
 }
@@ -184,7 +184,7 @@ fn convolutions_take_bias_and_relu() {
 fn all_of_adam_is_one_kernel() {
     let plan =
         plan(&training(ModelKind::CifarCnn, 32, 8), &Caps::cpu(), &PlanOptions::default()).expect("a plan");
-    assert_eq!(plan.steps.iter().filter(|s| s.scope == "optimizer").count(), 1);
+    assert_eq!(plan.kernels.iter().filter(|s| s.scope == "optimizer").count(), 1);
     let weights: Vec<_> = plan.layout.params.iter().filter(|p| p.role == wgrad_graph::Role::Weight).collect();
     assert!(weights.iter().all(|p| p.place.slot == weights[0].place.slot), "all weights share a page");
 }
@@ -202,7 +202,7 @@ fn memory_is_reused_and_sound() {
             verify(&plan).expect("sound memory");
             let held: usize =
                 plan.slots.iter().filter(|s| s.kind == SlotKind::Activation).map(|s| s.bytes).sum();
-            let written = plan.steps.iter().flat_map(|s| s.outputs.iter().chain(&s.scratch));
+            let written = plan.kernels.iter().flat_map(|s| s.outputs.iter().chain(&s.scratch));
             let passing = written.filter(|p| plan.slots[p.slot].kind == SlotKind::Activation);
             let all: usize = passing.map(|p| p.bytes).sum();
             assert!(held < all, "{kind:?}: {held} bytes of slots for {all} bytes of values");
@@ -218,18 +218,18 @@ fn a_large_gradient_leaves_its_memory_to_the_next() {
         let plan = plan(&graph, &caps, &PlanOptions::default()).expect("a plan");
         let gradient = |slot: usize| plan.slots[slot].kind == SlotKind::Gradient;
         let held: usize = plan.slots.iter().filter(|s| s.kind == SlotKind::Gradient).map(|s| s.bytes).sum();
-        let written = plan.steps.iter().flat_map(|s| &s.outputs).filter(|p| gradient(p.slot));
+        let written = plan.kernels.iter().flat_map(|s| &s.outputs).filter(|p| gradient(p.slot));
         let all: usize = written.map(|p| p.bytes).sum();
         assert!(4 * held < 3 * all, "{held} bytes of slots for {all} bytes of gradients");
         let mut updates = 0;
-        for (i, update) in plan.steps.iter().enumerate().filter(|(_, s)| s.scope == "optimizer") {
+        for (i, update) in plan.kernels.iter().enumerate().filter(|(_, s)| s.scope == "optimizer") {
             for written in &update.outputs {
                 let meets = |p: &Place| {
                     p.slot == written.slot
                         && p.offset < written.offset + written.bytes
                         && written.offset < p.offset + p.bytes
                 };
-                let late = plan.steps[i + 1..].iter().find(|s| s.operands.iter().any(meets));
+                let late = plan.kernels[i + 1..].iter().find(|s| s.operands.iter().any(meets));
                 assert!(late.is_none(), "{} reads what is updated", late.expect("some").label());
             }
             updates += 1;

@@ -6,7 +6,7 @@ use wgrad_doctor::{Target, planned, run};
 use wgrad_graph::{Builder, Graph, Role, autocast, interpret};
 use wgrad_nn::{Clip, Optimizer, OptimizerKind};
 use wgrad_session::{Runner, Session, Tensors};
-use wgrad_tests::{build, cpu, gpu, rows};
+use wgrad_tests::{build, cases, cpu, gpu};
 use wgrad_types::{AdapterClass, DType, HostTensor, Type};
 
 const RATE: f64 = 0.5;
@@ -105,7 +105,7 @@ fn clipping_sees_gradients_scaled_back_and_updates_stay_one_kernel() {
         // Sixteen elements of 0.25 have the norm 1: clipping changes nothing but the last place.
         assert!(rig.all("w").iter().all(|w| (w - 0.875).abs() < 1e-5), "{:?}", rig.all("w"));
         let plan = rig.runner.plan();
-        let updates = plan.steps.iter().filter(|s| s.scope == "optimizer").count();
+        let updates = plan.kernels.iter().filter(|s| s.scope == "optimizer").count();
         assert_eq!(updates, 2, "the weights' and the scale's on {}", device.name());
     }
 }
@@ -121,15 +121,15 @@ fn products_of_a_training_step_store_f16() {
     optimizer.minimise(&loss, &[("w".into(), w)]).expect("a gradient");
     let start: Tensors = Vec::new();
     let (_, runner) = Session::new(&gpu(), &autocast(&b.graph()), &start, 0).expect("a session");
-    let products = runner.plan().steps.iter().filter(|s| s.step.name() == "matmul").collect::<Vec<_>>();
+    let products = runner.plan().kernels.iter().filter(|s| s.kernel.name() == "matmul").collect::<Vec<_>>();
     assert_eq!(products.len(), 5);
-    for step in products {
-        assert!(step.step.operands[..2].iter().all(|ty| ty.dtype == DType::F16), "{}", step.label());
-        assert!(step.candidate.launches[0].source.starts_with("enable f16;"), "{}", step.label());
+    for kernel in products {
+        assert!(kernel.kernel.operands[..2].iter().all(|ty| ty.dtype == DType::F16), "{}", kernel.label());
+        assert!(kernel.variant.launches[0].source.starts_with("enable f16;"), "{}", kernel.label());
     }
     // The same plan on the CPU has none, and still rounds.
     let (_, runner) = Session::new(&cpu(), &autocast(&b.graph()), &start, 0).expect("a session");
-    assert!(!runner.plan().steps.iter().any(|s| s.step.has_f16()));
+    assert!(!runner.plan().kernels.iter().any(|s| s.kernel.has_f16()));
 }
 
 /// Where a sum is rounded to f16 another way, its neighbour goes on.
@@ -140,11 +140,11 @@ fn every_row_in_f16_is_near_the_reference() {
     let targets =
         [Target::own("cpu", cpu()), Target::own("gpu", gpu()), Target::posing(gpu(), AdapterClass::Discrete)];
     let (mut seen, mut beyond) = (0, Vec::new());
-    for row in rows::all() {
-        let built = build(row, 0);
+    for case in cases::all() {
+        let built = build(case, 0);
         let graph = autocast(&built.graph);
         let is_half = |n: &wgrad_graph::Node| n.ty.dtype == DType::F16;
-        if row.name.starts_with("f16") || !graph.nodes.iter().zip(graph.live()).any(|(n, l)| l && is_half(n))
+        if case.name.starts_with("f16") || !graph.nodes.iter().zip(graph.live()).any(|(n, l)| l && is_half(n))
         {
             continue;
         }
@@ -152,14 +152,14 @@ fn every_row_in_f16_is_near_the_reference() {
         let want: Vec<_> =
             graph.outputs.iter().map(|o| values[o.1.index()].clone().expect("evaluated")).collect();
         if want.iter().flat_map(|w| &w.data).any(|v| !v.is_finite()) {
-            beyond.push(row.name);
+            beyond.push(case.name);
             continue;
         }
         seen += 1;
         for target in &targets {
-            let plan = Arc::new(planned(&graph, target, 0).unwrap_or_else(|e| panic!("{}: {e}", row.name)));
+            let plan = Arc::new(planned(&graph, target, 0).unwrap_or_else(|e| panic!("{}: {e}", case.name)));
             let runs =
-                run(&target.device, &plan, &built.env, 1).unwrap_or_else(|e| panic!("{}: {e}", row.name));
+                run(&target.device, &plan, &built.env, 1).unwrap_or_else(|e| panic!("{}: {e}", case.name));
             for ((named, want), got) in plan.outputs.iter().zip(&want).zip(&runs.results[0]) {
                 let scale = want.data.iter().fold(1e-30f64, |m, v| m.max(v.abs()));
                 for (i, (w, g)) in want.data.iter().zip(got.to_array().data).enumerate() {
@@ -167,7 +167,7 @@ fn every_row_in_f16_is_near_the_reference() {
                     assert!(
                         off <= TOLERANCE,
                         "{} on {}: {}[{i}] is {g}, not {w}",
-                        row.name,
+                        case.name,
                         target.label,
                         named.name
                     );
@@ -175,6 +175,6 @@ fn every_row_in_f16_is_near_the_reference() {
             }
         }
     }
-    assert!(seen > 60, "only {seen} rows read f16");
+    assert!(seen > 60, "only {seen} cases read f16");
     assert!(beyond.len() < 5, "{beyond:?} leave f16's range");
 }

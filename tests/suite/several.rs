@@ -130,7 +130,7 @@ fn updates(graph: &Graph, layout: Option<&wgrad_plan::ParamLayout>) -> usize {
     let options = PlanOptions { layout, ..PlanOptions::default() };
     let plan = plan(graph, &Caps::webgpu_baseline(), &options).expect("a plan");
     verify(&plan).expect("no overlap");
-    plan.steps.iter().filter(|s| s.scope == "optimizer").count()
+    plan.kernels.iter().filter(|s| s.scope == "optimizer").count()
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn players_move_their_own_weights_alone() {
         let (mut session, mut runners) =
             Session::over(&device, &[&first, &second], &initial, 0).expect("a session");
         for (k, own) in [(0, "p."), (1, "q.")] {
-            assert_eq!(runners[k].plan().steps.iter().filter(|s| s.scope == "optimizer").count(), 1);
+            assert_eq!(runners[k].plan().kernels.iter().filter(|s| s.scope == "optimizer").count(), 1);
             let before = session.snapshot().expect("a snapshot");
             runners[k].step(&mut session, 0, &[], &[("lr", 0.1)]).expect("a step");
             let after = session.snapshot().expect("a snapshot");

@@ -1,4 +1,4 @@
-//! Every shader, hand-written as it stands and every form any row generates, for every class of adapter, through naga:
+//! Every shader, hand-written as it stands and every form any case generates, for every class of adapter, through naga:
 //! parsed, validated, and written as SPIR-V, MSL and HLSL. What is written stays in `target/tmp/portability`, where
 //! `cargo xtask portability` takes it through spirv-val and Tint.
 
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use wgrad_doctor::check_barriers;
 use wgrad_plan::{PlanOptions, plan};
-use wgrad_tests::{build, gpu, gpu_baseline, rows};
+use wgrad_tests::{build, cases, gpu, gpu_baseline};
 use wgrad_types::{AdapterClass, Caps, Limits};
 
 /// The shader as SPIR-V. Panics with its name where a stage refuses it.
@@ -97,13 +97,13 @@ fn hand_written_shaders_are_valid_as_they_stand() {
 fn every_form_of_every_row_is_portable() {
     let mut modules: BTreeMap<String, String> = BTreeMap::new();
     for caps in capabilities() {
-        for row in rows::all() {
+        for case in cases::all() {
             let plan =
-                plan(&build(row, 0).graph, &caps, &PlanOptions::default()).expect("rows fit every device");
-            for step in &plan.steps {
-                for candidate in wgrad_kernels::candidates(&step.step, &caps).expect("a planned step") {
-                    for launch in candidate.launches {
-                        modules.insert(launch.source.to_string(), format!("{} ({})", launch.name, row.name));
+                plan(&build(case, 0).graph, &caps, &PlanOptions::default()).expect("cases fit every device");
+            for kernel in &plan.kernels {
+                for variant in wgrad_kernels::variants(&kernel.kernel, &caps).expect("a planned step") {
+                    for launch in variant.launches {
+                        modules.insert(launch.source.to_string(), format!("{} ({})", launch.name, case.name));
                     }
                 }
             }

@@ -2,45 +2,45 @@
 //!
 //! The classes of adapters choose different workgroup sizes, tiles and elements an invocation for the same step. Sums
 //! over split or shared reductions are left out: their order is part of the form. A software adapter's compiler never
-//! contracts a product and a sum; others may, and round different texts differently, by no more than a row's tolerance.
+//! contracts a product and a sum; others may, and round different texts differently, by no more than a case's tolerance.
 
 use std::collections::BTreeMap;
 use wgrad_doctor::{Target, planned, run};
 use wgrad_kernels::Core;
 use wgrad_plan::Plan;
-use wgrad_tests::{MOST_CANDIDATES, build, gpu, rows};
+use wgrad_tests::{TRIED_VARIANTS, build, cases, gpu};
 use wgrad_types::{AdapterClass, Caps, DType, HostTensor, Limits};
 
 /// Whether every step adds in an order that its size does not decide. Attention's forms walk the keys in blocks of their
 /// own, and a depthwise gradient's lanes share a sum.
 fn one_order(plan: &Plan) -> bool {
-    plan.steps.iter().all(|s| {
-        let shared = match s.step.core {
+    plan.kernels.iter().all(|s| {
+        let shared = match s.kernel.core {
             Core::Reduce { .. } | Core::Attention(_) => true,
-            Core::Conv2dWeightGrad(_) => s.candidate.name.starts_with("depthwise"),
+            Core::Conv2dWeightGrad(_) => s.variant.name.starts_with("depthwise"),
             _ => false,
         };
-        s.candidate.scratch.is_empty() && !shared
+        s.variant.scratch.is_empty() && !shared
     })
 }
 
 /// Per result whether it comes of a sum on the side of a product, whose order is part of the form.
 fn on_the_side(plan: &Plan) -> Vec<bool> {
     let mut sums = Vec::new();
-    for step in &plan.steps {
-        let first = match step.step.sums {
+    for kernel in &plan.kernels {
+        let first = match kernel.kernel.sums {
             Some(_) => 1,
-            None if step.operands.iter().any(|p| sums.contains(p)) => 0,
+            None if kernel.operands.iter().any(|p| sums.contains(p)) => 0,
             None => continue,
         };
-        sums.extend(&step.outputs[first..]);
+        sums.extend(&kernel.outputs[first..]);
     }
     plan.outputs.iter().map(|o| sums.contains(&o.place)).collect()
 }
 
 /// Whether a convolution is computed directly: in another order than as a product.
 fn direct(plan: &Plan) -> bool {
-    plan.steps.iter().any(|s| s.candidate.name.starts_with("depthwise"))
+    plan.kernels.iter().any(|s| s.variant.name.starts_with("depthwise"))
 }
 
 /// Two elements further apart than this share of the largest; a share of 0 asks for equal bits. Zeros lose their sign:
@@ -89,16 +89,16 @@ fn sizes() -> Vec<Target> {
 fn alike(part: usize, of: usize) {
     let exact = gpu().caps().class == AdapterClass::Software;
     let mut compared = 0;
-    for row in rows::all().into_iter().skip(part).step_by(of) {
-        let built = build(row, 0);
+    for case in cases::all().into_iter().skip(part).step_by(of) {
+        let built = build(case, 0);
         let mut ways: [BTreeMap<Vec<String>, Vec<HostTensor>>; 2] = Default::default();
         for target in sizes() {
-            for candidate in 0..MOST_CANDIDATES {
-                let plan = planned(&built.graph, &target, candidate).expect("rows fit every device");
+            for variant in 0..TRIED_VARIANTS {
+                let plan = planned(&built.graph, &target, variant).expect("cases fit every device");
                 let texts: Vec<String> = plan
-                    .steps
+                    .kernels
                     .iter()
-                    .flat_map(|s| s.candidate.launches.iter().map(|l| l.source.to_string()))
+                    .flat_map(|s| s.variant.launches.iter().map(|l| l.source.to_string()))
                     .collect();
                 let known = &mut ways[usize::from(direct(&plan))];
                 if !one_order(&plan) || known.contains_key(&texts) {
@@ -108,10 +108,10 @@ fn alike(part: usize, of: usize) {
                 let runs = run(&target.device, &plan.into(), &built.env, 1).expect("a run");
                 let found = runs.results.into_iter().next().expect("one run");
                 if let Some((_, first)) = known.first_key_value() {
-                    let allowed = if exact { 0.0 } else { row.tolerance };
+                    let allowed = if exact { 0.0 } else { case.tolerance };
                     let pairs = first.iter().zip(&found).zip(&aside).filter(|(_, aside)| !**aside);
                     if let Some((a, b)) = pairs.map(|p| p.0).find_map(|(a, b)| unlike(a, b, allowed)) {
-                        panic!("{} as {} (candidate {candidate}): {a:e} and {b:e}", row.name, target.label);
+                        panic!("{} as {} (variant {variant}): {a:e} and {b:e}", case.name, target.label);
                     }
                     compared += 1;
                 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use wgrad_device::Device;
 use wgrad_doctor::breaks::{Damage, named};
 use wgrad_graph::{Builder, Graph, Role};
-use wgrad_kernels::{Candidate, candidates};
+use wgrad_kernels::{Variant, variants};
 use wgrad_plan::{Choices, Plan, PlanOptions, key, plan, verify};
-use wgrad_session::{Session, tune, tune_step};
+use wgrad_session::{Session, tune, tune_kernel};
 use wgrad_tests::{checked_gpu, cpu, own_gpu};
 use wgrad_types::Type;
 
@@ -25,23 +25,23 @@ fn planned(graph: &Graph, device: &Device, choices: &Choices) -> Plan {
     plan
 }
 
-fn forms(plan: &Plan, device: &Device) -> Vec<Candidate> {
-    candidates(&plan.steps[0].step, device.caps()).expect("forms")
+fn variants_of(plan: &Plan, device: &Device) -> Vec<Variant> {
+    variants(&plan.kernels[0].kernel, device.caps()).expect("variants")
 }
 
 #[test]
 fn choices_change_the_plan_and_nothing_else_does() {
     let (device, graph) = (own_gpu(), product());
     let guessed = planned(&graph, &device, &Choices::default());
-    let forms = forms(&guessed, &device);
-    assert!(forms.len() > 1);
-    for form in &forms {
-        let choices = Choices([(key(&forms), form.name.clone())].into());
+    let variants = variants_of(&guessed, &device);
+    assert!(variants.len() > 1);
+    for variant in &variants {
+        let choices = Choices([(key(&variants), variant.name.clone())].into());
         let chosen = planned(&graph, &device, &choices);
-        assert_eq!(chosen.steps[0].candidate, *form);
+        assert_eq!(chosen.kernels[0].variant, *variant);
         assert_eq!(chosen, planned(&graph, &device, &choices));
     }
-    let others = Choices(BTreeMap::from([(key(&forms) ^ 1, forms[1].name.clone())]));
+    let others = Choices(BTreeMap::from([(key(&variants) ^ 1, variants[1].name.clone())]));
     assert_eq!(planned(&graph, &device, &others), guessed);
 }
 
@@ -49,16 +49,17 @@ fn choices_change_the_plan_and_nothing_else_does() {
 fn a_broken_form_is_named_and_never_taken() {
     let (mut device, graph) = (checked_gpu(), product());
     let plan = planned(&graph, &device, &Choices::default());
-    let sound = forms(&plan, &device);
+    let sound = variants_of(&plan, &device);
     let mut tried = 0;
     for mistake in ["depth-loop", "depth-tail", "edge-store-row", "quad-order", "wrong-lane"] {
         let broken = named(mistake).expect("a mistake of the list");
         let Damage::Text(damage) = broken.damage else { panic!("{mistake} is not made in a text") };
         for at in 0..sound.len() {
-            let mut forms = sound.clone();
-            let Some(text) = damage(&forms[at].launches[0]) else { continue };
-            forms[at].launches[0].source = text.into();
-            let tuned = tune_step(&mut device, &plan, &plan.steps[0], &forms).expect("the device lasts");
+            let mut variants = sound.clone();
+            let Some(text) = damage(&variants[at].launches[0]) else { continue };
+            variants[at].launches[0].source = text.into();
+            let tuned =
+                tune_kernel(&mut device, &plan, &plan.kernels[0], &variants).expect("the device lasts");
             let why = tuned.trials[at].seconds.as_ref().expect_err(mistake);
             assert!(why.starts_with("wrong: element "), "{mistake}: {why}");
             assert!(tuned.winner.is_some_and(|w| w != at), "{mistake}");
@@ -66,9 +67,9 @@ fn a_broken_form_is_named_and_never_taken() {
         }
     }
     assert!(tried >= 4, "{tried} mistakes fit");
-    let mut forms = sound.clone();
-    forms[0].launches[0].source = "fn main() { no text }".into();
-    let tuned = tune_step(&mut device, &plan, &plan.steps[0], &forms).expect("the device lasts");
+    let mut variants = sound.clone();
+    variants[0].launches[0].source = "fn main() { no text }".into();
+    let tuned = tune_kernel(&mut device, &plan, &plan.kernels[0], &variants).expect("the device lasts");
     assert!(tuned.trials[0].seconds.as_ref().is_err_and(|why| why.contains("was rejected")), "{tuned:?}");
     assert!(tuned.winner.is_some_and(|w| w > 0));
 }
@@ -77,9 +78,9 @@ fn a_broken_form_is_named_and_never_taken() {
 fn all_wrong_means_no_choice() {
     let (mut device, graph) = (checked_gpu(), product());
     let plan = planned(&graph, &device, &Choices::default());
-    let mut forms = forms(&plan, &device);
-    forms.iter_mut().for_each(|f| f.launches[0].source = "".into());
-    let tuned = tune_step(&mut device, &plan, &plan.steps[0], &forms).expect("the device lasts");
+    let mut variants = variants_of(&plan, &device);
+    variants.iter_mut().for_each(|f| f.launches[0].source = "".into());
+    let tuned = tune_kernel(&mut device, &plan, &plan.kernels[0], &variants).expect("the device lasts");
     assert_eq!((tuned.winner, tuned.seconds()), (None, None));
 }
 
@@ -93,10 +94,10 @@ fn a_lost_device_is_opened_anew_and_sessions_take_what_was_found() {
     let [tuned] = &tuning.kernels[..] else { panic!("{tuning:?}") };
     assert_eq!((seen, tuned.count), (1, 2));
     assert!(tuned.trials[0].seconds.as_ref().is_err_and(|why| why.starts_with("the device was lost")));
-    let winner = tuned.winner.expect("another form is right");
+    let winner = tuned.winner.expect("another variant is right");
     assert!(winner > 0);
     let (_, runner) = Session::new(&device, &graph, &Vec::new(), 0).expect("a session");
-    assert_eq!(runner.plan().steps[0].candidate.name, tuned.trials[winner].form);
+    assert_eq!(runner.plan().kernels[0].variant.name, tuned.trials[winner].variant);
     // What is known is not timed again, unless asked to.
     let again = |device: &mut Device, again| {
         tune(device, &[&graph], again, &mut |_| {}).expect("tuned").kernels.len()

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use wgrad_device::{Device, cpu_threads};
 use wgrad_graph::Graph;
-use wgrad_kernels::{FIRST_SCALAR_WORD, Ready};
+use wgrad_kernels::{FIRST_SCALAR_WORD, Prepared};
 use wgrad_models::{ImageModel, ModelKind, TextKind, TextModel};
 use wgrad_nn::Optimizer;
 use wgrad_plan::Summary;
@@ -149,7 +149,7 @@ fn peak(name: &str, graph: &Graph) {
     let inputs: Vec<Vec<u32>> = plan.inputs.iter().map(|i| vec![0; i.ty.numel()]).collect();
     let inputs: Vec<&[u32]> = inputs.iter().map(Vec::as_slice).collect();
     let scalars = vec![0; FIRST_SCALAR_WORD + plan.scalars.len()];
-    let (slots, steps, plan) = (plan.slots.len(), plan.steps.len(), Arc::new(plan));
+    let (slots, steps, plan) = (plan.slots.len(), plan.kernels.len(), Arc::new(plan));
     let before = LIVE.load(Ordering::Relaxed);
     MOST.store(before, Ordering::Relaxed);
     let mut memory = device.memory(&plan.layout).expect("memory");
@@ -162,7 +162,7 @@ fn peak(name: &str, graph: &Graph) {
     // Of threads' blocks some may be there already.
     let told = format!("{name}: {taken} bytes taken, {planned} planned, {threads} of them threads' blocks");
     // Slots begin cache lines, and every step has lists.
-    let apart = 64 * slots + size_of::<Ready>() * steps;
+    let apart = 64 * slots + size_of::<Prepared>() * steps;
     assert!((planned - threads..=planned + apart).contains(&taken), "{told}");
 }
 

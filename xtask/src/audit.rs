@@ -38,8 +38,8 @@ struct Figures {
     spills: u64,
     occupancy: u64,
     inverse_throughput: u64,
-    /// Place among the candidates, from 1.
-    form: u64,
+    /// Place among the variants, from 1.
+    variant: u64,
     /// Inverse throughput for a multiply-add, of tiled products.
     per_fma: Option<f64>,
     /// The row as the table has it.
@@ -163,7 +163,8 @@ fn fmas(kernel: &str) -> Option<f64> {
 /// Tiled products beyond [`LIMITS`], in words.
 fn beyond_limits(now: &Table) -> Vec<String> {
     let limit = |chip: &str| LIMITS.iter().find(|l| l.0 == chip).map_or(f64::INFINITY, |l| l.1);
-    let slow = now.iter().filter(|((chip, _), f)| f.form == 1 && f.per_fma.is_some_and(|n| n > limit(chip)));
+    let slow =
+        now.iter().filter(|((chip, _), f)| f.variant == 1 && f.per_fma.is_some_and(|n| n > limit(chip)));
     slow.map(|((chip, name), f)| format!("{name} on {chip} {:.2}", f.per_fma.unwrap_or_default())).collect()
 }
 
@@ -171,7 +172,7 @@ fn parse(text: &str) -> Result<Table> {
     let mut table = Table::new();
     for line in text.lines().skip(1).filter(|l| !l.trim().is_empty()) {
         let cells: Vec<&str> = line.split('\t').collect();
-        let [chip, name, form, _, spills, _, occupancy, _, inverse, per_fma] = cells[..] else {
+        let [chip, name, variant, _, spills, _, occupancy, _, inverse, per_fma] = cells[..] else {
             bail!("{TABLE}: {line:?} has not ten columns");
         };
         let number = |cell: &str| cell.parse().with_context(|| format!("{TABLE}: {cell:?} in {line:?}"));
@@ -179,7 +180,7 @@ fn parse(text: &str) -> Result<Table> {
             spills: number(spills)?,
             occupancy: number(occupancy)?,
             inverse_throughput: number(inverse)?,
-            form: number(form)?,
+            variant: number(variant)?,
             per_fma: per_fma.parse().ok(),
             row: line.to_owned(),
         };

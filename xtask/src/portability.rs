@@ -86,25 +86,25 @@ pub(crate) fn dawn(root: &Path, target: &Path, name: &str) -> Result<()> {
         std::fs::remove_dir_all(&folder)?;
     }
     std::fs::create_dir_all(&folder)?;
-    let rows = |mode: &str| {
-        let mut rows = crate::process::cargo();
-        rows.current_dir(root).args([
+    let cases = |mode: &str| {
+        let mut cases = crate::process::cargo();
+        cases.current_dir(root).args([
             "run",
             "--quiet",
             "--package",
             "wgrad-tests",
             "--bin",
-            "portable-rows",
+            "portable-cases",
             "--",
         ]);
-        rows.arg(mode).arg(&folder);
-        rows
+        cases.arg(mode).arg(&folder);
+        cases
     };
-    run_command(rows("write").arg(name))?;
+    run_command(cases("write").arg(name))?;
     run_command(
         Command::new("node").arg(root.join("xtask/dawn.mjs")).arg(Tools::at(target).webgpu).arg(&folder),
     )?;
-    run_command(&mut rows("judge"))
+    run_command(&mut cases("judge"))
 }
 
 /// Every file through spirv-val, several at a time.

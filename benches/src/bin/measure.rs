@@ -10,7 +10,7 @@ use std::error::Error;
 use std::time::Instant;
 use wgrad::models::ModelKind;
 use wgrad::prelude::*;
-use wgrad_bench::{Ceilings, Kernel, MadeUp, Unit, all_kernels, kernels};
+use wgrad_bench::{Ceilings, Kernel, SyntheticStep, Unit, all_kernels, kernels};
 use wgrad_benches::{inference, ratios, training};
 
 type Done = Result<(), Box<dyn Error>>;
@@ -28,18 +28,18 @@ impl Report {
     }
 
     /// Dispatches where the device has them, and bytes if every operand is touched once; first, median and best of timed runs, `items` a run.
-    fn times(&self, workload: &str, metric: &str, items: f64, subject: &mut MadeUp) -> Done {
-        let plan = subject.runner().plan();
-        let dispatches: usize = plan.steps.iter().map(|s| s.candidate.launches.len()).sum();
+    fn times(&self, workload: &str, metric: &str, items: f64, synthetic: &mut SyntheticStep) -> Done {
+        let plan = synthetic.runner().plan();
+        let dispatches: usize = plan.kernels.iter().map(|s| s.variant.launches.len()).sum();
         if dispatches > 0 {
             self.row(workload, "dispatches", dispatches as f64);
         }
-        self.row(workload, "bytes_moved", plan.steps.iter().map(|s| s.cost.bytes).sum::<u64>() as f64);
+        self.row(workload, "bytes_moved", plan.kernels.iter().map(|s| s.cost.bytes).sum::<u64>() as f64);
         let first = Instant::now();
-        subject.step()?;
+        synthetic.step()?;
         self.row(workload, "first_step_ms", first.elapsed().as_secs_f64() * 1e3);
-        subject.step()?;
-        let times = subject.times(SECONDS)?;
+        synthetic.step()?;
+        let times = synthetic.times(SECONDS)?;
         self.row(workload, metric, items / times[times.len() / 2]);
         self.row(workload, &format!("{metric}_best"), items / times[0]);
         self.row(workload, "ms", times[times.len() / 2] * 1e3);
@@ -70,7 +70,7 @@ fn infer(report: &Report, device: &str, workload: &str) -> Done {
     for ((name, way), times) in ways.iter().zip(&mut times) {
         times.sort_by(f64::total_cmp);
         report.row(workload, &format!("examples_per_s_{name}"), batch as f64 / times[times.len() / 2]);
-        report.row(workload, &format!("steps_{name}"), way.runner().plan().steps.len() as f64);
+        report.row(workload, &format!("steps_{name}"), way.runner().plan().kernels.len() as f64);
         report.row(workload, &format!("mb_{name}"), way.runner().counters().bytes as f64 / 1e6);
     }
     Ok(())

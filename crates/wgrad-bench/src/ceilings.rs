@@ -5,7 +5,7 @@ mod processor;
 use std::sync::Arc;
 use wgrad_device::{Device, DeviceError};
 use wgrad_graph::{Builder, Role};
-use wgrad_kernels::{Access, Binding, Buffer, Candidate, Launch};
+use wgrad_kernels::{Access, Binding, Buffer, Launch, Variant};
 use wgrad_plan::{PlanOptions, plan};
 use wgrad_session::SessionError;
 use wgrad_types::AdapterClass;
@@ -71,7 +71,7 @@ fn fastest(device: &Device, elements: usize, multiply_adds: Option<&Size>) -> Re
     b.output("corner", &y.slice(&[(0, 1)]));
     let mut plan = plan(&b.graph(), device.caps(), &PlanOptions::default())?;
     if let Some(size) = multiply_adds {
-        plan.steps[0].candidate = candidate(size);
+        plan.kernels[0].variant = variant(size);
     }
     let mut memory = device.memory(&plan.layout)?;
     let mut program = device.program(Arc::new(plan), &memory)?;
@@ -84,7 +84,7 @@ fn fastest(device: &Device, elements: usize, multiply_adds: Option<&Size>) -> Re
 }
 
 /// Eight chains of multiply-adds an invocation, four wide.
-fn candidate(size: &Size) -> Candidate {
+fn variant(size: &Size) -> Variant {
     let chains = |f: &dyn Fn(usize) -> String| (0..8).map(f).collect::<Vec<_>>().join("");
     let begin = chains(&|c| format!("    var s{c} = x[i] + vec4<f32>({c}.0);\n"));
     let body = chains(&|c| format!("        s{c} = s{c} * a + b;\n"));
@@ -106,5 +106,5 @@ fn candidate(size: &Size) -> Candidate {
         groups: [size.groups as u32, 1, 1],
         checked: false,
     };
-    Candidate { name: "multiply_adds".into(), launches: vec![launch], scratch: Vec::new() }
+    Variant { name: "multiply_adds".into(), launches: vec![launch], scratch: Vec::new() }
 }

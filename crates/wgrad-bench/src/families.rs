@@ -159,9 +159,12 @@ mod tests {
             let plan = wgrad_plan::plan(&k.graph(), device.caps(), &wgrad_plan::PlanOptions::default());
             let plan = plan.unwrap_or_else(|e| panic!("{}: {e}", k.name));
             // What nothing waits for would not be computed.
-            let moved: f64 = plan.steps.iter().map(|s| s.cost.bytes as f64).sum();
+            let moved: f64 = plan.kernels.iter().map(|s| s.cost.bytes as f64).sum();
             let short = k.unit == Unit::Byte && moved < k.amount;
-            (short.then_some((k.name, moved)), plan.steps.iter().map(|s| s.step.name()).collect::<Vec<_>>())
+            (
+                short.then_some((k.name, moved)),
+                plan.kernels.iter().map(|s| s.kernel.name()).collect::<Vec<_>>(),
+            )
         };
         let (short, steps): (Vec<_>, Vec<_>) = all.iter().map(steps).unzip();
         let short: Vec<_> = short.into_iter().flatten().collect();
@@ -183,7 +186,7 @@ mod tests {
             "matmul",
             "max_pool2d",
             "max_pool2d_grad",
-            "rows",
+            "row_chain",
             "sum",
         ];
         let missing: Vec<&&str> = wanted.iter().filter(|w| !seen.contains(**w)).collect();

@@ -1,7 +1,7 @@
 //! Single kernels as graphs: operands are parameters and the result stays on the device, so that a run moves nothing
 //! else.
 
-use crate::MadeUp;
+use crate::SyntheticStep;
 use wgrad_device::Device;
 use wgrad_graph::ops::{ConvSpec, Window};
 use wgrad_graph::{Builder, Graph, Role, Tensor, differentiate};
@@ -208,7 +208,7 @@ impl Kernel {
     ///
     /// # Errors
     /// Where it has no plan on the device, or the device fails.
-    pub fn on(&self, device: &Device) -> Result<MadeUp, SessionError> {
-        MadeUp::new(device, &self.graph(), None, &[])
+    pub fn on(&self, device: &Device) -> Result<SyntheticStep, SessionError> {
+        SyntheticStep::new(device, &self.graph(), None, &[])
     }
 }

@@ -4,11 +4,11 @@
 mod ceilings;
 mod families;
 mod kernels;
-mod made_up;
 mod profile;
+mod synthetic_step;
 
 pub use ceilings::Ceilings;
 pub use families::all_kernels;
 pub use kernels::{Kernel, Unit, kernels};
-pub use made_up::MadeUp;
 pub use profile::{Row, StepProfile, profile};
+pub use synthetic_step::SyntheticStep;

@@ -1,6 +1,6 @@
 //! A step's time by kernel and by layer, against what the device could do, and as a trace that Perfetto opens.
 
-use crate::{Ceilings, MadeUp};
+use crate::{Ceilings, SyntheticStep};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use wgrad_device::Clock;
@@ -46,28 +46,28 @@ pub struct StepProfile {
 ///
 /// # Errors
 /// Where the device fails.
-pub fn profile(subject: &mut MadeUp, runs: usize) -> Result<StepProfile, SessionError> {
-    subject.step()?;
-    let step_seconds = subject.times(0.0)?[0];
-    let mut best = subject.profile()?;
+pub fn profile(synthetic: &mut SyntheticStep, runs: usize) -> Result<StepProfile, SessionError> {
+    synthetic.step()?;
+    let step_seconds = synthetic.times(0.0)?[0];
+    let mut best = synthetic.profile()?;
     for _ in 1..runs {
-        let next = subject.profile()?;
+        let next = synthetic.profile()?;
         best.seconds.iter_mut().zip(next.seconds).for_each(|(b, s)| *b = b.min(s));
     }
-    let plan = subject.runner().plan();
-    let row = |(step, seconds): (&wgrad_plan::PlanStep, f64)| {
-        let form = &step.candidate.name;
-        let name = step.step.name();
+    let plan = synthetic.runner().plan();
+    let row = |(kernel, seconds): (&wgrad_plan::PlannedKernel, f64)| {
+        let variant = &kernel.variant.name;
+        let name = kernel.kernel.name();
         Row {
-            name: if form.is_empty() { name.to_owned() } else { format!("{name}.{form}") },
-            layer: step.scope.clone(),
+            name: if variant.is_empty() { name.to_owned() } else { format!("{name}.{variant}") },
+            layer: kernel.scope.clone(),
             count: 1,
             seconds,
-            flops: step.cost.flops as f64,
-            bytes: step.cost.bytes as f64,
+            flops: kernel.cost.flops as f64,
+            bytes: kernel.cost.bytes as f64,
         }
     };
-    let rows = plan.steps.iter().zip(best.seconds).map(row).collect();
+    let rows = plan.kernels.iter().zip(best.seconds).map(row).collect();
     Ok(StepProfile { clock: best.clock, rows, step_seconds })
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Instant;
-use wgrad_bench::{Ceilings, Kernel, MadeUp, Unit, all_kernels, kernels};
+use wgrad_bench::{Ceilings, Kernel, SyntheticStep, Unit, all_kernels, kernels};
 use wgrad_device::{Device, Request};
 use wgrad_models::{ImageModel, ModelKind};
 use wgrad_nn::Optimizer;
@@ -69,7 +69,7 @@ impl Training {
         format!("train {} b{}", self.name, self.batch)
     }
 
-    fn on(&self, device: &Device) -> Result<MadeUp, TrainError> {
+    fn on(&self, device: &Device) -> Result<SyntheticStep, TrainError> {
         let config = Config::for_model(self.name);
         let optimizer = Optimizer::adam();
         let graph = match config.text_kind() {
@@ -81,15 +81,15 @@ impl Training {
                 step_graph(&model, self.batch, &optimizer, 0.0)?
             }
         };
-        Ok(MadeUp::new(device, &graph, None, &optimizer.scalars(1, 1e-3))?)
+        Ok(SyntheticStep::new(device, &graph, None, &optimizer.scalars(1, 1e-3))?)
     }
 }
 
 /// Times whole steps.
-fn measure(begun: Instant, subject: &mut MadeUp, seconds: f64) -> Result<[f64; 3], SessionError> {
-    subject.step()?;
+fn measure(begun: Instant, synthetic: &mut SyntheticStep, seconds: f64) -> Result<[f64; 3], SessionError> {
+    synthetic.step()?;
     let first = begun.elapsed().as_secs_f64();
-    let times = subject.times(seconds)?;
+    let times = synthetic.times(seconds)?;
     Ok([first, times[times.len() / 2], times[0]])
 }
 
@@ -139,12 +139,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         );
     }
     let request: Request = args.device.parse().map_err(TrainError::from)?;
-    let (device, choice) = Device::open(&request).map_err(TrainError::from)?;
+    let (device, selected) = Device::open(&request).map_err(TrainError::from)?;
     let ceilings = Ceilings::of(&device).map_err(TrainError::from)?;
     let mut rows = Vec::new();
     if !args.json {
         let most = format!("{:.1} GFLOP/s, {:.1} GB/s", ceilings.flops / 1e9, ceilings.bytes / 1e9);
-        output::line(&format!("{}\nceilings: {most}, measured\n", choice.reason))?;
+        output::line(&format!("{}\nceilings: {most}, measured\n", selected.reason))?;
         output::line(HEADS)?;
     }
     let mut done = |row: Measured| -> Result<()> {
@@ -162,7 +162,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     if args.json {
         output::json(&json!({
-            "device": choice.device,
+            "device": selected.device,
             "ceilings": { "flops_per_s": ceilings.flops, "bytes_per_s": ceilings.bytes },
             "rows": rows.iter().map(as_json).collect::<Value>(),
         }))?;

@@ -4,7 +4,7 @@ use crate::output::{self, bytes, table};
 use anyhow::Result;
 use serde_json::json;
 use std::process::ExitCode;
-use wgrad_device::{AdapterReport, Choice, Device, DeviceError, Request, adapters};
+use wgrad_device::{AdapterReport, Device, DeviceError, Request, Selected, adapters};
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  wgrad devices\n  wgrad devices --json")]
@@ -14,7 +14,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-fn open(name: &str) -> Result<Choice, DeviceError> {
+fn open(name: &str) -> Result<Selected, DeviceError> {
     Ok(Device::open(&name.parse::<Request>()?)?.1)
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             })
         };
         let auto = match auto {
-            Ok(choice) => json!({ "device": choice.device, "reason": choice.reason }),
+            Ok(selected) => json!({ "device": selected.device, "reason": selected.reason }),
             Err(error) => json!({ "error": error.to_string() }),
         };
         output::json(&json!({
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     rows.push(native.into_iter().chain([unlimited(), unlimited(), "-".into()]).collect());
     output::line(&table(&rows, &[1, 2, 3, 4]))?;
     let taken = match auto {
-        Ok(choice) => choice.reason,
+        Ok(selected) => selected.reason,
         Err(error) => format!("auto: {error}"),
     };
     output::line(&format!("\n{taken}"))?;

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use std::process::ExitCode;
 use wgrad_device::Request;
 use wgrad_doctor::breaks::{self, Break};
-use wgrad_doctor::{Machine, Options, Report, RowReport, examine_all, targets};
+use wgrad_doctor::{CaseReport, Machine, Options, Report, examine_all, targets};
 use wgrad_train::TrainError;
 
 #[derive(clap::Args)]
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut request: Request = args.device.as_deref().unwrap_or("auto").parse().map_err(TrainError::from)?;
     // What is damaged may index anything.
     request.shader_checks = broken.is_some();
-    let (targets, choice) = targets(&request, args.full)?;
+    let (targets, selected) = targets(&request, args.full)?;
     let options = match (args.full, &broken) {
         (true, _) => Options::full(),
         (false, Some(_)) => Options::each(),
@@ -46,22 +46,26 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     };
     let options = Options { only: args.only.clone(), broken, ..options };
     if !args.json {
-        output::line(&format!("{}\n\n{}", heading(&choice.reason, &Machine::of(&targets[0].device)), HEADS))?;
+        output::line(&format!(
+            "{}\n\n{}",
+            heading(&selected.reason, &Machine::of(&targets[0].device)),
+            HEADS
+        ))?;
     }
     let mut said = Ok(());
-    let report = examine_all(&targets, &options, &mut |row| {
-        if !args.json && said.is_ok() && !(row.forms.is_empty() && row.is_sound()) {
-            said = output::line(&line(row));
+    let report = examine_all(&targets, &options, &mut |case| {
+        if !args.json && said.is_ok() && !(case.variants.is_empty() && case.is_sound()) {
+            said = output::line(&line(case));
         }
     });
     said?;
-    if report.rows.is_empty() {
+    if report.cases.is_empty() {
         bail!(
             "no operation's name contains {:?}: `wgrad doctor` names them all",
             args.only.as_deref().unwrap_or("")
         );
     }
-    if broken.is_some() && report.rows.iter().all(|r| r.damaged == 0) {
+    if broken.is_some() && report.cases.iter().all(|r| r.damaged == 0) {
         bail!("the mistake touches no kernel of this examination: try --full, or another device");
     }
     if args.json {
@@ -113,34 +117,34 @@ fn heading(reason: &str, machine: &Machine) -> String {
 }
 
 const HEADS: &str =
-    "operation                        forms        ulps  relative   allowed      time  verdict";
+    "operation                     variants        ulps  relative   allowed      time  verdict";
 
 /// A row's figures, and what went wrong below them.
-fn line(row: &RowReport) -> String {
-    let verdict = if row.is_sound() { "ok" } else { "WRONG" };
+fn line(case: &CaseReport) -> String {
+    let verdict = if case.is_sound() { "ok" } else { "WRONG" };
     let figures = format!(
         "{:<32} {:>5} {:>11.1} {:>9.1e} {:>9.0e} {:>7.2} s  {verdict}",
-        row.name,
-        row.forms.len(),
-        row.ulps,
-        row.relative,
-        row.tolerance,
-        row.seconds
+        case.name,
+        case.variants.len(),
+        case.ulps,
+        case.relative,
+        case.tolerance,
+        case.seconds
     );
-    let complaints = row.complaints();
+    let complaints = case.complaints();
     complaints.iter().fold(figures, |text, complaint| format!("{text}\n    {complaint}"))
 }
 
 fn verdict(report: &Report) -> String {
-    let forms: usize = report.rows.iter().map(|r| r.forms.len()).sum();
-    let wrong = report.rows.iter().filter(|r| !r.is_sound()).count();
+    let variants: usize = report.cases.iter().map(|r| r.variants.len()).sum();
+    let wrong = report.cases.iter().filter(|r| !r.is_sound()).count();
     let found = match wrong {
         0 => "all sound".to_owned(),
         n => format!("{n} WRONG; please report it with the output of --json"),
     };
     format!(
-        "{} operations, {forms} forms of kernels, {}: {found}",
-        report.rows.len(),
+        "{} operations, {variants} variants of kernels, {}: {found}",
+        report.cases.len(),
         seconds(report.seconds)
     )
 }

@@ -41,7 +41,7 @@ enum Split {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let request: Request = args.device.parse().map_err(TrainError::from)?;
-    let (device, choice) = wgrad_device::Device::open(&request)?;
+    let (device, selected) = wgrad_device::Device::open(&request)?;
     let part = match args.split {
         None => Part::Usual,
         Some(Split::Train) => Part::Split(wgrad_data::Split::Train),
@@ -54,11 +54,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if args.json {
         let mut value = report::json(&found);
         args.checkpoint.tell(&origin, &mut value);
-        value["device"] = json!(choice.device);
+        value["device"] = json!(selected.device);
         output::json(&value)?;
         return Ok(ExitCode::SUCCESS);
     }
-    output::line(&format!("device   {}\nweights  {origin}\n", choice.reason))?;
+    output::line(&format!("device   {}\nweights  {origin}\n", selected.reason))?;
     output::line(&report::text(&found))?;
     if let Some(matrix) = report::matrix(&found) {
         output::line(&format!("\n{matrix}"))?;

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Sampling { temperature: args.temperature, top_k: args.top_k, top_p: args.top_p, seed: args.seed };
     sampling.check()?;
     let request: Request = args.device.parse().map_err(TrainError::from)?;
-    let (device, choice) = wgrad_device::Device::open(&request)?;
+    let (device, selected) = wgrad_device::Device::open(&request)?;
     let origin = args.checkpoint.origin()?;
     let mut generator = Generator::open(&origin.dir, &device)?;
     output::note(&format!("note: weights: {origin}"));
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let rest = generator.finish();
     if args.json {
         written.push_str(&rest);
-        let mut value = json!({ "device": choice.device, "prompt": args.prompt, "text": written });
+        let mut value = json!({ "device": selected.device, "prompt": args.prompt, "text": written });
         args.checkpoint.tell(&origin, &mut value);
         output::json(&value)?;
     } else {

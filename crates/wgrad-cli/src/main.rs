@@ -20,10 +20,10 @@ mod report;
 mod runs;
 mod shape;
 mod spelling;
-mod subject;
 mod tokenize;
 mod train;
 mod tune;
+mod workload;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};

@@ -1,7 +1,7 @@
 //! What other engines need for the same training step, for `wgrad plan --peers`: figures measured once, kept in `peers.tsv`.
 
 use crate::output::{bytes, count, table};
-use crate::subject::Which;
+use crate::workload::WorkloadArgs;
 use clap::Parser;
 use serde_json::{Value, json};
 use wgrad_plan::Summary;
@@ -23,7 +23,7 @@ struct Figure {
 #[command(no_binary_name = true)]
 struct Flags {
     #[command(flatten)]
-    which: Which,
+    workload: WorkloadArgs,
 }
 
 /// All rows of the table.
@@ -41,11 +41,11 @@ pub(crate) struct Peers(Vec<Figure>);
 
 impl Peers {
     /// Looks the step up; an engine that was not measured at it stays in the list.
-    pub(crate) fn of(which: &Which) -> Result<Self, TrainError> {
+    pub(crate) fn of(workload: &WorkloadArgs) -> Result<Self, TrainError> {
         let mut found: Vec<Figure> = Vec::new();
         for figure in figures() {
-            let row = Flags::try_parse_from(figure.flags.split(' ')).expect("flags of `wgrad plan`").which;
-            let figure = match row.is_same(which)? {
+            let row = Flags::try_parse_from(figure.flags.split(' ')).expect("flags of `wgrad plan`").workload;
+            let figure = match row.is_same(workload)? {
                 true => figure,
                 false => Figure { dispatches: None, bytes: None, ..figure },
             };
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     fn peers(flags: &str) -> Peers {
-        Peers::of(&Flags::try_parse_from(flags.split(' ')).unwrap().which).unwrap()
+        Peers::of(&Flags::try_parse_from(flags.split(' ')).unwrap().workload).unwrap()
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use crate::output::{self, bytes, count, flops, table};
 use crate::peers::Peers;
-use crate::subject::{Subject, Which};
+use crate::workload::{Workload, WorkloadArgs};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::sync::Arc;
 use wgrad_device::{Device, Request, cpu_threads};
-use wgrad_plan::{Choices, Plan, PlanOptions, PlanStep, Summary, dump, plan};
+use wgrad_plan::{Choices, Plan, PlanOptions, PlannedKernel, Summary, dump, plan};
 use wgrad_train::{TrainError, check_precision};
 use wgrad_types::{Caps, Limits};
 
@@ -17,12 +17,12 @@ const COMMON_BINDING: usize = 2 << 30;
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  wgrad plan --model alexnet --batch-size 64\n  \
-                        wgrad plan --model lenet --limits webgpu-baseline --steps\n  \
+                        wgrad plan --model lenet --limits webgpu-baseline --kernels\n  \
                         wgrad plan --model gpt --layers 6 --hidden 384 --heads 6 --context 256\n  \
                         wgrad plan --model cifar-cnn --device software --peers")]
 pub(crate) struct Args {
     #[command(flatten)]
-    which: Which,
+    workload: WorkloadArgs,
     /// Plan for a device of this machine: auto, gpu, gpu:N, software or cpu
     #[arg(long)]
     device: Option<String>,
@@ -30,8 +30,8 @@ pub(crate) struct Args {
     #[arg(long, value_enum)]
     limits: Option<LimitsName>,
     /// List every kernel
-    #[arg(long)]
-    steps: bool,
+    #[arg(long, alias = "steps")]
+    kernels: bool,
     /// Put beside it what other engines need for the same step. A flag, since their figures were measured once, and
     /// for few steps
     #[arg(long)]
@@ -59,8 +59,8 @@ fn caps(args: &Args) -> Result<(Caps, String, Arc<Choices>), TrainError> {
         Some(name) => {
             let request: Request = name.parse()?;
             let request = if baseline { request.with_baseline_limits() } else { request };
-            let (device, choice) = Device::open(&request)?;
-            Ok((device.caps().clone(), choice.device, device.choices()))
+            let (device, selected) = Device::open(&request)?;
+            Ok((device.caps().clone(), selected.device, device.choices()))
         }
         None if baseline => {
             Ok((Caps::webgpu_baseline(), "a GPU with WebGPU's default limits".into(), none()))
@@ -78,19 +78,20 @@ fn caps(args: &Args) -> Result<(Caps, String, Arc<Choices>), TrainError> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let (_, subject) = args.which.subject(args.device.as_deref())?;
+    let (_, workload) = args.workload.build(args.device.as_deref())?;
     let (caps, target, choices) = caps(args)?;
-    check_precision(&args.which.precision, &caps, &target)?;
-    let options = PlanOptions { choices: Some(&choices), packed: args.which.eval, ..PlanOptions::default() };
-    let plan = plan(&subject.graph, &caps, &options)?;
-    let peers = args.peers.then(|| Peers::of(&args.which)).transpose()?;
+    check_precision(&args.workload.precision, &caps, &target)?;
+    let options =
+        PlanOptions { choices: Some(&choices), packed: args.workload.eval, ..PlanOptions::default() };
+    let plan = plan(&workload.graph, &caps, &options)?;
+    let peers = args.peers.then(|| Peers::of(&args.workload)).transpose()?;
     if args.json {
-        let mut value = as_json(args, &subject, &target, &plan);
+        let mut value = as_json(args, &workload, &target, &plan);
         peers.iter().for_each(|peers| value["peers"] = peers.as_json());
         output::json(&value)?;
     } else {
         let beside = peers.map(|peers| format!("\n\n{}", peers.as_text(&Summary::of(&plan))));
-        output::line(&(as_text(args, &subject, &target, &plan) + &beside.unwrap_or_default()))?;
+        output::line(&(as_text(args, &workload, &target, &plan) + &beside.unwrap_or_default()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -101,14 +102,17 @@ fn rest(s: &Summary) -> usize {
     s.peak_bytes - s.thread_bytes - told.iter().sum::<usize>()
 }
 
-fn as_text(args: &Args, subject: &Subject, target: &str, plan: &Plan) -> String {
+fn as_text(args: &Args, workload: &Workload, target: &str, plan: &Plan) -> String {
     let s = Summary::on(plan, cpu_threads());
     let row = |name: &str, value: String| vec![name.to_owned(), value];
-    let what =
-        if args.which.eval { "evaluation".into() } else { format!("training with {}", args.which.optimizer) };
-    let batch = count(args.which.batch_size as u64);
+    let what = if args.workload.eval {
+        "evaluation".into()
+    } else {
+        format!("training with {}", args.workload.optimizer)
+    };
+    let batch = count(args.workload.batch_size as u64);
     let head = [
-        row("model", format!("{} {}, batch {batch}, {what}", args.which.model, subject.words)),
+        row("model", format!("{} {}, batch {batch}, {what}", args.workload.model, workload.words)),
         row("planned for", target.to_owned()),
         row("dispatches", count(s.dispatches as u64)),
         row("work", format!("{} a step", flops(s.flops))),
@@ -124,16 +128,16 @@ fn as_text(args: &Args, subject: &Subject, target: &str, plan: &Plan) -> String 
         row("  on the way", bytes(s.staging_bytes)),
         row("  threads' blocks", bytes(s.thread_bytes)),
     ];
-    let kernels = if args.steps { dump(plan) } else { "--steps lists every kernel".into() };
+    let kernels = if args.kernels { dump(plan) } else { "--kernels lists every kernel".into() };
     format!("{}\n\n{}\n\n{}", table(&head, &[1]), table(&memory, &[]), kernels.trim_end())
 }
 
-fn as_json(args: &Args, subject: &Subject, target: &str, plan: &Plan) -> Value {
+fn as_json(args: &Args, workload: &Workload, target: &str, plan: &Plan) -> Value {
     let s = Summary::on(plan, cpu_threads());
     let mut value = json!({
-        "model": args.which.model,
-        "batch_size": args.which.batch_size,
-        "mode": if args.which.eval { "evaluation" } else { "training" },
+        "model": args.workload.model,
+        "batch_size": args.workload.batch_size,
+        "mode": if args.workload.eval { "evaluation" } else { "training" },
         "planned_for": target,
         "dispatches": s.dispatches,
         "flops": s.flops,
@@ -147,23 +151,23 @@ fn as_json(args: &Args, subject: &Subject, target: &str, plan: &Plan) -> Value {
         "thread_bytes": s.thread_bytes,
         "other_bytes": rest(&s),
     });
-    subject.fields.iter().for_each(|(name, field)| value[*name] = field.clone());
-    if !args.which.eval {
-        value["optimizer"] = json!(args.which.optimizer);
+    workload.fields.iter().for_each(|(name, field)| value[*name] = field.clone());
+    if !args.workload.eval {
+        value["optimizer"] = json!(args.workload.optimizer);
     }
-    if args.steps {
-        let kernel = |step: &PlanStep| {
+    if args.kernels {
+        let kernel = |kernel: &PlannedKernel| {
             json!({
-                "kernel": step.step.name(),
-                "form": step.candidate.name,
-                "layer": step.scope,
-                "shape": step.step.shape,
-                "dispatches": step.candidate.launches.len().max(1),
-                "flops": step.cost.flops,
-                "bytes_moved": step.cost.bytes,
+                "kernel": kernel.kernel.name(),
+                "variant": kernel.variant.name,
+                "layer": kernel.scope,
+                "shape": kernel.kernel.shape,
+                "dispatches": kernel.variant.launches.len().max(1),
+                "flops": kernel.cost.flops,
+                "bytes_moved": kernel.cost.bytes,
             })
         };
-        value["kernels"] = plan.steps.iter().map(kernel).collect();
+        value["kernels"] = plan.kernels.iter().map(kernel).collect();
     }
     value
 }

@@ -48,10 +48,10 @@ fn wrong(option: &str, why: &str) -> TrainError {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let request: Request = args.device.parse().map_err(TrainError::from)?;
-    let (device, choice) = Device::open(&request)?;
+    let (device, selected) = Device::open(&request)?;
     let origin = args.checkpoint.origin()?;
     let inputs = Inputs::new(&args.images)?;
-    output::note(&format!("note: device {}; weights: {origin}", choice.reason));
+    output::note(&format!("note: device {}; weights: {origin}", selected.reason));
     match load_checkpoint_card(&origin.dir)? {
         Card::Image(card) if card.model == SEGMENTER => masks(args, inputs, &origin.dir, &device),
         _ => classes(args, inputs, &origin.dir, &device),

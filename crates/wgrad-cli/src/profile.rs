@@ -1,13 +1,13 @@
 //! `wgrad profile`: where the time of a training step goes, by kernel and by layer, against what the device could do.
 
 use crate::output::{self, percent, table};
-use crate::subject::Which;
+use crate::workload::WorkloadArgs;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use wgrad_bench::{Ceilings, MadeUp, Row, StepProfile, profile};
+use wgrad_bench::{Ceilings, Row, StepProfile, SyntheticStep, profile};
 use wgrad_device::{Clock, Device, Request};
 use wgrad_session::SessionError;
 use wgrad_train::{TrainError, check_precision};
@@ -17,7 +17,7 @@ use wgrad_train::{TrainError, check_precision};
                         wgrad profile --model gpt --device gpu --trace step.json   # open step.json in ui.perfetto.dev")]
 pub(crate) struct Args {
     #[command(flatten)]
-    which: Which,
+    workload: WorkloadArgs,
     /// auto, gpu, gpu:N, software or cpu
     #[arg(long, default_value = "auto")]
     device: String,
@@ -33,7 +33,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let (config, subject) = args.which.subject(Some(&args.device))?;
+    let (config, workload) = args.workload.build(Some(&args.device))?;
     // Before any work, so that none is lost.
     let trace = args.trace.as_ref().map(|path| {
         let why = |e| anyhow::anyhow!("cannot write {}: {e}", path.display());
@@ -41,30 +41,30 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     });
     let trace = trace.transpose()?;
     let request: Request = args.device.parse().map_err(TrainError::from)?;
-    let (device, choice) = Device::open(&request).map_err(TrainError::from)?;
-    check_precision(&args.which.precision, device.caps(), &choice.device)?;
+    let (device, selected) = Device::open(&request).map_err(TrainError::from)?;
+    check_precision(&args.workload.precision, device.caps(), &selected.device)?;
     let scalars = config.optimizer()?.scalars(1, 1e-3);
     let failed = |e: SessionError| TrainError::from(e);
-    let made_up = match args.which.eval {
-        true => MadeUp::inference(&device, &subject.graph),
-        false => MadeUp::new(&device, &subject.graph, None, &scalars),
+    let synthetic = match args.workload.eval {
+        true => SyntheticStep::inference(&device, &workload.graph),
+        false => SyntheticStep::new(&device, &workload.graph, None, &scalars),
     };
-    let mut made_up = made_up.map_err(failed)?;
-    let profile = profile(&mut made_up, args.steps as usize).map_err(failed)?;
+    let mut synthetic = synthetic.map_err(failed)?;
+    let profile = profile(&mut synthetic, args.steps as usize).map_err(failed)?;
     let ceilings = Ceilings::of(&device).map_err(failed)?;
-    let title = format!("{} {}, batch {}", args.which.model, subject.words, args.which.batch_size);
+    let title = format!("{} {}, batch {}", args.workload.model, workload.words, args.workload.batch_size);
     if let Some(path) = &args.trace {
-        let trace = profile.trace(&format!("{title} on {}", choice.device));
+        let trace = profile.trace(&format!("{title} on {}", selected.device));
         std::fs::write(path, trace.to_string())
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     if args.json {
-        output::json(&as_json(&title, &choice.device, &profile, &ceilings))?;
+        output::json(&as_json(&title, &selected.device, &profile, &ceilings))?;
     } else {
-        output::line(&as_text(&title, &choice.device, &profile, &ceilings))?;
+        output::line(&as_text(&title, &selected.device, &profile, &ceilings))?;
     }
     if let Some(mut file) = trace {
-        let trace = profile.trace(&format!("{title} on {}", choice.device));
+        let trace = profile.trace(&format!("{title} on {}", selected.device));
         file.write_all(trace.to_string().as_bytes()).context("the trace is not whole")?;
     }
     Ok(ExitCode::SUCCESS)

@@ -1,7 +1,7 @@
 //! Names as other tools spell them: models, optimizers and the like whatever their case and hyphens, near misses, and flags
 //! that are called otherwise here.
 
-use wgrad_train::{Config, PAINTERS, SEGMENTER, TrainError};
+use wgrad_train::{Config, GENERATIVE_MODELS, SEGMENTER, TrainError};
 
 /// Names elsewhere of what has another name here.
 const OTHER_NAMES: [(&str, &str); 15] = [
@@ -82,7 +82,7 @@ fn near<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
 /// Every model's name.
 fn models() -> Vec<&'static str> {
     let images = wgrad_models::ZOO.iter().map(|m| m.0).chain([SEGMENTER]);
-    images.chain(PAINTERS.map(|m| m.0)).chain(wgrad_models::TEXT_ZOO.iter().map(|m| m.0)).collect()
+    images.chain(GENERATIVE_MODELS.map(|m| m.0)).chain(wgrad_models::TEXT_ZOO.iter().map(|m| m.0)).collect()
 }
 
 /// A model's name as it is known here.

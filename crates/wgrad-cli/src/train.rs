@@ -222,7 +222,7 @@ pub(crate) fn models() -> String {
     let images = wgrad_models::ZOO.iter().map(|m| m.0);
     images
         .chain([wgrad_train::SEGMENTER])
-        .chain(wgrad_train::PAINTERS.map(|m| m.0))
+        .chain(wgrad_train::GENERATIVE_MODELS.map(|m| m.0))
         .chain(wgrad_models::TEXT_ZOO.iter().map(|m| m.0))
         .collect::<Vec<_>>()
         .join(", ")
@@ -314,7 +314,7 @@ impl Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let (config, out) = if args.resume { args.resumed()? } else { args.fresh()? };
     let request: Request = config.device.parse().map_err(TrainError::from)?;
-    let (device, choice) = Device::open(&request)?;
+    let (device, selected) = Device::open(&request)?;
     let stop = Arc::new(AtomicBool::new(false));
     let handle = stop.clone();
     ctrlc::set_handler(move || {
@@ -324,7 +324,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         output::note("stopping: the run is saved after this step (once more to quit at once)");
     })
     .context("Ctrl-C cannot be caught")?;
-    let mut progress = Progress::new(args.json, config.data.clone(), choice.reason, out.clone());
+    let mut progress = Progress::new(args.json, config.data.clone(), selected.reason, out.clone());
     let done =
         device.install(|| wgrad_train::train(&config, &out, args.resume, &device, &mut progress, &stop));
     progress.clear();

@@ -1,12 +1,12 @@
 //! `wgrad tune`: every form of a training step's kernels timed on a device, the fastest kept for later runs.
 
 use crate::output::{self, table};
-use crate::subject::Which;
+use crate::workload::WorkloadArgs;
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Instant;
-use wgrad_bench::MadeUp;
+use wgrad_bench::SyntheticStep;
 use wgrad_device::{Clock, Device, Request};
 use wgrad_session::{SessionError, Trial, Tuned};
 use wgrad_train::{TrainError, check_precision};
@@ -17,7 +17,7 @@ use wgrad_train::{TrainError, check_precision};
                         wgrad tune --model gpt --device gpu:1")]
 pub(crate) struct Args {
     #[command(flatten)]
-    which: Which,
+    workload: WorkloadArgs,
     /// auto, gpu, gpu:N or software
     #[arg(long, default_value = "auto")]
     device: String,
@@ -31,19 +31,20 @@ const STEPS: usize = 5;
 const SECONDS: f64 = 3.0;
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let (config, subject) = args.which.subject(Some(&args.device))?;
+    let (config, workload) = args.workload.build(Some(&args.device))?;
     let request: Request = args.device.parse().map_err(TrainError::from)?;
-    let (mut device, choice) = Device::open(&request).map_err(TrainError::from)?;
+    let (mut device, selected) = Device::open(&request).map_err(TrainError::from)?;
     if device.adapter().is_none() {
-        let why = format!("{} has one form of every kernel: nothing to tune; name an adapter", choice.device);
+        let why =
+            format!("{} has one variant of every kernel: nothing to tune; name an adapter", selected.device);
         return Err(TrainError::Config { option: "--device".into(), why }.into());
     }
     let failed = |e: SessionError| TrainError::from(e);
-    check_precision(&args.which.precision, device.caps(), &choice.device)?;
+    check_precision(&args.workload.precision, device.caps(), &selected.device)?;
     let scalars = config.optimizer()?.scalars(1, 1e-3);
-    let fresh = |device: &Device| MadeUp::new(device, &subject.graph, None, &scalars).map_err(failed);
+    let fresh = |device: &Device| SyntheticStep::new(device, &workload.graph, None, &scalars).map_err(failed);
     let mut before = fresh(&device)?;
-    let found = wgrad_session::tune(&mut device, &[&subject.graph], true, &mut |t| {
+    let found = wgrad_session::tune(&mut device, &[&workload.graph], true, &mut |t| {
         if !args.json {
             output::note(&format!("timed {}", t.what));
         }
@@ -52,22 +53,22 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut after = fresh(&device)?;
     let (old, new) = both(&mut before, &mut after).map_err(failed)?;
     let (kept, found) = (found.kept.map(|path| path.display().to_string()), found.kernels);
-    let title = format!("{} {}, batch {}", args.which.model, subject.words, args.which.batch_size);
+    let title = format!("{} {}, batch {}", args.workload.model, workload.words, args.workload.batch_size);
     if args.json {
-        output::json(&as_json(&title, &choice.device, &found, (old, new), kept))?;
+        output::json(&as_json(&title, &selected.device, &found, (old, new), kept))?;
     } else {
-        output::line(&as_text(&title, &choice.device, &found, (old, new), kept))?;
+        output::line(&as_text(&title, &selected.device, &found, (old, new), kept))?;
     }
     let none = found.iter().filter(|t| t.winner.is_none()).count();
     if none > 0 {
-        output::error(&format!("{none} kernels have no form that is right here: see `wgrad doctor`"));
+        output::error(&format!("{none} kernels have no variant that is right here: see `wgrad doctor`"));
         return Ok(ExitCode::from(1));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The least seconds of a step before and after; a device lost on the way took the one before with it.
-fn both(before: &mut MadeUp, after: &mut MadeUp) -> Result<(f64, f64), SessionError> {
+fn both(before: &mut SyntheticStep, after: &mut SyntheticStep) -> Result<(f64, f64), SessionError> {
     let (begun, mut steps) = (Instant::now(), 0);
     let (mut old, mut new) = (f64::INFINITY, f64::INFINITY);
     while steps < STEPS || begun.elapsed().as_secs_f64() < SECONDS {
@@ -93,8 +94,8 @@ fn clock(found: &[Tuned]) -> &'static str {
 
 fn trial(trial: &Trial) -> String {
     match &trial.seconds {
-        Ok(seconds) => format!("{} {:.3}", trial.form, seconds * 1e3),
-        Err(_) => format!("{} -", trial.form),
+        Ok(seconds) => format!("{} {:.3}", trial.variant, seconds * 1e3),
+        Err(_) => format!("{} -", trial.variant),
     }
 }
 
@@ -111,19 +112,20 @@ fn as_text(
         line("device", device.to_owned()),
         line("clock", clock(found).to_owned()),
     ];
-    let mut rows =
-        vec![["kernel", "steps", "gain", "form taken", "forms and their ms"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["kernel", "steps", "gain", "variant taken", "variants and their ms"].map(str::to_owned).to_vec(),
+    ];
     rows.extend(found.iter().map(|t| {
         let gain = t.seconds().map_or("-".into(), |(first, best)| format!("{:.2}x", first / best));
-        let form = t.winner.map_or("none", |w| &t.trials[w].form);
+        let variant = t.winner.map_or("none", |w| &t.trials[w].variant);
         let trials: Vec<String> = t.trials.iter().map(trial).collect();
-        vec![t.what.clone(), t.count.to_string(), gain, form.to_owned(), trials.join(", ")]
+        vec![t.what.clone(), t.count.to_string(), gain, variant.to_owned(), trials.join(", ")]
     }));
     let refused: String = found
         .iter()
         .flat_map(|t| t.trials.iter().map(move |trial| (t, trial)))
-        .filter_map(|(t, trial)| Some((t, &trial.form, trial.seconds.as_ref().err()?)))
-        .map(|(t, form, why)| format!("left out: {form} of {}: {why}\n", t.what))
+        .filter_map(|(t, trial)| Some((t, &trial.variant, trial.seconds.as_ref().err()?)))
+        .map(|(t, variant, why)| format!("left out: {variant} of {}: {why}\n", t.what))
         .collect();
     let kept =
         kept.map_or("kept for this call only: there is no cache folder".into(), |p| format!("kept in {p}"));
@@ -146,13 +148,13 @@ fn as_json(
     (old, new): (f64, f64),
     kept: Option<String>,
 ) -> Value {
-    let trial = |t: &Trial| json!({ "form": t.form, "seconds": t.seconds.as_ref().ok(), "why": t.seconds.as_ref().err() });
+    let trial = |t: &Trial| json!({ "variant": t.variant, "seconds": t.seconds.as_ref().ok(), "why": t.seconds.as_ref().err() });
     let kernel = |t: &Tuned| {
         json!({
             "kernel": t.what,
             "steps": t.count,
-            "forms": t.trials.iter().map(trial).collect::<Value>(),
-            "taken": t.winner.map(|w| t.trials[w].form.clone()),
+            "variants": t.trials.iter().map(trial).collect::<Value>(),
+            "taken": t.winner.map(|w| t.trials[w].variant.clone()),
         })
     };
     json!({

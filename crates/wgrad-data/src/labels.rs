@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::DataError;
 use crate::mask::{Label, Mask, colour_name};
-use crate::scenes::{IGNORED_CLASS, SceneOptions};
+use crate::segmentation::{IGNORED_CLASS, SegmentationOptions};
 
 /// Classes there may be: a mask with more labels was blurred.
 const MOST_CLASSES: usize = 64;
@@ -76,7 +76,7 @@ impl Palettes {
 pub(crate) fn classes(
     masks: &[(&Path, &Mask)],
     dir: &Path,
-    options: &SceneOptions,
+    options: &SegmentationOptions,
 ) -> Result<Classes, DataError> {
     let mut warnings = Vec::new();
     let labels = || masks.iter().flat_map(|(_, mask)| &mask.labels);

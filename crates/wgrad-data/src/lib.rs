@@ -27,7 +27,7 @@ mod pipeline;
 mod prefetch;
 mod random;
 mod resample;
-mod scenes;
+mod segmentation;
 mod source;
 mod splits;
 mod streams;
@@ -44,9 +44,9 @@ pub use mask::mask_png;
 pub use masks::Masking;
 pub use pipeline::{Pipeline, SMALL_SIDE, SampleKey, estimate_normalisation};
 pub use prefetch::EpochIter;
-pub use scenes::{
-    IGNORED, Scene, SceneBatch, SceneOptions, SceneReader, Scenes, is_masks, open_masks, open_picture,
-    resized_mask, scene_moments,
+pub use segmentation::{
+    IGNORED, MaskedBatch, MaskedImage, SegmentationData, SegmentationOptions, SegmentationReader, is_masks,
+    masked_image_moments, open_masks, open_picture, resized_mask,
 };
 pub use source::{DEFAULT_VAL_SPLIT, Dataset, SourceOptions, Split, open};
 pub use streams::{Streams, TokenBatch, windows};

@@ -4,8 +4,8 @@ use crate::{Clock, Counters, DeviceError, Profile, Traced, host, workers};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
-use wgrad_kernels::cpu::{Lines, scratch_words};
-use wgrad_kernels::{CpuBuffers, Failed, Few, Ready, Step, run_cpu};
+use wgrad_kernels::cpu::{AlignedVec, scratch_words};
+use wgrad_kernels::{CpuBuffers, Failed, Kernel, Prepared, SmallList, run_cpu};
 use wgrad_plan::{ParamLayout, Place, Plan};
 use wgrad_types::{Caps, numel};
 
@@ -30,7 +30,7 @@ impl Cpu {
     }
 }
 
-type Slots = Vec<Lines<u32>>;
+type Slots = Vec<AlignedVec<u32>>;
 
 /// Persistent tensors.
 pub struct Memory {
@@ -63,7 +63,7 @@ pub struct Program {
     plan: Arc<Plan>,
     slots: Slots,
     /// Per step its element-wise code, and the number of writes after which its operand was packed.
-    ready: Vec<Ready>,
+    prepared: Vec<Prepared>,
     packed: Vec<Option<u64>>,
     /// Results of steps, one after the other, until they are asked for; and lists that held such.
     done: VecDeque<Vec<u32>>,
@@ -77,9 +77,9 @@ impl Program {
         for (place, tensor) in &plan.literals {
             slots[place.slot - shared][words_of(*place)].copy_from_slice(&tensor.words);
         }
-        let (ready, packed) =
-            (plan.steps.iter().map(|s| Ready::new(&s.step)).collect(), vec![None; plan.steps.len()]);
-        Ok(Self { plan, slots, ready, packed, done: VecDeque::new(), spent: Vec::new() })
+        let (prepared, packed) =
+            (plan.kernels.iter().map(|s| Prepared::new(&s.kernel)).collect(), vec![None; plan.kernels.len()]);
+        Ok(Self { plan, slots, prepared, packed, done: VecDeque::new(), spent: Vec::new() })
     }
 
     pub(crate) fn plan(&self) -> &Arc<Plan> {
@@ -93,8 +93,8 @@ impl Program {
         scalars: &[u32],
     ) -> Result<(), DeviceError> {
         let plan = self.plan.clone();
-        let mut all = All::fed(&plan, memory, (&mut self.slots, &self.ready, &mut self.packed), inputs);
-        workers::run(|| (0..plan.steps.len()).try_for_each(|i| all.run(&plan, i, scalars)))?;
+        let mut all = All::fed(&plan, memory, (&mut self.slots, &self.prepared, &mut self.packed), inputs);
+        workers::run(|| (0..plan.kernels.len()).try_for_each(|i| all.run(&plan, i, scalars)))?;
         let mut results = self.spent.pop().unwrap_or_default();
         for output in &plan.outputs {
             results.extend_from_slice(&all.read(output.place.slot)[words_of(output.place)]);
@@ -111,14 +111,14 @@ impl Program {
         scalars: &[u32],
     ) -> Result<Profile, DeviceError> {
         let plan = self.plan.clone();
-        let mut all = All::fed(&plan, memory, (&mut self.slots, &self.ready, &mut self.packed), inputs);
+        let mut all = All::fed(&plan, memory, (&mut self.slots, &self.prepared, &mut self.packed), inputs);
         let mut timed = |i: usize| {
             let start = Instant::now();
             all.run(&plan, i, scalars)?;
             Ok(start.elapsed().as_secs_f64())
         };
         let seconds: Result<_, DeviceError> =
-            workers::run(|| (0..plan.steps.len()).map(&mut timed).collect());
+            workers::run(|| (0..plan.kernels.len()).map(&mut timed).collect());
         Ok(Profile { clock: Clock::Host, seconds: seconds? })
     }
 
@@ -132,15 +132,15 @@ impl Program {
         visit: &mut dyn FnMut(&Traced<'_>) -> bool,
     ) -> Result<(), DeviceError> {
         let plan = self.plan.clone();
-        let mut all = All::fed(&plan, memory, (&mut self.slots, &self.ready, &mut self.packed), inputs);
-        for (i, step) in plan.steps.iter().enumerate() {
+        let mut all = All::fed(&plan, memory, (&mut self.slots, &self.prepared, &mut self.packed), inputs);
+        for (i, kernel) in plan.kernels.iter().enumerate() {
             let look = |all: &All<'_>, places: &[Place]| {
                 places.iter().map(|p| all.read(p.slot)[words_of(*p)].to_vec()).collect::<Vec<_>>()
             };
-            let operands = look(&all, &step.operands);
+            let operands = look(&all, &kernel.operands);
             workers::run(|| all.run(&plan, i, scalars))?;
-            let outputs = look(&all, &step.outputs);
-            if !visit(&Traced { step, operands, outputs }) {
+            let outputs = look(&all, &kernel.outputs);
+            if !visit(&Traced { kernel, operands, outputs }) {
                 break;
             }
         }
@@ -173,7 +173,7 @@ struct All<'a> {
     shared: &'a mut Slots,
     writes: &'a mut [u64],
     own: &'a mut Slots,
-    ready: &'a [Ready],
+    prepared: &'a [Prepared],
     packed: &'a mut [Option<u64>],
 }
 
@@ -182,18 +182,18 @@ impl<'a> All<'a> {
     fn fed(
         plan: &Plan,
         memory: &'a mut Memory,
-        (own, ready, packed): (&'a mut Slots, &'a [Ready], &'a mut [Option<u64>]),
+        (own, prepared, packed): (&'a mut Slots, &'a [Prepared], &'a mut [Option<u64>]),
         inputs: &[&[u32]],
     ) -> Self {
         assert_eq!(inputs.len(), plan.inputs.len(), "step: number of inputs");
-        let mut all = Self { shared: &mut memory.slots, writes: &mut memory.writes, own, ready, packed };
+        let mut all = Self { shared: &mut memory.slots, writes: &mut memory.writes, own, prepared, packed };
         for (named, words) in plan.inputs.iter().zip(inputs) {
             all.slot(named.place.slot)[words_of(named.place)].copy_from_slice(words);
         }
         all
     }
 
-    fn slot(&mut self, slot: usize) -> &mut Lines<u32> {
+    fn slot(&mut self, slot: usize) -> &mut AlignedVec<u32> {
         let shared = self.shared.len();
         if slot < shared { &mut self.shared[slot] } else { &mut self.own[slot - shared] }
     }
@@ -205,22 +205,23 @@ impl<'a> All<'a> {
 
     /// Runs one kernel.
     fn run(&mut self, plan: &Plan, i: usize, scalars: &[u32]) -> Result<(), DeviceError> {
-        let s = &plan.steps[i];
+        let s = &plan.kernels[i];
         let writes_of = |j: usize| self.writes[s.operands[j].slot];
         let current = s.packed.map(writes_of);
         let packed = current.is_some() && self.packed[i] == current;
         let writes = || s.outputs.iter().chain(&s.scratch);
-        let mut taken: Few<Lines<u32>> = writes().map(|p| std::mem::take(self.slot(p.slot))).collect();
-        let operand = |(j, place): (usize, &Place)| match s.step.in_place.contains(&Some(j)) {
+        let mut taken: SmallList<AlignedVec<u32>> =
+            writes().map(|p| std::mem::take(self.slot(p.slot))).collect();
+        let operand = |(j, place): (usize, &Place)| match s.kernel.in_place.contains(&Some(j)) {
             true => &[] as &[u32],
             false => &self.read(place.slot)[words_of(*place)],
         };
         let operands = s.operands.iter().enumerate().map(operand).collect();
         let mut slices = taken.iter_mut().zip(writes()).map(|(slot, place)| &mut slot[words_of(*place)]);
-        let outputs: Few<&mut [u32]> = slices.by_ref().take(s.outputs.len()).collect();
+        let outputs: SmallList<&mut [u32]> = slices.by_ref().take(s.outputs.len()).collect();
         let scratch = slices.next().unwrap_or_default();
-        let ready = &self.ready[i];
-        let done = run_cpu(&s.step, ready, CpuBuffers { operands, outputs, scalars, scratch, packed });
+        let prepared = &self.prepared[i];
+        let done = run_cpu(&s.kernel, prepared, CpuBuffers { operands, outputs, scalars, scratch, packed });
         for (place, words) in writes().zip(taken) {
             *self.slot(place.slot) = words;
         }
@@ -238,18 +239,22 @@ impl<'a> All<'a> {
 ///
 /// # Errors
 /// Where it is a user's operation and fails.
-pub fn on_the_cpu(step: &Step, operands: &[Vec<u32>], scalars: &[u32]) -> Result<Vec<Vec<u32>>, DeviceError> {
-    let step = &step.widened();
-    let taken_over = |o: usize| step.in_place.get(o).copied().flatten();
+pub fn on_the_cpu(
+    kernel: &Kernel,
+    operands: &[Vec<u32>],
+    scalars: &[u32],
+) -> Result<Vec<Vec<u32>>, DeviceError> {
+    let kernel = &kernel.widened();
+    let taken_over = |o: usize| kernel.in_place.get(o).copied().flatten();
     let fresh =
-        |o| taken_over(o).map_or_else(|| vec![0; numel(&step.output_shape(o))], |j| operands[j].clone());
-    let mut outputs: Vec<Vec<u32>> = (0..step.outputs.len()).map(fresh).collect();
-    let given = |(j, words): (usize, &'_ Vec<u32>)| match step.in_place.contains(&Some(j)) {
+        |o| taken_over(o).map_or_else(|| vec![0; numel(&kernel.output_shape(o))], |j| operands[j].clone());
+    let mut outputs: Vec<Vec<u32>> = (0..kernel.outputs.len()).map(fresh).collect();
+    let given = |(j, words): (usize, &'_ Vec<u32>)| match kernel.in_place.contains(&Some(j)) {
         true => Vec::new(),
         false => words.clone(),
     };
     let operands: Vec<Vec<u32>> = operands.iter().enumerate().map(given).collect();
-    let mut scratch = vec![0; scratch_words(step)];
+    let mut scratch = vec![0; scratch_words(kernel)];
     let buffers = CpuBuffers {
         operands: operands.iter().map(Vec::as_slice).collect(),
         outputs: outputs.iter_mut().map(Vec::as_mut_slice).collect(),
@@ -257,7 +262,7 @@ pub fn on_the_cpu(step: &Step, operands: &[Vec<u32>], scalars: &[u32]) -> Result
         scratch: &mut scratch,
         packed: false,
     };
-    let done = workers::run(|| run_cpu(step, &Ready::new(step), buffers));
-    done.map_err(|Failed(why)| DeviceError::Failed { kernel: step.name().to_owned(), why })?;
+    let done = workers::run(|| run_cpu(kernel, &Prepared::new(kernel), buffers));
+    done.map_err(|Failed(why)| DeviceError::Failed { kernel: kernel.name().to_owned(), why })?;
     Ok(outputs)
 }

@@ -1,17 +1,17 @@
 //! The CPU device's memory: zeroed, in whole cache lines, or an error where the system has not that much.
 
 use crate::DeviceError;
-use wgrad_kernels::cpu::Lines;
+use wgrad_kernels::cpu::AlignedVec;
 use wgrad_plan::Slot;
 
 /// Memory for slots.
-pub(crate) fn slots(slots: &[Slot]) -> Result<Vec<Lines<u32>>, DeviceError> {
+pub(crate) fn slots(slots: &[Slot]) -> Result<Vec<AlignedVec<u32>>, DeviceError> {
     let bytes: usize = slots.iter().map(|s| s.bytes).fold(0, usize::saturating_add);
     // A system that promises more than it has would end the process later.
     if let Some(free) = available().filter(|&free| bytes > free) {
         return Err(refused(&format!("{} where {} are free", mib(bytes), mib(free))));
     }
-    slots.iter().map(|s| Lines::try_zeroed(s.bytes / 4).ok_or_else(|| refused(&mib(bytes)))).collect()
+    slots.iter().map(|s| AlignedVec::try_zeroed(s.bytes / 4).ok_or_else(|| refused(&mib(bytes)))).collect()
 }
 
 fn refused(what: &str) -> DeviceError {

@@ -17,14 +17,14 @@ mod workers;
 pub use cpu::on_the_cpu;
 pub use error::DeviceError;
 pub use gpu::AdapterReport;
-pub use open::{Choice, Request, adapters};
+pub use open::{Request, Selected, adapters};
 pub use quiet::quiet_drivers;
 pub use workers::count as cpu_threads;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use wgrad_kernels::Launch;
-use wgrad_plan::{Choices, ParamLayout, Place, Plan, PlanStep};
+use wgrad_plan::{Choices, ParamLayout, Place, Plan, PlannedKernel};
 use wgrad_types::Caps;
 
 /// Something that runs plans. Cheap to clone; clones are the same device.
@@ -66,7 +66,7 @@ pub struct Counters {
 /// One kernel of a step as it ran.
 pub struct Traced<'a> {
     /// The kernel.
-    pub step: &'a PlanStep,
+    pub kernel: &'a PlannedKernel,
     /// What it read, as it stood before: a word an element, f16 as f32.
     pub operands: Vec<Vec<u32>>,
     /// What it wrote.

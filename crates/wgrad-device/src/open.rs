@@ -81,7 +81,7 @@ impl fmt::Display for Request {
 
 /// What was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
+pub struct Selected {
     /// The device's own name and kind.
     pub device: String,
     /// One line: what was asked for, what was taken, and why.
@@ -99,7 +99,7 @@ impl Device {
     ///
     /// # Errors
     /// Where nothing fits the request, or the driver refuses.
-    pub fn open(request: &Request) -> Result<(Self, Choice), DeviceError> {
+    pub fn open(request: &Request) -> Result<(Self, Selected), DeviceError> {
         crate::quiet_drivers();
         let var = |name| std::env::var(name).ok();
         let (request, asked) =
@@ -128,7 +128,7 @@ impl Device {
                     let title = device.name();
                     let limits = if request.baseline_limits { " with WebGPU's default limits" } else { "" };
                     let reason = format!("{asked}: {title}{limits}, {}", why.join("; "));
-                    return Ok((device, Choice { device: title, reason }));
+                    return Ok((device, Selected { device: title, reason }));
                 }
                 Err(error) if ranked.or_cpu => refusals.push(error.to_string()),
                 Err(error) => return Err(error),
@@ -141,7 +141,7 @@ impl Device {
             false => format!("because {}", refusals.join("; ")),
         };
         let reason = format!("{asked}: {title}, {why}");
-        Ok((device, Choice { device: title, reason }))
+        Ok((device, Selected { device: title, reason }))
     }
 }
 

@@ -56,12 +56,12 @@ impl Tuned {
     pub(crate) fn keep(&self, fresh: &Choices) -> std::io::Result<Option<PathBuf>> {
         let mut choices = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = (**choices).clone();
-        all.0.extend(fresh.0.iter().map(|(key, form)| (*key, form.clone())));
+        all.0.extend(fresh.0.iter().map(|(key, variant)| (*key, variant.clone())));
         *choices = Arc::new(all);
         let Some(path) = &self.path else { return Ok(None) };
         let mut text = self.head.clone();
-        for (key, form) in &choices.0 {
-            let _ = writeln!(text, "{key:016x} {form}");
+        for (key, variant) in &choices.0 {
+            let _ = writeln!(text, "{key:016x} {variant}");
         }
         write(path, &seal(MAGIC, text.as_bytes()))?;
         Ok(Some(path.clone()))
@@ -73,8 +73,8 @@ fn parse(head: &str, file: &[u8]) -> Result<Choices, &'static str> {
     let text = unseal(MAGIC, file).and_then(|data| std::str::from_utf8(data).ok()).ok_or("it is damaged")?;
     let lines = text.strip_prefix(head).ok_or("it is another adapter's, driver's or version's")?;
     let line = |line: &str| {
-        let (key, form) = line.split_once(' ')?;
-        Some((u64::from_str_radix(key, 16).ok()?, form.to_owned()))
+        let (key, variant) = line.split_once(' ')?;
+        Some((u64::from_str_radix(key, 16).ok()?, variant.to_owned()))
     };
     lines.lines().map(line).collect::<Option<_>>().map(Choices).ok_or("it is damaged")
 }
@@ -107,7 +107,7 @@ mod tests {
         let open = |driver| Tuned::at(Some(path.clone()), &adapter(driver));
         let first = open("1");
         assert_eq!((first.note(), first.choices().0.len()), (None, 0));
-        let choice = |key, form: &str| Choices([(key, form.to_owned())].into());
+        let choice = |key, variant: &str| Choices([(key, variant.to_owned())].into());
         first.keep(&choice(7, "tile64x64x16_4x4.split2")).expect("a temporary folder can be written");
         first.keep(&choice(8, "vec4")).expect("a temporary folder can be written");
         let second = open("1");

@@ -5,23 +5,23 @@
 //! unequal settings per axis, streams of random numbers, shared key heads, large arguments.
 
 use crate::Target;
+use crate::case::{Case, build};
 use crate::features::features;
-use crate::row::{Row, build};
-use crate::run::{MOST_CANDIDATES, Pick, picked};
+use crate::run::{Selection, TRIED_VARIANTS, planned_as};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use wgrad_kernels::Launch;
-use wgrad_plan::{Plan, PlanStep};
+use wgrad_plan::{Plan, PlannedKernel};
 use wgrad_types::AdapterClass;
 
-/// The forms to run, by row and target.
-pub(crate) type Chosen = Vec<Vec<Vec<Pick>>>;
+/// The forms to run, by case and target.
+pub(crate) type Chosen = Vec<Vec<Vec<Selection>>>;
 
 /// A form to choose from: its kernels, as indices of [`Kernels`], and its features, as indices of their own.
-struct Form {
-    row: usize,
+struct Variant {
+    case: usize,
     target: usize,
-    pick: Pick,
+    selection: Selection,
     kernels: Vec<usize>,
     features: BTreeSet<usize>,
 }
@@ -54,72 +54,72 @@ impl Kernels {
     }
 }
 
-/// A row's first guess.
-const FIRST: Pick = Pick { rank: 0, only: None };
+/// A case's first guess.
+const FIRST: Selection = Selection { variant: 0, only: None };
 
 /// What a form costs beyond its kernels, in the unit of [`cost`].
 const RUN: usize = 10_000;
 
-/// Chooses among the forms of these rows: step by step the one with most kernels not met before for its cost. A form is
-/// a row's first guess, or that with another candidate for one step, so that nothing else is compiled for it. What cannot
-/// be planned is chosen, so that its refusal is told; so are rows of numbers that are not finite, on the first target.
-pub(crate) fn choose(rows: &[&Row], targets: &[Target]) -> Chosen {
-    let mut chosen: Chosen = rows.iter().map(|_| targets.iter().map(|_| Vec::new()).collect()).collect();
-    let (mut forms, mut kernels) = (Vec::new(), Kernels::default());
+/// Chooses among the forms of these cases: step by step the one with most kernels not met before for its cost. A form is
+/// a case's first guess, or that with another variant for one step, so that nothing else is compiled for it. What cannot
+/// be planned is chosen, so that its refusal is told; so are cases of numbers that are not finite, on the first target.
+pub(crate) fn choose(cases: &[&Case], targets: &[Target]) -> Chosen {
+    let mut chosen: Chosen = cases.iter().map(|_| targets.iter().map(|_| Vec::new()).collect()).collect();
+    let (mut variants, mut kernels) = (Vec::new(), Kernels::default());
     let mut known: BTreeMap<String, usize> = BTreeMap::new();
-    for (r, row) in rows.iter().enumerate() {
-        let built = build(row, 0);
+    for (r, case) in cases.iter().enumerate() {
+        let built = build(case, 0);
         for (t, target) in targets.iter().enumerate() {
-            let planned = |rank| picked(&built.graph, target, Pick { rank, only: None });
+            let planned = |variant| planned_as(&built.graph, target, Selection { variant, only: None });
             if target.caps.class == AdapterClass::Cpu {
-                // There is nothing to compile, and one form a row.
+                // There is nothing to compile, and one form a case.
                 chosen[r][t].push(FIRST);
                 continue;
             }
             let mut plans = Vec::new();
-            for rank in 0..MOST_CANDIDATES {
-                match planned(rank) {
+            for variant in 0..TRIED_VARIANTS {
+                match planned(variant) {
                     Ok(plan) => plans.push(plan),
                     Err(_) => {
-                        chosen[r][t].push(Pick { rank, only: None });
+                        chosen[r][t].push(Selection { variant, only: None });
                         break;
                     }
                 }
             }
             let kind = (target.device.caps().class == AdapterClass::Software, target.lanes_only);
-            for (pick, steps) in picks(&plans) {
-                let launches = steps.iter().flat_map(|s| &s.candidate.launches);
+            for (selection, planned) in selections(&plans) {
+                let launches = planned.iter().flat_map(|s| &s.variant.launches);
                 let kernels = launches.map(|l| kernels.number(t, l, kind)).collect();
                 let mut number = |feature: String| {
                     let fresh = known.len();
                     *known.entry(format!("{t} {feature}")).or_insert(fresh)
                 };
-                let features = if target.lanes_only { BTreeSet::new() } else { features(row, &steps) };
+                let features = if target.lanes_only { BTreeSet::new() } else { features(case, &planned) };
                 let features = features.into_iter().map(&mut number).collect();
-                forms.push(Form { row: r, target: t, pick, kernels, features });
+                variants.push(Variant { case: r, target: t, selection, kernels, features });
             }
         }
     }
     let mut met = kernels.left_out.clone();
     let mut shown = vec![false; known.len()];
-    // A row's forms run on one device: what one of them compiled is there for the others.
+    // A case's forms run on one device: what one of them compiled is there for the others.
     let mut compiled: BTreeSet<(usize, usize)> = BTreeSet::new();
     let mut choose =
-        |form: &Form, met: &mut [bool], shown: &mut [bool], compiled: &mut BTreeSet<(usize, usize)>| {
-            chosen[form.row][form.target].push(form.pick);
-            form.features.iter().for_each(|&f| shown[f] = true);
-            for &k in &form.kernels {
+        |variant: &Variant, met: &mut [bool], shown: &mut [bool], compiled: &mut BTreeSet<(usize, usize)>| {
+            chosen[variant.case][variant.target].push(variant.selection);
+            variant.features.iter().for_each(|&f| shown[f] = true);
+            for &k in &variant.kernels {
                 met[kernels.of[k].0] = true;
-                compiled.insert((form.row, k));
+                compiled.insert((variant.case, k));
             }
         };
     // What a driver makes of NaN no other kernel of the same structure tells.
-    let every = |row: &Row| row.each() && !row.peaked();
-    for form in forms.iter().filter(|f| every(rows[f.row]) && f.target == 0 && f.pick == FIRST) {
-        choose(form, &mut met, &mut shown, &mut compiled);
+    let every = |case: &Case| case.each() && !case.peaked();
+    for variant in variants.iter().filter(|f| every(cases[f.case]) && f.target == 0 && f.selection == FIRST) {
+        choose(variant, &mut met, &mut shown, &mut compiled);
     }
     loop {
-        let worth = |f: &Form| {
+        let worth = |f: &Variant| {
             let new: BTreeSet<usize> =
                 f.kernels.iter().map(|&k| kernels.of[k].0).filter(|&s| !met[s]).collect();
             let new = new.len() + f.features.iter().filter(|&&feature| !shown[feature]).count();
@@ -127,11 +127,11 @@ pub(crate) fn choose(rows: &[&Row], targets: &[Target]) -> Chosen {
                 return 0.0;
             }
             let fresh: BTreeSet<usize> =
-                f.kernels.iter().copied().filter(|&k| !compiled.contains(&(f.row, k))).collect();
+                f.kernels.iter().copied().filter(|&k| !compiled.contains(&(f.case, k))).collect();
             let cost: usize = fresh.iter().map(|&k| kernels.of[k].1).sum();
             new as f64 / (cost + RUN) as f64
         };
-        let worths = forms.iter().map(|f| (worth(f), f));
+        let worths = variants.iter().map(|f| (worth(f), f));
         let Some((_, best)) = worths.filter(|w| w.0 > 0.0).max_by(|a, b| a.0.total_cmp(&b.0)) else {
             return chosen;
         };
@@ -140,30 +140,33 @@ pub(crate) fn choose(rows: &[&Row], targets: &[Target]) -> Chosen {
 }
 
 /// A plan's steps, one of them as another plan has it where given.
-fn steps<'a>(first: &'a Plan, other: Option<(usize, &'a Plan)>) -> Vec<&'a PlanStep> {
+fn kernels<'a>(first: &'a Plan, other: Option<(usize, &'a Plan)>) -> Vec<&'a PlannedKernel> {
     let of = |s: usize| match other {
-        Some((at, plan)) if at == s => &plan.steps[s],
-        _ => &first.steps[s],
+        Some((at, plan)) if at == s => &plan.kernels[s],
+        _ => &first.kernels[s],
     };
-    (0..first.steps.len()).map(of).collect()
+    (0..first.kernels.len()).map(of).collect()
 }
 
-/// A row's first guess and its other candidates, a step at a time, with their steps; from its plans by rank.
-fn picks(plans: &[Plan]) -> Vec<(Pick, Vec<&PlanStep>)> {
+/// A case's first guess and its other variants, a step at a time, with their steps; from its plans by rank.
+fn selections(plans: &[Plan]) -> Vec<(Selection, Vec<&PlannedKernel>)> {
     let Some(first) = plans.first() else { return Vec::new() };
-    let mut picks = vec![(FIRST, steps(first, None))];
-    for (rank, pair) in plans.windows(2).enumerate() {
-        for s in 0..first.steps.len() {
+    let mut selections = vec![(FIRST, kernels(first, None))];
+    for (variant, pair) in plans.windows(2).enumerate() {
+        for s in 0..first.kernels.len() {
             let texts = |plan: &Plan| {
-                plan.steps[s].candidate.launches.iter().map(|l| l.source.clone()).collect::<Vec<_>>()
+                plan.kernels[s].variant.launches.iter().map(|l| l.source.clone()).collect::<Vec<_>>()
             };
-            // Where there is no candidate of this rank, it is the last one again.
+            // Where there is no variant of this rank, it is the last one again.
             if texts(&pair[0]) != texts(&pair[1]) {
-                picks.push((Pick { rank: rank + 1, only: Some(s) }, steps(first, Some((s, &pair[1])))));
+                selections.push((
+                    Selection { variant: variant + 1, only: Some(s) },
+                    kernels(first, Some((s, &pair[1]))),
+                ));
             }
         }
     }
-    picks
+    selections
 }
 
 const BARRIER: &str = "workgroupBarrier";

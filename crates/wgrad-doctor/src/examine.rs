@@ -1,15 +1,15 @@
-//! The examination of a row, and of all rows.
+//! The examination of a case, and of all cases.
 
 use crate::barriers::check_barriers;
 use crate::breaks::{Break, Damage};
+use crate::case::{Built, Case, build};
 use crate::machine::{Machine, Target};
 use crate::order::Order;
 use crate::reference::{finite, judged, references};
-use crate::report::{Failure, Form, Report, RowReport};
-use crate::row::{Built, Row, build};
-use crate::run::{MOST_CANDIDATES, Pick, picked, run, texts};
+use crate::report::{CaseReport, Failure, Report, VariantRun};
+use crate::run::{Selection, TRIED_VARIANTS, planned_as, run, texts};
 use crate::variants::Known;
-use crate::{coverage, gradient, rows, variants};
+use crate::{cases, coverage, gradient, variants};
 use std::cell::LazyCell;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ pub struct Options {
     pub orders: &'static [Order],
     /// Whether kernels that differ from others in their sizes only are left out.
     pub sparse: bool,
-    /// Only rows whose name or family contains this.
+    /// Only cases whose name or family contains this.
     pub only: Option<String>,
     /// Damage done to kernels first; what it does not touch is left out.
     pub broken: Option<&'static Break>,
@@ -41,7 +41,7 @@ impl Options {
         Self { sparse: true, ..Self::each() }
     }
 
-    /// Every form of every row, run twice.
+    /// Every form of every case, run twice.
     pub fn each() -> Self {
         Self { draws: 1, runs: 2, orders: &[], sparse: false, only: None, broken: None }
     }
@@ -52,35 +52,35 @@ impl Options {
     }
 }
 
-/// Examines all rows, several at a time; `seen` gets each report as soon as those before it are there.
+/// Examines all cases, several at a time; `seen` gets each report as soon as those before it are there.
 pub fn examine_all(
     targets: &[Target],
     options: &Options,
-    seen: &mut (dyn FnMut(&RowReport) + Send),
+    seen: &mut (dyn FnMut(&CaseReport) + Send),
 ) -> Report {
     let start = Instant::now();
-    let wanted = |family: &str, row: &Row| match &options.only {
-        Some(part) => family.contains(part.as_str()) || row.name.contains(part.as_str()),
+    let wanted = |family: &str, case: &Case| match &options.only {
+        Some(part) => family.contains(part.as_str()) || case.name.contains(part.as_str()),
         None => true,
     };
-    let chosen: Vec<(&'static str, &'static Row)> = rows::FAMILIES
+    let chosen: Vec<(&'static str, &'static Case)> = cases::FAMILIES
         .iter()
-        .flat_map(|(family, rows)| rows.iter().map(|row| (*family, row)))
-        .filter(|(family, row)| wanted(family, row))
+        .flat_map(|(family, cases)| cases.iter().map(|case| (*family, case)))
+        .filter(|(family, case)| wanted(family, case))
         .collect();
     let sparse = options.sparse.then(|| {
-        let rows: Vec<&Row> = chosen.iter().map(|c| c.1).collect();
-        coverage::choose(&rows, targets)
+        let cases: Vec<&Case> = chosen.iter().map(|c| c.1).collect();
+        coverage::choose(&cases, targets)
     });
     let known = Known::default();
     let next = AtomicUsize::new(0);
     let done = Mutex::new(InOrder { reports: chosen.iter().map(|_| None).collect(), told: 0, seen });
     let work = |targets: &[Target]| {
-        while let Some((i, (family, row))) =
+        while let Some((i, (family, case))) =
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, *chosen.get(i)?)))
         {
-            let quick = sparse.as_ref().map(|s| Quick { picks: &s[i], known: &known });
-            let report = examine_some(family, row, targets, options, quick);
+            let quick = sparse.as_ref().map(|s| Quick { selections: &s[i], known: &known });
+            let report = examine_some(family, case, targets, options, quick);
             done.lock().unwrap_or_else(PoisonError::into_inner).put(i, report);
         }
     };
@@ -91,16 +91,16 @@ pub fn examine_all(
         }
         work(targets);
     });
-    let rows: Vec<RowReport> =
+    let cases: Vec<CaseReport> =
         done.into_inner().unwrap_or_else(PoisonError::into_inner).reports.into_iter().flatten().collect();
     Report {
         version: env!("CARGO_PKG_VERSION"),
         machine: Machine::of(&targets[0].device),
         targets: targets.iter().map(|t| t.label.clone()).collect(),
         broken: options.broken.map(|b| b.name),
-        sound: rows.iter().all(RowReport::is_sound),
+        sound: cases.iter().all(CaseReport::is_sound),
         seconds: start.elapsed().as_secs_f64(),
-        rows,
+        cases,
     }
 }
 
@@ -116,13 +116,13 @@ fn apart(targets: &[Target]) -> Vec<Target> {
 
 /// Reports as they come, told in order.
 struct InOrder<'a> {
-    reports: Vec<Option<RowReport>>,
+    reports: Vec<Option<CaseReport>>,
     told: usize,
-    seen: &'a mut (dyn FnMut(&RowReport) + Send),
+    seen: &'a mut (dyn FnMut(&CaseReport) + Send),
 }
 
 impl InOrder<'_> {
-    fn put(&mut self, at: usize, report: RowReport) {
+    fn put(&mut self, at: usize, report: CaseReport) {
         self.reports[at] = Some(report);
         while let Some(Some(report)) = self.reports.get(self.told) {
             (self.seen)(report);
@@ -131,56 +131,56 @@ impl InOrder<'_> {
     }
 }
 
-/// Examines one row on all targets.
+/// Examines one case on all targets.
 ///
 /// # Panics
-/// Where the row's shapes do not fit.
-pub fn examine(family: &'static str, row: &Row, targets: &[Target], options: &Options) -> RowReport {
-    examine_some(family, row, targets, options, None)
+/// Where the case's shapes do not fit.
+pub fn examine(family: &'static str, case: &Case, targets: &[Target], options: &Options) -> CaseReport {
+    examine_some(family, case, targets, options, None)
 }
 
-/// A quick examination of a row: forms to run per target, and the texts checked so far of all others.
+/// A quick examination of a case: forms to run per target, and the texts checked so far of all others.
 #[derive(Clone, Copy)]
 struct Quick<'a> {
-    picks: &'a [Vec<Pick>],
+    selections: &'a [Vec<Selection>],
     known: &'a Known,
 }
 
 /// As [`examine`]; a quick one runs the chosen forms per target and checks the others by reading.
 fn examine_some(
     family: &'static str,
-    row: &Row,
+    case: &Case,
     targets: &[Target],
     options: &Options,
     quick: Option<Quick<'_>>,
-) -> RowReport {
+) -> CaseReport {
     let start = Instant::now();
-    let mut report = RowReport {
-        name: row.name,
+    let mut report = CaseReport {
+        name: case.name,
         family,
         ulps: 0.0,
         relative: 0.0,
-        tolerance: row.tolerance,
+        tolerance: case.tolerance,
         seconds: 0.0,
-        forms: Vec::new(),
+        variants: Vec::new(),
         failures: Vec::new(),
         damaged: 0,
     };
     for draw in 0..options.draws {
-        let mut built = build(row, draw);
+        let mut built = build(case, draw);
         if let Some(Break { damage: Damage::Gradient(damage), .. }) = options.broken {
             report.damaged += usize::from(damage(&mut built.graph, built.loss));
         }
         let mathematics = options.broken.is_none() || report.damaged > 0;
         if draw == 0
             && mathematics
-            && let Err(why) = gradient::check(row, &built)
+            && let Err(why) = gradient::check(case, &built)
         {
             report.fail("gradient", "", Vec::new(), why);
         }
         if mathematics
-            && row.peaked()
-            && let Err(why) = finite(row, &built)
+            && case.peaked()
+            && let Err(why) = finite(case, &built)
         {
             report.fail("reference", "", Vec::new(), why);
         }
@@ -188,22 +188,22 @@ fn examine_some(
             // Kernels do what the damaged graph says.
             break;
         }
-        let want = LazyCell::new(|| references(row, &built));
+        let want = LazyCell::new(|| references(case, &built));
         for (t, target) in targets.iter().enumerate() {
-            let forms = Forms { row, built: &built, want: &want, target, options, draw };
+            let variants = Variants { case, built: &built, want: &want, target, options, draw };
             match quick {
                 Some(quick) => {
-                    for &pick in &quick.picks[t] {
-                        forms.one(pick, &mut Vec::new(), &mut report);
+                    for &selection in &quick.selections[t] {
+                        variants.one(selection, &mut Vec::new(), &mut report);
                     }
                 }
-                None => forms.all(&mut report),
+                None => variants.all(&mut report),
             }
         }
     }
     if let Some(quick) = quick {
         report.failures.extend(variants::check(
-            &build(row, 0),
+            &build(case, 0),
             &targets[0].device,
             options.broken,
             quick.known,
@@ -213,7 +213,7 @@ fn examine_some(
     report
 }
 
-impl RowReport {
+impl CaseReport {
     fn fail(&mut self, check: &'static str, target: &str, kernels: Vec<String>, why: String) {
         let failure = Failure { check, target: target.to_owned(), kernels, why };
         if !self.failures.contains(&failure) {
@@ -222,9 +222,9 @@ impl RowReport {
     }
 }
 
-/// The forms of one draw of a row on one target.
-struct Forms<'a> {
-    row: &'a Row,
+/// The forms of one draw of a case on one target.
+struct Variants<'a> {
+    case: &'a Case,
     built: &'a Built,
     want: &'a dyn Deref<Target = Vec<Vec<Array>>>,
     target: &'a Target,
@@ -232,24 +232,24 @@ struct Forms<'a> {
     draw: u64,
 }
 
-impl Forms<'_> {
-    /// Runs every candidate once; candidates that give the same kernels are the same.
-    fn all(&self, report: &mut RowReport) {
+impl Variants<'_> {
+    /// Runs every variant once; variants that give the same kernels are the same.
+    fn all(&self, report: &mut CaseReport) {
         if self.target.lanes_only {
             return;
         }
         let mut known = Vec::new();
-        let ranks = if self.target.caps.class == AdapterClass::Cpu { 1 } else { MOST_CANDIDATES };
-        for rank in 0..ranks {
-            if !self.one(Pick { rank, only: None }, &mut known, report) {
+        let count = if self.target.caps.class == AdapterClass::Cpu { 1 } else { TRIED_VARIANTS };
+        for variant in 0..count {
+            if !self.one(Selection { variant, only: None }, &mut known, report) {
                 return;
             }
         }
     }
 
     /// Runs a form; false where it has no plan, or the kernels `known`, in whose place it leaves its own.
-    fn one(&self, pick: Pick, known: &mut Vec<Arc<str>>, report: &mut RowReport) -> bool {
-        let mut plan = match picked(&self.built.graph, self.target, pick) {
+    fn one(&self, selection: Selection, known: &mut Vec<Arc<str>>, report: &mut CaseReport) -> bool {
+        let mut plan = match planned_as(&self.built.graph, self.target, selection) {
             Ok(plan) => plan,
             Err(why) => {
                 report.fail("refused", &self.target.label, Vec::new(), why);
@@ -257,8 +257,8 @@ impl Forms<'_> {
             }
         };
         let kernels = texts(&plan);
-        if pick.rank > 0 && *known == kernels {
-            // No step has a candidate of this rank.
+        if selection.variant > 0 && *known == kernels {
+            // No step has a variant of this rank.
             return false;
         }
         *known = kernels;
@@ -273,15 +273,15 @@ impl Forms<'_> {
                 return true;
             }
         }
-        self.form(plan, report);
+        self.variant(plan, report);
         true
     }
 
     /// Runs a plan several times, and with its workgroups in other orders.
-    fn form(&self, plan: Plan, report: &mut RowReport) {
-        let kernels: Vec<String> = plan.steps.iter().map(|s| s.label()).collect();
+    fn variant(&self, plan: Plan, report: &mut CaseReport) {
+        let kernels: Vec<String> = plan.kernels.iter().map(|s| s.label()).collect();
         let label = &self.target.label;
-        for launch in plan.steps.iter().flat_map(|s| &s.candidate.launches) {
+        for launch in plan.kernels.iter().flat_map(|s| &s.variant.launches) {
             if let Err(why) = check_barriers(&launch.source) {
                 report.fail("barrier", label, vec![launch.name.clone()], why);
             }
@@ -306,7 +306,7 @@ impl Forms<'_> {
         }
         let (mut ulps, mut relative) = (0.0f64, 0.0f64);
         for (o, (named, got)) in plan.outputs.iter().zip(runs.results.last().unwrap_or(first)).enumerate() {
-            let (found, verdict) = judged(self.row, self.want.deref(), o, &named.name, got);
+            let (found, verdict) = judged(self.case, self.want.deref(), o, &named.name, got);
             if let Err(why) = verdict {
                 report.fail("value", label, kernels.clone(), why);
             }
@@ -320,7 +320,14 @@ impl Forms<'_> {
         (report.ulps, report.relative) = (report.ulps.max(ulps), report.relative.max(relative));
         if self.draw == 0 {
             let (compiling, seconds) = (runs.compiling, runs.seconds);
-            report.forms.push(Form { target: label.clone(), kernels, ulps, relative, compiling, seconds });
+            report.variants.push(VariantRun {
+                target: label.clone(),
+                kernels,
+                ulps,
+                relative,
+                compiling,
+                seconds,
+            });
         }
     }
 
@@ -343,7 +350,7 @@ impl Forms<'_> {
 /// The plan with every launch's workgroups in another order.
 fn reordered(plan: &Plan, order: Order) -> Result<Plan, String> {
     let mut plan = plan.clone();
-    for launch in plan.steps.iter_mut().flat_map(|s| &mut s.candidate.launches) {
+    for launch in plan.kernels.iter_mut().flat_map(|s| &mut s.variant.launches) {
         *launch = order.apply(launch)?;
     }
     Ok(plan)

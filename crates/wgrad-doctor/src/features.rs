@@ -4,27 +4,27 @@
 //! settings differ from axis to axis, a wrong stream of random numbers if there are two, a wrong head of keys if heads
 //! share, a forgotten maximum if arguments are large.
 
-use crate::Row;
+use crate::Case;
 use std::collections::BTreeSet;
 use wgrad_graph::ops::{ConvSpec, Window};
-use wgrad_kernels::{Core, Expr, Instr, Step};
-use wgrad_plan::PlanStep;
+use wgrad_kernels::{Core, Expr, Instr, Kernel};
+use wgrad_plan::PlannedKernel;
 
 /// Magnitude of arguments beyond exp's range, and of factors with sums of products beyond it.
 const LARGE: f64 = 80.0;
 const LARGE_FACTOR: f64 = 5.0;
 
 /// The features of a row's steps, each with the kind of step and its form, sizes apart.
-pub(crate) fn features(row: &Row, steps: &[&PlanStep]) -> BTreeSet<String> {
+pub(crate) fn features(case: &Case, kernels: &[&PlannedKernel]) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
-    for planned in steps {
-        let form: String = planned.candidate.name.chars().filter(|c| !c.is_ascii_digit()).collect();
+    for planned in kernels {
+        let variant: String = planned.variant.name.chars().filter(|c| !c.is_ascii_digit()).collect();
         // Parts, and the tile's extents, are sizes.
-        let form = form.split(['x', '.']).next().unwrap_or_default();
-        let of = of(&planned.step, row);
-        all.extend(of.into_iter().map(|feature| format!("{} {form} {feature}", planned.step.name())));
+        let variant = variant.split(['x', '.']).next().unwrap_or_default();
+        let of = of(&planned.kernel, case);
+        all.extend(of.into_iter().map(|feature| format!("{} {variant} {feature}", planned.kernel.name())));
     }
-    let streams: BTreeSet<u32> = steps.iter().flat_map(|s| streams(&s.step)).collect();
+    let streams: BTreeSet<u32> = kernels.iter().flat_map(|s| streams(&s.kernel)).collect();
     if streams.len() > 1 {
         all.insert("streams".to_owned());
     }
@@ -32,28 +32,28 @@ pub(crate) fn features(row: &Row, steps: &[&PlanStep]) -> BTreeSet<String> {
 }
 
 /// Of one step.
-fn of(step: &Step, row: &Row) -> Vec<&'static str> {
-    let shape = |operand: usize| &step.operands[operand].shape[..];
+fn of(kernel: &Kernel, case: &Case) -> Vec<&'static str> {
+    let shape = |operand: usize| &kernel.operands[operand].shape[..];
     let mut found = Vec::new();
-    match &step.core {
+    match &kernel.core {
         Core::Conv2d(spec) => conv(spec, shape(0), shape(1), &mut found),
-        Core::Conv2dInputGrad(spec) => conv(spec, &step.shape, shape(1), &mut found),
-        Core::Conv2dWeightGrad(spec) => conv(spec, shape(0), &step.shape, &mut found),
+        Core::Conv2dInputGrad(spec) => conv(spec, &kernel.shape, shape(1), &mut found),
+        Core::Conv2dWeightGrad(spec) => conv(spec, shape(0), &kernel.shape, &mut found),
         Core::MaxPool2d(w) | Core::AvgPool2d(w) => pool(w, shape(0), &mut found),
-        Core::MaxPool2dGrad(w) | Core::AvgPool2dGrad(w) => pool(w, &step.shape, &mut found),
+        Core::MaxPool2dGrad(w) | Core::AvgPool2dGrad(w) => pool(w, &kernel.shape, &mut found),
         Core::Attention(attention) => {
             let e = attention.extents();
-            let large = row.reaches(LARGE_FACTOR);
+            let large = case.reaches(LARGE_FACTOR);
             let marks = [
                 (e.heads != e.groups, "heads share keys"),
                 (large, "large arguments"),
-                (large && row.below(), "far below zero"),
+                (large && case.below(), "far below zero"),
             ];
             found.extend(marks.iter().filter(|m| m.0).map(|m| m.1));
         }
-        Core::Reduce { .. } if row.reaches(LARGE) => {
+        Core::Reduce { .. } if case.reaches(LARGE) => {
             found.push("large arguments");
-            found.extend(row.below().then_some("far below zero"));
+            found.extend(case.below().then_some("far below zero"));
         }
         _ => {}
     }
@@ -82,7 +82,7 @@ fn apart(axes: [usize; 2], what: &'static str, found: &mut Vec<&'static str>) {
 }
 
 /// Streams of random numbers drawn by a step.
-fn streams(step: &Step) -> Vec<u32> {
+fn streams(kernel: &Kernel) -> Vec<u32> {
     let of = |expr: &Expr| -> Vec<u32> {
         let stream = |i: &Instr| match i {
             Instr::Random { stream, .. } => Some(*stream),
@@ -90,8 +90,8 @@ fn streams(step: &Step) -> Vec<u32> {
         };
         expr.instrs.iter().filter_map(stream).collect()
     };
-    let mut found = of(&step.epilogue);
-    if let Core::Reduce { prologue, .. } = &step.core {
+    let mut found = of(&kernel.epilogue);
+    if let Core::Reduce { prologue, .. } = &kernel.core {
         found.extend(of(prologue));
     }
     found
@@ -100,15 +100,15 @@ fn streams(step: &Step) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows;
+    use crate::cases;
     use wgrad_plan::{PlanOptions, plan};
     use wgrad_types::{AdapterClass, Caps};
 
     fn found(name: &str) -> BTreeSet<String> {
-        let row = rows::all().into_iter().find(|r| r.name == name).expect("a row");
+        let case = cases::all().into_iter().find(|r| r.name == name).expect("a case");
         let caps = Caps { class: AdapterClass::Software, subgroup: Some(8), ..Caps::webgpu_baseline() };
-        let plan = plan(&crate::build(row, 0).graph, &caps, &PlanOptions::default()).expect("a plan");
-        features(row, &plan.steps.iter().collect::<Vec<_>>())
+        let plan = plan(&crate::build(case, 0).graph, &caps, &PlanOptions::default()).expect("a plan");
+        features(case, &plan.kernels.iter().collect::<Vec<_>>())
     }
 
     #[test]

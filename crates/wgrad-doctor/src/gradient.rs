@@ -1,6 +1,6 @@
 //! Mathematics: the gradient graph, evaluated in f64, against central differences of the loss. No device.
 
-use crate::row::{Built, Row};
+use crate::case::{Built, Case};
 use wgrad_graph::{Env, Graph, Value, interpret};
 use wgrad_types::DType;
 
@@ -11,14 +11,14 @@ const H: f64 = 1e-5;
 /// Largest difference allowed, as a share of the largest element of the gradient (or of 1).
 const TOLERANCE: f64 = 1e-6;
 
-/// Whether central differences mean anything for the row.
-fn comparable(row: &Row) -> bool {
-    row.gradient && row.args.iter().all(|a| a.smooth() || a.ty().dtype != DType::F32)
+/// Whether central differences mean anything for the case.
+fn comparable(case: &Case) -> bool {
+    case.gradient && case.args.iter().all(|a| a.smooth() || a.ty().dtype != DType::F32)
 }
 
-/// Checks the row's gradients; the error names the first element that is off.
-pub(crate) fn check(row: &Row, built: &Built) -> Result<(), String> {
-    if !comparable(row) {
+/// Checks the case's gradients; the error names the first element that is off.
+pub(crate) fn check(case: &Case, built: &Built) -> Result<(), String> {
+    if !comparable(case) {
         return Ok(());
     }
     if built.gradients.is_empty() {

@@ -1,7 +1,7 @@
 //! What is examined: the device, the capabilities it is planned for, and how both are told.
 
 use serde::Serialize;
-use wgrad_device::{Choice, Device, DeviceError, Request};
+use wgrad_device::{Device, DeviceError, Request, Selected};
 use wgrad_types::{AdapterClass, Caps};
 
 /// A device and the capabilities its kernels are chosen by.
@@ -43,8 +43,8 @@ impl Target {
 ///
 /// # Errors
 /// Where nothing fits the request, or the driver refuses.
-pub fn targets(request: &Request, full: bool) -> Result<(Vec<Target>, Choice), DeviceError> {
-    let (device, choice) = Device::open(request)?;
+pub fn targets(request: &Request, full: bool) -> Result<(Vec<Target>, Selected), DeviceError> {
+    let (device, selected) = Device::open(request)?;
     let class = device.caps().class;
     let mut targets = vec![Target::own("own limits", device.clone())];
     if full && class != AdapterClass::Cpu {
@@ -58,7 +58,7 @@ pub fn targets(request: &Request, full: bool) -> Result<(Vec<Target>, Choice), D
     } else if class == AdapterClass::Software {
         targets.push(Target::lanes(device, AdapterClass::Discrete));
     }
-    Ok((targets, choice))
+    Ok((targets, selected))
 }
 
 /// A device in words and figures, for a bug report.

@@ -1,22 +1,22 @@
-//! One row proved on whatever this machine has: the way for a library's user to prove an operation of their own.
+//! One case proved on whatever this machine has: the way for a library's user to prove an operation of their own.
 
+use crate::case::Case;
 use crate::machine::Target;
-use crate::report::RowReport;
-use crate::row::Row;
+use crate::report::CaseReport;
 use crate::{Options, examine};
 use wgrad_device::{Device, DeviceError, adapters};
 use wgrad_types::AdapterClass;
 
-/// Examines a row on the CPU and, where there is an adapter (a GPU, else one in software), on that with its own limits and
+/// Examines a case on the CPU and, where there is an adapter (a GPU, else one in software), on that with its own limits and
 /// with WebGPU's: its gradient against central differences in f64, every kernel form against the f64 reference, several
-/// runs and other orders of workgroups bit for bit. [`RowReport::complaints`] says what does not hold.
+/// runs and other orders of workgroups bit for bit. [`CaseReport::complaints`] says what does not hold.
 ///
 /// # Errors
 /// Where a device that is there does not open.
 ///
 /// # Panics
-/// Where the row's shapes do not fit.
-pub fn prove(row: &Row) -> Result<RowReport, DeviceError> {
+/// Where the case's shapes do not fit.
+pub fn prove(case: &Case) -> Result<CaseReport, DeviceError> {
     let mut targets = vec![Target::own("cpu", Device::open(&"cpu".parse()?)?.0)];
     let found = adapters();
     if !found.is_empty() {
@@ -26,5 +26,5 @@ pub fn prove(row: &Row) -> Result<RowReport, DeviceError> {
         let baseline = Device::open(&request.with_baseline_limits())?.0;
         targets.push(Target::own("webgpu-baseline", baseline));
     }
-    Ok(examine("", row, &targets, &Options::full()))
+    Ok(examine("", case, &targets, &Options::full()))
 }

@@ -3,10 +3,10 @@
 use crate::machine::Machine;
 use serde::Serialize;
 
-/// What was found in one row.
+/// What was found in one case.
 #[derive(Clone, Debug, Serialize)]
-pub struct RowReport {
-    /// The row.
+pub struct CaseReport {
+    /// The case.
     pub name: &'static str,
     /// Its family.
     pub family: &'static str,
@@ -16,10 +16,10 @@ pub struct RowReport {
     pub relative: f64,
     /// The relative error allowed.
     pub tolerance: f64,
-    /// Seconds spent on the row, compilation and reference included.
+    /// Seconds spent on the case, compilation and reference included.
     pub seconds: f64,
     /// The forms its kernels were run in.
-    pub forms: Vec<Form>,
+    pub variants: Vec<VariantRun>,
     /// What went wrong; empty where all is well.
     pub failures: Vec<Failure>,
     /// Kernels, steps or gradients that a breakage has changed.
@@ -29,14 +29,14 @@ pub struct RowReport {
 
 /// One form of a row's kernels.
 #[derive(Clone, Debug, Serialize)]
-pub struct Form {
+pub struct VariantRun {
     /// Which target it ran on.
     pub target: String,
     /// The kernels, with their forms.
     pub kernels: Vec<String>,
-    /// As in [`RowReport`].
+    /// As in [`CaseReport`].
     pub ulps: f64,
-    /// As in [`RowReport`].
+    /// As in [`CaseReport`].
     pub relative: f64,
     /// Seconds until its first results: a software adapter compiles when a kernel first runs.
     pub compiling: f64,
@@ -57,7 +57,7 @@ pub struct Failure {
     pub why: String,
 }
 
-impl RowReport {
+impl CaseReport {
     /// Whether nothing went wrong.
     pub fn is_sound(&self) -> bool {
         self.failures.is_empty()
@@ -90,6 +90,6 @@ pub struct Report {
     pub sound: bool,
     /// Seconds it took.
     pub seconds: f64,
-    /// The rows, in order.
-    pub rows: Vec<RowReport>,
+    /// The cases, in order.
+    pub cases: Vec<CaseReport>,
 }

@@ -1,4 +1,4 @@
-//! A row's graph on a device, by the kernel candidates of one rank.
+//! A case's graph on a device, by the kernel variants of one rank.
 
 use crate::machine::Target;
 use std::sync::Arc;
@@ -9,29 +9,29 @@ use wgrad_kernels::FIRST_SCALAR_WORD;
 use wgrad_plan::{Plan, PlanOptions, plan, verify};
 use wgrad_types::HostTensor;
 
-/// More candidates than any step has.
-pub const MOST_CANDIDATES: usize = 8;
+/// More variants than any step has.
+pub const TRIED_VARIANTS: usize = 8;
 
-/// Which of their candidates a plan's steps take.
+/// Which of their variants a plan's steps take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Pick {
+pub(crate) struct Selection {
     /// By rank: 0 is the best guess.
-    pub(crate) rank: usize,
+    pub(crate) variant: usize,
     /// The one step that takes it, by its number, where it is one; the others take their best guess.
     pub(crate) only: Option<usize>,
 }
 
-/// The plan by the candidates of a rank, its memory proved sound.
+/// The plan by the variants of a rank, its memory proved sound.
 ///
 /// # Errors
 /// Where the graph has no plan for these capabilities.
-pub fn planned(graph: &Graph, target: &Target, candidate: usize) -> Result<Plan, String> {
-    picked(graph, target, Pick { rank: candidate, only: None })
+pub fn planned(graph: &Graph, target: &Target, variant: usize) -> Result<Plan, String> {
+    planned_as(graph, target, Selection { variant, only: None })
 }
 
 /// As [`planned`], by a pick.
-pub(crate) fn picked(graph: &Graph, target: &Target, pick: Pick) -> Result<Plan, String> {
-    let options = PlanOptions { candidate: pick.rank, only: pick.only, ..PlanOptions::default() };
+pub(crate) fn planned_as(graph: &Graph, target: &Target, selection: Selection) -> Result<Plan, String> {
+    let options = PlanOptions { variant: selection.variant, only: selection.only, ..PlanOptions::default() };
     let plan = plan(graph, &target.caps, &options).map_err(|e| e.to_string())?;
     verify(&plan)?;
     Ok(plan)
@@ -39,7 +39,7 @@ pub(crate) fn picked(graph: &Graph, target: &Target, pick: Pick) -> Result<Plan,
 
 /// The kernels' texts: plans with the same are the same to a device.
 pub(crate) fn texts(plan: &Plan) -> Vec<Arc<str>> {
-    plan.steps.iter().flat_map(|s| s.candidate.launches.iter().map(|l| l.source.clone())).collect()
+    plan.kernels.iter().flat_map(|s| s.variant.launches.iter().map(|l| l.source.clone())).collect()
 }
 
 /// What running a plan gave.

@@ -1,6 +1,6 @@
-//! The devices that tests run rows on. A missing adapter is a failure, never a skip.
+//! The devices that tests run cases on. A missing adapter is a failure, never a skip.
 
-use crate::{Options, Row, Target, examine};
+use crate::{Case, Options, Target, examine};
 use std::sync::OnceLock;
 use wgrad_device::{Device, Request, adapters};
 use wgrad_types::AdapterClass;
@@ -40,7 +40,7 @@ pub fn checked_gpu() -> Device {
         .clone()
 }
 
-/// What every row is tested on: the CPU, the adapter, the adapter under WebGPU's default limits, and the adapter with
+/// What every case is tested on: the CPU, the adapter, the adapter under WebGPU's default limits, and the adapter with
 /// the kernels of a discrete GPU, which a software adapter would never choose.
 pub fn targets() -> Vec<Target> {
     vec![
@@ -51,12 +51,12 @@ pub fn targets() -> Vec<Target> {
     ]
 }
 
-/// Everything one row proves.
+/// Everything one case proves.
 ///
 /// # Panics
 /// Where it does not hold.
-pub fn check(row: &Row) {
-    let report = examine("", row, &targets(), &Options::each());
+pub fn check(case: &Case) {
+    let report = examine("", case, &targets(), &Options::each());
     assert!(report.is_sound(), "{}", report.complaints().join("\n"));
 }
 

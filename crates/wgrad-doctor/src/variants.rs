@@ -5,13 +5,13 @@
 use crate::Order;
 use crate::barriers::check_barriers;
 use crate::breaks::{Break, Damage};
+use crate::case::Built;
 use crate::coverage::structure;
 use crate::report::Failure;
-use crate::row::Built;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use wgrad_device::Device;
-use wgrad_kernels::{Launch, candidates};
+use wgrad_kernels::{Launch, variants};
 use wgrad_plan::{PlanOptions, plan};
 use wgrad_types::{AdapterClass, Caps, Vendor};
 
@@ -46,7 +46,7 @@ pub(crate) fn check(built: &Built, device: &Device, broken: Option<&Break>, know
     if device.caps().class == AdapterClass::Cpu {
         return failures;
     }
-    let mut steps = Vec::new();
+    let mut kernels = Vec::new();
     for (target, caps) in poses(device.caps()) {
         let fail = |check, kernels, why| Failure { check, target: target.clone(), kernels, why };
         let plan = match plan(&built.graph, &caps, &PlanOptions::default()) {
@@ -56,13 +56,12 @@ pub(crate) fn check(built: &Built, device: &Device, broken: Option<&Break>, know
                 continue;
             }
         };
-        for planned in plan.steps {
-            let key = (planned.step, caps.class, caps.vendor, caps.subgroup);
-            if steps.contains(&key) {
+        for planned in plan.kernels {
+            let key = (planned.kernel, caps.class, caps.vendor, caps.subgroup);
+            if kernels.contains(&key) {
                 continue;
             }
-            for mut launch in
-                candidates(&key.0, &caps).unwrap_or_default().into_iter().flat_map(|c| c.launches)
+            for mut launch in variants(&key.0, &caps).unwrap_or_default().into_iter().flat_map(|c| c.launches)
             {
                 if let Some(Break { damage: Damage::Text(damage), .. }) = broken
                     && let Some(source) = damage(&launch)
@@ -75,7 +74,7 @@ pub(crate) fn check(built: &Built, device: &Device, broken: Option<&Break>, know
                     failures.push(fail(check, vec![launch.name], why));
                 }
             }
-            steps.push(key);
+            kernels.push(key);
         }
     }
     failures
@@ -98,20 +97,20 @@ fn look(launch: &Launch, device: &Device, known: &Known) -> Result<(), (&'static
 mod tests {
     use super::*;
     use crate::breaks::named;
-    use crate::{build, rows, testing};
+    use crate::{build, cases, testing};
 
-    fn found(row: &str, broken: Option<&Break>) -> Vec<String> {
-        let row = rows::all().into_iter().find(|r| r.name == row).expect("a row");
-        let failures = check(&build(row, 0), &testing::gpu(), broken, &Known::default());
+    fn found(case: &str, broken: Option<&Break>) -> Vec<String> {
+        let case = cases::all().into_iter().find(|r| r.name == case).expect("a case");
+        let failures = check(&build(case, 0), &testing::gpu(), broken, &Known::default());
         failures.iter().map(|f| format!("{} {}", f.check, f.target)).collect()
     }
 
     #[test]
     fn missing_barriers_of_kernels_that_do_not_run_here_are_seen() {
-        for row in ["sum_long_row", "matmul_small", "conv2d_depthwise_long"] {
-            assert_eq!(found(row, None), Vec::<String>::new(), "{row}");
+        for case in ["sum_long_row", "matmul_small", "conv2d_depthwise_long"] {
+            assert_eq!(found(case, None), Vec::<String>::new(), "{case}");
         }
-        for (row, name) in [
+        for (case, name) in [
             ("sum_long_row", "barrier-in-tree"),
             ("sum_long_row", "shared-slot"),
             ("argmax_ties", "shared-slot"),
@@ -120,9 +119,9 @@ mod tests {
             ("conv2d_depthwise_long", "barrier-in-tree"),
         ] {
             let broken = named(name).expect("a mistake");
-            let all = found(row, Some(broken));
+            let all = found(case, Some(broken));
             let seen = all.iter().any(|f| f == "barrier as a discrete GPU");
-            assert_eq!(seen, row != "argmax_ties", "{row}, {name}: {all:?}");
+            assert_eq!(seen, case != "argmax_ties", "{case}, {name}: {all:?}");
         }
     }
 

@@ -31,7 +31,7 @@ fn behind(graph: &Graph, mut v: Value) -> Value {
 /// Nodes that gradients and results come from: not what an optimizer does with them.
 fn below_gradients(graph: &Graph) -> Vec<bool> {
     let mut below = vec![false; graph.nodes.len()];
-    graph.kept.iter().chain(graph.outputs.iter().map(|o| &o.1)).for_each(|v| below[v.index()] = true);
+    graph.materialized.iter().chain(graph.outputs.iter().map(|o| &o.1)).for_each(|v| below[v.index()] = true);
     for i in (0..graph.nodes.len()).rev() {
         if below[i] {
             graph.nodes[i].inputs.iter().for_each(|v| below[v.index()] = true);
@@ -52,7 +52,7 @@ pub fn autocast(graph: &Graph) -> Graph {
     }
     // Results, updates and gradients keep the precision they are computed in.
     let mut ends = vec![false; graph.nodes.len()];
-    let results = graph.kept.iter().chain(graph.outputs.iter().map(|o| &o.1));
+    let results = graph.materialized.iter().chain(graph.outputs.iter().map(|o| &o.1));
     results.chain(graph.updates.iter().map(|u| &u.value)).for_each(|v| ends[v.index()] = true);
     let mut to = Graph::default();
     // What a node became, and its f16, where it has one.
@@ -91,7 +91,7 @@ pub fn autocast(graph: &Graph) -> Graph {
         .iter()
         .map(|u| Update { target: own(u.target), value: own(u.value), group: u.group })
         .collect();
-    to.kept = graph.kept.iter().map(|v| own(*v)).collect();
+    to.materialized = graph.materialized.iter().map(|v| own(*v)).collect();
     to
 }
 

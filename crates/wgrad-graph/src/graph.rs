@@ -63,7 +63,7 @@ pub struct Graph {
     pub updates: Vec<Update>,
     /// Values the planner gives memory of their own whatever fusion would do: parameter gradients, so that the
     /// optimizer's kernels are alike and can run as one.
-    pub kept: Vec<Value>,
+    pub materialized: Vec<Value>,
     known: BTreeMap<String, Value>,
     scope: Rc<str>,
     streams: u32,

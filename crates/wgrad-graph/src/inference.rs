@@ -58,7 +58,7 @@ pub fn hoist(graph: &Graph) -> Hoisted {
         }
     }
     let (mut once, mut each) = (graph.clone(), Graph::default());
-    (once.outputs, once.updates, once.kept) = (Vec::new(), Vec::new(), Vec::new());
+    (once.outputs, once.updates, once.materialized) = (Vec::new(), Vec::new(), Vec::new());
     let mut map: Vec<Option<Value>> = Vec::with_capacity(graph.nodes.len());
     for (i, node) in graph.nodes.iter().enumerate() {
         each.set_scope(&node.scope);
@@ -91,7 +91,7 @@ fn ends(from: &Graph, to: &mut Graph, at: impl Fn(Value) -> Option<Value>) {
     to.outputs = from.outputs.iter().map(|(name, v)| (name.clone(), there(*v))).collect();
     let update = |u: &Update| Update { target: there(u.target), value: there(u.value), group: u.group };
     to.updates = from.updates.iter().map(update).collect();
-    to.kept = from.kept.iter().filter_map(|v| at(*v)).collect();
+    to.materialized = from.materialized.iter().filter_map(|v| at(*v)).collect();
 }
 
 /// The graph with factors along the channels of a convolution's result, or along the columns of a product's, multiplied

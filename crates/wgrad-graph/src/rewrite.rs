@@ -30,7 +30,7 @@ pub fn simplify(graph: &Graph) -> Graph {
         .iter()
         .map(|u| Update { target: at(u.target), value: at(u.value), group: u.group })
         .collect();
-    to.kept = graph.kept.iter().filter_map(|v| map[v.index()]).collect();
+    to.materialized = graph.materialized.iter().filter_map(|v| map[v.index()]).collect();
     compact(&to)
 }
 

@@ -1,6 +1,6 @@
 //! Attention as a step: which operands, read how, and which of the results are wanted.
 
-use crate::Few;
+use crate::SmallList;
 use smallvec::smallvec;
 use wgrad_types::View;
 
@@ -85,7 +85,7 @@ impl Attention {
     }
 
     /// The shape of a part.
-    pub fn shape(&self, part: Part) -> Few<usize> {
+    pub fn shape(&self, part: Part) -> SmallList<usize> {
         let e = self.extents();
         match part {
             Part::Y => smallvec![e.batch, e.queries, e.heads, e.width],

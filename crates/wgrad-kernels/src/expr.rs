@@ -16,7 +16,7 @@ pub enum Instr {
     Acc,
     /// An operand's element through a view whose shape is the iteration shape; 0 outside the view's mask.
     Load {
-        /// Index into `Step::operands`.
+        /// Index into `Kernel::operands`.
         operand: usize,
         /// How coordinates become elements.
         view: View,

@@ -5,11 +5,11 @@ use std::sync::Arc;
 /// A buffer a launch binds, in the step's own terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Buffer {
-    /// `Step::operands[i]`.
+    /// `Kernel::operands[i]`.
     Operand(usize),
     /// The step's i-th output.
     Output(usize),
-    /// `Candidate::scratch[i]`.
+    /// `Variant::scratch[i]`.
     Scratch(usize),
     /// The scalars: word 0 the seed, word 1 the step number, then f32 values.
     Scalars,
@@ -50,8 +50,8 @@ pub struct Launch {
 
 /// One way to run a step: launches in order (a later one reads what an earlier one wrote) and scratch memory.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Candidate {
-    /// What sets it apart from the step's other candidates ("tile64x64x16", "subgroup16x4").
+pub struct Variant {
+    /// What sets it apart from the step's other variants ("tile64x64x16", "subgroup16x4").
     pub name: String,
     /// Dispatches, in order.
     pub launches: Vec<Launch>,

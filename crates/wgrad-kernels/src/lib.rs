@@ -1,22 +1,22 @@
-//! How each operation runs: WGSL launches for the GPU path and a CPU twin, both from one [`Step`].
+//! How each operation runs: WGSL launches for the GPU path and a CPU twin, both from one [`Kernel`].
 //!
-//! A [`Step`] is an operation with everything fusion folded into it. [`candidates`] gives its WGSL forms, best guess
+//! A [`Kernel`] is an operation with everything fusion folded into it. [`variants`] gives its WGSL forms, best guess
 //! first and the first always valid; [`run_cpu`] runs it on the host. This crate knows no device and no memory plan.
 
 pub mod attention;
 pub mod cpu;
 mod expr;
+mod kernel;
 mod launch;
-pub mod rows;
-mod step;
+pub mod row_chain;
 mod table;
 mod wgsl;
 
-pub use cpu::{CpuBuffers, Failed, Few, Ready, run as run_cpu};
+pub use cpu::{CpuBuffers, Failed, Prepared, SmallList, run as run_cpu};
 pub use expr::{Expr, Instr, Reg};
-pub use launch::{Access, Binding, Buffer, Candidate, Launch, Unsupported};
-pub use step::{Core, Cost, Step, Sums};
-pub use wgsl::candidates;
+pub use kernel::{Core, Cost, Kernel, Sums};
+pub use launch::{Access, Binding, Buffer, Launch, Unsupported, Variant};
+pub use wgsl::variants;
 
 /// Scalar words every plan has: the seed of random draws and the step's number, both u32.
 pub const SEED_WORD: usize = 0;

@@ -113,7 +113,7 @@ const TABLE: [Figures; 9] = [
         tiles: 1,
         winograd: 64,
         reason: "A workgroup costs as much as thousands of operations, and barriers cut it into coroutines: few workgroups, one tile \
-                 as a last form; subgroup kernels come before it.",
+                 as a last variant; subgroup kernels come before it.",
         ..ANY
     },
     ANY,

@@ -21,7 +21,7 @@ pub(crate) fn merge(drafts: &mut Vec<Draft>) {
 }
 
 fn spec(draft: &Draft) -> Option<&Attention> {
-    match &draft.step.core {
+    match &draft.kernel.core {
         Core::Attention(attention) => Some(attention),
         _ => None,
     }
@@ -40,9 +40,9 @@ fn serves(host: &Draft, guest: &Draft) -> bool {
 
 fn join(host: &mut Draft, guest: Draft) {
     host.outputs.extend(guest.outputs);
-    host.step.outputs.extend(guest.step.outputs);
-    host.step.in_place.extend(guest.step.in_place);
-    if let (Core::Attention(a), Core::Attention(b)) = (&mut host.step.core, guest.step.core) {
+    host.kernel.outputs.extend(guest.kernel.outputs);
+    host.kernel.in_place.extend(guest.kernel.in_place);
+    if let (Core::Attention(a), Core::Attention(b)) = (&mut host.kernel.core, guest.kernel.core) {
         a.parts.extend(b.parts);
     }
 }

@@ -1,36 +1,36 @@
 //! Kernel forms chosen by measurement in place of the first guess: plain data, so that a plan stays a pure function.
 
 use std::collections::BTreeMap;
-use wgrad_kernels::{Access, Buffer, Candidate};
+use wgrad_kernels::{Access, Buffer, Variant};
 use wgrad_types::Checksum;
 
 /// Candidates of a step that are compared at most.
-pub const MOST_FORMS: usize = 6;
+pub const MOST_VARIANTS: usize = 6;
 
 /// Which form a step takes, by the step's [`key`]; the form by its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choices(pub BTreeMap<u64, String>);
 
 impl Choices {
-    /// The candidate chosen, by its place; `None` where nothing was, or the form chosen is not among them.
-    pub(crate) fn of(&self, candidates: &[Candidate]) -> Option<usize> {
-        if self.0.is_empty() || candidates.len() < 2 {
+    /// The variant chosen, by its place; `None` where nothing was, or the form chosen is not among them.
+    pub(crate) fn of(&self, variants: &[Variant]) -> Option<usize> {
+        if self.0.is_empty() || variants.len() < 2 {
             return None;
         }
-        let form = self.0.get(&key(candidates))?;
-        candidates.iter().take(MOST_FORMS).position(|c| c.name == *form)
+        let variant = self.0.get(&key(variants))?;
+        variants.iter().take(MOST_VARIANTS).position(|c| c.name == *variant)
     }
 }
 
 /// A step as far as its kernels know it: a checksum over all they are made of. Texts hold family, shapes and layouts as
 /// constants, so another shape, layout, fusion or version of a shader is another key, and a form measured and verified
 /// under a key is the very text that runs.
-pub fn key(candidates: &[Candidate]) -> u64 {
+pub fn key(variants: &[Variant]) -> u64 {
     let mut sum = Checksum::default();
-    for candidate in candidates.iter().take(MOST_FORMS) {
-        sum.add(candidate.name.as_bytes());
-        candidate.scratch.iter().for_each(|&bytes| sum.number(bytes as u64));
-        for launch in &candidate.launches {
+    for variant in variants.iter().take(MOST_VARIANTS) {
+        sum.add(variant.name.as_bytes());
+        variant.scratch.iter().for_each(|&bytes| sum.number(bytes as u64));
+        for launch in &variant.launches {
             sum.add(launch.source.as_bytes());
             launch.groups.iter().for_each(|&n| sum.number(n.into()));
             for binding in &launch.bindings {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
     use wgrad_kernels::Launch;
 
-    fn candidate(name: &str, source: &str, groups: u32) -> Candidate {
+    fn variant(name: &str, source: &str, groups: u32) -> Variant {
         let launch = Launch {
             name: name.into(),
             source: source.into(),
@@ -61,12 +61,12 @@ mod tests {
             groups: [groups, 1, 1],
             checked: false,
         };
-        Candidate { name: name.into(), launches: vec![launch], scratch: vec![] }
+        Variant { name: name.into(), launches: vec![launch], scratch: vec![] }
     }
 
     #[test]
     fn a_key_is_everything_a_kernel_is_made_of() {
-        let both = |source: &str, groups| [candidate("a", source, groups), candidate("b", "f", 1)];
+        let both = |source: &str, groups| [variant("a", source, groups), variant("b", "f", 1)];
         let first = key(&both("x", 1));
         assert_eq!(first, key(&both("x", 1)));
         assert_ne!(first, key(&both("y", 1)));
@@ -75,8 +75,8 @@ mod tests {
 
     #[test]
     fn a_form_that_is_gone_is_no_choice() {
-        let both = [candidate("a", "x", 1), candidate("b", "y", 1)];
-        let choose = |form: &str| Choices([(key(&both), form.to_owned())].into()).of(&both);
+        let both = [variant("a", "x", 1), variant("b", "y", 1)];
+        let choose = |variant: &str| Choices([(key(&both), variant.to_owned())].into()).of(&both);
         assert_eq!((choose("b"), choose("c")), (Some(1), None));
         assert_eq!(Choices::default().of(&both), None);
     }

@@ -40,8 +40,8 @@ impl Summary {
         let held = |f: fn(SlotKind) -> bool| plan.slots.iter().filter(|s| f(s.kind)).map(|s| s.bytes).sum();
         Self {
             dispatches: plan.dispatches(),
-            flops: plan.steps.iter().map(|s| s.cost.flops).sum(),
-            bytes: plan.steps.iter().map(|s| s.cost.bytes).sum(),
+            flops: plan.kernels.iter().map(|s| s.cost.flops).sum(),
+            bytes: plan.kernels.iter().map(|s| s.cost.bytes).sum(),
             peak_bytes: plan.peak_bytes() + plan.staging_bytes() + plan.thread_bytes(threads),
             weight_bytes: held(|k| {
                 matches!(k, SlotKind::Param(Role::Weight | Role::Buffer) | SlotKind::Packed)
@@ -58,7 +58,7 @@ impl Summary {
 /// One line a kernel: number, name, layer, output shape, buffers, work.
 pub fn dump(plan: &Plan) -> String {
     let mut text = String::new();
-    for (i, s) in plan.steps.iter().enumerate() {
+    for (i, s) in plan.kernels.iter().enumerate() {
         let slots = |places: &[crate::Place]| {
             let names: Vec<String> =
                 places
@@ -77,7 +77,7 @@ pub fn dump(plan: &Plan) -> String {
             text,
             "{i:4}  {:<44} {:<18} {} -> {}  {} flop",
             s.label(),
-            format!("{:?}", s.step.shape),
+            format!("{:?}", s.kernel.shape),
             slots(&s.operands),
             slots(&s.outputs),
             s.cost.flops

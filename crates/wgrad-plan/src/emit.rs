@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use wgrad_graph::ops::{AttentionOperand, Leaf, Op};
 use wgrad_graph::{Graph, Value};
 use wgrad_kernels::attention::{Attention, Part};
-use wgrad_kernels::{Core, Expr, FIRST_SCALAR_WORD, Instr, Reg, Step};
+use wgrad_kernels::{Core, Expr, FIRST_SCALAR_WORD, Instr, Kernel, Reg};
 use wgrad_types::{DType, Type, View, strides_of};
 
 /// A step and the values in memory it reads, in the order of its operands.
 #[derive(Clone, Debug)]
 pub(crate) struct Emitted {
-    pub step: Step,
+    pub kernel: Kernel,
     pub operands: Vec<Value>,
     /// The heavy node whose epilogue the kernel's own node is.
     pub absorbed: Option<Value>,
@@ -19,7 +19,7 @@ pub(crate) struct Emitted {
 
 /// Why a value cannot be read through views: this node must be stored first.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Force(pub Value);
+pub(crate) struct MustStore(pub Value);
 
 /// A movement still to be applied, from the iteration's side inwards.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +53,7 @@ impl Context<'_> {
     }
 
     /// The kernel that computes a stored node.
-    pub(crate) fn node(&self, v: Value) -> Result<Emitted, Force> {
+    pub(crate) fn node(&self, v: Value) -> Result<Emitted, MustStore> {
         if class(&self.graph.node(v).op) == Class::Heavy {
             return self.heavy(v);
         }
@@ -66,7 +66,7 @@ impl Context<'_> {
     }
 
     /// An element-wise kernel with one result a pair: the value, and the root to read through where it is the kernel's own.
-    pub(crate) fn map(&self, values: &[(Value, Option<Value>)]) -> Result<Emitted, Force> {
+    pub(crate) fn map(&self, values: &[(Value, Option<Value>)]) -> Result<Emitted, MustStore> {
         self.map_onto(values, &[])
     }
 
@@ -75,7 +75,7 @@ impl Context<'_> {
         &self,
         values: &[(Value, Option<Value>)],
         targets: &[Value],
-    ) -> Result<Emitted, Force> {
+    ) -> Result<Emitted, MustStore> {
         let shape = self.iteration_shape(values[0].0);
         let mut writer =
             Writer { cx: self, operands: Vec::new(), absorbed: None, root: None, known: BTreeMap::new() };
@@ -113,9 +113,9 @@ impl Context<'_> {
     ) -> Emitted {
         let types: Vec<Type> = operands.iter().map(|&v| self.ty(v).clone()).collect();
         let in_place = vec![None; outputs.len()];
-        let step =
-            Step { core, operands: types, shape: shape.to_vec(), epilogue, outputs, sums: None, in_place };
-        Emitted { step, operands, absorbed: None }
+        let kernel =
+            Kernel { core, operands: types, shape: shape.to_vec(), epilogue, outputs, sums: None, in_place };
+        Emitted { kernel, operands, absorbed: None }
     }
 
     /// The heavy result that `root` alone reads, element for element: `root` can be its epilogue.
@@ -142,7 +142,7 @@ impl Context<'_> {
     }
 
     /// `root` as the epilogue of `h`; `None` where views or the number of buffers stand against it.
-    fn with_epilogue(&self, root: Value, h: Value) -> Result<Option<Emitted>, Force> {
+    fn with_epilogue(&self, root: Value, h: Value) -> Result<Option<Emitted>, MustStore> {
         let core = self.heavy(h)?;
         let mut writer = Writer {
             cx: self,
@@ -151,7 +151,7 @@ impl Context<'_> {
             root: Some(root),
             known: BTreeMap::new(),
         };
-        let shape = core.step.shape.clone();
+        let shape = core.kernel.shape.clone();
         let start = if self.ty(root).shape == shape { vec![] } else { vec![Move::Reshape(shape.clone())] };
         let mut expr = Expr::default();
         let Ok(reg) = writer.value(&mut expr, root, &start) else { return Ok(None) };
@@ -163,16 +163,16 @@ impl Context<'_> {
             return Ok(None);
         }
         let mut emitted =
-            self.finish(core.step.core, writer.operands, &shape, expr, vec![self.ty(root).dtype]);
-        let seen = core.step.operands.len();
-        emitted.step.operands[..seen].clone_from_slice(&core.step.operands);
+            self.finish(core.kernel.core, writer.operands, &shape, expr, vec![self.ty(root).dtype]);
+        let seen = core.kernel.operands.len();
+        emitted.kernel.operands[..seen].clone_from_slice(&core.kernel.operands);
         emitted.absorbed = Some(h);
         Ok(Some(emitted))
     }
 
     /// Where a kernel would bind more buffers than the adapter offers: the value below `roots` that reads the most
     /// of them must be stored first.
-    fn check_buffers(&self, operands: &[Value], others: usize, roots: &[Value]) -> Result<(), Force> {
+    fn check_buffers(&self, operands: &[Value], others: usize, roots: &[Value]) -> Result<(), MustStore> {
         if operands.len().saturating_add(others) <= self.max_buffers {
             return Ok(());
         }
@@ -187,7 +187,7 @@ impl Context<'_> {
             }
         }
         match heaviest {
-            Some((reads, v)) if reads > 1 => Err(Force(v)),
+            Some((reads, v)) if reads > 1 => Err(MustStore(v)),
             _ => Ok(()),
         }
     }
@@ -206,11 +206,11 @@ impl Context<'_> {
     }
 
     /// A heavy node alone.
-    fn heavy(&self, v: Value) -> Result<Emitted, Force> {
+    fn heavy(&self, v: Value) -> Result<Emitted, MustStore> {
         let node = self.graph.node(v);
         let x = &node.inputs;
         let mut operands = Vec::new();
-        let mut plain = |v: &Value| -> Result<(), Force> {
+        let mut plain = |v: &Value| -> Result<(), MustStore> {
             operands.push(self.contiguous(*v)?);
             Ok(())
         };
@@ -265,7 +265,7 @@ impl Context<'_> {
         let viewed = matches!(node.op, Op::MatMul(_) | Op::Gather(_) | Op::GatherGrad(_));
         if !viewed && attention(&node.op).is_none() {
             // Memory may belong to a reshaped value; the kernel sees the shape it works on.
-            emitted.step.operands = x.iter().map(|&v| self.ty(v).clone()).collect();
+            emitted.kernel.operands = x.iter().map(|&v| self.ty(v).clone()).collect();
         }
         Ok(emitted)
     }
@@ -275,7 +275,7 @@ impl Context<'_> {
         v: Value,
         kind: wgrad_graph::ops::ReduceKind,
         axes: &[usize],
-    ) -> Result<Emitted, Force> {
+    ) -> Result<Emitted, MustStore> {
         let node = self.graph.node(v);
         let x = node.inputs[0];
         let input_shape = self.ty(x).shape.clone();
@@ -291,42 +291,42 @@ impl Context<'_> {
     }
 
     /// The stored value behind movements and the view that reads it; needs a view without padding.
-    fn strided(&self, v: Value) -> Result<(Value, View), Force> {
+    fn strided(&self, v: Value) -> Result<(Value, View), MustStore> {
         let (mut at, mut moves) = (v, Vec::new());
         while !self.fusion.stored[at.index()] && class(&self.graph.node(at).op) == Class::Movement {
             moves.push(Move::Node(at));
             at = self.graph.node(at).inputs[0];
         }
         if !self.fusion.stored[at.index()] {
-            return Err(Force(at));
+            return Err(MustStore(at));
         }
         let view = self.view(View::contiguous(&self.ty(at).shape), &moves)?;
         if view.mask.is_some() {
-            return Err(Force(v));
+            return Err(MustStore(v));
         }
         Ok((at, view))
     }
 
-    fn all_strided(&self, x: &[Value]) -> Result<(Vec<Value>, Vec<View>), Force> {
+    fn all_strided(&self, x: &[Value]) -> Result<(Vec<Value>, Vec<View>), MustStore> {
         x.iter().map(|&v| self.strided(v)).collect::<Result<Vec<_>, _>>().map(|all| all.into_iter().unzip())
     }
 
     /// The stored value that holds `v`'s elements in order.
-    fn contiguous(&self, v: Value) -> Result<Value, Force> {
+    fn contiguous(&self, v: Value) -> Result<Value, MustStore> {
         let (at, view) = self.strided(v)?;
         let whole = view.is_contiguous() && self.ty(at).numel() == self.ty(v).numel();
-        if whole { Ok(at) } else { Err(Force(v)) }
+        if whole { Ok(at) } else { Err(MustStore(v)) }
     }
 
     /// Applies movements, innermost (last) first.
-    fn view(&self, mut view: View, moves: &[Move]) -> Result<View, Force> {
+    fn view(&self, mut view: View, moves: &[Move]) -> Result<View, MustStore> {
         for m in moves.iter().rev() {
             view = match m {
-                Move::Reshape(shape) => view.reshape(shape).ok_or(Force(Value(u32::MAX)))?,
+                Move::Reshape(shape) => view.reshape(shape).ok_or(MustStore(Value(u32::MAX)))?,
                 Move::Node(v) => {
                     let node = self.graph.node(*v);
                     match &node.op {
-                        Op::Reshape(r) => view.reshape(&r.0).ok_or(Force(node.inputs[0]))?,
+                        Op::Reshape(r) => view.reshape(&r.0).ok_or(MustStore(node.inputs[0]))?,
                         Op::Permute(p) => view.permute(&p.0),
                         Op::Broadcast(b) => view.broadcast(&b.0),
                         Op::Slice(s) => view.slice(&s.0.iter().map(|r| (r.0, 1, r.1)).collect::<Vec<_>>()),
@@ -364,7 +364,7 @@ fn attention(op: &Op) -> Option<(bool, Part)> {
 
 impl Writer<'_> {
     /// The register that holds `v` as seen through `moves`.
-    fn value(&mut self, expr: &mut Expr, v: Value, moves: &[Move]) -> Result<Reg, Force> {
+    fn value(&mut self, expr: &mut Expr, v: Value, moves: &[Move]) -> Result<Reg, MustStore> {
         let key = (v, moves.to_vec());
         if let Some(&reg) = self.known.get(&key) {
             return Ok(reg);
@@ -374,14 +374,14 @@ impl Writer<'_> {
         Ok(reg)
     }
 
-    fn fresh(&mut self, expr: &mut Expr, v: Value, moves: &[Move]) -> Result<Reg, Force> {
+    fn fresh(&mut self, expr: &mut Expr, v: Value, moves: &[Move]) -> Result<Reg, MustStore> {
         let graph = self.cx.graph;
         let node = graph.node(v);
         let dtype = node.ty.dtype;
         if self.absorbed == Some(v) {
             let view = self.cx.view(View::contiguous(&node.ty.shape), moves)?;
             if !view.is_contiguous() {
-                return Err(Force(v));
+                return Err(MustStore(v));
             }
             return Ok(expr.push(Instr::Acc, dtype));
         }
@@ -415,7 +415,7 @@ impl Writer<'_> {
         }
     }
 
-    fn leaf(&self, leaf: &Leaf, ty: &Type, moves: &[Move]) -> Result<Instr, Force> {
+    fn leaf(&self, leaf: &Leaf, ty: &Type, moves: &[Move]) -> Result<Instr, MustStore> {
         Ok(match leaf {
             Leaf::Const { value, .. } => Instr::Const(*value),
             Leaf::Scalar { name } => {
@@ -441,7 +441,7 @@ impl Writer<'_> {
         })
     }
 
-    fn moved(&mut self, expr: &mut Expr, v: Value, moves: &[Move]) -> Result<Reg, Force> {
+    fn moved(&mut self, expr: &mut Expr, v: Value, moves: &[Move]) -> Result<Reg, MustStore> {
         let node = self.cx.graph.node(v);
         let x = node.inputs[0];
         let mut inner = moves.to_vec();

@@ -76,7 +76,7 @@ pub(crate) fn fuse(graph: &Graph, forced: &BTreeSet<Value>) -> Fusion {
         consumers[u.value.index()].push(Reader::Update(u.group));
     }
     let pinned: BTreeSet<Value> =
-        graph.kept.iter().copied().chain(graph.outputs.iter().map(|o| o.1)).collect();
+        graph.materialized.iter().copied().chain(graph.outputs.iter().map(|o| o.1)).collect();
     let owner = update_owner(graph, &live, &consumers, &pinned);
     let uses: Vec<usize> = consumers.iter().map(Vec::len).collect();
     let mut stored = vec![false; n];

@@ -13,16 +13,16 @@ mod layout;
 mod memory;
 mod merge;
 mod plan;
-mod rows;
+mod row_chain;
 mod sums;
 mod verify;
 
-pub use choices::{Choices, MOST_FORMS, key};
+pub use choices::{Choices, MOST_VARIANTS, key};
 pub use cost::cost;
 pub use dump::{Summary, dump};
 pub use layout::common_layout;
 pub use plan::{
-    Flow, Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlanStep, READBACKS, Slot,
-    SlotKind, UPLOADS, plan,
+    Flow, Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlannedKernel, READBACKS,
+    Slot, SlotKind, UPLOADS, plan,
 };
 pub use verify::verify;

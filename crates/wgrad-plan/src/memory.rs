@@ -3,13 +3,13 @@
 use crate::cost::cost;
 use crate::merge::Pages;
 use crate::plan::{
-    Buffer, Draft, Flow, Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlanStep, Slot,
-    SlotKind,
+    Buffer, Draft, Flow, Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlannedKernel,
+    Slot, SlotKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use wgrad_graph::Graph;
 use wgrad_graph::ops::{Leaf, Op, OpDef};
-use wgrad_kernels::{Candidate, Core, Instr};
+use wgrad_kernels::{Core, Instr, Variant};
 use wgrad_types::{AdapterClass, Caps, HostTensor};
 
 /// Everything decided before memory.
@@ -141,7 +141,7 @@ pub(crate) fn place(
             param && !written.contains(&b) && pages.members[b].is_none()
         })
         .collect();
-    let mut steps = Vec::with_capacity(drafts.len());
+    let mut kernels = Vec::with_capacity(drafts.len());
     for (i, draft) in drafts.iter_mut().enumerate() {
         take_over(draft, &buffers, &last, i);
         let draft = &*draft;
@@ -151,7 +151,7 @@ pub(crate) fn place(
                 continue;
             }
             let bytes = buffers[b].ty.bytes();
-            let over = draft.step.in_place[o].map(|j| draft.operands[j]);
+            let over = draft.kernel.in_place[o].map(|j| draft.operands[j]);
             let place = match (placer.paged(b, bytes), over) {
                 (Some(place), _) => place,
                 (None, Some(from)) => {
@@ -165,13 +165,13 @@ pub(crate) fn place(
             placer.places[b] = Some(place);
         }
         check_bindings(draft, caps, &buffers)?;
-        let rank = if options.only.is_none_or(|only| only == i) { options.candidate } else { 0 };
-        let candidate = choose(draft, caps, options, rank)?;
+        let rank = if options.only.is_none_or(|only| only == i) { options.variant } else { 0 };
+        let variant = choose(draft, caps, options, rank)?;
         let kept =
             if options.packed && caps.class == AdapterClass::Cpu { packed(draft, &constant) } else { None };
         let scratch: Vec<Place> = match kept {
             Some((_, bytes)) => vec![placer.own(bytes, SlotKind::Packed)],
-            None => scratch(draft, caps, &candidate)
+            None => scratch(draft, caps, &variant)
                 .iter()
                 .map(|&b| placer.passing(b, SlotKind::Activation))
                 .collect(),
@@ -198,15 +198,15 @@ pub(crate) fn place(
                 placer.free.push(s);
             }
         }
-        steps.push(PlanStep {
-            cost: cost(&draft.step),
-            step: draft.step.clone(),
+        kernels.push(PlannedKernel {
+            cost: cost(&draft.kernel),
+            kernel: draft.kernel.clone(),
             scope: draft.scope.clone(),
             operands,
             outputs: results,
             scratch,
             packed: kept.map(|k| k.0),
-            candidate,
+            variant,
         });
     }
     let outputs = outputs
@@ -218,7 +218,7 @@ pub(crate) fn place(
         .collect();
     let leaves = (0..buffers.len()).filter(|&b| buffers[b].leaf.is_some());
     flow.given = leaves.filter_map(|b| Some((b, placer.places[b]?))).collect();
-    Ok(Plan { slots: placer.slots, steps, inputs, outputs, layout, literals, scalars, flow })
+    Ok(Plan { slots: placer.slots, kernels, inputs, outputs, layout, literals, scalars, flow })
 }
 
 /// Values read and written per step, before memory is placed.
@@ -282,7 +282,7 @@ fn literal(node: &wgrad_graph::Node) -> HostTensor {
 
 /// Lets an element-wise kernel write over an operand that it alone still reads, element by element.
 fn take_over(draft: &mut Draft, buffers: &[Buffer], last: &[Option<usize>], i: usize) {
-    if draft.step.core != Core::Map || draft.outputs.len() != 1 || draft.step.in_place[0].is_some() {
+    if draft.kernel.core != Core::Map || draft.outputs.len() != 1 || draft.kernel.in_place[0].is_some() {
         return;
     }
     let out = draft.outputs[0];
@@ -291,33 +291,28 @@ fn take_over(draft: &mut Draft, buffers: &[Buffer], last: &[Option<usize>], i: u
     }
     let fits = |j: usize| {
         let b = draft.operands[j];
-        let only_in_order = draft.step.epilogue.instrs.iter().all(|instr| match instr {
+        let only_in_order = draft.kernel.epilogue.instrs.iter().all(|instr| match instr {
             Instr::Load { operand, view } if *operand == j => view.is_contiguous(),
             _ => true,
         });
         buffers[b].kind == SlotKind::Activation
             && last[b] == Some(i)
-            && buffers[b].ty.numel() == draft.step.numel()
+            && buffers[b].ty.numel() == draft.kernel.numel()
             && buffers[b].ty.bytes() == buffers[out].ty.bytes()
             && only_in_order
     };
-    draft.step.in_place[0] = (0..draft.operands.len()).find(|&j| fits(j));
+    draft.kernel.in_place[0] = (0..draft.operands.len()).find(|&j| fits(j));
 }
 
-fn choose(
-    draft: &Draft,
-    caps: &Caps,
-    options: &PlanOptions<'_>,
-    rank: usize,
-) -> Result<Candidate, PlanError> {
+fn choose(draft: &Draft, caps: &Caps, options: &PlanOptions<'_>, rank: usize) -> Result<Variant, PlanError> {
     if caps.class == AdapterClass::Cpu {
-        return Ok(Candidate { name: String::new(), launches: Vec::new(), scratch: Vec::new() });
+        return Ok(Variant { name: String::new(), launches: Vec::new(), scratch: Vec::new() });
     }
-    let step = place_name(draft);
-    let mut found = wgrad_kernels::candidates(&draft.step, caps)
-        .map_err(|e| PlanError::Unsupported { step: step.clone(), why: e.0 })?;
+    let kernel = place_name(draft);
+    let mut found = wgrad_kernels::variants(&draft.kernel, caps)
+        .map_err(|e| PlanError::Unsupported { kernel: kernel.clone(), why: e.0 })?;
     match found.len() {
-        0 => Err(PlanError::Unsupported { step, why: "no kernel form".into() }),
+        0 => Err(PlanError::Unsupported { kernel, why: "no kernel variant".into() }),
         n => {
             let chosen = options.choices.and_then(|choices| choices.of(&found));
             Ok(found.swap_remove(chosen.unwrap_or(rank.min(n - 1))))
@@ -327,15 +322,15 @@ fn choose(
 
 /// The operand that the draft's kernel packs, where that never changes, and bytes for it.
 fn packed(draft: &Draft, constant: &[bool]) -> Option<(usize, usize)> {
-    let (operand, words) = wgrad_kernels::cpu::packed(&draft.step)?;
+    let (operand, words) = wgrad_kernels::cpu::packed(&draft.kernel)?;
     constant[draft.operands[operand]].then_some((operand, words * 4))
 }
 
-fn scratch(draft: &Draft, caps: &Caps, candidate: &Candidate) -> Vec<usize> {
+fn scratch(draft: &Draft, caps: &Caps, variant: &Variant) -> Vec<usize> {
     if caps.class != AdapterClass::Cpu {
-        return candidate.scratch.clone();
+        return variant.scratch.clone();
     }
-    match wgrad_kernels::cpu::scratch_words(&draft.step) {
+    match wgrad_kernels::cpu::scratch_words(&draft.kernel) {
         0 => Vec::new(),
         words => vec![words * 4],
     }
@@ -363,5 +358,5 @@ fn check_bindings(draft: &Draft, caps: &Caps, buffers: &[Buffer]) -> Result<(), 
 /// A kernel and its layer, for messages.
 fn place_name(draft: &Draft) -> String {
     let scope = if draft.scope.is_empty() { "the loss" } else { &draft.scope };
-    format!("{} in {scope}", draft.step.name())
+    format!("{} in {scope}", draft.kernel.name())
 }

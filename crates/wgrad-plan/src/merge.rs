@@ -30,15 +30,15 @@ pub(crate) struct Pages {
 /// by buffer; `None` where it reads anything else but whole tensors in order.
 fn signature(draft: &Draft) -> Option<(Expr, Vec<Option<usize>>)> {
     let mut shared = vec![None; draft.operands.len()];
-    let mut expr = draft.step.epilogue.clone();
-    if draft.step.core != Core::Map || draft.step.outputs.is_empty() || draft.scope != "optimizer" {
+    let mut expr = draft.kernel.epilogue.clone();
+    if draft.kernel.core != Core::Map || draft.kernel.outputs.is_empty() || draft.scope != "optimizer" {
         return None;
     }
     for instr in &mut expr.instrs {
         match instr {
             Instr::Load { view, .. } if view.is_contiguous() => *view = View::contiguous(&[]),
             Instr::Load { operand, view }
-                if view.is_uniform() && draft.step.operands[*operand].numel() == 1 =>
+                if view.is_uniform() && draft.kernel.operands[*operand].numel() == 1 =>
             {
                 shared[*operand] = Some(draft.operands[*operand]);
                 *view = View::contiguous(&[]);
@@ -78,12 +78,12 @@ pub(crate) fn updates(
     let mut classes: Vec<(Code, Vec<Option<usize>>, Vec<usize>)> = Vec::new();
     for (i, d) in drafts.iter().enumerate() {
         let Some(code) = signature(d).filter(|code| own(d, &code.1)) else { continue };
-        if d.step.numel() * 4 >= LARGE {
+        if d.kernel.numel() * 4 >= LARGE {
             continue;
         }
-        match classes.iter_mut().find(|c| c.0 == code && c.1 == d.step.in_place) {
+        match classes.iter_mut().find(|c| c.0 == code && c.1 == d.kernel.in_place) {
             Some(class) => class.2.push(i),
-            None => classes.push((code, d.step.in_place.clone(), vec![i])),
+            None => classes.push((code, d.kernel.in_place.clone(), vec![i])),
         }
     }
     let mut gone = vec![false; drafts.len()];
@@ -114,7 +114,7 @@ const LARGE: usize = 16 << 20;
 
 /// Moves updates that stand alone to the first place where all they read is there and nobody else reads what they write
 /// over.
-pub(crate) fn hasten(drafts: &mut [Draft], pages: &Pages) {
+pub(crate) fn hoist_updates(drafts: &mut [Draft], pages: &Pages) {
     for i in 0..drafts.len() {
         let update = &drafts[i];
         if signature(update).is_none() || update.outputs.iter().any(|o| pages.whole.contains(o)) {
@@ -146,7 +146,7 @@ fn chunks(drafts: &[Draft], members: &[usize], limit: usize, alignment: usize) -
     let mut chunks: Vec<Vec<usize>> = Vec::new();
     let mut room = 0;
     for &i in members {
-        let bytes = aligned(drafts[i].step.numel() * 4, alignment);
+        let bytes = aligned(drafts[i].kernel.numel() * 4, alignment);
         if bytes > room || chunks.is_empty() {
             chunks.push(Vec::new());
             room = limit;
@@ -184,7 +184,7 @@ fn in_pages(
         let mut end = 0;
         let fits = page.iter().all(|&(offset, i)| {
             let here = offset == end;
-            end += aligned(drafts[i].step.numel() * 4, alignment);
+            end += aligned(drafts[i].kernel.numel() * 4, alignment);
             here
         });
         (fits && page.len() > 1).then(|| page.into_iter().map(|m| m.1).collect())
@@ -204,7 +204,7 @@ fn merge(
     let mut bytes = 0;
     for &i in members {
         offsets.push(bytes);
-        bytes += aligned(drafts[i].step.numel() * 4, alignment);
+        bytes += aligned(drafts[i].kernel.numel() * 4, alignment);
     }
     let mut page = |position: &dyn Fn(&Draft) -> usize| {
         let kind = buffers[position(first)].kind;
@@ -223,15 +223,15 @@ fn merge(
         .map(|(j, shared)| shared.unwrap_or_else(|| page(&|d: &Draft| d.operands[j])))
         .collect();
     let outputs: Vec<usize> = first
-        .step
+        .kernel
         .in_place
         .iter()
         .enumerate()
         .map(|(o, j)| j.map_or_else(|| page(&|d: &Draft| d.outputs[o]), |j| operands[j]))
         .collect();
     let shape = vec![bytes / 4];
-    let mut step = first.step.clone();
-    for instr in &mut step.epilogue.instrs {
+    let mut kernel = first.kernel.clone();
+    for instr in &mut kernel.epilogue.instrs {
         if let Instr::Load { operand, view } = instr {
             *view = match shared[*operand] {
                 Some(_) => View { strides: vec![0], ..View::contiguous(&shape) },
@@ -239,8 +239,8 @@ fn merge(
             };
         }
     }
-    let paged = step.operands.iter_mut().zip(shared).filter(|(_, shared)| shared.is_none());
+    let paged = kernel.operands.iter_mut().zip(shared).filter(|(_, shared)| shared.is_none());
     paged.for_each(|(ty, _)| *ty = Type::f32(&shape));
-    step.shape = shape;
-    Draft { step, scope: first.scope.clone(), operands, outputs }
+    kernel.shape = shape;
+    Draft { kernel, scope: first.scope.clone(), operands, outputs }
 }

@@ -1,23 +1,23 @@
 //! The plan's data and the function that makes it.
 
 use crate::choices::Choices;
-use crate::emit::{Context, Emitted, Force};
+use crate::emit::{Context, Emitted, MustStore};
 use crate::fuse::{Class, class, fuse};
-use crate::{attention, memory, merge, rows, sums};
+use crate::{attention, memory, merge, row_chain, sums};
 use std::collections::{BTreeMap, BTreeSet};
 use wgrad_graph::ops::{Leaf, Op};
 use wgrad_graph::{Graph, Role, Value, simplify};
-use wgrad_kernels::{Candidate, Cost, Step};
+use wgrad_kernels::{Cost, Kernel, Variant};
 use wgrad_types::{AdapterClass, Caps, HostTensor, Type};
 
 /// Why a graph has no plan on an adapter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// No kernel of a step fits the adapter's limits.
-    #[error("{step}: {why}")]
+    #[error("{kernel}: {why}")]
     Unsupported {
         /// The kernel and its layer.
-        step: String,
+        kernel: String,
         /// The limit and the figures.
         why: String,
     },
@@ -115,9 +115,9 @@ pub struct ParamLayout {
 
 /// One kernel of the plan.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PlanStep {
+pub struct PlannedKernel {
     /// What it computes.
-    pub step: Step,
+    pub kernel: Kernel,
     /// The layer it belongs to; empty outside any.
     pub scope: String,
     /// Where each operand is.
@@ -129,18 +129,18 @@ pub struct PlanStep {
     /// The operand whose packed form the scratch keeps from step to step, as long as the operand does not change.
     pub packed: Option<usize>,
     /// The WGSL form chosen; without launches on the CPU.
-    pub candidate: Candidate,
+    pub variant: Variant,
     /// Work, by count.
     pub cost: Cost,
 }
 
-impl PlanStep {
+impl PlannedKernel {
     /// Kernel and layer, for messages: "conv2d.tile64x64x16 in features.0".
     pub fn label(&self) -> String {
-        let form =
-            if self.candidate.name.is_empty() { String::new() } else { format!(".{}", self.candidate.name) };
+        let variant =
+            if self.variant.name.is_empty() { String::new() } else { format!(".{}", self.variant.name) };
         let scope = if self.scope.is_empty() { String::new() } else { format!(" in {}", self.scope) };
-        format!("{}{form}{scope}", self.step.name())
+        format!("{}{variant}{scope}", self.kernel.name())
     }
 }
 
@@ -165,7 +165,7 @@ pub struct Plan {
     /// Buffers; the first `layout.slots.len()` are the layout's.
     pub slots: Vec<Slot>,
     /// Kernels in order.
-    pub steps: Vec<PlanStep>,
+    pub kernels: Vec<PlannedKernel>,
     /// Tensors fed at every step.
     pub inputs: Vec<Named>,
     /// Tensors read after a step.
@@ -188,7 +188,7 @@ pub const READBACKS: usize = 8;
 impl Plan {
     /// Bytes of the rings through which inputs go up to an adapter and results come back; the CPU needs none.
     pub fn staging_bytes(&self) -> usize {
-        if self.steps.iter().all(|s| s.candidate.launches.is_empty()) {
+        if self.kernels.iter().all(|s| s.variant.launches.is_empty()) {
             return 0;
         }
         let ring = |of: &[Named]| -> usize { of.iter().map(|n| n.place.bytes.next_multiple_of(16)).sum() };
@@ -201,9 +201,9 @@ impl Plan {
         if threads == 0 {
             return 0;
         }
-        let own = self.steps.iter().filter(|s| s.candidate.launches.is_empty());
-        let room = own.map(|s| wgrad_kernels::cpu::room(&s.step, threads));
-        threads * room.reduce(wgrad_kernels::cpu::Room::and).unwrap_or_default().bytes()
+        let own = self.kernels.iter().filter(|s| s.variant.launches.is_empty());
+        let scratch = own.map(|s| wgrad_kernels::cpu::thread_scratch(&s.kernel, threads));
+        threads * scratch.reduce(wgrad_kernels::cpu::ThreadScratch::and).unwrap_or_default().bytes()
     }
 
     /// Bytes the plan's buffers take, the scalars buffer apart.
@@ -213,13 +213,13 @@ impl Plan {
 
     /// Dispatches a step makes.
     pub fn dispatches(&self) -> usize {
-        self.steps.iter().map(|s| s.candidate.launches.len().max(1)).sum()
+        self.kernels.iter().map(|s| s.variant.launches.len().max(1)).sum()
     }
 }
 
 /// A kernel before memory is placed. Buffers are numbered.
 pub(crate) struct Draft {
-    pub step: Step,
+    pub kernel: Kernel,
     pub scope: String,
     pub operands: Vec<usize>,
     pub outputs: Vec<usize>,
@@ -242,7 +242,7 @@ pub struct PlanOptions<'a> {
     /// being laid out anew.
     pub layout: Option<&'a ParamLayout>,
     /// Which of a step's kernel forms to take: 0 is the best guess; a step with fewer takes its last.
-    pub candidate: usize,
+    pub variant: usize,
     /// Where set, the one step that takes it, by its number; all others take their best guess.
     pub only: Option<usize>,
     /// Forms to take in place of that one.
@@ -258,25 +258,25 @@ pub struct PlanOptions<'a> {
 /// Where a tensor or kernel exceeds the adapter's limits, or the layout lacks a parameter.
 pub fn plan(graph: &Graph, caps: &Caps, options: &PlanOptions<'_>) -> Result<Plan, PlanError> {
     let mut graph = simplify(graph);
-    graph.kept = graph.kept.iter().map(|&v| behind_reshapes(&graph, v)).collect();
+    graph.materialized = graph.materialized.iter().map(|&v| behind_reshapes(&graph, v)).collect();
     let scalars = scalar_names(&graph);
     let mut forced = BTreeSet::new();
     let (mut buffers, mut drafts, outputs) = loop {
         match draft(&graph, &forced, &scalars, caps) {
             Ok(done) => break done,
-            Err(Force(v)) => assert!(forced.insert(v), "a forced value is read as it is"),
+            Err(MustStore(v)) => assert!(forced.insert(v), "a forced value is read as it is"),
         }
     };
     if !caps.f16 {
         buffers.iter_mut().for_each(|b| b.ty = b.ty.widened());
-        drafts.iter_mut().for_each(|d| d.step = d.step.widened());
+        drafts.iter_mut().for_each(|d| d.kernel = d.kernel.widened());
     }
     attention::merge(&mut drafts);
     sums::merge(&mut drafts, caps);
     let pages = merge::updates(&mut buffers, &mut drafts, caps, options.layout);
-    merge::hasten(&mut drafts, &pages);
+    merge::hoist_updates(&mut drafts, &pages);
     let results: Vec<usize> = outputs.iter().map(|o| o.1).collect();
-    rows::merge(&buffers, &mut drafts, &results, caps);
+    row_chain::merge(&buffers, &mut drafts, &results, caps);
     memory::place(&graph, caps, options, memory::Drafts { buffers, drafts, outputs, pages, scalars })
 }
 
@@ -303,7 +303,12 @@ fn scalar_names(graph: &Graph) -> Vec<String> {
 type Drafted = (Vec<Buffer>, Vec<Draft>, Vec<(String, usize)>);
 
 /// Kernels in order, their buffers, and the named results.
-fn draft(graph: &Graph, forced: &BTreeSet<Value>, scalars: &[String], caps: &Caps) -> Result<Drafted, Force> {
+fn draft(
+    graph: &Graph,
+    forced: &BTreeSet<Value>,
+    scalars: &[String],
+    caps: &Caps,
+) -> Result<Drafted, MustStore> {
     let fusion = fuse(graph, forced);
     let max_buffers = if caps.class == AdapterClass::Cpu { usize::MAX } else { caps.limits.storage_buffers };
     let cx = Context { graph, fusion: &fusion, scalars, max_buffers };
@@ -330,7 +335,7 @@ fn draft(graph: &Graph, forced: &BTreeSet<Value>, scalars: &[String], caps: &Cap
         }
     }
     kernels.reverse();
-    let kept: BTreeSet<Value> = graph.kept.iter().copied().collect();
+    let materialized: BTreeSet<Value> = graph.materialized.iter().copied().collect();
     let results: BTreeSet<Value> = copies.iter().filter(|c| c.2.is_none()).map(|c| c.1).collect();
     let mut table = Table { graph, buffers: Vec::new(), of: BTreeMap::new() };
     for i in (0..graph.nodes.len()).filter(|&i| fusion.live[i] && class(&graph.nodes[i].op) == Class::Stored)
@@ -339,7 +344,7 @@ fn draft(graph: &Graph, forced: &BTreeSet<Value>, scalars: &[String], caps: &Cap
     }
     let mut drafts = Vec::new();
     for (v, emitted) in kernels {
-        let kind = match (results.contains(&v), kept.contains(&v)) {
+        let kind = match (results.contains(&v), materialized.contains(&v)) {
             (true, _) => SlotKind::Output,
             (_, true) => SlotKind::Gradient,
             _ => SlotKind::Activation,
@@ -350,7 +355,7 @@ fn draft(graph: &Graph, forced: &BTreeSet<Value>, scalars: &[String], caps: &Cap
         let own = &graph.node(v).scope;
         let core = emitted.absorbed.filter(|_| own.is_empty()).map_or(own, |h| &graph.node(h).scope);
         let scope = core.to_string();
-        drafts.push(Draft { step: emitted.step, scope, operands, outputs: vec![out] });
+        drafts.push(Draft { kernel: emitted.kernel, scope, operands, outputs: vec![out] });
     }
     let mut outputs = Vec::new();
     for (name, v, copy) in copies {
@@ -359,7 +364,12 @@ fn draft(graph: &Graph, forced: &BTreeSet<Value>, scalars: &[String], caps: &Cap
             Some(emitted) => {
                 let out = table.buffer(graph.ty(v).clone(), SlotKind::Output, None, String::new());
                 let operands = emitted.operands.iter().map(|v| table.of[v]).collect();
-                drafts.push(Draft { step: emitted.step, scope: String::new(), operands, outputs: vec![out] });
+                drafts.push(Draft {
+                    kernel: emitted.kernel,
+                    scope: String::new(),
+                    operands,
+                    outputs: vec![out],
+                });
                 out
             }
         };
@@ -368,11 +378,11 @@ fn draft(graph: &Graph, forced: &BTreeSet<Value>, scalars: &[String], caps: &Cap
     for (emitted, targets) in updates {
         let operands: Vec<usize> = emitted.operands.iter().map(|v| table.of[v]).collect();
         let outputs: Vec<usize> = targets.iter().map(|v| table.of[v]).collect();
-        let mut step = emitted.step;
+        let mut kernel = emitted.kernel;
         for (o, out) in outputs.iter().enumerate() {
-            step.in_place[o] = operands.iter().position(|x| x == out);
+            kernel.in_place[o] = operands.iter().position(|x| x == out);
         }
-        drafts.push(Draft { step, scope: "optimizer".into(), operands, outputs });
+        drafts.push(Draft { kernel, scope: "optimizer".into(), operands, outputs });
     }
     Ok((table.buffers, drafts, outputs))
 }
@@ -404,7 +414,7 @@ impl Table<'_> {
 
 /// One kernel an update group, with the targets its outputs overwrite. A group whose values read another group's
 /// target is computed into memory of its own first, so that all updates see old values.
-fn update_kernels(cx: &Context<'_>) -> Result<Vec<(Emitted, Vec<Value>)>, Force> {
+fn update_kernels(cx: &Context<'_>) -> Result<Vec<(Emitted, Vec<Value>)>, MustStore> {
     type Pairs = Vec<(Value, Value)>;
     let mut groups: BTreeMap<(u32, Vec<usize>), Pairs> = BTreeMap::new();
     for u in &cx.graph.updates {
@@ -420,7 +430,7 @@ fn update_kernels(cx: &Context<'_>) -> Result<Vec<(Emitted, Vec<Value>)>, Force>
         if emitted.operands.iter().any(|v| owner.get(v).is_some_and(|&o| o != g)) {
             let unsaved = pairs.iter().map(|p| p.1).find(|v| !cx.fusion.stored[v.index()]);
             if let Some(v) = unsaved {
-                return Err(Force(v));
+                return Err(MustStore(v));
             }
         }
         kernels.push((emitted, targets));

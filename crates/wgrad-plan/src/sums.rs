@@ -25,9 +25,9 @@ pub(crate) fn merge(drafts: &mut Vec<Draft>, caps: &Caps) {
             Some((h, spans, operand)) => {
                 let guest = drafts.remove(i);
                 let host = &mut drafts[if h > i { h - 1 } else { h }];
-                host.step.sums = Some(Sums { operand, spans, shape: guest.step.shape });
-                host.step.outputs.extend(guest.step.outputs);
-                host.step.in_place.push(None);
+                host.kernel.sums = Some(Sums { operand, spans, shape: guest.kernel.shape });
+                host.kernel.outputs.extend(guest.kernel.outputs);
+                host.kernel.in_place.push(None);
                 host.outputs.extend(guest.outputs);
             }
             None => i += 1,
@@ -43,39 +43,39 @@ fn free_until(drafts: &[Draft], sum: usize, product: usize) -> bool {
 
 /// The memory that a plain sum reads, as `[outer, kept, inner]`, and its buffer.
 fn guest(draft: &Draft) -> Option<([usize; 3], usize)> {
-    let Core::Reduce { kind: ReduceKind::Sum, axes, input_shape, prologue } = &draft.step.core else {
+    let Core::Reduce { kind: ReduceKind::Sum, axes, input_shape, prologue } = &draft.kernel.core else {
         return None;
     };
-    let plain = draft.step.epilogue == Expr::identity() && draft.step.outputs == [DType::F32];
+    let plain = draft.kernel.epilogue == Expr::identity() && draft.kernel.outputs == [DType::F32];
     let whole = match &prologue.instrs[..] {
         [Instr::Load { view, .. }] | [Instr::Load { view, .. }, Instr::Cast(0)] => {
             view.is_contiguous() && prologue.results == [prologue.instrs.len() - 1]
         }
         _ => false,
     };
-    let is_float = matches!(draft.step.operands.first()?.dtype, DType::F32 | DType::F16);
+    let is_float = matches!(draft.kernel.operands.first()?.dtype, DType::F32 | DType::F16);
     let kept: Vec<usize> =
         (0..input_shape.len()).filter(|d| !axes.contains(d) && input_shape[*d] != 1).collect();
     let (first, last) = (*kept.first()?, *kept.last()?);
     let together = !axes.iter().any(|d| (first..=last).contains(d) && input_shape[*d] != 1);
     let spans = [&input_shape[..first], &input_shape[first..=last], &input_shape[last + 1..]].map(numel);
-    let all = numel(&spans) > 0 && numel(&spans) == draft.step.operands[0].numel();
+    let all = numel(&spans) > 0 && numel(&spans) == draft.kernel.operands[0].numel();
     (plain && whole && is_float && together && all).then(|| (spans, draft.operands[0]))
 }
 
 /// The position among a product's operands at which it reads the buffer with this depth.
 fn serves(draft: &Draft, spans: [usize; 3], buffer: usize, caps: &Caps) -> Option<usize> {
-    let step = &draft.step;
-    let room = step.operands.len() + OTHERS <= caps.limits.storage_buffers;
-    if step.sums.is_some() || step.outputs.len() != 1 || step.numel() == 0 || !room {
+    let kernel = &draft.kernel;
+    let room = kernel.operands.len() + OTHERS <= caps.limits.storage_buffers;
+    if kernel.sums.is_some() || kernel.outputs.len() != 1 || kernel.numel() == 0 || !room {
         return None;
     }
     let reads = |position: usize| draft.operands[position] == buffer;
-    match &step.core {
+    match &kernel.core {
         Core::Conv2dWeightGrad(spec) => {
-            let dy = &step.operands[1].shape;
+            let dy = &kernel.operands[1].shape;
             // Depthwise forms are no products.
-            let product = spec.groups == 1 || step.shape[1] > 1;
+            let product = spec.groups == 1 || kernel.shape[1] > 1;
             (product && reads(1) && [dy[0], dy[1], dy[2] * dy[3]] == spans).then_some(1)
         }
         Core::MatMul { a, b } if a.shape.len() == 2 => {

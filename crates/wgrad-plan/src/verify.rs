@@ -5,7 +5,7 @@
 //! device runs it, with a note of the value in every place: [`Flow`](crate::Flow) numbers the values a step reads and
 //! writes, from before memory was placed; any other write empties a place.
 
-use crate::plan::{Place, Plan, PlanStep};
+use crate::plan::{Place, Plan, PlannedKernel};
 use wgrad_kernels::{Core, Instr};
 
 /// Content of a place.
@@ -56,14 +56,14 @@ impl Memory<'_> {
         }
     }
 
-    fn step(&mut self, i: usize, s: &PlanStep) -> Result<(), String> {
+    fn kernel(&mut self, i: usize, s: &PlannedKernel) -> Result<(), String> {
         let (flow, label) = (&self.plan.flow, s.label());
         for (&value, place) in flow.reads[i].iter().zip(&s.operands) {
             for (v, part) in self.parts(value, *place) {
                 if !self.holds(&part, Held::Value(v)) {
                     let found = self.slots[part.slot].iter().find(|(p, _)| overlap(p, &part));
                     return Err(format!(
-                        "step {i} ({label}) reads value {v} at {part:?}, which holds {found:?}"
+                        "kernel {i} ({label}) reads value {v} at {part:?}, which holds {found:?}"
                     ));
                 }
             }
@@ -71,7 +71,7 @@ impl Memory<'_> {
         if s.packed.is_some() && self.again {
             let lost = s.scratch.iter().find(|place| !self.holds(place, Held::Packed(i)));
             if let Some(place) = lost {
-                return Err(format!("step {i} ({label}) finds at {place:?} no longer what it packed"));
+                return Err(format!("kernel {i} ({label}) finds at {place:?} no longer what it packed"));
             }
         }
         let held = s.packed.map(|_| Held::Packed(i));
@@ -97,8 +97,8 @@ impl Memory<'_> {
         for &(value, place) in &plan.flow.given {
             self.put(place, Some(Held::Value(value)));
         }
-        for (i, s) in plan.steps.iter().enumerate() {
-            self.step(i, s)?;
+        for (i, s) in plan.kernels.iter().enumerate() {
+            self.kernel(i, s)?;
         }
         for (&value, named) in plan.flow.results.iter().zip(&plan.outputs) {
             if !self.holds(&named.place, Held::Value(value)) {
@@ -128,15 +128,15 @@ impl Memory<'_> {
 /// leaves its slot, or a step reads and writes one slot other than in place.
 pub fn verify(plan: &Plan) -> Result<(), String> {
     let flow = &plan.flow;
-    if [flow.reads.len(), flow.writes.len()] != [plan.steps.len(); 2]
+    if [flow.reads.len(), flow.writes.len()] != [plan.kernels.len(); 2]
         || flow.results.len() != plan.outputs.len()
     {
-        return Err("the plan does not say which values its steps read and write".to_owned());
+        return Err("the plan does not say which values its kernels read and write".to_owned());
     }
     let params = plan.layout.params.iter().map(|p| &p.place);
     let given =
         plan.inputs.iter().chain(&plan.outputs).map(|n| &n.place).chain(flow.given.iter().map(|g| &g.1));
-    let of_steps = plan.steps.iter().flat_map(|s| s.operands.iter().chain(&s.outputs).chain(&s.scratch));
+    let of_steps = plan.kernels.iter().flat_map(|s| s.operands.iter().chain(&s.outputs).chain(&s.scratch));
     for p in params.chain(given).chain(of_steps) {
         if p.offset.checked_add(p.bytes).is_none_or(|end| end > plan.slots[p.slot].bytes) {
             return Err(format!("{p:?} leaves its slot of {} bytes", plan.slots[p.slot].bytes));
@@ -147,11 +147,11 @@ pub fn verify(plan: &Plan) -> Result<(), String> {
             return Err(format!("parameters {} and {} overlap", a.name, b.name));
         }
     }
-    for (i, s) in plan.steps.iter().enumerate() {
+    for (i, s) in plan.kernels.iter().enumerate() {
         bindings(i, s)?;
         let changes = |j: usize| flow.writes.iter().flatten().any(|&v| v == flow.reads[i][j]);
         if s.packed.is_some_and(changes) {
-            return Err(format!("step {i} ({}) keeps packed what the plan changes", s.label()));
+            return Err(format!("kernel {i} ({}) keeps packed what the plan changes", s.label()));
         }
     }
     let mut memory = Memory { plan, slots: vec![Vec::new(); plan.slots.len()], again: false };
@@ -161,16 +161,20 @@ pub fn verify(plan: &Plan) -> Result<(), String> {
 }
 
 /// Checks one step's bindings.
-fn bindings(i: usize, s: &PlanStep) -> Result<(), String> {
+fn bindings(i: usize, s: &PlannedKernel) -> Result<(), String> {
     let written: Vec<&Place> = s.outputs.iter().chain(&s.scratch).collect();
     for (j, a) in written.iter().enumerate() {
         if written[j + 1..].iter().any(|b| overlap(a, b)) {
-            return Err(format!("step {i} ({}) writes slot {} twice", s.label(), a.slot));
+            return Err(format!("kernel {i} ({}) writes slot {} twice", s.label(), a.slot));
         }
     }
     for (j, x) in s.operands.iter().enumerate() {
         if s.scratch.iter().any(|p| p.slot == x.slot) {
-            return Err(format!("step {i} ({}) reads slot {} and has its scratch there", s.label(), x.slot));
+            return Err(format!(
+                "kernel {i} ({}) reads slot {} and has its scratch there",
+                s.label(),
+                x.slot
+            ));
         }
         for (o, out) in s.outputs.iter().enumerate() {
             if x.slot != out.slot {
@@ -180,10 +184,10 @@ fn bindings(i: usize, s: &PlanStep) -> Result<(), String> {
                 Instr::Load { operand, view } => *operand != j || view.is_contiguous(),
                 _ => true,
             };
-            let in_order = s.step.core == Core::Map && s.step.epilogue.instrs.iter().all(own);
+            let in_order = s.kernel.core == Core::Map && s.kernel.epilogue.instrs.iter().all(own);
             let one_place = (x.offset, x.bytes) == (out.offset, out.bytes);
-            if s.step.in_place[o] != Some(j) || !in_order || !one_place {
-                return Err(format!("step {i} ({}) reads and writes slot {}", s.label(), x.slot));
+            if s.kernel.in_place[o] != Some(j) || !in_order || !one_place {
+                return Err(format!("kernel {i} ({}) reads and writes slot {}", s.label(), x.slot));
             }
         }
     }

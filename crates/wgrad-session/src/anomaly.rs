@@ -104,29 +104,30 @@ impl Anomaly {
     /// # Errors
     /// Where a user's operation fails on the CPU.
     pub fn of(traced: &Traced<'_>, plan: &Plan, scalars: &[u32]) -> Result<Option<Self>, SessionError> {
-        let step = &traced.step.step;
+        let kernel = &traced.kernel.kernel;
         let named = || -> Vec<(String, Range)> {
-            let operands = traced.operands.iter().zip(&step.operands).zip(&traced.step.operands);
+            let operands = traced.operands.iter().zip(&kernel.operands).zip(&traced.kernel.operands);
             operands.map(|((w, ty), place)| (name(plan, *place), Range::of(w, ty.dtype))).collect()
         };
-        for ((words, ty), place) in traced.operands.iter().zip(&step.operands).zip(&traced.step.operands) {
+        for ((words, ty), place) in traced.operands.iter().zip(&kernel.operands).zip(&traced.kernel.operands)
+        {
             if let Some(element) = first(words, ty.dtype) {
                 let (place, shape) = (name(plan, *place), ty.shape.clone());
                 let (operands, fault) = (Vec::new(), Fault::Outside);
                 return Ok(Some(Self { place, element, shape, operands, fault }));
             }
         }
-        let bad = |(o, words): (usize, &Vec<u32>)| Some((o, first(words, step.outputs[o])?));
+        let bad = |(o, words): (usize, &Vec<u32>)| Some((o, first(words, kernel.outputs[o])?));
         let Some((output, element)) = traced.outputs.iter().enumerate().find_map(bad) else {
             return Ok(None);
         };
-        let cpu = on_the_cpu(step, &traced.operands, scalars)?;
+        let cpu = on_the_cpu(kernel, &traced.operands, scalars)?;
         let there = f32::from_bits(cpu[output][element.0]);
-        let fault = match first(&cpu[output], step.outputs[output]) {
+        let fault = match first(&cpu[output], kernel.outputs[output]) {
             Some(_) => Fault::Mathematics(there),
             None => Fault::Kernel(there),
         };
-        let (place, shape) = (traced.step.label(), step.output_shape(output));
+        let (place, shape) = (traced.kernel.label(), kernel.output_shape(output));
         Ok(Some(Self { place, element, shape, operands: named(), fault }))
     }
 }
@@ -143,10 +144,10 @@ fn name(plan: &Plan, place: Place) -> String {
     let input = plan.inputs.iter().find(|i| i.place == place).map(|i| i.name.clone());
     let param = || plan.layout.params.iter().find(|p| p.place == place).map(|p| p.name.clone());
     let made = || {
-        plan.steps
+        plan.kernels
             .iter()
             .find(|s| s.outputs.contains(&place))
-            .map(|s| format!("a result of {}", s.step.name()))
+            .map(|s| format!("a result of {}", s.kernel.name()))
     };
     input.or_else(param).or_else(made).unwrap_or_else(|| "a tensor".to_owned())
 }

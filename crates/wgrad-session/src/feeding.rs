@@ -4,7 +4,7 @@ use crate::SessionError;
 use std::sync::Arc;
 use wgrad_graph::ops::{Leaf, Op};
 use wgrad_graph::{Graph, index_bounds};
-use wgrad_kernels::{FIRST_SCALAR_WORD, Few, SEED_WORD, STEP_WORD};
+use wgrad_kernels::{FIRST_SCALAR_WORD, SEED_WORD, STEP_WORD, SmallList};
 use wgrad_plan::Plan;
 use wgrad_types::{HostTensor, Type};
 
@@ -48,7 +48,7 @@ impl Feeding {
         (seed, step): (u32, u64),
         inputs: Inputs<'a, '_>,
         scalars: &[(&str, f32)],
-    ) -> Result<(Few<&'a [u32]>, Few<u32>), SessionError> {
+    ) -> Result<(SmallList<&'a [u32]>, SmallList<u32>), SessionError> {
         self.known(plan, inputs, scalars)?;
         let input = |(i, (name, ty)): (usize, (&str, &Type))| {
             let found = inputs.iter().find(|i| i.0 == name).map(|i| i.1);
@@ -62,8 +62,8 @@ impl Feeding {
             Ok(tensor.words.as_slice())
         };
         let named = plan.inputs.iter().map(|i| (i.name.as_str(), &i.ty));
-        let words: Few<&[u32]> = named.enumerate().map(input).collect::<Result<_, _>>()?;
-        let mut values: Few<u32> = Few::from_elem(0, FIRST_SCALAR_WORD + plan.scalars.len());
+        let words: SmallList<&[u32]> = named.enumerate().map(input).collect::<Result<_, _>>()?;
+        let mut values: SmallList<u32> = SmallList::from_elem(0, FIRST_SCALAR_WORD + plan.scalars.len());
         values[SEED_WORD] = seed;
         values[STEP_WORD] = step as u32;
         for (i, name) in plan.scalars.iter().enumerate() {

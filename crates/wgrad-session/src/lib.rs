@@ -13,4 +13,4 @@ mod tune;
 pub use anomaly::{Anomaly, Fault, Range, all_finite};
 pub use error::SessionError;
 pub use session::{Outputs, Runner, Session, Tensors};
-pub use tune::{Trial, Tuned, Tuning, tune, tune_step};
+pub use tune::{Trial, Tuned, Tuning, tune, tune_kernel};

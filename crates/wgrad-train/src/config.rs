@@ -1,7 +1,7 @@
 //! A run's settings: what `config.toml` holds and the command line sets.
 
 use crate::TrainError;
-use crate::painting::{PAINTERS, PainterKind};
+use crate::generative::{GENERATIVE_MODELS, GenerativeKind};
 use crate::precision::PRECISIONS;
 use crate::segmentation::SEGMENTER;
 use serde::{Deserialize, Serialize};
@@ -153,10 +153,10 @@ impl Config {
         }
         let Some(kind) = TextKind::named(model) else {
             let usual = Self { model: model.into(), ..Self::default() };
-            return match PainterKind::named(model) {
-                Some(PainterKind::Autoencoder) => Self { lr: 1e-3, ..usual },
+            return match GenerativeKind::named(model) {
+                Some(GenerativeKind::Autoencoder) => Self { lr: 1e-3, ..usual },
                 // The paper's, with its momentum of 0.5.
-                Some(PainterKind::DcGan) => {
+                Some(GenerativeKind::DcGan) => {
                     Self { lr: 2e-4, schedule: "constant".into(), batch_size: 64, ..usual }
                 }
                 None => usual,
@@ -302,7 +302,7 @@ impl Config {
             return fail("--ema", "cannot be combined with --freeze: leave one out".into());
         }
         self.check_kind()?;
-        self.check_painter()?;
+        self.check_generative()?;
         self.optimizer()?;
         self.schedule()?;
         wgrad_data::parse_augment(&self.augment)?;
@@ -340,7 +340,7 @@ impl Config {
                 Ok(self.text_model(kind, 256).check()?)
             }
             None => {
-                if self.painter_kind().is_none() {
+                if self.generative_kind().is_none() {
                     self.model_kind()?;
                 }
                 if text {
@@ -354,16 +354,16 @@ impl Config {
     }
 
     /// That a model that makes pictures is told nothing that only others heed.
-    fn check_painter(&self) -> Result<(), TrainError> {
-        let Some(kind) = self.painter_kind() else { return Ok(()) };
+    fn check_generative(&self) -> Result<(), TrainError> {
+        let Some(kind) = self.generative_kind() else { return Ok(()) };
         let stray = [
             ("--head", self.head != "keep", true),
             ("--label-smoothing", self.label_smoothing != 0.0, true),
-            ("--accumulate", self.accumulate != 1, kind == PainterKind::DcGan),
-            ("--ema", self.ema.is_some(), kind == PainterKind::DcGan),
-            ("--freeze", self.freeze.is_some(), kind == PainterKind::DcGan),
-            ("--patience", self.patience.is_some(), kind == PainterKind::DcGan),
-            ("--precision f16", self.precision == "f16", kind == PainterKind::DcGan),
+            ("--accumulate", self.accumulate != 1, kind == GenerativeKind::DcGan),
+            ("--ema", self.ema.is_some(), kind == GenerativeKind::DcGan),
+            ("--freeze", self.freeze.is_some(), kind == GenerativeKind::DcGan),
+            ("--patience", self.patience.is_some(), kind == GenerativeKind::DcGan),
+            ("--precision f16", self.precision == "f16", kind == GenerativeKind::DcGan),
         ];
         match stray.iter().find(|s| s.1 && s.2) {
             Some((option, ..)) => {
@@ -374,8 +374,8 @@ impl Config {
     }
 
     /// The model that makes pictures, where the model is one.
-    pub fn painter_kind(&self) -> Option<PainterKind> {
-        PainterKind::named(&self.model)
+    pub fn generative_kind(&self) -> Option<GenerativeKind> {
+        GenerativeKind::named(&self.model)
     }
 
     /// The image classifier.
@@ -388,7 +388,7 @@ impl Config {
                 .iter()
                 .map(|m| m.0)
                 .chain([SEGMENTER])
-                .chain(PAINTERS.map(|m| m.0))
+                .chain(GENERATIVE_MODELS.map(|m| m.0))
                 .chain(TEXT_ZOO.iter().map(|m| m.0));
             let known = names.collect::<Vec<_>>().join(", ");
             ModelError::Unknown { name: self.model.clone(), known }.into()
@@ -436,7 +436,7 @@ impl Config {
                 OptimizerKind::Sgd { momentum: self.momentum, nesterov }
             }
             OptimizerKind::Adam { betas, eps, amsgrad }
-                if self.painter_kind() == Some(PainterKind::DcGan) =>
+                if self.generative_kind() == Some(GenerativeKind::DcGan) =>
             {
                 OptimizerKind::Adam { betas: (0.5, betas.1), eps, amsgrad }
             }

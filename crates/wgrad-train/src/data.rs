@@ -1,8 +1,8 @@
 //! From settings to batches: the source, the model's view of it, loaders, and batches as tensors.
 
 use crate::config::Config;
+use crate::generative::{self, GenerativeKind};
 use crate::graphs::PADDING;
-use crate::painting::{self, PainterKind};
 use crate::state::{ModelCard, Reading};
 use crate::{Observer, TrainError};
 use std::sync::Arc;
@@ -29,9 +29,9 @@ const PLAYED_SIDE: usize = 32;
 
 /// Side that a model's images are read for: as set, or the model's own.
 pub(crate) fn wanted_size(config: &Config, model: &str) -> Result<Option<usize>, TrainError> {
-    let usual = match PainterKind::named(model) {
-        Some(PainterKind::Autoencoder) => None,
-        Some(PainterKind::DcGan) => Some(PLAYED_SIDE),
+    let usual = match GenerativeKind::named(model) {
+        Some(GenerativeKind::Autoencoder) => None,
+        Some(GenerativeKind::DcGan) => Some(PLAYED_SIDE),
         None => Config { model: model.into(), ..Config::default() }.model_kind()?.image_size(),
     };
     Ok(config.image_size.or(usual))
@@ -39,7 +39,7 @@ pub(crate) fn wanted_size(config: &Config, model: &str) -> Result<Option<usize>,
 
 /// Opens the source and settles image size, channels and normalisation.
 pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Prepared, TrainError> {
-    let painter = config.painter_kind();
+    let generative = config.generative_kind();
     let wanted = wanted_size(config, &config.model)?;
     let mut options = SourceOptions {
         val_split: config.val_split,
@@ -67,9 +67,9 @@ pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Pr
         (None, Some(size)) => size,
         (None, None) => (64, 64),
     };
-    let (mean, std) = match painter {
+    let (mean, std) = match generative {
         // Its pictures are made between -1 and 1.
-        Some(PainterKind::DcGan) => (vec![0.5; dataset.channels], vec![0.5; dataset.channels]),
+        Some(GenerativeKind::DcGan) => (vec![0.5; dataset.channels], vec![0.5; dataset.channels]),
         _ => estimate_normalisation(&dataset.train)?,
     };
     let card = ModelCard {
@@ -82,8 +82,8 @@ pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Pr
         std,
         reading: Reading::of_levels(dataset.levels),
     };
-    match painter {
-        Some(_) => painting::check(&card)?,
+    match generative {
+        Some(_) => generative::check(&card)?,
         None => card.image_model()?.check()?,
     }
     let pipeline = pipeline(&card, &config.augment)?;

@@ -2,16 +2,16 @@
 
 use crate::config::Config;
 use crate::data::padded;
+use crate::generative::{GenerativeKind, generative_graph};
 use crate::graphs::eval_graph;
 use crate::kept::{checkpoint_dir, run_dir};
-use crate::painting::{PainterKind, painter_graph};
 use crate::part::{self, Part};
 use crate::segmentation::{self, SEGMENTER};
 use crate::state::{Card, ModelCard, TextCard, fitting, load_card, load_config, other_model};
-use crate::{Observer, TrainError, pictures, spec, text};
+use crate::{Observer, TrainError, generative_task, spec, text};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use wgrad_data::{Loader, TEXT_VAL_SPLIT, TokenizerChoice, open_text, scene_moments};
+use wgrad_data::{Loader, TEXT_VAL_SPLIT, TokenizerChoice, masked_image_moments, open_text};
 use wgrad_device::Device;
 use wgrad_graph::Graph;
 use wgrad_nn::ConfusionMatrix;
@@ -148,7 +148,7 @@ pub(crate) fn load(
         let why = format!("{} gives a class to every pixel: it paints masks", path.display());
         return Err(TrainError::config("--checkpoint", why));
     }
-    if PainterKind::named(&card.model).is_some() {
+    if GenerativeKind::named(&card.model).is_some() {
         let why = format!("{} makes pictures and tells no classes: `wgrad eval` judges it", path.display());
         return Err(TrainError::config("--checkpoint", why));
     }
@@ -202,7 +202,7 @@ pub fn evaluate_checkpoint(
         Card::Image(card) if card.model == SEGMENTER => {
             evaluate_pixels(path, &source, part, device, observer, &card)
         }
-        Card::Image(card) if PainterKind::named(&card.model).is_some() => {
+        Card::Image(card) if GenerativeKind::named(&card.model).is_some() => {
             evaluate_pictures(path, &source, part, device, observer, &card)
         }
         Card::Image(_) => evaluate_images(path, &source, part, device, observer),
@@ -254,13 +254,13 @@ fn evaluate_pixels(
     observer: &mut dyn Observer,
     card: &ModelCard,
 ) -> Result<Evaluation, TrainError> {
-    let mut scenes = segmentation::open_for(spec, config, card)?;
-    scenes.warnings.iter().for_each(|w| observer.note(w));
-    let labels = part::known(spec, &scenes.classes, &card.classes)?;
-    let moved = scene_moments(&scenes.train, scenes.channels) == (card.mean.clone(), card.std.clone());
+    let mut images = segmentation::open_for(spec, config, card)?;
+    images.warnings.iter().for_each(|w| observer.note(w));
+    let labels = part::known(spec, &images.classes, &card.classes)?;
+    let moved = masked_image_moments(&images.train, images.channels) == (card.mean.clone(), card.std.clone());
     let (train, held_out, name) = part.halves(*own || moved);
-    let mut chosen = if train { std::mem::take(&mut scenes.train) } else { Vec::new() };
-    chosen.extend(if held_out { scenes.validation } else { Vec::new() });
+    let mut chosen = if train { std::mem::take(&mut images.train) } else { Vec::new() };
+    chosen.extend(if held_out { images.validation } else { Vec::new() });
     let graph = segmentation::pixel_graph(card, segmentation::ROWS, None)?;
     let (mut session, mut runner) = restored(&checkpoint_dir(path), &graph, device)?;
     let labelled = (&chosen[..], Some(&labels[..]));
@@ -296,10 +296,10 @@ fn evaluate_pictures(
     card: &ModelCard,
 ) -> Result<Evaluation, TrainError> {
     let found = part::images(source, part, observer, card)?;
-    let graph = painter_graph(card, BATCH, None)?;
+    let graph = generative_graph(card, BATCH, None)?;
     let (mut session, mut runner) = restored(&checkpoint_dir(path), &graph, device)?;
     let loaders: Vec<&Loader> = found.loaders.iter().collect();
-    let judged = pictures::judge(&mut session, &mut runner, card, &loaders, &GO_ON)?;
+    let judged = generative_task::judge(&mut session, &mut runner, card, &loaders, &GO_ON)?;
     loaders.iter().flat_map(|l| l.take_warnings()).for_each(|w| observer.note(&w));
     Ok(Evaluation { loss: judged.loss, split: found.name, scores: judged.scores })
 }

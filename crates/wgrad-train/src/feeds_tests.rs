@@ -1,10 +1,10 @@
 //! Batches of a task opened from settings: order, pixels and labels, augmentation, draws of parts.
 
 use crate::config::Config;
+use crate::image_data::ImageData;
 use crate::observer::{EvalReport, Observer, StepReport};
 use crate::plans::{Now, Plans};
 use crate::run::open_task;
-use crate::shelf::Shelf;
 use crate::task::{Feed, Task};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -265,13 +265,13 @@ fn what_is_watched_and_tested_comes_in_order_as_it_lies_in_the_files() {
     data(dir.path());
     let augment = "flip:1,crop:4,rotate:45,jitter:0.5".to_owned();
     let own = Config { augment, ..config(dir.path(), "mlp") };
-    let shelf = Shelf::new(&own, false, &mut Quiet).expect("a shelf");
+    let image_data = ImageData::new(&own, false, &mut Quiet).expect("a image_data");
     let plain = Plain::of(0..TRAIN);
     // The other class's pictures come after the first's.
     let order: Vec<u32> =
         [0, 1].into_iter().flat_map(|c| (TRAIN..TRAIN + TEST).filter(move |n| n % 2 == c)).collect();
-    for last_word in [false, true] {
-        let judged = shelf.judged(last_word, |loader| {
+    for final_test in [false, true] {
+        let judged = image_data.judged(final_test, |loader| {
             let mut all = Vec::new();
             for batch in loader.epoch(0, 0) {
                 let batch = batch?;
@@ -295,7 +295,7 @@ fn what_is_watched_and_tested_comes_in_order_as_it_lies_in_the_files() {
             .filter(|x| (0..TRAIN).any(|n| plain.is(n, x, false)))
             .count()
     };
-    let left: usize = shelf.epoch(0, 0).map(|f| plainly(&f.expect("a batch"))).sum();
+    let left: usize = image_data.epoch(0, 0).map(|f| plainly(&f.expect("a batch"))).sum();
     assert_eq!(left, 0, "training is augmented");
 }
 

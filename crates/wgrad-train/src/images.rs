@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::evaluate::{BATCH, Evaluation, Scores, evaluate};
 use crate::graphs::{training, watch_graph};
-use crate::shelf::Shelf;
+use crate::image_data::ImageData;
 use crate::state::Card;
 use crate::task::{Feeds, Gradients, Sizes, Task};
 use crate::{Observer, TrainError};
@@ -16,29 +16,29 @@ use wgrad_session::{Runner, Session};
 /// A classifier with its images.
 pub(crate) struct Images<'a> {
     config: &'a Config,
-    shelf: Shelf,
+    image_data: ImageData,
     model: ImageModel,
 }
 
 impl<'a> Images<'a> {
     pub(crate) fn new(config: &'a Config, observer: &mut dyn Observer) -> Result<Self, TrainError> {
-        let shelf = Shelf::new(config, false, observer)?;
-        let model = shelf.prepared.card.image_model()?;
-        Ok(Self { config, shelf, model })
+        let image_data = ImageData::new(config, false, observer)?;
+        let model = image_data.prepared.card.image_model()?;
+        Ok(Self { config, image_data, model })
     }
 }
 
 impl Task for Images<'_> {
     fn sizes(&self) -> Sizes {
-        self.shelf.sizes()
+        self.image_data.sizes()
     }
 
     fn val_split(&self) -> Option<f64> {
-        self.shelf.prepared.val_split
+        self.image_data.prepared.val_split
     }
 
     fn card(&self) -> Card {
-        Card::Image(self.shelf.prepared.card.clone())
+        Card::Image(self.image_data.prepared.card.clone())
     }
 
     fn unit(&self) -> &'static str {
@@ -46,14 +46,14 @@ impl Task for Images<'_> {
     }
 
     fn class_counts(&self) -> Vec<u64> {
-        let (card, train) = (&self.shelf.prepared.card, &self.shelf.prepared.dataset.train);
+        let (card, train) = (&self.image_data.prepared.card, &self.image_data.prepared.dataset.train);
         let mut counts = vec![0; card.classes.len()];
         (0..train.len()).for_each(|i| counts[train.label(i)] += 1);
         counts
     }
 
-    fn rows(&self) -> (usize, Option<usize>) {
-        let images = self.shelf.prepared.dataset.train.len();
+    fn batch_sizes(&self) -> (usize, Option<usize>) {
+        let images = self.image_data.prepared.dataset.train.len();
         let full = self.config.batch_size.min(images);
         (full, Some(images % full).filter(|&rest| rest > 0))
     }
@@ -68,32 +68,32 @@ impl Task for Images<'_> {
     }
 
     fn batches_per_epoch(&self) -> usize {
-        self.shelf.loader.batches_per_epoch()
+        self.image_data.loader.batches_per_epoch()
     }
 
     fn epoch(&self, epoch: u64, from: usize) -> Feeds<'_> {
-        self.shelf.epoch(epoch, from)
+        self.image_data.epoch(epoch, from)
     }
 
     fn watched(&self) -> &'static str {
-        self.shelf.watched_name
+        self.image_data.watched_name
     }
 
     fn judge(
         &self,
         session: &mut Session,
         runner: &mut Runner,
-        last_word: bool,
+        final_test: bool,
         stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError> {
-        let card = &self.shelf.prepared.card;
+        let card = &self.image_data.prepared.card;
         let judge = |loader: &_| evaluate(session, runner, card, (&[loader], None), stop);
-        let ((loss, confusion), split) = self.shelf.judged(last_word, judge)?;
+        let ((loss, confusion), split) = self.image_data.judged(final_test, judge)?;
         let scores = Scores::Classes { names: card.classes.clone(), confusion, pixels: false };
         Ok(Evaluation { loss, split: split.into(), scores })
     }
 
     fn take_warnings(&self) -> Vec<String> {
-        self.shelf.loader.take_warnings()
+        self.image_data.loader.take_warnings()
     }
 }

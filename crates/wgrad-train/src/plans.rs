@@ -120,7 +120,7 @@ pub(crate) fn nets(
     optimizer: &Optimizer,
     (parts, freeze): (usize, Option<&str>),
 ) -> Result<(Net, Option<Net>), TrainError> {
-    let part = task.training(task.rows().0.div_ceil(parts), gradients(optimizer, parts))?;
+    let part = task.training(task.batch_sizes().0.div_ceil(parts), gradients(optimizer, parts))?;
     let update = if parts == 1 { None } else { Some(update(&part, optimizer, freeze)?) };
     Ok((part, update))
 }
@@ -134,7 +134,7 @@ impl Plans {
         device: &Device,
         seed: u64,
     ) -> Result<(Self, Session, String), TrainError> {
-        let (full, short) = task.rows();
+        let (full, short) = task.batch_sizes();
         let size = full.div_ceil(parts);
         let (net, update) = nets(task, optimizer, (parts, freeze))?;
         let (graph, initial) = (recorded(&net, optimizer), net.initial(seed));

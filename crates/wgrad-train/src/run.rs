@@ -7,17 +7,17 @@ mod reopen;
 
 use crate::TrainError;
 use crate::anomaly::Watch;
-use crate::claim;
 use crate::config::Config;
 use crate::curves;
 use crate::evaluate::Evaluation;
+use crate::generative::GenerativeKind;
+use crate::generative_task::GenerativeTask;
 use crate::images::Images;
 use crate::kept::{self, Best};
 use crate::observer::{EvalReport, Observer, StartReport, StepReport};
-use crate::painting::PainterKind;
-use crate::pictures::Painting;
 use crate::plans::{Found, Now, Plans};
 use crate::precision::check_precision;
+use crate::run_folder;
 use crate::segmentation::Segmentation;
 use crate::spec;
 use crate::state::{self, CHECKPOINT, CURVES, Card, LABELS, METRICS, Metrics, Progress};
@@ -88,11 +88,11 @@ pub fn train(
     check_precision(&config.precision, device.caps(), &device.name())?;
     let dir = out.join(CHECKPOINT);
     if !resume {
-        claim::check_apart(out, &config.data)?;
+        run_folder::check_apart(out, &config.data)?;
     }
-    let _lock = claim::lock(out)?;
+    let _lock = run_folder::lock(out)?;
     if !resume {
-        claim::check_free(out, config.painter_kind().map(PainterKind::sheet))?;
+        run_folder::check_free(out, config.generative_kind().map(GenerativeKind::sheet))?;
     }
     let kept_spec = before.as_ref().is_some_and(|b| b.data == config.data);
     let task =
@@ -129,12 +129,12 @@ pub fn train(
     let interrupted = run.steps(observer, stop).inspect_err(|error| {
         // Without a checkpoint there is nothing to go on with, and the folder should take another attempt.
         if matches!(error, TrainError::Diverged { .. }) && !checkpoint::newest(&dir).exists() {
-            claim::release(out);
+            run_folder::release(out);
         }
     })?;
     let evaluation = match interrupted {
         true => None,
-        false => match run.last_word(stop) {
+        false => match run.final_test(stop) {
             Err(TrainError::Stopped) => None,
             found => Some(found?),
         },
@@ -160,10 +160,10 @@ pub(crate) fn open_task<'a>(
     config: &'a Config,
     observer: &mut dyn Observer,
 ) -> Result<Box<dyn Task + 'a>, TrainError> {
-    Ok(match (config.text_kind(), config.painter_kind()) {
+    Ok(match (config.text_kind(), config.generative_kind()) {
         (Some(kind), _) => Box::new(TextTask::new(config, kind, observer)?),
         _ if config.is_segmenter() => Box::new(Segmentation::new(config, observer)?),
-        (_, Some(kind)) => Box::new(Painting::new(config, kind, observer)?),
+        (_, Some(kind)) => Box::new(GenerativeTask::new(config, kind, observer)?),
         _ => Box::new(Images::new(config, observer)?),
     })
 }
@@ -486,7 +486,7 @@ impl<'a> Run<'a> {
     }
 
     /// The final evaluation, of the best weights: on test samples where there are any.
-    fn last_word(&mut self, stop: &AtomicBool) -> Result<Evaluation, TrainError> {
+    fn final_test(&mut self, stop: &AtomicBool) -> Result<Evaluation, TrainError> {
         if self.best.as_ref().is_some_and(|b| b.step != self.progress.step) {
             kept::restore(self.out, &mut self.session)?;
         }

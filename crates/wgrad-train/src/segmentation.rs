@@ -8,8 +8,8 @@ use crate::task::{Feed, Feeds, Gradients, Sizes, Task};
 use crate::{Observer, TrainError};
 use std::sync::atomic::AtomicBool;
 use wgrad_data::{
-    Augment, DEFAULT_VAL_SPLIT, IGNORED, Scene, SceneBatch, SceneOptions, SceneReader, Scenes, open_masks,
-    parse_augment, scene_moments,
+    Augment, DEFAULT_VAL_SPLIT, IGNORED, MaskedBatch, MaskedImage, SegmentationData, SegmentationOptions,
+    SegmentationReader, masked_image_moments, open_masks, parse_augment,
 };
 use wgrad_graph::{CrossEntropy, Graph, Tensor};
 use wgrad_models::UNet;
@@ -29,8 +29,8 @@ pub(crate) const ROWS: usize = 8;
 /// U-Net with its pictures and masks.
 pub(crate) struct Segmentation {
     card: ModelCard,
-    scenes: Scenes,
-    reader: SceneReader,
+    images: SegmentationData,
+    reader: SegmentationReader,
     rows: usize,
     /// Pictures left at the end of an epoch that are no batch: too few for batch normalisation.
     left_out: usize,
@@ -40,21 +40,25 @@ pub(crate) struct Segmentation {
 }
 
 /// Opens pictures with masks to train on.
-fn open(config: &Config, size: (usize, usize)) -> Result<Scenes, TrainError> {
-    let options = SceneOptions {
+fn open(config: &Config, size: (usize, usize)) -> Result<SegmentationData, TrainError> {
+    let options = SegmentationOptions {
         size,
         val_split: config.val_split,
         seed: config.seed,
         strict: config.strict,
         ignore: config.ignore.clone(),
-        ..SceneOptions::default()
+        ..SegmentationOptions::default()
     };
     Ok(open_masks(&config.data, &options)?)
 }
 
 /// Opens pictures with masks for a trained model, which decides how they are read and which labels are classes.
-pub(crate) fn open_for(spec: &str, config: &Config, card: &ModelCard) -> Result<Scenes, TrainError> {
-    let options = SceneOptions {
+pub(crate) fn open_for(
+    spec: &str,
+    config: &Config,
+    card: &ModelCard,
+) -> Result<SegmentationData, TrainError> {
+    let options = SegmentationOptions {
         size: card.size,
         val_split: config.val_split,
         seed: config.seed,
@@ -77,30 +81,30 @@ impl Segmentation {
             [Augment::HorizontalFlip { .. }] => true,
             _ => return Err(TrainError::config("--augment", "unet's masks allow flip alone")),
         };
-        let scenes = open(config, (side, side))?;
-        scenes.warnings.iter().for_each(|w| observer.note(w));
-        let (mean, std) = scene_moments(&scenes.train, scenes.channels);
+        let images = open(config, (side, side))?;
+        images.warnings.iter().for_each(|w| observer.note(w));
+        let (mean, std) = masked_image_moments(&images.train, images.channels);
         let card = ModelCard {
             model: SEGMENTER.into(),
             width: config.width,
-            channels: scenes.channels,
+            channels: images.channels,
             size: (side, side),
-            classes: scenes.classes.clone(),
+            classes: images.classes.clone(),
             mean: mean.clone(),
             std: std.clone(),
             reading: Reading {
                 ignore: config.ignore.clone(),
-                palette: scenes.palette.clone(),
-                ..Reading::of_levels(scenes.levels)
+                palette: images.palette.clone(),
+                ..Reading::of_levels(images.levels)
             },
         };
-        let rows = config.batch_size.min(scenes.train.len());
-        let left_out = left_out((side, side), scenes.train.len(), rows, config.accumulate)?;
+        let rows = config.batch_size.min(images.train.len());
+        let left_out = left_out((side, side), images.train.len(), rows, config.accumulate)?;
         if left_out > 0 {
             observer.note(&format!(
                 "{left_out} of {} training pictures sit out each epoch, others each time: {} at the end are too few for batch \
                  normalisation at {side}x{side}; another --batch-size or --image-size {} takes them all",
-                scenes.train.len(),
+                images.train.len(),
                 if left_out == 1 { "one" } else { "those" },
                 2 * side
             ));
@@ -108,9 +112,9 @@ impl Segmentation {
         Ok(Self {
             card,
             left_out,
-            reader: SceneReader { mean, std, flip, seed: config.seed },
+            reader: SegmentationReader { mean, std, flip, seed: config.seed },
             rows,
-            scenes,
+            images,
             val_split: config.val_split.unwrap_or(DEFAULT_VAL_SPLIT),
             label_smoothing: config.label_smoothing,
             freeze: config.freeze.clone(),
@@ -191,7 +195,7 @@ pub fn pixel_graph(
 }
 
 /// A batch as tensors of `rows` rows: those beyond it are zeros with labels that do not count.
-pub(crate) fn tensors(card: &ModelCard, mut batch: SceneBatch, rows: usize) -> (HostTensor, HostTensor) {
+pub(crate) fn tensors(card: &ModelCard, mut batch: MaskedBatch, rows: usize) -> (HostTensor, HostTensor) {
     let (height, width) = card.size;
     batch.pictures.resize(rows * card.channels * height * width, 0.0);
     // Pixels that count for nothing are labelled as padding is.
@@ -207,16 +211,16 @@ pub(crate) fn score(
     session: &mut Session,
     runner: &mut Runner,
     card: &ModelCard,
-    (scenes, labels): (&[Scene], Option<&[i32]>),
+    (images, labels): (&[MaskedImage], Option<&[i32]>),
     stop: &AtomicBool,
 ) -> Result<(f64, Scores), TrainError> {
-    let reader = SceneReader { mean: card.mean.clone(), std: card.std.clone(), flip: false, seed: 0 };
+    let reader = SegmentationReader { mean: card.mean.clone(), std: card.std.clone(), flip: false, seed: 0 };
     let mut confusion = ConfusionMatrix::new(card.classes.len());
     let (mut loss, mut pixels) = (0.0, 0_usize);
-    let all: Vec<usize> = (0..scenes.len()).collect();
+    let all: Vec<usize> = (0..images.len()).collect();
     for picks in all.chunks(ROWS) {
         check(stop)?;
-        let mut batch = reader.batch(scenes, picks, None);
+        let mut batch = reader.batch(images, picks, None);
         if let Some(labels) = labels {
             let known = batch.classes.iter_mut().filter(|class| **class >= 0);
             known.for_each(|class| *class = labels[*class as usize]);
@@ -240,7 +244,7 @@ pub(crate) fn score(
 
 impl Task for Segmentation {
     fn sizes(&self) -> Sizes {
-        Sizes { train: self.scenes.train.len(), validation: self.scenes.validation.len(), test: 0 }
+        Sizes { train: self.images.train.len(), validation: self.images.validation.len(), test: 0 }
     }
 
     fn val_split(&self) -> Option<f64> {
@@ -253,7 +257,7 @@ impl Task for Segmentation {
 
     fn class_counts(&self) -> Vec<u64> {
         let mut counts = vec![0; self.card.classes.len()];
-        let labels = self.scenes.train.iter().flat_map(|scene| &scene.classes);
+        let labels = self.images.train.iter().flat_map(|scene| &scene.classes);
         labels.for_each(|&class| {
             if let Some(count) = counts.get_mut(usize::from(class)) {
                 *count += 1;
@@ -266,8 +270,8 @@ impl Task for Segmentation {
         "pixels"
     }
 
-    fn rows(&self) -> (usize, Option<usize>) {
-        (self.rows, Some(self.scenes.train.len() % self.rows).filter(|&rest| rest > self.left_out))
+    fn batch_sizes(&self) -> (usize, Option<usize>) {
+        (self.rows, Some(self.images.train.len() % self.rows).filter(|&rest| rest > self.left_out))
     }
 
     fn training(&self, rows: usize, gradients: Gradients<'_>) -> Result<Net, TrainError> {
@@ -280,15 +284,15 @@ impl Task for Segmentation {
     }
 
     fn batches_per_epoch(&self) -> usize {
-        (self.scenes.train.len() - self.left_out).div_ceil(self.rows)
+        (self.images.train.len() - self.left_out).div_ceil(self.rows)
     }
 
     fn epoch(&self, epoch: u64, from: usize) -> Feeds<'_> {
-        let order = self.reader.order(self.scenes.train.len(), epoch);
+        let order = self.reader.order(self.images.train.len(), epoch);
         Box::new((from..self.batches_per_epoch()).map(move |i| {
             let picks = &order[i * self.rows..((i + 1) * self.rows).min(order.len())];
             let (x, y) =
-                tensors(&self.card, self.reader.batch(&self.scenes.train, picks, Some(epoch)), picks.len());
+                tensors(&self.card, self.reader.batch(&self.images.train, picks, Some(epoch)), picks.len());
             Ok(Feed { x, y, rows: picks.len() })
         }))
     }
@@ -304,7 +308,7 @@ impl Task for Segmentation {
         _: bool,
         stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError> {
-        let (loss, scores) = score(session, runner, &self.card, (&self.scenes.validation, None), stop)?;
+        let (loss, scores) = score(session, runner, &self.card, (&self.images.validation, None), stop)?;
         Ok(Evaluation { loss, split: "validation".into(), scores })
     }
 

@@ -94,7 +94,7 @@ pub(crate) trait Task {
         None
     }
     /// Rows of a training batch, and of a shorter one at an epoch's end.
-    fn rows(&self) -> (usize, Option<usize>);
+    fn batch_sizes(&self) -> (usize, Option<usize>);
     /// A training step on so many rows: inputs `x` and `y`, outputs `loss` (mean over labels that are not padding) and
     /// `correct` (count).
     fn training(&self, rows: usize, gradients: Gradients<'_>) -> Result<Net, TrainError>;
@@ -116,7 +116,7 @@ pub(crate) trait Task {
         &self,
         session: &mut Session,
         runner: &mut Runner,
-        last_word: bool,
+        final_test: bool,
         stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError>;
     /// A PNG file that shows what the last judgement saw, with its name, once.

@@ -188,7 +188,7 @@ impl Task for TextTask {
         Some(self.model.vocab)
     }
 
-    fn rows(&self) -> (usize, Option<usize>) {
+    fn batch_sizes(&self) -> (usize, Option<usize>) {
         (self.rows, None)
     }
 

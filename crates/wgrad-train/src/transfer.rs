@@ -2,8 +2,8 @@
 
 use crate::TrainError;
 use crate::config::Config;
+use crate::generative::GenerativeKind;
 use crate::kept::checkpoint_dir;
-use crate::painting::PainterKind;
 use crate::state::{Card, load_card, load_tensors, names, take_averages};
 use std::path::Path;
 use wgrad_graph::{Role, Tensor};
@@ -86,7 +86,7 @@ pub(crate) fn start_from(
         (Card::Image(theirs), Card::Image(own)) if config.head == "new" || theirs.classes == own.classes => {
             None
         }
-        (Card::Image(_), Card::Image(own)) if PainterKind::named(&own.model).is_some() => None,
+        (Card::Image(_), Card::Image(own)) if GenerativeKind::named(&own.model).is_some() => None,
         (Card::Image(theirs), Card::Image(own)) => match matched(&own.classes, &theirs.classes) {
             Ok(rows) => Some((rows, theirs.classes.len())),
             Err(class) => {

@@ -17,7 +17,7 @@ pub(crate) fn tuned(
 ) -> Result<Device, TrainError> {
     let mut device = device.clone();
     if device.adapter().is_none() {
-        observer.note("nothing to tune: the CPU has one form of every kernel");
+        observer.note("nothing to tune: the CPU has one variant of every kernel");
         return Ok(device);
     }
     let parts = (config.accumulate, config.freeze.as_deref());
@@ -27,8 +27,8 @@ pub(crate) fn tuned(
     observer.note("timing the step's kernels");
     let mut refused = Vec::new();
     let found = wgrad_session::tune(&mut device, &graphs.iter().collect::<Vec<_>>(), false, &mut |t| {
-        let wrong = t.trials.iter().filter_map(|trial| Some((&trial.form, trial.seconds.as_ref().err()?)));
-        refused.extend(wrong.map(|(form, why)| format!("{} of {} is left out: {why}", form, t.what)));
+        let wrong = t.trials.iter().filter_map(|trial| Some((&trial.variant, trial.seconds.as_ref().err()?)));
+        refused.extend(wrong.map(|(variant, why)| format!("{} of {} is left out: {why}", variant, t.what)));
     })?;
     let found = found.kernels;
     refused.iter().for_each(|line| observer.note(line));
@@ -40,7 +40,7 @@ pub(crate) fn tuned(
     observer.note(&match found.len() {
         0 => "every kernel of the step is tuned already".to_owned(),
         n => format!(
-            "{n} kernels timed, {better} in a form faster than the first guess: together {:.2} ms instead of {:.2} a step",
+            "{n} kernels timed, {better} in a variant faster than the first guess: together {:.2} ms instead of {:.2} a step",
             after * 1e3,
             before * 1e3
         ),

@@ -52,7 +52,7 @@
 //! operation's name, and the kernel runs with the shader compiler's checks of indices.
 //!
 //! ```
-//! use wgrad::doctor::{Row, prove, real};
+//! use wgrad::doctor::{Case, prove, real};
 //! use wgrad::graph::ops::Wgsl;
 //! use wgrad::graph::{CustomOp, Vjp};
 //! use wgrad::prelude::*;
@@ -82,7 +82,7 @@
 //!     }
 //! }
 //!
-//! const ROW: Row = Row {
+//! const CASE: Case = Case {
 //!     name: "soft_sign",
 //!     args: &[real(&[5, 7])],
 //!     build: |x| x[0].custom(SoftSign, &[]),
@@ -91,7 +91,7 @@
 //! };
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let report = prove(&ROW)?;
+//! let report = prove(&CASE)?;
 //! assert!(report.is_sound(), "{}", report.complaints().join("\n"));
 //! # Ok(())
 //! # }

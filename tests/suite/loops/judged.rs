@@ -274,11 +274,11 @@ fn segmenters_are_judged_by_plain_pixels_and_a_mean_over_all_that_count() {
     let out = place.path("run");
     let (summary, _) = run(&config, &out);
     // Held-out samples: those absent from training batches.
-    let options = wgrad_data::SceneOptions {
+    let options = wgrad_data::SegmentationOptions {
         size: (side, side),
         val_split: Some(0.7),
         ignore: Some("1".into()),
-        ..wgrad_data::SceneOptions::default()
+        ..wgrad_data::SegmentationOptions::default()
     };
     let scenes = wgrad_data::open_masks(&config.data, &options).expect("scenes");
     assert!(scenes.validation.len() > 8 && !scenes.validation.len().is_multiple_of(8), "a ragged split");

@@ -5,8 +5,8 @@ use super::{Place, band, level};
 use expect_test::expect_file;
 use std::sync::Arc;
 use wgrad_data::{
-    Loader, LoaderOptions, Pipeline, SceneOptions, SceneReader, SourceOptions, Streams, TokenizerChoice,
-    open, open_masks, open_text,
+    Loader, LoaderOptions, Pipeline, SegmentationOptions, SegmentationReader, SourceOptions, Streams,
+    TokenizerChoice, open, open_masks, open_text,
 };
 
 /// Settings shared with the golden runs.
@@ -60,14 +60,14 @@ fn pictures(place: &Place) -> Vec<Vec<(usize, usize)>> {
 /// Numbers of scenes: those held out, and each epoch's.
 fn scenes(place: &Place) -> (Vec<usize>, Vec<Vec<usize>>) {
     let data = place.scenes(SCENE_SIDE, SCENES);
-    let options = SceneOptions {
+    let options = SegmentationOptions {
         size: (SCENE_SIDE, SCENE_SIDE),
         val_split: Some(SCENE_SPLIT),
         seed: SEED,
-        ..SceneOptions::default()
+        ..SegmentationOptions::default()
     };
     let found = open_masks(&data, &options).expect("scenes");
-    let number = |scene: &wgrad_data::Scene| {
+    let number = |scene: &wgrad_data::MaskedImage| {
         let wanted = |n: usize, i: usize| {
             let (y, x) = (i / SCENE_SIDE, i % SCENE_SIDE);
             level(usize::from(band(n, y, x)), n, y, x)
@@ -76,7 +76,7 @@ fn scenes(place: &Place) -> (Vec<usize>, Vec<Vec<usize>>) {
         (0..SCENES).find(own).expect("a known scene")
     };
     let train: Vec<usize> = found.train.iter().map(number).collect();
-    let reader = SceneReader { mean: vec![0.0], std: vec![1.0], flip: false, seed: SEED };
+    let reader = SegmentationReader { mean: vec![0.0], std: vec![1.0], flip: false, seed: SEED };
     let epoch = |e: u64| reader.order(train.len(), e).into_iter().map(|i| train[i]).collect();
     (found.validation.iter().map(number).collect(), (0..EPOCHS).map(epoch).collect())
 }

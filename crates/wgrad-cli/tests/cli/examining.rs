@@ -7,12 +7,12 @@ fn sound_kernels_pass() {
     let place = Place::new();
     let report = place.json(&["doctor", "--device", "cpu", "--only", "matmul", "--json"]);
     assert_eq!(report["sound"], true);
-    let rows = report["rows"].as_array().expect("rows");
-    assert!(rows.len() > 15, "{} rows", rows.len());
-    for row in rows {
-        let (relative, tolerance) = (row["relative"].as_f64(), row["tolerance"].as_f64());
-        assert!(relative.expect("a number") <= tolerance.expect("a number"), "{row}");
-        assert!(!row["forms"].as_array().expect("forms").is_empty(), "{row}");
+    let cases = report["cases"].as_array().expect("cases");
+    assert!(cases.len() > 15, "{} cases", cases.len());
+    for case in cases {
+        let (relative, tolerance) = (case["relative"].as_f64(), case["tolerance"].as_f64());
+        assert!(relative.expect("a number") <= tolerance.expect("a number"), "{case}");
+        assert!(!case["variants"].as_array().expect("variants").is_empty(), "{case}");
     }
     let text = place.ok(&["doctor", "--device", "software", "--only", "softmax", "--full"]);
     assert!(text.contains("llvmpipe") && text.contains("limits") && text.contains("all sound"), "{text}");
@@ -41,7 +41,7 @@ fn wrong_calls_are_told() {
         place.refused(&[&["doctor", "--device"], args].concat(), code, words)
     };
     refused(&["cpu", "--break", "everything"], 2, &["--break", "--break list"]);
-    refused(&["cpu", "--only", "no such row"], 1, &["no operation's name contains \"no such row\""]);
+    refused(&["cpu", "--only", "no such case"], 1, &["no operation's name contains \"no such case\""]);
     refused(&["cpu", "--only", "relu", "--break", "wrong-lane"], 1, &["touches no kernel"]);
     refused(&["toaster"], 2, &["unknown device"]);
 }

@@ -33,7 +33,7 @@ fn devices_name_the_cpu_and_the_choice() {
 #[test]
 fn a_plan_tells_its_work_and_memory() {
     let place = Place::new();
-    let plan = place.json(&["plan", "--model", "lenet", "--batch-size", "64", "--steps", "--json"]);
+    let plan = place.json(&["plan", "--model", "lenet", "--batch-size", "64", "--kernels", "--json"]);
     let number = |name: &str| plan[name].as_u64().unwrap_or_else(|| panic!("{name} is a number"));
     let parts = ["weight", "state", "gradient", "activation", "staging", "thread", "other"];
     assert_eq!(parts.iter().map(|part| number(&format!("{part}_bytes"))).sum::<u64>(), number("peak_bytes"));
@@ -45,7 +45,7 @@ fn a_plan_tells_its_work_and_memory() {
     let kernels = plan["kernels"].as_array().expect("a list");
     let dispatches: u64 = kernels.iter().map(|k| k["dispatches"].as_u64().expect("a number")).sum();
     assert_eq!(dispatches, number("dispatches"));
-    let text = place.ok(&["plan", "--model", "lenet", "--batch-size", "64", "--steps"]);
+    let text = place.ok(&["plan", "--model", "lenet", "--batch-size", "64", "--kernels"]);
     assert!(text.contains("conv2d") && text.contains("peak memory"), "{text}");
     assert!(!place.ok(&["plan", "--model", "lenet", "--eval"]).contains("conv2d"));
     let gpt = place.json(&["plan", "--model", "gpt", "--context", "32", "--batch-size", "4", "--json"]);
@@ -96,7 +96,7 @@ fn calls_that_clap_refuses_are_one_line() {
     place.refused(&["train", "--no-such-flag"], 2, &["--no-such-flag", "wgrad train --help"]);
     place.refused(&["plan"], 2, &["--model", "wgrad plan --help"]);
     place.refused(&["predict", "--checkpoint", "x"], 2, &["IMAGE"]);
-    place.refused(&["train", "--epochs", "1", "--steps", "1"], 2, &["--epochs", "--steps"]);
+    place.refused(&["train", "--epochs", "1", "--kernels", "1"], 2, &["--epochs", "--kernels"]);
     place.refused(&["train", "--batch-size", "many"], 2, &["--batch-size", "many"]);
     place.refused(&["tarin"], 2, &["tarin", "train"]);
     place.refused(&["plan", "--model", "lenet", "--classes", "1"], 2, &["--classes"]);

@@ -2,12 +2,12 @@
 
 mod examining;
 mod fixture;
+mod generative;
 mod guessing;
 mod inspecting;
 mod interrupting;
 mod judging;
 mod keeping;
-mod painting;
 mod predicting;
 mod refusing;
 mod resuming;

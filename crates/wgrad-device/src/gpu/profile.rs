@@ -21,13 +21,13 @@ impl Program {
         // Made before any clock runs.
         let marker = gpu.buffer("a wait", 16, READBACK, false)?;
         self.finish(&marker)?;
-        let steps = self.plan.steps.len();
+        let kernels = self.plan.kernels.len();
         let stamped = gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
-        if stamped && steps > 0 && 2 * steps <= MAX_QUERIES {
-            return Ok(Profile { clock: Clock::Adapter, seconds: self.stamped(steps)? });
+        if stamped && kernels > 0 && 2 * kernels <= MAX_QUERIES {
+            return Ok(Profile { clock: Clock::Adapter, seconds: self.stamped(kernels)? });
         }
-        let mut seconds = Vec::with_capacity(steps);
-        for number in 0..steps {
+        let mut seconds = Vec::with_capacity(kernels);
+        for number in 0..kernels {
             let start = Instant::now();
             let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             self.record_step(&mut encoder, number, None);
@@ -47,23 +47,23 @@ impl Program {
     ) {
         let mut pass =
             encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes });
-        self.dispatches.iter().filter(|d| d.step == number).for_each(|d| d.record(&mut pass));
+        self.dispatches.iter().filter(|d| d.kernel == number).for_each(|d| d.record(&mut pass));
     }
 
     /// Seconds of every step by the adapter's timestamps.
-    fn stamped(&self, steps: usize) -> Result<Vec<f64>, DeviceError> {
+    fn stamped(&self, kernels: usize) -> Result<Vec<f64>, DeviceError> {
         let gpu = &self.gpu;
         let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
             label: Some("profile"),
             ty: wgpu::QueryType::Timestamp,
-            count: 2 * steps as u32,
+            count: 2 * kernels as u32,
         });
-        let bytes = 2 * steps * size_of::<u64>();
+        let bytes = 2 * kernels * size_of::<u64>();
         let resolve = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         let resolved = gpu.buffer("timestamps", bytes, resolve, false)?;
         let staging = gpu.buffer("timestamps", bytes, READBACK, false)?;
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        for number in 0..steps {
+        for number in 0..kernels {
             let at = |end: usize| Some((2 * number + end) as u32);
             let writes = wgpu::ComputePassTimestampWrites {
                 query_set: &queries,
@@ -72,7 +72,7 @@ impl Program {
             };
             self.record_step(&mut encoder, number, Some(writes));
         }
-        encoder.resolve_query_set(&queries, 0..2 * steps as u32, &resolved, 0);
+        encoder.resolve_query_set(&queries, 0..2 * kernels as u32, &resolved, 0);
         encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, Some(bytes as u64));
         gpu.submit(encoder)?;
         let mapping = Mapping::mapped();

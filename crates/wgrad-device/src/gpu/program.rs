@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use wgrad_kernels::{Buffer, FIRST_SCALAR_WORD, Launch};
-use wgrad_plan::{Place, Plan, PlanStep, Slot, SlotKind};
+use wgrad_plan::{Place, Plan, PlannedKernel, Slot, SlotKind};
 
 /// A plan ready to run, with the memory of everything that does not persist.
 pub struct Program {
@@ -34,7 +34,7 @@ struct Staging {
 
 /// A dispatch, ready to be recorded, and the number of the plan's step it belongs to.
 pub(super) struct Dispatch {
-    pub(super) step: usize,
+    pub(super) kernel: usize,
     pipeline: wgpu::ComputePipeline,
     bindings: wgpu::BindGroup,
     groups: [u32; 3],
@@ -64,15 +64,17 @@ impl Program {
         let allocated_before = gpu.allocations.load(Ordering::Relaxed);
         // Kernels first: what cannot compile should not cost memory.
         let launches = launches(&plan)?;
-        let wanted: Vec<Wanted<'_>> =
-            launches.iter().map(|(_, step, launch)| Wanted { label: label(step, launch), launch }).collect();
+        let wanted: Vec<Wanted<'_>> = launches
+            .iter()
+            .map(|(_, kernel, launch)| Wanted { label: label(kernel, launch), launch })
+            .collect();
         let pipelines = gpu.pipelines.get(&gpu.device, &gpu.health, &wanted)?;
         let buffers = Buffers::new(&gpu, &plan, shared)?;
         let mut dispatches = Vec::with_capacity(launches.len());
-        for (((number, step, launch), pipeline), wanted) in launches.iter().zip(pipelines).zip(&wanted) {
-            let bindings = buffers.bind(&gpu, step, launch, &pipeline, &wanted.label)?;
-            let (step, groups) = (*number, launch.groups);
-            dispatches.push(Dispatch { step, pipeline: pipeline.pipeline, bindings, groups });
+        for (((number, kernel, launch), pipeline), wanted) in launches.iter().zip(pipelines).zip(&wanted) {
+            let bindings = buffers.bind(&gpu, kernel, launch, &pipeline, &wanted.label)?;
+            let (kernel, groups) = (*number, launch.groups);
+            dispatches.push(Dispatch { kernel, pipeline: pipeline.pipeline, bindings, groups });
         }
         dispatches.retain(|d| !d.groups.contains(&0));
         let part = |p: &Place| (buffers.slots[p.slot].clone(), p.offset, p.bytes);
@@ -197,22 +199,22 @@ impl Program {
 }
 
 /// Kernel and layer, and which of the kernel's dispatches where it has several.
-fn label(step: &PlanStep, launch: &Launch) -> String {
-    match step.candidate.launches.len() {
-        1 => step.label(),
-        _ => format!("{} ({})", step.label(), launch.name),
+fn label(kernel: &PlannedKernel, launch: &Launch) -> String {
+    match kernel.variant.launches.len() {
+        1 => kernel.label(),
+        _ => format!("{} ({})", kernel.label(), launch.name),
     }
 }
 
 /// Every dispatch with its step and that one's number, in order. A step without elements has none.
-fn launches(plan: &Plan) -> Result<Vec<(usize, &PlanStep, &Launch)>, DeviceError> {
+fn launches(plan: &Plan) -> Result<Vec<(usize, &PlannedKernel, &Launch)>, DeviceError> {
     let mut all = Vec::new();
-    for (number, step) in plan.steps.iter().enumerate() {
-        if step.candidate.launches.is_empty() && step.step.numel() > 0 {
+    for (number, kernel) in plan.kernels.iter().enumerate() {
+        if kernel.variant.launches.is_empty() && kernel.kernel.numel() > 0 {
             let why = "it has no launches: the plan was made for the CPU".into();
-            return Err(DeviceError::Kernel { kernel: step.label(), why });
+            return Err(DeviceError::Kernel { kernel: kernel.label(), why });
         }
-        all.extend(step.candidate.launches.iter().map(|launch| (number, step, launch)));
+        all.extend(kernel.variant.launches.iter().map(|launch| (number, kernel, launch)));
     }
     Ok(all)
 }
@@ -242,16 +244,16 @@ impl Buffers {
     fn bind(
         &self,
         gpu: &Inner,
-        step: &PlanStep,
+        kernel: &PlannedKernel,
         launch: &Launch,
         pipeline: &Pipeline,
         label: &str,
     ) -> Result<wgpu::BindGroup, DeviceError> {
         let entry = |(number, binding): (usize, &wgrad_kernels::Binding)| {
             let place = match binding.buffer {
-                Buffer::Operand(i) => Some(step.operands[i]),
-                Buffer::Output(i) => Some(step.outputs[i]),
-                Buffer::Scratch(i) => Some(step.scratch[i]),
+                Buffer::Operand(i) => Some(kernel.operands[i]),
+                Buffer::Output(i) => Some(kernel.outputs[i]),
+                Buffer::Scratch(i) => Some(kernel.scratch[i]),
                 Buffer::Scalars => None,
             };
             let resource = match place {

@@ -18,19 +18,19 @@ impl Program {
         let gpu = self.gpu.clone();
         self.feed(memory, inputs, scalars)?;
         let plan = self.plan.clone();
-        for (number, step) in plan.steps.iter().enumerate() {
-            let operands = self.look(&step.operands, &step.step.operands)?;
-            let result = |(o, dtype): (usize, &DType)| Type::new(*dtype, &step.step.output_shape(o));
-            let results: Vec<Type> = step.step.outputs.iter().enumerate().map(result).collect();
+        for (number, kernel) in plan.kernels.iter().enumerate() {
+            let operands = self.look(&kernel.operands, &kernel.kernel.operands)?;
+            let result = |(o, dtype): (usize, &DType)| Type::new(*dtype, &kernel.kernel.output_shape(o));
+            let results: Vec<Type> = kernel.kernel.outputs.iter().enumerate().map(result).collect();
             let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                let own = self.dispatches.iter().filter(|d| d.step == number);
+                let own = self.dispatches.iter().filter(|d| d.kernel == number);
                 own.for_each(|dispatch| dispatch.record(&mut pass));
             }
             gpu.submit(encoder)?;
-            let outputs = self.look(&step.outputs, &results)?;
-            if !visit(&Traced { step, operands, outputs }) {
+            let outputs = self.look(&kernel.outputs, &results)?;
+            if !visit(&Traced { kernel, operands, outputs }) {
                 break;
             }
         }

@@ -18,8 +18,8 @@ fn refusal(change: impl FnOnce(&mut Plan)) -> DeviceError {
     refused
 }
 
-fn edit(plan: &mut Plan, step: usize, launch: usize, from: &str, to: &str) {
-    let source = &mut plan.steps[step].candidate.launches[launch].source;
+fn edit(plan: &mut Plan, kernel: usize, launch: usize, from: &str, to: &str) {
+    let source = &mut plan.kernels[kernel].variant.launches[launch].source;
     assert!(source.contains(from));
     *source = source.replace(from, to).into();
 }
@@ -50,7 +50,7 @@ fn a_kernel_that_does_not_fit_its_bindings_is_named_with_its_dispatch() {
 
 #[test]
 fn of_several_broken_kernels_the_first_is_named() {
-    let refused = refusal(|plan| (0..4).for_each(|step| edit(plan, step, 0, "let i", "lett i")));
+    let refused = refusal(|plan| (0..4).for_each(|kernel| edit(plan, kernel, 0, "let i", "lett i")));
     assert!(
         matches!(&refused, DeviceError::Kernel { kernel, .. } if kernel == "map.hand in features.0"),
         "{refused}"
@@ -59,7 +59,7 @@ fn of_several_broken_kernels_the_first_is_named() {
 
 #[test]
 fn a_plan_for_the_cpu_has_nothing_to_run_here() {
-    let refused = refusal(|plan| plan.steps[3].candidate.launches.clear());
+    let refused = refusal(|plan| plan.kernels[3].variant.launches.clear());
     let said = "kernel map.hand was rejected: it has no launches: the plan was made for the CPU";
     assert_eq!(refused.to_string(), said);
 }
@@ -78,7 +78,7 @@ fn a_buffer_larger_than_the_adapter_allows_is_out_of_memory() {
 #[test]
 fn a_rejected_step_is_an_error_and_leaves_no_result() {
     let mut plan = plan();
-    plan.steps[1].candidate.launches[0].groups = [100_000, 1, 1];
+    plan.kernels[1].variant.launches[0].groups = [100_000, 1, 1];
     let mut rig = Rig::with(software(), plan);
     for k in 1..=10 {
         let refused = rig.try_step(k).expect_err("more groups than the limit");

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use wgrad_device::{Device, Memory, Program, Request};
 use wgrad_graph::Role;
 use wgrad_graph::ops::BinaryKind;
-use wgrad_kernels::{Access, Binding, Buffer, Candidate, Core, Cost, Expr, Instr, Launch, Step};
-use wgrad_plan::{Flow, Named, ParamLayout, ParamPlace, Place, Plan, PlanStep, Slot, SlotKind};
+use wgrad_kernels::{Access, Binding, Buffer, Core, Cost, Expr, Instr, Kernel, Launch, Variant};
+use wgrad_plan::{Flow, Named, ParamLayout, ParamPlace, Place, Plan, PlannedKernel, Slot, SlotKind};
 use wgrad_types::{DType, HostTensor, Type, View};
 
 /// Elements of the long tensors: no multiple of the workgroup size.
@@ -68,9 +68,9 @@ pub(crate) struct Map {
 }
 
 impl Map {
-    pub(crate) fn step(self) -> PlanStep {
+    pub(crate) fn kernel(self) -> PlannedKernel {
         let n = self.output.bytes / 4;
-        let step = Step {
+        let kernel = Kernel {
             core: Core::Map,
             operands: self.operands.iter().map(|p| Type::f32(&[p.bytes / 4])).collect(),
             shape: vec![n],
@@ -80,14 +80,14 @@ impl Map {
             in_place: vec![self.in_place],
         };
         let scratch = self.scratch.iter().map(|p| p.bytes).collect();
-        PlanStep {
-            step,
+        PlannedKernel {
+            kernel,
             scope: self.scope.into(),
             operands: self.operands,
             outputs: vec![self.output],
             packed: None,
             scratch: self.scratch,
-            candidate: Candidate { name: "hand".into(), launches: self.launches, scratch },
+            variant: Variant { name: "hand".into(), launches: self.launches, scratch },
             cost: Cost::default(),
         }
     }
@@ -97,7 +97,7 @@ fn load(expr: &mut Expr, operand: usize, view: View) -> usize {
     expr.push(Instr::Load { operand, view }, DType::F32)
 }
 
-fn steps() -> Vec<PlanStep> {
+fn kernels() -> Vec<PlannedKernel> {
     use Access::{Read, ReadWrite};
     use Buffer::{Operand, Output, Scalars, Scratch};
     let flat = || View::contiguous(&[N]);
@@ -144,10 +144,10 @@ fn steps() -> Vec<PlanStep> {
         launches,
     };
     vec![
-        map("features.0", &[X, TABLE], ACT, act, vec![act_launch]).step(),
-        Map { in_place: Some(0), ..map("optimizer", &[W1, ACT], W1, update, vec![update_launch]) }.step(),
-        Map { scratch: vec![SCRATCH], ..map("head", &[W1], Y, twice, vec![first, second]) }.step(),
-        map("", &[W0], Z, scaled, vec![z]).step(),
+        map("features.0", &[X, TABLE], ACT, act, vec![act_launch]).kernel(),
+        Map { in_place: Some(0), ..map("optimizer", &[W1, ACT], W1, update, vec![update_launch]) }.kernel(),
+        Map { scratch: vec![SCRATCH], ..map("head", &[W1], Y, twice, vec![first, second]) }.kernel(),
+        map("", &[W0], Z, scaled, vec![z]).kernel(),
     ]
 }
 
@@ -178,7 +178,7 @@ pub(crate) fn plan() -> Plan {
             ],
         ]
         .concat(),
-        steps: steps(),
+        kernels: kernels(),
         inputs: vec![named("x", N, X)],
         outputs: vec![named("y", N, Y), named("z", 1, Z)],
         layout,

@@ -4,7 +4,7 @@ use std::process::Command;
 use wgrad_device::{Device, DeviceError, Request, adapters};
 use wgrad_types::{AdapterClass, Limits};
 
-fn open(name: &str) -> Result<(Device, wgrad_device::Choice), DeviceError> {
+fn open(name: &str) -> Result<(Device, wgrad_device::Selected), DeviceError> {
     Device::open(&name.parse::<Request>()?)
 }
 
@@ -23,7 +23,7 @@ fn the_software_adapter_is_listed_and_never_called_a_gpu() {
 
 #[test]
 fn software_opens_with_all_it_has() {
-    let (device, choice) = open("software").unwrap();
+    let (device, selected) = open("software").unwrap();
     let report = adapters().into_iter().find(|a| a.class == AdapterClass::Software).unwrap();
     assert_eq!(device.caps().class, AdapterClass::Software);
     assert_eq!(device.caps().limits, report.limits);
@@ -31,8 +31,8 @@ fn software_opens_with_all_it_has() {
         report.subgroup_min == report.subgroup_max && report.features.iter().any(|f| f == "subgroups");
     assert_eq!(device.caps().subgroup, fixed.then_some(report.subgroup_min));
     assert_eq!(device.name(), "llvmpipe (software adapter, Vulkan)");
-    assert_eq!(choice.device, device.name());
-    assert_eq!(choice.reason, "software: llvmpipe (software adapter, Vulkan), as asked");
+    assert_eq!(selected.device, device.name());
+    assert_eq!(selected.reason, "software: llvmpipe (software adapter, Vulkan), as asked");
 }
 
 #[test]
@@ -47,9 +47,9 @@ fn adapters_are_opened_by_number() {
 
 #[test]
 fn the_cpu_is_there_by_name() {
-    let (device, choice) = open("cpu").unwrap();
+    let (device, selected) = open("cpu").unwrap();
     assert_eq!(device.caps().class, AdapterClass::Cpu);
-    assert_eq!(choice.reason, format!("cpu: {}, as asked", device.name()));
+    assert_eq!(selected.reason, format!("cpu: {}, as asked", device.name()));
 }
 
 #[test]
@@ -88,14 +88,14 @@ fn with_environment(vars: &[(&str, &str)]) -> String {
 #[ignore = "run by the tests below, in an environment of their making"]
 fn in_an_environment() {
     match Device::open(&Request::default()) {
-        Ok((device, choice)) => {
+        Ok((device, selected)) => {
             if device.caps().class != AdapterClass::Cpu {
                 let mut rig = crate::fixture::Rig::new(device.clone());
                 rig.step(1);
                 assert_eq!(rig.wait(), Some(crate::fixture::expected(1)));
             }
             let baseline = device.caps().limits == Limits::WEBGPU_BASELINE;
-            answer(&format!("opened {} | {baseline}", choice.reason));
+            answer(&format!("opened {} | {baseline}", selected.reason));
         }
         Err(error) => answer(&format!("opened not: {error}")),
     }

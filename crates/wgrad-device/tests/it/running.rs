@@ -58,7 +58,7 @@ fn a_profile_times_every_kernel_of_one_step() {
         let name = device.name();
         let mut rig = Rig::new(device);
         let profile = rig.profile(1);
-        assert_eq!((profile.clock, profile.seconds.len()), (clock, plan().steps.len()), "{name}");
+        assert_eq!((profile.clock, profile.seconds.len()), (clock, plan().kernels.len()), "{name}");
         assert!(profile.seconds.iter().all(|s| s.is_finite() && *s >= 0.0), "{name}: {profile:?}");
         assert!(profile.seconds.iter().sum::<f64>() > 0.0, "{name}: {profile:?}");
         assert_eq!(floats(&rig.memory.read(W1).unwrap()), w1_after(1), "{name}");
@@ -156,7 +156,7 @@ fn a_page_is_read_and_written_in_one_dispatch_when_bound_so() {
     let w0 = plan.layout.params[0].place;
     let bound = [(Buffer::Operand(0), Access::ReadWrite), (Buffer::Output(0), Access::ReadWrite)];
     let copy = launch("map.copy", &bound, N, "out0[i] = in0[i];");
-    plan.steps = vec![
+    plan.kernels = vec![
         Map {
             scope: "copy",
             operands: vec![w0],
@@ -166,7 +166,7 @@ fn a_page_is_read_and_written_in_one_dispatch_when_bound_so() {
             epilogue: Expr::default(),
             launches: vec![copy],
         }
-        .step(),
+        .kernel(),
     ];
     let mut rig = Rig::with(software(), plan);
     rig.step(1);
@@ -176,15 +176,15 @@ fn a_page_is_read_and_written_in_one_dispatch_when_bound_so() {
 #[test]
 fn many_kernels_compile_at_once_and_equal_ones_once() {
     let mut plan = plan();
-    let first = plan.steps[0].clone();
-    plan.steps = (0..40)
+    let first = plan.kernels[0].clone();
+    plan.kernels = (0..40)
         .map(|i| {
-            let mut step = first.clone();
+            let mut kernel = first.clone();
             let line = format!("out0[i] = in0[i] * bitcast<f32>(scalars[2]) + in1[i] * {}.0;", i / 2);
-            let launch = &step.candidate.launches[0];
+            let launch = &kernel.variant.launches[0];
             let bound: Vec<_> = launch.bindings.iter().map(|b| (b.buffer, b.access)).collect();
-            step.candidate.launches = vec![crate::fixture::launch(&format!("map.k{i}"), &bound, N, &line)];
-            step
+            kernel.variant.launches = vec![crate::fixture::launch(&format!("map.k{i}"), &bound, N, &line)];
+            kernel
         })
         .collect();
     plan.outputs[0].place = first.outputs[0];
@@ -197,16 +197,16 @@ fn many_kernels_compile_at_once_and_equal_ones_once() {
 #[test]
 fn baseline_limits_are_in_force() {
     let request: Request = "software".parse().unwrap();
-    let (device, choice) = Device::open(&request.with_baseline_limits()).unwrap();
+    let (device, selected) = Device::open(&request.with_baseline_limits()).unwrap();
     assert_eq!(device.caps().limits, Limits::WEBGPU_BASELINE);
     assert_eq!(device.caps().subgroup, None);
-    assert!(choice.reason.contains("WebGPU's default limits"), "{}", choice.reason);
+    assert!(selected.reason.contains("WebGPU's default limits"), "{}", selected.reason);
     let mut rig = Rig::new(device);
     rig.step(1);
     assert_eq!(rig.wait(), Some(expected(1)));
     // A workgroup larger than 256 is lavapipe's, not WebGPU's.
     let mut big = plan();
-    let launch = &mut big.steps[0].candidate.launches[0];
+    let launch = &mut big.kernels[0].variant.launches[0];
     launch.source = launch.source.replace("@workgroup_size(64)", "@workgroup_size(512)").into();
     let refused = rig.device.program(Arc::new(big.clone()), &rig.memory).err().unwrap().to_string();
     assert!(refused.starts_with("kernel map.hand in features.0 was rejected: "), "{refused}");
@@ -230,7 +230,7 @@ fn everything_can_move_to_another_thread() {
 #[test]
 fn dropping_everything_under_way_neither_hangs_nor_panics() {
     let mut slow = plan();
-    let launch = &mut slow.steps[1].candidate.launches[0];
+    let launch = &mut slow.kernels[1].variant.launches[0];
     let line = "out0[i] = out0[i] + in1[i];";
     let long = "for (var k = 0u; k < 50000u; k++) { out0[i] = out0[i] + in1[i]; }";
     launch.source = launch.source.replace(line, long).into();

@@ -5,10 +5,10 @@ use wgrad_plan::{Place, Plan, SlotKind};
 
 pub(super) const BREAKS: &[Break] = &[
     memory("early-end", "a value's place is given away before its last reader", |plan| {
-        let steps = plan.steps.len();
-        for i in 0..steps {
+        let kernels = plan.kernels.len();
+        for i in 0..kernels {
             let Some(last) = last_reader(plan, i) else { continue };
-            let place = plan.steps[i].outputs[0];
+            let place = plan.kernels[i].outputs[0];
             if last > i + 1 && plan.slots[place.slot].kind == SlotKind::Activation {
                 return put(plan, i + 1, place);
             }
@@ -17,11 +17,11 @@ pub(super) const BREAKS: &[Break] = &[
     }),
     memory("late-beginning", "a step reads a value's place before it is written", |plan| {
         let Some(i) =
-            (1..plan.steps.len()).find(|&i| plan.flow.reads[i].contains(&plan.flow.writes[i - 1][0]))
+            (1..plan.kernels.len()).find(|&i| plan.flow.reads[i].contains(&plan.flow.writes[i - 1][0]))
         else {
             return false;
         };
-        plan.steps.swap(i - 1, i);
+        plan.kernels.swap(i - 1, i);
         plan.flow.reads.swap(i - 1, i);
         plan.flow.writes.swap(i - 1, i);
         true
@@ -35,21 +35,21 @@ const fn memory(name: &'static str, what: &'static str, damage: fn(&mut Plan) ->
 /// Index of the last step to read step `i`'s first result.
 fn last_reader(plan: &Plan, i: usize) -> Option<usize> {
     let value = plan.flow.writes[i][0];
-    (i + 1..plan.steps.len()).rev().find(|&j| plan.flow.reads[j].contains(&value))
+    (i + 1..plan.kernels.len()).rev().find(|&j| plan.flow.reads[j].contains(&value))
 }
 
 /// Moves step `j`'s result to a place, for its readers too; false if the caller owns the result.
 fn put(plan: &mut Plan, j: usize, place: Place) -> bool {
     let value = plan.flow.writes[j][0];
-    let to = Place { bytes: plan.steps[j].outputs[0].bytes, ..place };
-    if plan.slots[plan.steps[j].outputs[0].slot].kind != SlotKind::Activation {
+    let to = Place { bytes: plan.kernels[j].outputs[0].bytes, ..place };
+    if plan.slots[plan.kernels[j].outputs[0].slot].kind != SlotKind::Activation {
         return false;
     }
     plan.slots[to.slot].bytes = plan.slots[to.slot].bytes.max(to.bytes.next_multiple_of(16));
-    plan.steps[j].outputs[0] = to;
-    for (step, reads) in plan.steps.iter_mut().zip(&plan.flow.reads).skip(j) {
+    plan.kernels[j].outputs[0] = to;
+    for (kernel, reads) in plan.kernels.iter_mut().zip(&plan.flow.reads).skip(j) {
         let at = reads.iter().enumerate().filter(|r| *r.1 == value).map(|r| r.0);
-        at.for_each(|o| step.operands[o] = to);
+        at.for_each(|o| kernel.operands[o] = to);
     }
     true
 }

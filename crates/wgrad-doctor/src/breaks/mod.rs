@@ -5,12 +5,12 @@
 //! the run-time checks a device should be opened with.
 
 mod gradient;
+mod kernel;
 mod memory;
-mod step;
 mod text;
 
 use wgrad_graph::{Graph, Value};
-use wgrad_kernels::{Launch, Step, candidates};
+use wgrad_kernels::{Kernel, Launch, variants};
 use wgrad_plan::Plan;
 use wgrad_types::Caps;
 
@@ -33,7 +33,7 @@ pub enum Damage {
     /// In the text of a launch.
     Text(fn(&Launch) -> Option<String>),
     /// In a step, before its kernels are written.
-    Step(fn(&mut Step) -> bool),
+    Kernel(fn(&mut Kernel) -> bool),
     /// In a graph, behind the loss it is given.
     Gradient(fn(&mut Graph, Value) -> bool),
     /// In a plan's memory.
@@ -42,7 +42,7 @@ pub enum Damage {
 
 /// All mistakes.
 pub fn all() -> impl Iterator<Item = &'static Break> {
-    text::BREAKS.iter().chain(step::BREAKS).chain(gradient::BREAKS).chain(memory::BREAKS)
+    text::BREAKS.iter().chain(kernel::BREAKS).chain(gradient::BREAKS).chain(memory::BREAKS)
 }
 
 /// The mistake of this name.
@@ -56,29 +56,29 @@ impl Break {
         let mut count = 0;
         match self.damage {
             Damage::Text(damage) => {
-                for launch in plan.steps.iter_mut().flat_map(|s| &mut s.candidate.launches) {
+                for launch in plan.kernels.iter_mut().flat_map(|s| &mut s.variant.launches) {
                     if let Some(source) = damage(launch).filter(|s| **s != *launch.source) {
                         launch.source = source.into();
                         count += 1;
                     }
                 }
             }
-            Damage::Step(damage) => {
-                for planned in &mut plan.steps {
-                    let mut step = planned.step.clone();
-                    if !damage(&mut step) || step == planned.step {
+            Damage::Kernel(damage) => {
+                for planned in &mut plan.kernels {
+                    let mut kernel = planned.kernel.clone();
+                    if !damage(&mut kernel) || kernel == planned.kernel {
                         continue;
                     }
-                    if !planned.candidate.launches.is_empty() {
+                    if !planned.variant.launches.is_empty() {
                         // The damaged step's kernels must fit the memory that is planned.
-                        let forms = candidates(&step, caps).unwrap_or_default();
-                        let alike = |c: &&wgrad_kernels::Candidate| {
-                            c.name == planned.candidate.name && c.scratch == planned.candidate.scratch
+                        let variants = variants(&kernel, caps).unwrap_or_default();
+                        let alike = |c: &&wgrad_kernels::Variant| {
+                            c.name == planned.variant.name && c.scratch == planned.variant.scratch
                         };
-                        let Some(form) = forms.iter().find(alike) else { continue };
-                        planned.candidate = form.clone();
+                        let Some(variant) = variants.iter().find(alike) else { continue };
+                        planned.variant = variant.clone();
                     }
-                    planned.step = step;
+                    planned.kernel = kernel;
                     count += 1;
                 }
             }

@@ -151,7 +151,7 @@ impl Builder {
     #[track_caller]
     pub fn keep(&self, value: &Tensor) {
         self.owns("keep", [value]);
-        self.graph.borrow_mut().kept.push(value.value);
+        self.graph.borrow_mut().materialized.push(value.value);
     }
 
     /// What a persistent tensor is to become at the end of the step, as far as [`Builder::update`] has been told: the value

@@ -1,14 +1,19 @@
 //! A user's operation on the CPU. A panic of its function is an error of the step.
 
-use super::{Failed, Few, Reads};
-use crate::Step;
+use super::{Failed, Reads, SmallList};
+use crate::Kernel;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use wgrad_graph::ops::{CustomOp, Operand};
 
-pub(crate) fn run(step: &Step, op: &dyn CustomOp, reads: Reads<'_>, out: &mut [u32]) -> Result<(), Failed> {
-    let types = step.operands.iter().enumerate();
-    let operands: Few<Operand<'_>> =
+pub(crate) fn run(
+    kernel: &Kernel,
+    op: &dyn CustomOp,
+    reads: Reads<'_>,
+    out: &mut [u32],
+) -> Result<(), Failed> {
+    let types = kernel.operands.iter().enumerate();
+    let operands: SmallList<Operand<'_>> =
         types.map(|(i, ty)| Operand { shape: &ty.shape, data: reads.f32(i) }).collect();
     let y: &mut [f32] = bytemuck::cast_slice_mut(out);
     // The function sees nothing that outlives it but `y`, whose elements mean nothing after an error.

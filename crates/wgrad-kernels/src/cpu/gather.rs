@@ -3,7 +3,7 @@
 use super::scratch::with_floats;
 use super::view::Runs;
 use super::{Reads, map};
-use crate::Step;
+use crate::Kernel;
 use rayon::prelude::*;
 use wgrad_types::{View, numel};
 
@@ -66,7 +66,7 @@ impl Lookup {
     }
 }
 
-pub(crate) fn gather(step: &Step, lookup: &Lookup, reads: Reads<'_>, out: &mut [u32]) {
+pub(crate) fn gather(kernel: &Kernel, lookup: &Lookup, reads: Reads<'_>, out: &mut [u32]) {
     let (x, run) = (reads.operands[0], lookup.run);
     let together = (TASK / run.max(1)).max(1);
     if out.is_empty() {
@@ -81,11 +81,11 @@ pub(crate) fn gather(step: &Step, lookup: &Lookup, reads: Reads<'_>, out: &mut [
                 None => to.fill(0),
             }
         });
-        map::epilogue(step, reads, first * run, out);
+        map::epilogue(kernel, reads, first * run, out);
     });
 }
 
-pub(crate) fn gather_grad(step: &Step, lookup: &Lookup, dy: &Runs, reads: Reads<'_>, out: &mut [u32]) {
+pub(crate) fn gather_grad(kernel: &Kernel, lookup: &Lookup, dy: &Runs, reads: Reads<'_>, out: &mut [u32]) {
     let (total, run) = (dy.len(), lookup.run);
     let dx: &mut [f32] = bytemuck::cast_slice_mut(out);
     dx.fill(0.0);
@@ -100,5 +100,5 @@ pub(crate) fn gather_grad(step: &Step, lookup: &Lookup, dy: &Runs, reads: Reads<
             });
         }
     });
-    map::epilogue(step, reads, 0, out);
+    map::epilogue(kernel, reads, 0, out);
 }

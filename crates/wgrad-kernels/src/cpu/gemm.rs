@@ -2,8 +2,8 @@
 
 use super::pack::WIDE;
 use super::tile::PANEL;
-use super::{Packed, Reads, map, panel, thin};
-use crate::Step;
+use super::{Packed, Reads, map, panel, skinny};
+use crate::Kernel;
 use rayon::prelude::*;
 use wgrad_types::{View, numel};
 
@@ -65,7 +65,7 @@ const VECTOR: usize = 16;
 /// Who computes a product.
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
-    Thin,
+    Skinny,
     Panels,
 }
 
@@ -110,7 +110,7 @@ fn matrix<'a>(data: &'a [f32], view: &View, z: usize) -> Mat<'a> {
 fn way(av: &View, bv: &View) -> (Way, [usize; 4]) {
     let r = av.shape.len();
     let (m, k, n) = (av.shape[r - 2], av.shape[r - 1], bv.shape[r - 1]);
-    let way = if thin::fits(m, bv.strides[r - 2], bv.strides[r - 1]) { Way::Thin } else { Way::Panels };
+    let way = if skinny::fits(m, bv.strides[r - 2], bv.strides[r - 1]) { Way::Skinny } else { Way::Panels };
     (way, [m, n, k, numel(&av.shape[..r - 2])])
 }
 
@@ -129,23 +129,23 @@ pub(crate) fn room(av: &View, bv: &View, threads: usize) -> [usize; 2] {
     if m * n * k * batch == 0 {
         return [0, 0];
     }
-    if way == Way::Thin {
+    if way == Way::Skinny {
         return [m * k, 0];
     }
     // Whether its columns are kept packed or not.
     let r = bv.shape.len();
     let depth = panel::depth_of(m, k, bv.strides[r - 1] == 1);
-    let lying = panel::lying(m, av.strides[r - 2] as usize, av.strides[r - 1] as usize);
+    let unpacked = panel::unpacked(m, av.strides[r - 2] as usize, av.strides[r - 1] as usize);
     let of = [VECTOR, WIDE].map(|unit| {
         let (rows, cols) = cut(extents, threads, unit);
-        panel::room(rows, lying, [depth, panel::group(cols, depth)])
+        panel::room(rows, unpacked, [depth, panel::group(cols, depth)])
     });
     std::array::from_fn(|i| of[0][i].max(of[1][i]))
 }
 
 /// `packed` has no words where the second operand is packed tile by tile.
 pub(crate) fn matmul(
-    step: &Step,
+    kernel: &Kernel,
     [av, bv]: [&View; 2],
     reads: Reads<'_>,
     out: &mut [u32],
@@ -159,7 +159,7 @@ pub(crate) fn matmul(
     }
     if k == 0 {
         out.fill(0);
-        return map::epilogue(step, reads, 0, out);
+        return map::epilogue(kernel, reads, 0, out);
     }
     let first = matrix(b, bv, 0);
     let depth = panel::depth(m, &first);
@@ -182,10 +182,10 @@ pub(crate) fn matmul(
         #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
         // SAFETY: tasks have disjoint tiles of the output, which is borrowed for all of this function.
         unsafe {
-            let end = |at: usize, len: usize| map::epilogue(step, reads, at, out.row(at, len));
+            let end = |at: usize, len: usize| map::epilogue(kernel, reads, at, out.row(at, len));
             match way {
-                Way::Thin => {
-                    thin::product(out, at, n, a, b);
+                Way::Skinny => {
+                    skinny::product(out, at, n, a, b);
                     // The epilogue on rows, whole where they are neighbours.
                     let (runs, len) = if b.cols == n { (1, a.rows * n) } else { (a.rows, b.cols) };
                     (0..runs).for_each(|run| end(at + run * n, len));
@@ -207,22 +207,22 @@ pub(crate) fn matmul(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::Ready;
+    use crate::cpu::Prepared;
     use crate::{Core, Expr};
     use wgrad_types::{DType, Type};
 
     /// `[m, k] x [k, n]`, the second operand stored turned where asked for, on so many threads.
-    fn bits(threads: usize, [m, n, k]: [usize; 3], turned: bool) -> Vec<u32> {
+    fn bits(threads: usize, [m, n, k]: [usize; 3], transposed: bool) -> Vec<u32> {
         let value =
             |i: usize| ((i.wrapping_mul(2_654_435_761) >> 7 & 0xffff) as f32 / 65536.0 - 0.5).to_bits();
         let (a, b): (Vec<u32>, Vec<u32>) =
             ((0..m * k).map(value).collect(), (7..n * k + 7).map(value).collect());
         let mut bv = View::contiguous(&[k, n]);
-        if turned {
+        if transposed {
             bv.strides = vec![1, k as isize];
         }
         let (av, shape) = (View::contiguous(&[m, k]), vec![m, n]);
-        let step = Step {
+        let kernel = Kernel {
             core: Core::MatMul { a: av.clone(), b: bv.clone() },
             operands: vec![Type::f32(&[m, k]), Type::f32(&[n * k])],
             shape,
@@ -232,11 +232,11 @@ mod tests {
             in_place: vec![None],
         };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-        let ready = Ready::new(&step);
-        let reads = Reads { operands: &[&a, &b], scalars: &[], ready: &ready };
+        let prepared = Prepared::new(&kernel);
+        let reads = Reads { operands: &[&a, &b], scalars: &[], prepared: &prepared };
         let product = |words: &mut [u32], done| {
             let mut out = vec![0; m * n];
-            pool.install(|| matmul(&step, [&av, &bv], reads, &mut out, Packed { words, done }));
+            pool.install(|| matmul(&kernel, [&av, &bv], reads, &mut out, Packed { words, done }));
             out
         };
         let out = product(&mut [], false);
@@ -258,10 +258,10 @@ mod tests {
             [1, 4099, 1501],
             [7, 3001, 530],
         ] {
-            for turned in [false, true] {
-                let one = bits(1, shape, turned);
+            for transposed in [false, true] {
+                let one = bits(1, shape, transposed);
                 for threads in [2, 3, 5, 8] {
-                    assert!(bits(threads, shape, turned) == one, "{shape:?} on {threads} threads");
+                    assert!(bits(threads, shape, transposed) == one, "{shape:?} on {threads} threads");
                 }
             }
         }
@@ -271,8 +271,8 @@ mod tests {
     #[test]
     fn rows_read_in_place_give_the_same_bits() {
         for [n, k] in [[50, 130], [130, 512], [16, 7], [200, 1200], [48, 1024], [48, 1500]] {
-            for turned in [false, true] {
-                let (whole, ragged) = (bits(1, [72, n, k], turned), bits(1, [65, n, k], turned));
+            for transposed in [false, true] {
+                let (whole, ragged) = (bits(1, [72, n, k], transposed), bits(1, [65, n, k], transposed));
                 assert!(whole[..65 * n] == ragged, "{n} columns, depth {k}");
             }
         }

@@ -1,19 +1,19 @@
 //! Element-wise steps, and the epilogue that other twins apply to what they have computed.
 
 use super::gemm::Shared;
-use super::{Few, Reads};
-use crate::Step;
+use super::{Reads, SmallList};
+use crate::Kernel;
 use rayon::prelude::*;
 
 /// Elements a task takes: enough to hide the cost of handing it out.
 const TASK: usize = 16 << 10;
 
 /// Runs an element-wise step.
-pub(crate) fn run(reads: Reads<'_>, outputs: Few<&mut [u32]>) {
-    let program = &reads.ready.last;
+pub(crate) fn run(reads: Reads<'_>, outputs: SmallList<&mut [u32]>) {
+    let program = &reads.prepared.last;
     let n = outputs[0].len();
-    assert!(outputs.iter().all(|out| out.len() == n), "outputs of an element-wise step are alike");
-    let outputs: Few<Shared> = outputs.into_iter().map(Shared::new).collect();
+    assert!(outputs.iter().all(|out| out.len() == n), "outputs of an element-wise kernel are alike");
+    let outputs: SmallList<Shared> = outputs.into_iter().map(Shared::new).collect();
     let task = |t: usize| {
         #[expect(unsafe_code, reason = "tasks' parts of several outputs")]
         // SAFETY: tasks have ranges of their own, and the outputs are borrowed for all of this function.
@@ -28,8 +28,8 @@ pub(crate) fn run(reads: Reads<'_>, outputs: Few<&mut [u32]>) {
 }
 
 /// Applies a step's epilogue to core results that stand in `out`, elements `start ..` of the output.
-pub(crate) fn epilogue(step: &Step, reads: Reads<'_>, start: usize, out: &mut [u32]) {
-    if !step.epilogue.is_identity() {
-        reads.ready.last.range(start, reads, out);
+pub(crate) fn epilogue(kernel: &Kernel, reads: Reads<'_>, start: usize, out: &mut [u32]) {
+    if !kernel.epilogue.is_identity() {
+        reads.prepared.last.range(start, reads, out);
     }
 }

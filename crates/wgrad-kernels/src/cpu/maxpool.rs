@@ -8,7 +8,7 @@ use super::pool::{planes, span};
 use super::scratch::with_floats;
 use super::tile::whole;
 use super::vectors::dispatch;
-use crate::Step;
+use crate::Kernel;
 use pulp::{Simd, WithSimd};
 use wgrad_graph::ops::Window;
 
@@ -248,44 +248,44 @@ impl WithSimd for MaxGradPairs<'_> {
 }
 
 /// Floats of a thread's two blocks in [`max`].
-pub(super) fn room(step: &Step, w: &Window) -> [usize; 2] {
-    let shape = &step.operands[0].shape;
-    Plane { w, h: shape[2], width: shape[3], ow: step.shape[3] }.rows()
+pub(super) fn room(kernel: &Kernel, w: &Window) -> [usize; 2] {
+    let shape = &kernel.operands[0].shape;
+    Plane { w, h: shape[2], width: shape[3], ow: kernel.shape[3] }.rows()
 }
 
 /// The same in [`max_grad`].
-pub(super) fn grad_room(step: &Step, w: &Window) -> [usize; 2] {
-    let pooled = &step.operands[1].shape;
-    Plane { w, h: step.shape[2], width: step.shape[3], ow: pooled[3] }.grad_rows()
+pub(super) fn grad_room(kernel: &Kernel, w: &Window) -> [usize; 2] {
+    let pooled = &kernel.operands[1].shape;
+    Plane { w, h: kernel.shape[2], width: kernel.shape[3], ow: pooled[3] }.grad_rows()
 }
 
-pub(super) fn max(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
-    let (x, shape) = (reads.f32(0), &step.operands[0].shape);
-    let plane = Plane { w, h: shape[2], width: shape[3], ow: step.shape[3] };
+pub(super) fn max(kernel: &Kernel, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
+    let (x, shape) = (reads.f32(0), &kernel.operands[0].shape);
+    let plane = Plane { w, h: shape[2], width: shape[3], ow: kernel.shape[3] };
     let size = plane.h * plane.width;
-    if plane.pairs(step.shape[2]) {
-        return planes(step, reads, out, |p, y| {
+    if plane.pairs(kernel.shape[2]) {
+        return planes(kernel, reads, out, |p, y| {
             dispatch(MaxPairs { plane, x: &x[p * size..][..size], y });
         });
     }
-    planes(step, reads, out, |p, y| {
+    planes(kernel, reads, out, |p, y| {
         with_floats(plane.rows(), |rows, split| {
             dispatch(Max { plane, x: &x[p * size..][..size], y, rows, split });
         });
     });
 }
 
-pub(super) fn max_grad(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
-    let (x, dy, pooled) = (reads.f32(0), reads.f32(1), &step.operands[1].shape);
-    let plane = Plane { w, h: step.shape[2], width: step.shape[3], ow: pooled[3] };
+pub(super) fn max_grad(kernel: &Kernel, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
+    let (x, dy, pooled) = (reads.f32(0), reads.f32(1), &kernel.operands[1].shape);
+    let plane = Plane { w, h: kernel.shape[2], width: kernel.shape[3], ow: pooled[3] };
     let (size, outputs) = (plane.h * plane.width, pooled[2] * pooled[3]);
     if plane.pairs(pooled[2]) {
-        return planes(step, reads, out, |p, dx| {
+        return planes(kernel, reads, out, |p, dx| {
             let (x, dy) = (&x[p * size..][..size], &dy[p * outputs..][..outputs]);
             dispatch(MaxGradPairs { plane, x, dy, dx });
         });
     }
-    planes(step, reads, out, |p, dx| {
+    planes(kernel, reads, out, |p, dx| {
         with_floats(plane.grad_rows(), |rows, windows| {
             let (row, split) = rows.split_at_mut(plane.padded());
             let (best, at) = windows.split_at_mut(plane.room());

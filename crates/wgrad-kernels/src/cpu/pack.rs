@@ -21,7 +21,7 @@ pub(super) fn rows(a: Mat<'_>, to: &mut [f32]) {
         if count < PANEL {
             panel.fill(0.0);
         } else if a.col_stride == 1 {
-            turn(from, a.row_stride, a.cols, panel, PANEL);
+            transpose(from, a.row_stride, a.cols, panel, PANEL);
             continue;
         }
         for (k, line) in panel.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
@@ -80,7 +80,7 @@ pub(super) fn columns(b: Mat<'_>, to: &mut [f32]) {
         }
         let eights = if b.row_stride == 1 { count / 8 * 8 } else { 0 };
         for c in (0..eights).step_by(8) {
-            turn(&from[c * b.col_stride..], b.col_stride, b.rows, &mut panel[c..], WIDE);
+            transpose(&from[c * b.col_stride..], b.col_stride, b.rows, &mut panel[c..], WIDE);
         }
         for (k, line) in panel.as_chunks_mut::<WIDE>().0.iter_mut().enumerate() {
             for (c, x) in line[..count].iter_mut().enumerate().skip(eights) {
@@ -91,7 +91,7 @@ pub(super) fn columns(b: Mat<'_>, to: &mut [f32]) {
 }
 
 /// `to[k * pitch + i] = from[i * stride + k]` for eight `i` and every `k < n`: rows become columns.
-pub(super) fn turn(from: &[f32], stride: usize, n: usize, to: &mut [f32], pitch: usize) {
+pub(super) fn transpose(from: &[f32], stride: usize, n: usize, to: &mut [f32], pitch: usize) {
     let whole = squares(from, stride, n / 8 * 8, to, pitch);
     for k in whole..n {
         for (i, x) in to[k * pitch..][..8].iter_mut().enumerate() {

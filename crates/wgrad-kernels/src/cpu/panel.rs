@@ -2,9 +2,9 @@
 //! they lie if the cache can hold them so), in as few passes over the product as the caches allow. Goto and van de Geijn,
 //! "Anatomy of High-Performance Matrix Multiplication", 2008.
 
-use super::ahead::Ahead;
 use super::gemm::{Mat, Shared};
 use super::pack::{self, WIDE};
+use super::prefetch::Prefetch;
 use super::scratch::with_floats;
 use super::tile::PANEL;
 use super::vectors::dispatch;
@@ -16,7 +16,7 @@ const DEPTH: usize = 512;
 /// Floats of the columns packed together: all rows find them in the second-level cache.
 const GROUP: usize = 128 << 10;
 /// Rows so few that memory sets the pace: blocks are long where the columns lie in memory, deep or wide.
-const FEW: usize = 32;
+const SKINNY_ROWS: usize = 32;
 /// Elements whose sums are whole that wait for each other.
 const ENDED: usize = 4 << 10;
 /// Elements after which the first-level cache's sets begin anew, and how far from a multiple of it rows must lie apart.
@@ -32,7 +32,7 @@ pub(super) fn depth(rows: usize, b: &Mat<'_>) -> usize {
 
 /// The same of a depth, where rows of the other matrix lie in memory or do not.
 pub(super) fn depth_of(rows: usize, depth: usize, in_rows: bool) -> usize {
-    let most = match (rows <= FEW, in_rows) {
+    let most = match (rows <= SKINNY_ROWS, in_rows) {
         (false, _) => DEPTH,
         (true, false) => 4 * DEPTH,
         (true, true) => DEPTH / 4,
@@ -41,8 +41,8 @@ pub(super) fn depth_of(rows: usize, depth: usize, in_rows: bool) -> usize {
 }
 
 /// Floats of a thread's two blocks for a tile: panels of all its rows where they are packed, and of a group of columns.
-pub(super) fn room(rows: usize, lying: bool, [depth, group]: [usize; 2]) -> [usize; 2] {
-    [if lying { 0 } else { rows.next_multiple_of(PANEL) * depth }, group * depth]
+pub(super) fn room(rows: usize, unpacked: bool, [depth, group]: [usize; 2]) -> [usize; 2] {
+    [if unpacked { 0 } else { rows.next_multiple_of(PANEL) * depth }, group * depth]
 }
 
 /// Columns packed together of a product whose widest tile has so many: groups of equal width.
@@ -53,7 +53,7 @@ pub(super) fn group(cols: usize, depth: usize) -> usize {
 
 /// Whether so many rows are read where they lie: whole panels, elements side by side, and rows so far apart that the
 /// first-level cache has sets enough for eight of them. Its registers hold a tile of eight rows then.
-pub(super) fn lying(rows: usize, row_stride: usize, col_stride: usize) -> bool {
+pub(super) fn unpacked(rows: usize, row_stride: usize, col_stride: usize) -> bool {
     let apart = row_stride < CLEAR || (row_stride + CLEAR) % SETS >= 2 * CLEAR;
     col_stride == 1 && apart && rows.is_multiple_of(PANEL) && dispatch(Tall)
 }
@@ -104,10 +104,10 @@ pub(super) unsafe fn product(
     kept: (&[f32], usize),
     end: &dyn Fn(usize, usize),
 ) {
-    let lying = lying(a.rows, a.row_stride, a.col_stride);
-    let [rows, columns] = room(a.rows, lying, blocks);
+    let unpacked = unpacked(a.rows, a.row_stride, a.col_stride);
+    let [rows, columns] = room(a.rows, unpacked, blocks);
     with_floats([rows, if kept.0.is_empty() { columns } else { 0 }], |rows, columns| {
-        dispatch(Product { a, b, blocks, lying, rows, columns, kept, out, at, stride, end });
+        dispatch(Product { a, b, blocks, unpacked, rows, columns, kept, out, at, stride, end });
     });
 }
 
@@ -116,7 +116,7 @@ struct Product<'a> {
     a: Mat<'a>,
     b: Mat<'a>,
     blocks: [usize; 2],
-    lying: bool,
+    unpacked: bool,
     rows: &'a mut [f32],
     columns: &'a mut [f32],
     /// Columns packed before, and which of them is the first.
@@ -132,13 +132,13 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { a, b, blocks: [depth, group], lying, rows, columns, kept: (kept, j), .. } = self;
+        let Self { a, b, blocks: [depth, group], unpacked, rows, columns, kept: (kept, j), .. } = self;
         let Self { out, at, stride, end, .. } = self;
         let (m, n, k) = (a.rows, b.cols, a.cols);
         for first in (0..k).step_by(depth) {
             let depth = depth.min(k - first);
             let end = (first + depth == k).then_some(end);
-            let rows = if lying {
+            let rows = if unpacked {
                 Rows::Lying(&a.data[a.offset + first..], a.row_stride)
             } else {
                 let rows = &mut rows[..m.next_multiple_of(PANEL) * depth];
@@ -295,7 +295,7 @@ impl Block<'_> {
     /// Asks for the memory of a whole tile while its sums are made.
     #[inline(always)]
     fn expect<S: Simd, const ROWS: usize, const NV: usize>(&self, at: usize) {
-        let tile = Ahead::read(self.out.place(at, (ROWS - 1) * self.stride + NV * S::F32_LANES), 0);
+        let tile = Prefetch::read(self.out.place(at, (ROWS - 1) * self.stride + NV * S::F32_LANES), 0);
         for r in 0..ROWS {
             for v in 0..NV {
                 tile.fetch(r * self.stride + v * S::F32_LANES);

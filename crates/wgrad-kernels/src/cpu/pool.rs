@@ -1,7 +1,7 @@
 //! Planes of pooling, a task a few of them, and average pooling.
 
 use super::{Reads, map};
-use crate::Step;
+use crate::Kernel;
 use rayon::prelude::*;
 use std::ops::Range;
 use wgrad_graph::ops::Window;
@@ -16,14 +16,19 @@ pub(super) fn span(w: &Window, d: usize, i: usize, n: usize) -> Range<usize> {
 }
 
 /// Runs `f(plane, output plane)` over all planes of the output, then the epilogue.
-pub(super) fn planes(step: &Step, reads: Reads<'_>, out: &mut [u32], f: impl Fn(usize, &mut [f32]) + Sync) {
-    let size = (step.shape[2] * step.shape[3]).max(1);
+pub(super) fn planes(
+    kernel: &Kernel,
+    reads: Reads<'_>,
+    out: &mut [u32],
+    f: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    let size = (kernel.shape[2] * kernel.shape[3]).max(1);
     let group = TASK.div_ceil(size);
     out.par_chunks_mut(size * group).enumerate().for_each(|(t, part)| {
         for (i, plane) in part.chunks_mut(size).enumerate() {
             f(t * group + i, bytemuck::cast_slice_mut(plane));
         }
-        map::epilogue(step, reads, t * group * size, part);
+        map::epilogue(kernel, reads, t * group * size, part);
     });
 }
 
@@ -31,10 +36,10 @@ fn share(w: &Window) -> f32 {
     1.0 / (w.kernel[0] * w.kernel[1]) as f32
 }
 
-pub(crate) fn avg(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
-    let (x, [h, width]) = (reads.f32(0), [step.operands[0].shape[2], step.operands[0].shape[3]]);
-    let ow = step.shape[3];
-    planes(step, reads, out, |p, y| {
+pub(crate) fn avg(kernel: &Kernel, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
+    let (x, [h, width]) = (reads.f32(0), [kernel.operands[0].shape[2], kernel.operands[0].shape[3]]);
+    let ow = kernel.shape[3];
+    planes(kernel, reads, out, |p, y| {
         let x = &x[p * h * width..][..h * width];
         for (i, row) in y.chunks_mut(ow).enumerate() {
             for (j, y) in row.iter_mut().enumerate() {
@@ -46,11 +51,11 @@ pub(crate) fn avg(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
     });
 }
 
-pub(crate) fn avg_grad(step: &Step, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
+pub(crate) fn avg_grad(kernel: &Kernel, w: &Window, reads: Reads<'_>, out: &mut [u32]) {
     let dy = reads.f32(0);
     let ([h, width], [oh, ow]) =
-        ([step.shape[2], step.shape[3]], [step.operands[0].shape[2], step.operands[0].shape[3]]);
-    planes(step, reads, out, |p, dx| {
+        ([kernel.shape[2], kernel.shape[3]], [kernel.operands[0].shape[2], kernel.operands[0].shape[3]]);
+    planes(kernel, reads, out, |p, dx| {
         let dy = &dy[p * oh * ow..][..oh * ow];
         dx.fill(0.0);
         for i in 0..oh {

@@ -8,7 +8,7 @@ use super::map;
 use super::program::{CHUNK, Program, fold_rows};
 use super::scratch::with_floats;
 use super::vectors::dispatch;
-use crate::{Core, Step};
+use crate::{Core, Kernel};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use wgrad_graph::ops::ReduceKind;
@@ -59,15 +59,15 @@ pub(crate) fn scratch(axes: &[usize], shape: &[usize]) -> usize {
     parts(&groups(axes, shape), numel(shape)) * outputs.max(1) * 2
 }
 
-pub(crate) fn run(step: &Step, groups: &[Group], reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
-    let Core::Reduce { kind, input_shape, .. } = &step.core else { return };
+pub(crate) fn run(kernel: &Kernel, groups: &[Group], reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
+    let Core::Reduce { kind, input_shape, .. } = &kernel.core else { return };
     let (n, total) = (out.len(), numel(input_shape));
     let parts = parts(groups, total);
     let partials: &mut [[u32; 2]] = bytemuck::cast_slice_mut(&mut scratch[..parts * n * 2]);
     partials.fill(to_words(kind.start()));
     let outer = groups[0].extent.max(1);
     let inner = total / outer;
-    let reduce = Walk { kind: *kind, groups, code: &reads.ready.first, reads };
+    let reduce = Walk { kind: *kind, groups, code: &reads.prepared.first, reads };
     if parts > 1 {
         let range = |p: usize| p * outer / parts * inner..(p + 1) * outer / parts * inner;
         partials.par_chunks_mut(n).enumerate().for_each(|(p, acc)| reduce.accumulate(range(p), 0, acc));
@@ -87,7 +87,7 @@ pub(crate) fn run(step: &Step, groups: &[Group], reads: Reads<'_>, out: &mut [u3
         let value = (0..parts).fold(kind.start(), |v, p| kind.combine(v, from_words(partials[p * n + o])));
         *word = (value as f32).to_bits();
     }
-    map::epilogue(step, reads, 0, out);
+    map::epilogue(kernel, reads, 0, out);
 }
 
 fn to_words(v: f64) -> [u32; 2] {
@@ -275,8 +275,8 @@ impl WithSimd for Folds<'_> {
 }
 
 /// First largest along an axis, or first NaN.
-pub(crate) fn argmax(step: &Step, axis: usize, reads: Reads<'_>, out: &mut [u32]) {
-    let shape = &step.operands[0].shape;
+pub(crate) fn argmax(kernel: &Kernel, axis: usize, reads: Reads<'_>, out: &mut [u32]) {
+    let shape = &kernel.operands[0].shape;
     let (n, inner) = (shape[axis], numel(&shape[axis + 1..]));
     let x = reads.f32(0);
     for (o, word) in out.iter_mut().enumerate() {

@@ -1,6 +1,6 @@
 //! A thread's own memory, kept from step to step.
 
-use super::Lines;
+use super::AlignedVec;
 use std::cell::RefCell;
 
 /// Blocks that a thread keeps: two of floats, the values and the list of element-wise code, those of attention.
@@ -8,9 +8,9 @@ const BLOCKS: usize = 4 + super::attention::BLOCKS;
 
 /// Words that each thread keeps for a step's tasks, or for those of several: as many of each kind as any needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Room([usize; BLOCKS]);
+pub struct ThreadScratch([usize; BLOCKS]);
 
-impl Room {
+impl ThreadScratch {
     pub(super) fn new(
         floats: [usize; 2],
         program: [usize; 2],
@@ -31,12 +31,12 @@ impl Room {
 
     /// Bytes of a thread.
     pub fn bytes(&self) -> usize {
-        self.0.iter().map(|&words| Lines::<u32>::bytes(words)).sum()
+        self.0.iter().map(|&words| AlignedVec::<u32>::bytes(words)).sum()
     }
 }
 
 thread_local! {
-    static FLOATS: RefCell<[Lines<f32>; 2]> = const { RefCell::new([Lines::new(), Lines::new()]) };
+    static FLOATS: RefCell<[AlignedVec<f32>; 2]> = const { RefCell::new([AlignedVec::new(), AlignedVec::new()]) };
 }
 
 /// Runs `f` with two pieces of this thread's memory, each at the start of a cache line; their contents are arbitrary.

@@ -2,7 +2,7 @@
 //! reduction of its own is as good.
 
 use super::Reads;
-use crate::step::Sums;
+use crate::kernel::Sums;
 
 /// One sum an element of `out`, in f64.
 pub(super) fn run(spec: &Sums, reads: Reads<'_>, out: &mut [u32]) {

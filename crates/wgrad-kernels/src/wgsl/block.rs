@@ -70,7 +70,7 @@ pub(super) fn by_channel(
 }
 
 /// A kernel whose invocations go from `first` to `end`, `at` by `at`.
-pub(super) fn walk(head: &[String], body: &[String], caps: &Caps) -> String {
+pub(super) fn grid_stride(head: &[String], body: &[String], caps: &Caps) -> String {
     let (head, body, lanes) = (indented(head, 1), indented(body, 2), workgroup(caps));
     format!("{head}    for (var at = first + li; at < end; at += {lanes}u) {{\n{body}    }}\n")
 }

@@ -5,7 +5,7 @@ use super::expr::{Place, Printed, fits_quads, print};
 use super::module::{Module, Width};
 use super::space::Space;
 use super::text::indented;
-use crate::step::Step;
+use crate::kernel::Kernel;
 use wgrad_types::DType;
 
 /// The epilogue of a step, ready to be written in one width.
@@ -14,8 +14,8 @@ pub(super) struct Epilogue {
 }
 
 impl Epilogue {
-    pub(super) fn new(step: &Step) -> Self {
-        Self { space: Space::new(&step.epilogue, &step.shape, &[]) }
+    pub(super) fn new(kernel: &Kernel) -> Self {
+        Self { space: Space::new(&kernel.epilogue, &kernel.shape, &[]) }
     }
 
     /// Whether four neighbouring elements can be finished at once, given operands that are bound as scalars.
@@ -28,7 +28,7 @@ impl Epilogue {
         let mut printed = print(module, &self.space, width, Place::Linear(index), prefix);
         for (i, result) in printed.results.iter().enumerate() {
             let buffer = module.output(i, width);
-            let value = match module.step.outputs[i] {
+            let value = match module.kernel.outputs[i] {
                 DType::Bool => format!("select({0}(0u), {0}(1u), {result})", width.of("u32")),
                 DType::F16 => format!("{}({result})", width.of("f16")),
                 _ => result.clone(),

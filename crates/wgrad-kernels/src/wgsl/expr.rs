@@ -197,7 +197,7 @@ impl Printer<'_, '_> {
         match instr {
             Instr::Const(_) | Instr::Scalar { .. } => true,
             Instr::Load { operand, view } => {
-                let taken_over = self.module.step.in_place.contains(&Some(*operand));
+                let taken_over = self.module.kernel.in_place.contains(&Some(*operand));
                 view.is_uniform() && !taken_over
             }
             Instr::Unary(_, x) | Instr::Cast(x) => all(&[*x]),
@@ -250,7 +250,7 @@ impl Printer<'_, '_> {
     }
 
     fn load(&mut self, operand: usize, view: &View, width: Width) -> String {
-        let dtype = self.module.step.operands[operand].dtype;
+        let dtype = self.module.kernel.operands[operand].dtype;
         let whole = self.linear.is_some() && view.is_contiguous();
         let vector = width == Width::Four && (whole || inner(view) == Inner::Vector);
         let bound = if vector { Width::Four } else { Width::One };

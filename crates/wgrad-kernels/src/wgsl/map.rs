@@ -5,8 +5,8 @@ use super::epilogue::Epilogue;
 use super::module::{Grid, Module, Width};
 use super::text::{apart, indented};
 use crate::expr::{Expr, Instr};
-use crate::launch::{Candidate, Unsupported};
-use crate::step::Step;
+use crate::kernel::Kernel;
+use crate::launch::{Unsupported, Variant};
 use crate::table::MAX_TRIPS;
 use wgrad_graph::ops::{BinaryKind, UnaryKind};
 use wgrad_types::{AdapterClass, Caps, View};
@@ -18,36 +18,36 @@ const SOFTWARE_GROUPS: usize = 256;
 const MANY: usize = 1 << 14;
 
 /// The forms of an element-wise step.
-pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Vec<Candidate>, Unsupported> {
-    let epilogue = Epilogue::new(step);
-    let mut forms = Vec::new();
+pub(super) fn variants(kernel: &Kernel, caps: &Caps) -> Result<Vec<Variant>, Unsupported> {
+    let epilogue = Epilogue::new(kernel);
+    let mut widths = Vec::new();
     if epilogue.fits_quads(&[]) {
-        forms.push(Width::Four);
+        widths.push(Width::Four);
     }
-    if forms.is_empty() || caps.class != AdapterClass::Software {
-        forms.push(Width::One);
+    if widths.is_empty() || caps.class != AdapterClass::Software {
+        widths.push(Width::One);
     }
-    forms.into_iter().map(|width| candidate(step, &epilogue, width, caps)).collect()
+    widths.into_iter().map(|width| variant(kernel, &epilogue, width, caps)).collect()
 }
 
-fn candidate(step: &Step, epilogue: &Epilogue, width: Width, caps: &Caps) -> Result<Candidate, Unsupported> {
+fn variant(kernel: &Kernel, epilogue: &Epilogue, width: Width, caps: &Caps) -> Result<Variant, Unsupported> {
     let name = if width == Width::Four { "vec4" } else { "scalar" };
     let label = format!("map.{name}");
-    let n = step.numel() / width.lanes();
-    let mut module = Module::new(step, caps);
+    let n = kernel.numel() / width.lanes();
+    let mut module = Module::new(kernel, caps);
     let printed = epilogue.print(&mut module, width, "i", "r");
-    if let Some(rows) = Rows::of(step, width, caps, &printed.body) {
+    if let Some(rows) = Rows::of(kernel, width, caps, &printed.body) {
         let grid = Grid::new(&label, rows.count.div_ceil(rows.share), caps)?;
         let main = indented(&grid.id(), 1) + &indented(&printed.uniform, 1) + &rows.loops();
         let launch = module.launch(&label, rows.lanes, &main, &grid)?;
-        return Ok(Candidate { name: name.to_owned(), launches: vec![launch], scratch: Vec::new() });
+        return Ok(Variant { name: name.to_owned(), launches: vec![launch], scratch: Vec::new() });
     }
     let (workgroup, chunk) = shape(n, caps);
     let grid = Grid::new(&label, n.div_ceil(chunk), caps)?;
     let mut main = indented(&grid.id(), 1);
     main += &indented(&printed.uniform, 1);
     let (mut body, mut stride) = (printed.body, workgroup);
-    if width == Width::Four && n.is_multiple_of(2 * workgroup) && gains_by_pairs(&step.epilogue, n, caps) {
+    if width == Width::Four && n.is_multiple_of(2 * workgroup) && gains_by_pairs(&kernel.epilogue, n, caps) {
         let second = epilogue.print(&mut module, width, "j", "s");
         main += &indented(&second.uniform, 1);
         body = side_by_side(format!("let j = i + {workgroup}u;"), body, second.body);
@@ -62,7 +62,7 @@ fn candidate(step: &Step, epilogue: &Epilogue, width: Width, caps: &Caps) -> Res
     main += &indented(&body, 2);
     main += "    }\n";
     let launch = module.launch(&label, workgroup, &main, &grid)?;
-    Ok(Candidate { name: name.to_owned(), launches: vec![launch], scratch: Vec::new() })
+    Ok(Variant { name: name.to_owned(), launches: vec![launch], scratch: Vec::new() })
 }
 
 /// Whether two quads at once are faster than one after the other: on a software adapter, where a long function of a single
@@ -113,10 +113,10 @@ struct Rows {
 }
 
 impl Rows {
-    fn of(step: &Step, width: Width, caps: &Caps, body: &[String]) -> Option<Self> {
+    fn of(kernel: &Kernel, width: Width, caps: &Caps, body: &[String]) -> Option<Self> {
         let lanes = caps.subgroup.filter(|_| caps.class == AdapterClass::Software)? as usize;
-        let columns = step.shape.last()? / width.lanes();
-        let count = step.shape[..step.shape.len() - 1].iter().product::<usize>();
+        let columns = kernel.shape.last()? / width.lanes();
+        let count = kernel.shape[..kernel.shape.len() - 1].iter().product::<usize>();
         let share =
             count.div_ceil(SOFTWARE_GROUPS).max((SOFTWARE_TRIPS * lanes).div_ceil(columns.max(1))).min(count);
         let trips = columns.div_ceil(lanes) * (share + 1);

@@ -23,44 +23,44 @@ mod tests;
 mod text;
 mod winograd;
 
-use crate::launch::{Candidate, Unsupported};
-use crate::step::{Core, Step};
+use crate::kernel::{Core, Kernel};
+use crate::launch::{Unsupported, Variant};
 use space::Space;
 use wgrad_types::{Caps, numel};
 
 /// The ways to run a step on an adapter, best guess first. The first is always valid on these capabilities.
-pub fn candidates(step: &Step, caps: &Caps) -> Result<Vec<Candidate>, Unsupported> {
-    if step.numel() == 0 {
-        return Ok(vec![Candidate { name: "nothing".to_owned(), launches: Vec::new(), scratch: Vec::new() }]);
+pub fn variants(kernel: &Kernel, caps: &Caps) -> Result<Vec<Variant>, Unsupported> {
+    if kernel.numel() == 0 {
+        return Ok(vec![Variant { name: "nothing".to_owned(), launches: Vec::new(), scratch: Vec::new() }]);
     }
-    if gemm::is_product(step) {
-        return match gemm::candidates(step, caps)? {
+    if gemm::is_product(kernel) {
+        return match gemm::variants(kernel, caps)? {
             Some(products) => {
-                let mut forms = depthwise::candidates(step, caps)?;
-                forms.extend(products);
-                if let Some((first, form)) = winograd::candidate(step, caps)? {
+                let mut variants = depthwise::variants(kernel, caps)?;
+                variants.extend(products);
+                if let Some((first, variant)) = winograd::variant(kernel, caps)? {
                     // Where not first, among the few that are tuned.
-                    forms.insert(if first { 0 } else { forms.len().min(2) }, form);
+                    variants.insert(if first { 0 } else { variants.len().min(2) }, variant);
                 }
-                Ok(forms)
+                Ok(variants)
             }
-            None => map::candidates(&constant::with_constant_acc(step, 0.0), caps),
+            None => map::variants(&constant::with_constant_acc(kernel, 0.0), caps),
         };
     }
-    if let Core::Reduce { kind, axes, input_shape, prologue } = &step.core {
+    if let Core::Reduce { kind, axes, input_shape, prologue } = &kernel.core {
         if numel(input_shape) == 0 {
-            return map::candidates(&constant::with_constant_acc(step, kind.start()), caps);
+            return map::variants(&constant::with_constant_acc(kernel, kind.start()), caps);
         }
-        return reduce::candidates(step, *kind, &Space::new(prologue, input_shape, axes), caps);
+        return reduce::variants(kernel, *kind, &Space::new(prologue, input_shape, axes), caps);
     }
-    if let Core::Attention(spec) = &step.core {
-        return attention::candidates(step, spec, caps);
+    if let Core::Attention(spec) = &kernel.core {
+        return attention::variants(kernel, spec, caps);
     }
-    if let Core::Custom(op) = &step.core {
-        return custom::candidates(step, op.op(), caps);
+    if let Core::Custom(op) = &kernel.core {
+        return custom::variants(kernel, op.op(), caps);
     }
-    match shader::candidates(step, caps)? {
-        Some(forms) => Ok(forms),
-        None => map::candidates(step, caps),
+    match shader::variants(kernel, caps)? {
+        Some(variants) => Ok(variants),
+        None => map::variants(kernel, caps),
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Every buffer is bound once. An operand whose memory an output takes over is read through that output's binding.
 
+use crate::kernel::Kernel;
 use crate::launch::{Access, Binding, Buffer, Launch, Unsupported};
-use crate::step::Step;
 use std::sync::Arc;
 use wgrad_shaders::Figure;
 use wgrad_types::{AdapterClass, Caps, DType, numel};
@@ -41,7 +41,7 @@ pub(super) const MAIN_PARAMETERS: &str =
 
 /// Where a loop begins, written so that a software adapter's compiler does not see it. It would unroll loops of a few
 /// trips with all their loads, each a branch a lane and element: seconds of compiling. No launch has depth: `wg.z` is 0.
-pub(super) fn unseen(start: &str, caps: &Caps) -> String {
+pub(super) fn opaque_start(start: &str, caps: &Caps) -> String {
     match (caps.class, start) {
         (AdapterClass::Software, "0u") => "wg.z".to_owned(),
         (AdapterClass::Software, _) => format!("{start} + wg.z"),
@@ -57,7 +57,7 @@ pub(super) fn opaque_loops(caps: &Caps) -> bool {
 /// A module under construction; see the file's text.
 pub(super) struct Module<'a> {
     /// The step it runs.
-    pub(super) step: &'a Step,
+    pub(super) kernel: &'a Kernel,
     caps: &'a Caps,
     bindings: Vec<Binding>,
     declarations: Vec<String>,
@@ -68,9 +68,9 @@ pub(super) struct Module<'a> {
 }
 
 impl<'a> Module<'a> {
-    pub(super) fn new(step: &'a Step, caps: &'a Caps) -> Self {
+    pub(super) fn new(kernel: &'a Kernel, caps: &'a Caps) -> Self {
         Self {
-            step,
+            kernel,
             caps,
             bindings: Vec::new(),
             declarations: Vec::new(),
@@ -98,10 +98,10 @@ impl<'a> Module<'a> {
 
     /// The name of an operand's buffer, bound to read.
     pub(super) fn operand(&mut self, i: usize, width: Width) -> String {
-        match self.step.in_place.iter().position(|p| *p == Some(i)) {
+        match self.kernel.in_place.iter().position(|p| *p == Some(i)) {
             Some(output) => self.output(output, width),
             None => {
-                let element = self.step.operands[i].dtype.wgsl();
+                let element = self.kernel.operands[i].dtype.wgsl();
                 self.bind(Buffer::Operand(i), Access::Read, format!("x{i}"), element, width)
             }
         }
@@ -109,19 +109,19 @@ impl<'a> Module<'a> {
 
     /// The WGSL type an operand's buffer is bound with: the output's where one takes it over.
     pub(super) fn element(&self, i: usize) -> &'static str {
-        let taken_over = self.step.in_place.iter().position(|p| *p == Some(i));
-        taken_over.map_or(self.step.operands[i].dtype, |output| self.step.outputs[output]).wgsl()
+        let taken_over = self.kernel.in_place.iter().position(|p| *p == Some(i));
+        taken_over.map_or(self.kernel.operands[i].dtype, |output| self.kernel.outputs[output]).wgsl()
     }
 
     /// The name of an output's buffer, bound to write.
     pub(super) fn output(&mut self, i: usize, width: Width) -> String {
-        let element = self.step.outputs[i].wgsl();
+        let element = self.kernel.outputs[i].wgsl();
         self.bind(Buffer::Output(i), Access::ReadWrite, format!("y{i}"), element, width)
     }
 
     /// Binds a step's one output under a name of the caller's.
     pub(super) fn only_output(&mut self, name: &str) {
-        let element = self.step.outputs[0].wgsl();
+        let element = self.kernel.outputs[0].wgsl();
         self.bind(Buffer::Output(0), Access::ReadWrite, name.to_owned(), element, Width::One);
     }
 
@@ -232,8 +232,8 @@ impl<'a> Module<'a> {
 
     fn check_sizes(&self, name: &str) -> Result<(), Unsupported> {
         let bytes = |b: &Binding| match b.buffer {
-            Buffer::Operand(i) => self.step.operands[i].bytes(),
-            Buffer::Output(i) => numel(&self.step.output_shape(i)) * self.step.outputs[i].bytes(),
+            Buffer::Operand(i) => self.kernel.operands[i].bytes(),
+            Buffer::Output(i) => numel(&self.kernel.output_shape(i)) * self.kernel.outputs[i].bytes(),
             Buffer::Scratch(_) | Buffer::Scalars => 0,
         };
         let largest = self.bindings.iter().map(bytes).max().unwrap_or(0);

@@ -6,11 +6,11 @@
 
 use super::epilogue::Epilogue;
 use super::expr::{Place, fits_quads, print};
-use super::module::{Grid, Module, Width, unseen};
+use super::module::{Grid, Module, Width, opaque_start};
 use super::space::Space;
 use super::text::{apart, decode, f32_literal, indented};
-use crate::launch::{Access, Candidate, Launch, Unsupported};
-use crate::step::Step;
+use crate::kernel::Kernel;
+use crate::launch::{Access, Launch, Unsupported, Variant};
 use crate::table::{MAX_TRIPS, figures};
 use wgrad_graph::ops::ReduceKind;
 use wgrad_types::{AdapterClass, Caps, DType};
@@ -36,7 +36,7 @@ enum Combine {
 
 /// The shape of one launch.
 #[derive(Clone, Copy, Debug)]
-struct Form {
+struct Scheme {
     /// Invocations an output.
     lanes: usize,
     /// Outputs (or quads of them) a workgroup works on at a time.
@@ -54,7 +54,7 @@ struct Form {
 
 /// A launch's subject: counts of outputs and of elements combined into each.
 struct Job<'a> {
-    step: &'a Step,
+    kernel: &'a Kernel,
     caps: &'a Caps,
     kind: ReduceKind,
     source: Source<'a>,
@@ -65,45 +65,45 @@ struct Job<'a> {
 }
 
 /// The forms of a reduction of `prologue` over `axes` of `shape`.
-pub(super) fn candidates(
-    step: &Step,
+pub(super) fn variants(
+    kernel: &Kernel,
     kind: ReduceKind,
     space: &Space,
     caps: &Caps,
-) -> Result<Vec<Candidate>, Unsupported> {
+) -> Result<Vec<Variant>, Unsupported> {
     let extent = |reduced: bool| {
         let kept = space.shape.iter().zip(&space.reduced).filter(|a| *a.1 == reduced);
         kept.map(|a| *a.0).product::<usize>()
     };
     let (outputs, length) = (extent(false), extent(true));
-    let job = Job { step, caps, kind, source: Source::Prologue(space), outputs, length, sums: 0 };
-    forms(&job, space).into_iter().map(|form| candidate(&job, form)).collect()
+    let job = Job { kernel, caps, kind, source: Source::Prologue(space), outputs, length, sums: 0 };
+    schemes(&job, space).into_iter().map(|scheme| variant(&job, scheme)).collect()
 }
 
 /// The launch that combines `count` partial results an output (scratch 0, `[count, outputs]`) and runs the epilogue.
 pub(super) fn combine_partials(
-    step: &Step,
+    kernel: &Kernel,
     kind: ReduceKind,
     count: usize,
     caps: &Caps,
 ) -> Result<Launch, Unsupported> {
-    let outputs = step.numel();
-    let sums = step.sums.as_ref().map_or(0, |s| s.spans[1]);
-    let job = Job { step, caps, kind, source: Source::Partials, outputs, length: count, sums };
+    let outputs = kernel.numel();
+    let sums = kernel.sums.as_ref().map_or(0, |s| s.spans[1]);
+    let job = Job { kernel, caps, kind, source: Source::Partials, outputs, length: count, sums };
     let software = caps.class == AdapterClass::Software;
     let lanes = if software || outputs >= 256 || count <= 16 { 1 } else { 32 };
-    let mut form = whole(&job, lanes);
-    let epilogue = Epilogue::new(step);
-    form.quad_outputs = lanes == 1 && outputs.is_multiple_of(4) && epilogue.fits_quads(&[]);
-    form.rounds = rounds(&job, &form);
-    launch(&job, form, "combine")
+    let mut scheme = whole(&job, lanes);
+    let epilogue = Epilogue::new(kernel);
+    scheme.quad_outputs = lanes == 1 && outputs.is_multiple_of(4) && epilogue.fits_quads(&[]);
+    scheme.rounds = rounds(&job, &scheme);
+    launch(&job, scheme, "combine")
 }
 
 /// An unsplit form with this many lanes.
-fn whole(job: &Job<'_>, lanes: usize) -> Form {
+fn whole(job: &Job<'_>, lanes: usize) -> Scheme {
     let software = job.caps.class == AdapterClass::Software;
     let width = if software { job.caps.subgroup.unwrap_or(8) as usize } else { 64 };
-    Form {
+    Scheme {
         lanes,
         outputs: (width / lanes).max(1),
         rounds: 1,
@@ -115,42 +115,42 @@ fn whole(job: &Job<'_>, lanes: usize) -> Form {
 }
 
 /// Best guess first.
-fn forms(job: &Job<'_>, space: &Space) -> Vec<Form> {
+fn schemes(job: &Job<'_>, space: &Space) -> Vec<Scheme> {
     let row_like = space.reduced.last().copied().unwrap_or(true);
     // A buffer is bound either as vectors or as scalars: what the epilogue reads too stays scalar.
-    let also_read = job.step.epilogue.operands();
+    let also_read = job.kernel.epilogue.operands();
     let shared = space.expr.operands().iter().any(|o| also_read.contains(o));
     let quads = !shared && fits_quads(space, &[]);
-    let mut forms = match job.caps.class {
-        AdapterClass::Software => software_forms(job, row_like),
-        _ => gpu_forms(job, row_like),
+    let mut schemes = match job.caps.class {
+        AdapterClass::Software => software_schemes(job, row_like),
+        _ => gpu_schemes(job, row_like),
     };
-    for form in &mut forms {
-        form.quad_inner = quads && row_like;
-        form.quad_outputs = quads && !row_like && form.lanes == 1 && form.combine == Combine::One;
-        form.rounds = rounds(job, form);
-        let steps = job.length.div_ceil(form.splits * form.lanes);
+    for scheme in &mut schemes {
+        scheme.quad_inner = quads && row_like;
+        scheme.quad_outputs = quads && !row_like && scheme.lanes == 1 && scheme.combine == Combine::One;
+        scheme.rounds = rounds(job, scheme);
+        let steps = job.length.div_ceil(scheme.splits * scheme.lanes);
         if job.caps.class == AdapterClass::Software && steps > MAX_TRIPS {
-            form.splits = job.length.div_ceil(form.lanes * MAX_TRIPS / 2);
+            scheme.splits = job.length.div_ceil(scheme.lanes * MAX_TRIPS / 2);
         }
     }
-    forms
+    schemes
 }
 
-fn software_forms(job: &Job<'_>, row_like: bool) -> Vec<Form> {
-    let mut form = match (job.caps.subgroup, row_like && job.length >= 32) {
-        (Some(size), true) => Form { combine: Combine::Subgroup, outputs: 1, ..whole(job, size as usize) },
+fn software_schemes(job: &Job<'_>, row_like: bool) -> Vec<Scheme> {
+    let mut scheme = match (job.caps.subgroup, row_like && job.length >= 32) {
+        (Some(size), true) => Scheme { combine: Combine::Subgroup, outputs: 1, ..whole(job, size as usize) },
         _ => whole(job, 1),
     };
     // A few workgroups must share a large reduction, or one thread does it all.
-    let groups = job.outputs.div_ceil(form.outputs);
+    let groups = job.outputs.div_ceil(scheme.outputs);
     if groups < 8 && job.length * job.outputs >= 1 << 15 {
-        form.splits = (16 / groups).min(job.length / 64).max(1);
+        scheme.splits = (16 / groups).min(job.length / 64).max(1);
     }
-    vec![form]
+    vec![scheme]
 }
 
-fn gpu_forms(job: &Job<'_>, row_like: bool) -> Vec<Form> {
+fn gpu_schemes(job: &Job<'_>, row_like: bool) -> Vec<Scheme> {
     let busy = figures(job.caps).reduction;
     if !row_like && (job.outputs >= busy / 4 || job.length <= 32) || job.length <= 8 {
         return vec![whole(job, 1)];
@@ -160,84 +160,88 @@ fn gpu_forms(job: &Job<'_>, row_like: bool) -> Vec<Form> {
         wanted.min(job.length / (lanes * 16).max(1)).clamp(1, 256)
     };
     if !row_like {
-        return vec![Form { splits: split(1).min(job.length / 16).max(1), ..whole(job, 1) }, whole(job, 1)];
+        return vec![Scheme { splits: split(1).min(job.length / 16).max(1), ..whole(job, 1) }, whole(job, 1)];
     }
     let most = 256.min(job.caps.limits.workgroup_size);
     let lanes = (job.length / 4).next_power_of_two().clamp(4, most);
     let tree = whole(job, lanes);
-    let mut forms = vec![Form { splits: split(lanes), ..tree }];
-    if forms[0].splits > 1 {
-        forms.push(tree);
+    let mut schemes = vec![Scheme { splits: split(lanes), ..tree }];
+    if schemes[0].splits > 1 {
+        schemes.push(tree);
     }
     if lanes > 64 {
-        forms.push(whole(job, 64));
+        schemes.push(whole(job, 64));
     }
-    forms
+    schemes
 }
 
 /// Rounds of a workgroup: on a software adapter a workgroup should have work worth its start.
-fn rounds(job: &Job<'_>, form: &Form) -> usize {
+fn rounds(job: &Job<'_>, scheme: &Scheme) -> usize {
     if job.caps.class != AdapterClass::Software {
         return 1;
     }
-    let per = if form.quad_outputs { 4 } else { 1 };
-    let sets = job.outputs.div_ceil(per * form.outputs);
-    let trips = job.length.div_ceil(form.splits * form.lanes).max(1);
+    let per = if scheme.quad_outputs { 4 } else { 1 };
+    let sets = job.outputs.div_ceil(per * scheme.outputs);
+    let trips = job.length.div_ceil(scheme.splits * scheme.lanes).max(1);
     (sets / 64).clamp(1, (MAX_TRIPS / (trips + 1)).max(1)).min((2048 / trips).max(1))
 }
 
-fn candidate(job: &Job<'_>, form: Form) -> Result<Candidate, Unsupported> {
-    let base = match form.combine {
+fn variant(job: &Job<'_>, scheme: Scheme) -> Result<Variant, Unsupported> {
+    let base = match scheme.combine {
         Combine::One => "column",
         Combine::Tree => "tree",
         Combine::Subgroup => "subgroup",
     };
-    let lanes = if form.combine == Combine::One { String::new() } else { form.lanes.to_string() };
-    let name = match form.splits {
+    let lanes = if scheme.combine == Combine::One { String::new() } else { scheme.lanes.to_string() };
+    let name = match scheme.splits {
         1 => format!("{base}{lanes}"),
         n => format!("{base}{lanes}.split{n}"),
     };
-    let mut launches = vec![launch(job, form, &name)?];
+    let mut launches = vec![launch(job, scheme, &name)?];
     let mut scratch = Vec::new();
-    if form.splits > 1 {
-        scratch.push(form.splits * job.outputs * DType::F32.bytes());
-        launches.push(combine_partials(job.step, job.kind, form.splits, job.caps)?);
+    if scheme.splits > 1 {
+        scratch.push(scheme.splits * job.outputs * DType::F32.bytes());
+        launches.push(combine_partials(job.kernel, job.kind, scheme.splits, job.caps)?);
     }
-    Ok(Candidate { name, launches, scratch })
+    Ok(Variant { name, launches, scratch })
 }
 
-fn launch(job: &Job<'_>, form: Form, name: &str) -> Result<Launch, Unsupported> {
-    let label = format!("{}.{name}", job.step.name());
-    let mut module = Module::new(job.step, job.caps);
-    let acc = if form.quad_outputs { Width::Four } else { Width::One };
+fn launch(job: &Job<'_>, scheme: Scheme, name: &str) -> Result<Launch, Unsupported> {
+    let label = format!("{}.{name}", job.kernel.name());
+    let mut module = Module::new(job.kernel, job.caps);
+    let acc = if scheme.quad_outputs { Width::Four } else { Width::One };
     let sets = job.outputs / acc.lanes();
-    let per_group = form.outputs * form.rounds;
+    let per_group = scheme.outputs * scheme.rounds;
     let n_groups = sets.div_ceil(per_group);
-    let workgroup = form.lanes * form.outputs;
+    let workgroup = scheme.lanes * scheme.outputs;
     let sum_groups = job.sums.div_ceil(workgroup);
-    let grid = Grid::new(&label, n_groups * form.splits + sum_groups, job.caps)?;
-    let store = store(&mut module, job, &form, acc);
-    if form.combine == Combine::Tree {
+    let grid = Grid::new(&label, n_groups * scheme.splits + sum_groups, job.caps)?;
+    let store = store(&mut module, job, &scheme, acc);
+    if scheme.combine == Combine::Tree {
         let element = if job.kind == ReduceKind::Sum { "f32" } else { "u32" };
         module.declare(&format!("var<workgroup> lane_values: array<{element}, {workgroup}>;\n"));
     }
-    let body = OneSet { job, form, acc, sets }.lines(&mut module, &store);
+    let body = OneSet { job, scheme, acc, sets }.lines(&mut module, &store);
     let mut main = indented(&grid.id(), 1);
     if job.sums > 0 {
         main += &indented(&combine_sums(&mut module, job, n_groups, workgroup), 1);
     }
-    if form.splits > 1 {
+    if scheme.splits > 1 {
         main +=
             &format!("    let part = id / {n_groups}u;\n    let first = id % {n_groups}u * {per_group}u;\n");
     } else {
         main += &format!("    let first = id * {per_group}u;\n");
     }
     main += &indented(&body.uniform, 1);
-    if form.lanes > 1 {
-        main += &format!("    let lane = li % {}u;\n", form.lanes);
+    if scheme.lanes > 1 {
+        main += &format!("    let lane = li % {}u;\n", scheme.lanes);
     }
-    if form.rounds > 1 {
-        main += &format!("    for (var t = {}; t < {}u; t += 1u) {{\n", unseen("0u", job.caps), form.rounds);
+    if scheme.rounds > 1 {
+        main += &format!(
+            "    for (var t = {}; t < {}u; t += 1u) {{\n",
+            opaque_start("0u", job.caps),
+            scheme.rounds
+        );
         main += &indented(&body.body, 2);
         main += "    }\n";
     } else {
@@ -254,7 +258,7 @@ fn combine_sums(module: &mut Module<'_>, job: &Job<'_>, groups: usize, workgroup
         format!("    let o = (id - {groups}u) * {workgroup}u + li;"),
         format!("    if (o < {}u) {{", job.sums),
         "        var sum = 0.0;".to_owned(),
-        format!("        for (var r = {}; r < {}u; r += 1u) {{", unseen("0u", job.caps), job.length),
+        format!("        for (var r = {}; r < {}u; r += 1u) {{", opaque_start("0u", job.caps), job.length),
         format!("            sum += {parts}[r * {}u + o];", job.sums),
         "        }".to_owned(),
         format!("        {sums}[o] = sum;"),
@@ -265,12 +269,12 @@ fn combine_sums(module: &mut Module<'_>, job: &Job<'_>, groups: usize, workgroup
 }
 
 /// The line that stores `acc`, the combined value of output (or quad) `o`.
-fn store(module: &mut Module<'_>, job: &Job<'_>, form: &Form, acc: Width) -> String {
-    if form.splits > 1 {
+fn store(module: &mut Module<'_>, job: &Job<'_>, scheme: &Scheme, acc: Width) -> String {
+    if scheme.splits > 1 {
         let partials = module.scratch(Access::ReadWrite, acc);
         return format!("{partials}[part * {}u + o] = acc;", job.outputs / acc.lanes());
     }
-    let epilogue = Epilogue::new(job.step);
+    let epilogue = Epilogue::new(job.kernel);
     if acc == Width::Four && epilogue.fits_quads(&[]) {
         epilogue.declare(module, Width::Four);
         return "epilogue4(o, acc);".to_owned();
@@ -287,7 +291,7 @@ fn store(module: &mut Module<'_>, job: &Job<'_>, form: &Form, acc: Width) -> Str
 /// The code for one set of outputs.
 struct OneSet<'a> {
     job: &'a Job<'a>,
-    form: Form,
+    scheme: Scheme,
     acc: Width,
     sets: usize,
 }
@@ -300,7 +304,7 @@ struct Lines {
 
 impl OneSet<'_> {
     fn lines(&self, module: &mut Module<'_>, store: &str) -> Lines {
-        let Form { lanes, outputs, rounds, combine, .. } = self.form;
+        let Scheme { lanes, outputs, rounds, combine, .. } = self.scheme;
         let round = if rounds > 1 { format!(" + t * {outputs}u") } else { String::new() };
         let own = match (lanes, outputs) {
             (_, 1) => String::new(),
@@ -333,8 +337,8 @@ impl OneSet<'_> {
 
     /// Lines that leave a lane's value in `sum`; gives the lines that belong before all.
     fn accumulate(&self, module: &mut Module<'_>, body: &mut Vec<String>) -> Vec<String> {
-        let unit = if self.form.quad_inner { Width::Four } else { self.acc };
-        let length = self.job.length / if self.form.quad_inner { 4 } else { 1 };
+        let unit = if self.scheme.quad_inner { Width::Four } else { self.acc };
+        let length = self.job.length / if self.scheme.quad_inner { 4 } else { 1 };
         let (uniform, mut value) = self.value(module, unit);
         if self.job.caps.class == AdapterClass::Software {
             // No compiler moves a load before a loop that has a branch a lane.
@@ -353,9 +357,9 @@ impl OneSet<'_> {
             // Compilers may drop NaN from a maximum: the largest magnitude's bits tell of one.
             body.push(format!("var magnitude = {}(0);", unit.of("i32")));
         }
-        let lanes = self.form.lanes;
+        let lanes = self.scheme.lanes;
         let lane = if lanes > 1 { "lane" } else { "0u" };
-        let (start, end) = match self.form.splits {
+        let (start, end) = match self.scheme.splits {
             1 => (lane.to_owned(), format!("{length}u")),
             n => {
                 let chunk = length.div_ceil(n);
@@ -363,7 +367,7 @@ impl OneSet<'_> {
                 (format!("part * {chunk}u + {lane}"), "part_end".to_owned())
             }
         };
-        let start = unseen(&start, self.job.caps);
+        let start = opaque_start(&start, self.job.caps);
         body.push(format!("for (var r = {start}; r < {end}; r += {lanes}u) {{"));
         body.extend(value.body.iter().map(|l| format!("    {l}")));
         body.push(format!("    sum = {};", combine(self.job.kind, "sum", &value.results[0])));
@@ -373,7 +377,7 @@ impl OneSet<'_> {
             body.push(format!("    magnitude = max(magnitude, {bits});"));
         }
         body.push("}".to_owned());
-        if self.form.quad_inner {
+        if self.scheme.quad_inner {
             let halves = combine(self.job.kind, "sum.xy", "sum.zw");
             body.push(format!("let pair = {halves};"));
             body.push(format!("var acc = {};", combine(self.job.kind, "pair.x", "pair.y")));
@@ -387,7 +391,7 @@ impl OneSet<'_> {
                 body.push("var worst = magnitude;".to_owned());
             }
         }
-        if extreme && self.form.combine == Combine::One {
+        if extreme && self.scheme.combine == Combine::One {
             let (real, word) = (self.acc.of("f32"), self.acc.of("i32"));
             body.push(format!("acc = select(acc, bitcast<{real}>(worst), worst > {word}(0x7f800000));"));
         }
@@ -417,7 +421,7 @@ impl OneSet<'_> {
         let mut axes = vec![String::new(); space.shape.len()];
         let mut lines = Vec::new();
         for (reduced, index, quads) in
-            [(false, "o", self.form.quad_outputs), (true, "r", self.form.quad_inner)]
+            [(false, "o", self.scheme.quad_outputs), (true, "r", self.scheme.quad_inner)]
         {
             let own: Vec<usize> = (0..axes.len()).filter(|&d| space.reduced[d] == reduced).collect();
             let mut shape: Vec<usize> = own.iter().map(|&d| space.shape[d]).collect();
@@ -448,7 +452,7 @@ impl OneSet<'_> {
             ReduceKind::Max => format!("ordered_({value})"),
             ReduceKind::Min => format!("-ordered_({value})"),
         };
-        match self.form.combine {
+        match self.scheme.combine {
             Combine::One => {}
             Combine::Subgroup => {
                 let op = if kind == ReduceKind::Sum { "subgroupAdd" } else { "subgroupMax" };
@@ -456,7 +460,7 @@ impl OneSet<'_> {
             }
             Combine::Tree => {
                 body.extend([format!("lane_values[li] = {own};"), "workgroupBarrier();".to_owned()]);
-                let mut half = self.form.lanes / 2;
+                let mut half = self.scheme.lanes / 2;
                 while half > 0 {
                     let (own, other) = ("lane_values[li]", format!("lane_values[li + {half}u]"));
                     let both = match kind {

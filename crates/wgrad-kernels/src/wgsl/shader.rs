@@ -7,15 +7,15 @@ use super::reduce::combine_partials;
 use super::space::Space;
 use super::text::indented;
 use crate::expr::{Expr, Instr};
-use crate::launch::{Access, Candidate, Launch, Unsupported};
-use crate::step::{Core, Step};
+use crate::launch::{Access, Variant, Launch, Unsupported};
+use crate::kernel::{Core, Kernel};
 use crate::table::MAX_TRIPS;
 use wgrad_graph::ops::{ReduceKind, Window};
 use wgrad_shaders::{Hook, expand};
 use wgrad_types::{AdapterClass, Caps, DType, View, numel};
 
 /// A shader, its figures, and the loop trips an output element takes.
-struct Kernel {
+struct Direct {
     shader: &'static str,
     constants: Vec<(&'static str, usize)>,
     trips: usize,
@@ -31,49 +31,49 @@ const PART: usize = MAX_TRIPS / 2;
 const SEARCHED: usize = 64;
 
 /// The one form of a step whose kernel is written by hand; `None` for other steps.
-pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Option<Vec<Candidate>>, Unsupported> {
-    let Some(kernel) = kernel(step) else { return Ok(None) };
-    let long = caps.class == AdapterClass::Software && kernel.trips > MAX_TRIPS;
+pub(super) fn variants(kernel: &Kernel, caps: &Caps) -> Result<Option<Vec<Variant>>, Unsupported> {
+    let Some(direct) = direct(kernel) else { return Ok(None) };
+    let long = caps.class == AdapterClass::Software && direct.trips > MAX_TRIPS;
     let name = "direct".to_owned();
-    let form = |launches, scratch| Ok(Some(vec![Candidate { name, launches, scratch }]));
+    let variant = |launches, scratch| Ok(Some(vec![Variant { name, launches, scratch }]));
     let floats = |n: usize| vec![n * DType::F32.bytes()];
-    match &step.core {
+    match &kernel.core {
         Core::ArgMax { axis } if long => {
-            let extent = step.operands[0].shape[*axis];
+            let extent = kernel.operands[0].shape[*axis];
             let parts = extent.div_ceil(PART);
             let cut = |shader, trips, count| {
-                let mut constants = kernel.constants.clone();
+                let mut constants = direct.constants.clone();
                 constants.extend([("PARTS", parts), ("CHUNK", PART)]);
-                Kernel { shader, constants, trips, count }
+                Direct { shader, constants, trips, count }
             };
-            let part = launch(step, cut("argmax_part", PART, step.numel() * parts), Writes::Part, caps)?;
-            let join = launch(step, cut("argmax_join", parts, step.numel()), Writes::Joined, caps)?;
-            form(vec![part, join], floats(step.numel() * parts))
+            let part = launch(kernel, cut("argmax_part", PART, kernel.numel() * parts), Writes::Part, caps)?;
+            let join = launch(kernel, cut("argmax_join", parts, kernel.numel()), Writes::Joined, caps)?;
+            variant(vec![part, join], floats(kernel.numel() * parts))
         }
         Core::GatherGrad { axis, index, .. } if long => {
             let parts = index.shape[*axis].div_ceil(PART);
-            let count = step.numel() * parts;
+            let count = kernel.numel() * parts;
             let constants =
-                kernel.constants.into_iter().map(|(n, v)| (n, if n == "CHUNK" { PART } else { v })).collect();
-            let part = Kernel { shader: kernel.shader, constants, trips: PART, count };
-            let part = launch(step, part, Writes::Part, caps)?;
-            let join = combine_partials(step, ReduceKind::Sum, parts, caps)?;
-            form(vec![part, join], floats(count))
+                direct.constants.into_iter().map(|(n, v)| (n, if n == "CHUNK" { PART } else { v })).collect();
+            let part = Direct { shader: direct.shader, constants, trips: PART, count };
+            let part = launch(kernel, part, Writes::Part, caps)?;
+            let join = combine_partials(kernel, ReduceKind::Sum, parts, caps)?;
+            variant(vec![part, join], floats(count))
         }
-        Core::MaxPool2dGrad(w) if kernel.trips > SEARCHED => {
-            let windows = numel(&step.operands[1].shape);
+        Core::MaxPool2dGrad(w) if direct.trips > SEARCHED => {
+            let windows = numel(&kernel.operands[1].shape);
             let own = |name: &str| !name.starts_with("COVER");
-            let constants = kernel.constants.iter().copied().filter(|c| own(c.0)).collect();
+            let constants = direct.constants.iter().copied().filter(|c| own(c.0)).collect();
             let trips = (w.kernel[0] + 1) * (w.kernel[1] + 1);
-            let at = Kernel { shader: "max_pool2d_at", constants, trips, count: windows };
+            let at = Direct { shader: "max_pool2d_at", constants, trips, count: windows };
             let cover = |d: usize| w.kernel[d].div_ceil(w.stride[d]) + 1;
             let trips = cover(0) * cover(1);
-            let grad = Kernel { shader: "max_pool2d_grad_at", trips, ..kernel };
+            let grad = Direct { shader: "max_pool2d_grad_at", trips, ..direct };
             let launches =
-                vec![launch(step, at, Writes::Part, caps)?, launch(step, grad, Writes::Joined, caps)?];
-            form(launches, floats(windows))
+                vec![launch(kernel, at, Writes::Part, caps)?, launch(kernel, grad, Writes::Joined, caps)?];
+            variant(launches, floats(windows))
         }
-        _ => form(vec![launch(step, kernel, Writes::Result, caps)?], Vec::new()),
+        _ => variant(vec![launch(kernel, direct, Writes::Result, caps)?], Vec::new()),
     }
 }
 
@@ -88,31 +88,31 @@ enum Writes {
     Joined,
 }
 
-fn launch(step: &Step, kernel: Kernel, writes: Writes, caps: &Caps) -> Result<Launch, Unsupported> {
+fn launch(kernel: &Kernel, direct: Direct, writes: Writes, caps: &Caps) -> Result<Launch, Unsupported> {
     let software = caps.class == AdapterClass::Software;
-    if software && kernel.trips > MAX_TRIPS {
-        let (shader, trips) = (kernel.shader, kernel.trips);
+    if software && direct.trips > MAX_TRIPS {
+        let (shader, trips) = (direct.shader, direct.trips);
         return Err(Unsupported(format!(
             "{shader}: {trips} loop trips, a software adapter runs {MAX_TRIPS}"
         )));
     }
     let (workgroup, per) = match software {
-        true => (caps.subgroup.unwrap_or(8) as usize, per_invocation(kernel.count, kernel.trips)),
+        true => (caps.subgroup.unwrap_or(8) as usize, per_invocation(direct.count, direct.trips)),
         false => (64, 1),
     };
-    let grid = Grid::new(kernel.shader, kernel.count.div_ceil(workgroup * per), caps)?;
-    let mut constants = kernel.constants;
+    let grid = Grid::new(direct.shader, direct.count.div_ceil(workgroup * per), caps)?;
+    let mut constants = direct.constants;
     constants.extend([
         ("WORKGROUP", workgroup),
         ("PER", per),
         ("GROUPS_X", grid.groups[0] as usize),
-        ("COUNT", kernel.count),
+        ("COUNT", direct.count),
     ]);
-    let mut module = Module::new(step, caps);
+    let mut module = Module::new(kernel, caps);
     let hooks = hooks(&mut module, writes);
     let constants: Vec<_> = constants.into_iter().map(|(name, count)| (name, count.into())).collect();
-    let text = expand(kernel.shader, &constants, &hooks);
-    module.launch_text(kernel.shader, &text, &grid)
+    let text = expand(direct.shader, &constants, &hooks);
+    module.launch_text(direct.shader, &text, &grid)
 }
 
 /// Elements an invocation owns on a software adapter.
@@ -120,10 +120,10 @@ fn per_invocation(count: usize, trips: usize) -> usize {
     (count / 1024).clamp(1, 64).min((MAX_TRIPS / (trips + 1)).max(1))
 }
 
-fn kernel(step: &Step) -> Option<Kernel> {
-    let own = |i: usize| step.operands[i].shape.clone();
-    let count = step.numel();
-    let pool = |shader, x: &[usize], y: &[usize], window: &Window| Kernel {
+fn direct(kernel: &Kernel) -> Option<Direct> {
+    let own = |i: usize| kernel.operands[i].shape.clone();
+    let count = kernel.numel();
+    let pool = |shader, x: &[usize], y: &[usize], window: &Window| Direct {
         shader,
         count,
         constants: vec![
@@ -140,43 +140,43 @@ fn kernel(step: &Step) -> Option<Kernel> {
         ],
         trips: (window.kernel[0] + 1) * (window.kernel[1] + 1),
     };
-    let axis = |shader, shape: &[usize], axis: usize, trips: usize| Kernel {
+    let axis = |shader, shape: &[usize], axis: usize, trips: usize| Direct {
         shader,
         count,
         constants: vec![("EXTENT", shape[axis]), ("INNER", numel(&shape[axis + 1..]))],
         trips,
     };
-    Some(match &step.core {
-        Core::MaxPool2d(w) => pool("max_pool2d", &own(0), &step.shape, w),
-        Core::AvgPool2d(w) => pool("avg_pool2d", &own(0), &step.shape, w),
+    Some(match &kernel.core {
+        Core::MaxPool2d(w) => pool("max_pool2d", &own(0), &kernel.shape, w),
+        Core::AvgPool2d(w) => pool("avg_pool2d", &own(0), &kernel.shape, w),
         Core::MaxPool2dGrad(w) => {
-            let mut kernel = pool("max_pool2d_grad", &step.shape, &own(1), w);
-            kernel.cover(w);
-            kernel
+            let mut direct = pool("max_pool2d_grad", &kernel.shape, &own(1), w);
+            direct.cover(w);
+            direct
         }
         Core::AvgPool2dGrad(w) => {
-            let mut kernel = pool("avg_pool2d_grad", &step.shape, &own(0), w);
-            kernel.trips = 1;
-            kernel.cover(w);
-            kernel
+            let mut direct = pool("avg_pool2d_grad", &kernel.shape, &own(0), w);
+            direct.trips = 1;
+            direct.cover(w);
+            direct
         }
         Core::ArgMax { axis: a } => axis("argmax", &own(0), *a, own(0)[*a]),
         Core::Gather { axis: a, index } => {
-            let mut kernel = axis("gather", &own(0), *a, 1);
-            kernel.constants.push(("LENGTH", index.shape[*a]));
-            kernel
+            let mut direct = axis("gather", &own(0), *a, 1);
+            direct.constants.push(("LENGTH", index.shape[*a]));
+            direct
         }
         Core::GatherGrad { axis: a, index, .. } => {
             let length = index.shape[*a];
-            let mut kernel = axis("gather_grad", &step.shape, *a, length);
-            kernel.constants.extend([("LENGTH", length), ("SIZE", count), ("CHUNK", length)]);
-            kernel
+            let mut direct = axis("gather_grad", &kernel.shape, *a, length);
+            direct.constants.extend([("LENGTH", length), ("SIZE", count), ("CHUNK", length)]);
+            direct
         }
         _ => return None,
     })
 }
 
-impl Kernel {
+impl Direct {
     /// Figures and trips of the loops over the windows that may cover an element.
     fn cover(&mut self, w: &Window) {
         let [y, x] = [0, 1].map(|d| w.kernel[d].div_ceil(w.stride[d]));
@@ -187,9 +187,9 @@ impl Kernel {
 
 /// The hooks of a launch's shader, which also bind the buffers they read and those the core reads.
 fn hooks(module: &mut Module<'_>, writes: Writes) -> Vec<Hook> {
-    let step = module.step;
+    let kernel = module.kernel;
     let mut hooks = Vec::new();
-    match &step.core {
+    match &kernel.core {
         Core::Gather { index, .. } => {
             module.operand(0, Width::One);
             hooks.push(read(module, "index_at", 1, index));
@@ -215,17 +215,17 @@ fn hooks(module: &mut Module<'_>, writes: Writes) -> Vec<Hook> {
         Writes::Joined => drop(module.scratch(Access::Read, Width::One)),
         Writes::Part => {
             let partials = module.scratch(Access::ReadWrite, Width::One);
-            if matches!(step.core, Core::GatherGrad { .. }) {
+            if matches!(kernel.core, Core::GatherGrad { .. }) {
                 let code = format!("fn epilogue(o: u32, acc: f32) {{\n    {partials}[o] = acc;\n}}\n");
                 hooks.push(Hook { name: "epilogue", code });
             }
             return hooks;
         }
     }
-    if matches!(step.core, Core::ArgMax { .. }) {
+    if matches!(kernel.core, Core::ArgMax { .. }) {
         module.output(0, Width::One);
     } else {
-        let code = Epilogue::new(step).function(module, Width::One);
+        let code = Epilogue::new(kernel).function(module, Width::One);
         hooks.push(Hook { name: "epilogue", code });
     }
     hooks
@@ -234,7 +234,7 @@ fn hooks(module: &mut Module<'_>, writes: Writes) -> Vec<Hook> {
 /// A function that reads an operand through a view.
 fn read(module: &mut Module<'_>, name: &'static str, operand: usize, view: &View) -> Hook {
     let mut expr = Expr::default();
-    let dtype = module.step.operands[operand].dtype;
+    let dtype = module.kernel.operands[operand].dtype;
     let load = expr.push(Instr::Load { operand, view: view.clone() }, dtype);
     expr.results = vec![load];
     let space = Space::new(&expr, &view.shape, &[]);

@@ -5,13 +5,13 @@
 //! and runs the epilogue. An invocation takes four tiles beside each other, a vector an element. The input's gradient is the
 //! same with the weights turned round and their channels exchanged.
 
-use super::block::{Block, Extents, by_channel, share, walk, workgroup};
+use super::block::{Block, Extents, by_channel, grid_stride, share, workgroup};
 use super::epilogue::Epilogue;
 use super::gemm;
 use super::module::{Grid, Module, Width};
 use crate::expr::Expr;
-use crate::launch::{Access, Buffer, Candidate, Launch, Unsupported};
-use crate::step::{Core, Step};
+use crate::kernel::{Core, Kernel};
+use crate::launch::{Access, Buffer, Launch, Unsupported, Variant};
 use crate::table::figures;
 use wgrad_graph::ops::ConvSpec;
 use wgrad_types::{Caps, DType, Type, View};
@@ -27,7 +27,7 @@ const PRODUCTS: usize = 2;
 
 /// A convolution as `out[o] = sum over c of w(o, c) * source[c]`.
 struct Job<'a> {
-    step: &'a Step,
+    kernel: &'a Kernel,
     caps: &'a Caps,
     /// Of a forward pass from the source to the result.
     e: Extents,
@@ -37,16 +37,16 @@ struct Job<'a> {
 }
 
 /// The form, and whether it comes before all others.
-pub(super) fn candidate(step: &Step, caps: &Caps) -> Result<Option<(bool, Candidate)>, Unsupported> {
-    let (spec, gradient) = match &step.core {
+pub(super) fn variant(kernel: &Kernel, caps: &Caps) -> Result<Option<(bool, Variant)>, Unsupported> {
+    let (spec, gradient) = match &kernel.core {
         Core::Conv2d(spec) => (spec, false),
         Core::Conv2dInputGrad(spec) => (spec, true),
         _ => return Ok(None),
     };
-    let (source, w) = (&step.operands[0].shape, &step.operands[1].shape);
+    let (source, w) = (&kernel.operands[0].shape, &kernel.operands[1].shape);
     let plain = spec.groups == 1 && spec.stride == [1; 2] && spec.dilation == [1; 2] && w[2..] == [3, 3];
-    let few = source[1].min(step.shape[1]) < FEWEST || source[0] == 0;
-    if !plain || few || spec.padding.iter().any(|p| *p > 2) || step.shape[2].min(step.shape[3]) < 4 {
+    let few = source[1].min(kernel.shape[1]) < FEWEST || source[0] == 0;
+    if !plain || few || spec.padding.iter().any(|p| *p > 2) || kernel.shape[2].min(kernel.shape[3]) < 4 {
         return Ok(None);
     }
     let padding = if gradient { spec.padding.map(|p| 2 - p) } else { spec.padding };
@@ -55,11 +55,11 @@ pub(super) fn candidate(step: &Step, caps: &Caps) -> Result<Option<(bool, Candid
         images: source[0],
         channels: source[1],
         input: [source[2], source[3]],
-        output: [step.shape[2], step.shape[3]],
+        output: [kernel.shape[2], kernel.shape[3]],
         kernel: [3, 3],
     };
     let Some(block) = Block::sized(&e, [2, 8]) else { return Ok(None) };
-    let job = Job { step, caps, e, block, results: step.shape[1], gradient };
+    let job = Job { kernel, caps, e, block, results: kernel.shape[1], gradient };
     let scratch = job.scratch();
     let largest = scratch.iter().max().copied().unwrap_or(0);
     if largest > caps.limits.binding_bytes || scratch.iter().sum::<usize>() > MOST_SCRATCH {
@@ -68,7 +68,7 @@ pub(super) fn candidate(step: &Step, caps: &Caps) -> Result<Option<(bool, Candid
     let Some(products) = job.products()? else { return Ok(None) };
     let launches = vec![job.weights()?, job.tiles()?, products, job.results()?];
     let first = job.e.channels.min(job.results) >= figures(caps).winograd;
-    Ok(Some((first, Candidate { name: "winograd2x2".to_owned(), launches, scratch })))
+    Ok(Some((first, Variant { name: "winograd2x2".to_owned(), launches, scratch })))
 }
 
 impl Job<'_> {
@@ -83,16 +83,16 @@ impl Job<'_> {
     }
 
     fn label(&self, part: &str) -> String {
-        format!("{}.winograd2x2.{part}", self.step.name())
+        format!("{}.winograd2x2.{part}", self.kernel.name())
     }
 
     /// `[16, c, o]` from the weights.
     fn weights(&self) -> Result<Launch, Unsupported> {
         let (label, c, o) = (self.label("weights"), self.e.channels, self.results);
-        let mut module = Module::new(self.step, self.caps);
+        let mut module = Module::new(self.kernel, self.caps);
         let w = module.operand(1, Width::One);
         let to = module.scratch_at(WEIGHTS, "weights", Access::ReadWrite, Width::One);
-        let half = self.step.operands[1].dtype == DType::F16;
+        let half = self.kernel.operands[1].dtype == DType::F16;
         let pairs = c * o;
         let per = share(pairs, 1, self.caps);
         let grid = Grid::new(&label, pairs.div_ceil(per), self.caps)?;
@@ -127,10 +127,10 @@ impl Job<'_> {
     /// `[16, c, tile]` from the source.
     fn tiles(&self) -> Result<Launch, Unsupported> {
         let (label, c) = (self.label("tiles"), self.e.channels);
-        let mut module = Module::new(self.step, self.caps);
+        let mut module = Module::new(self.kernel, self.caps);
         let x = module.operand(0, Width::One);
         let to = module.scratch_at(TILES, "tiles", Access::ReadWrite, Width::Four);
-        let half = self.step.operands[0].dtype == DType::F16;
+        let half = self.kernel.operands[0].dtype == DType::F16;
         let (grid, head) = self.by_channel(&label, c)?;
         let plane = self.e.input[0] * self.e.input[1];
         let mut body = self.block.load("at", &format!("(image * {c}u + channel) * {plane}u"), &x, half);
@@ -166,7 +166,7 @@ impl Job<'_> {
             strides: [c * o, 1, o].map(|s| s as isize).into(),
             ..View::contiguous(&[])
         };
-        let step = Step {
+        let kernel = Kernel {
             core: Core::MatMul { a, b: View::contiguous(&[16, c, t]) },
             operands: vec![Type::f32(&[16, c, o]), Type::f32(&[16, c, t])],
             shape: vec![16, o, t],
@@ -175,7 +175,7 @@ impl Job<'_> {
             sums: None,
             in_place: vec![None],
         };
-        let Some(mut launch) = gemm::undivided(&step, self.caps)? else { return Ok(None) };
+        let Some(mut launch) = gemm::undivided(&kernel, self.caps)? else { return Ok(None) };
         launch.name = self.label(launch.name.trim_start_matches("matmul."));
         for binding in &mut launch.bindings {
             binding.buffer = Buffer::Scratch(match binding.buffer {
@@ -190,10 +190,10 @@ impl Job<'_> {
     /// The results from the products.
     fn results(&self) -> Result<Launch, Unsupported> {
         let (label, o) = (self.label("results"), self.results);
-        let mut module = Module::new(self.step, self.caps);
+        let mut module = Module::new(self.kernel, self.caps);
         let products = module.scratch_at(PRODUCTS, "products", Access::Read, Width::Four);
         let [height, width] = self.e.output;
-        let epilogue = Epilogue::new(self.step);
+        let epilogue = Epilogue::new(self.kernel);
         let quads = width.is_multiple_of(4) && epilogue.fits_quads(&[]);
         epilogue.declare(&mut module, if quads { Width::Four } else { Width::One });
         let (grid, head) = self.by_channel(&label, o)?;
@@ -267,6 +267,6 @@ impl Job<'_> {
         body: &[String],
         grid: &Grid,
     ) -> Result<Launch, Unsupported> {
-        module.launch(label, workgroup(self.caps), &walk(head, body, self.caps), grid)
+        module.launch(label, workgroup(self.caps), &grid_stride(head, body, self.caps), grid)
     }
 }

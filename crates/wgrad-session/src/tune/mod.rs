@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use trial::Bench;
 use wgrad_device::{Clock, Device};
 use wgrad_graph::Graph;
-use wgrad_kernels::{Candidate, candidates};
-use wgrad_plan::{Choices, MOST_FORMS, Plan, PlanOptions, PlanStep, key, plan};
+use wgrad_kernels::{Variant, variants};
+use wgrad_plan::{Choices, MOST_VARIANTS, Plan, PlanOptions, PlannedKernel, key, plan};
 use wgrad_types::AdapterClass;
 
 /// A form must take less than this share of the first one's time to take its place: less is within the clock's noise.
@@ -22,7 +22,7 @@ const CLEARLY_FASTER: f64 = 0.97;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
     /// The form's name.
-    pub form: String,
+    pub variant: String,
     /// The least of its times; else what is wrong with it.
     pub seconds: Result<f64, String>,
 }
@@ -82,54 +82,54 @@ pub fn tune(
         plans.push(plan(graph, device.caps(), &PlanOptions::default())?);
     }
     // Every kernel once, with the number of its steps.
-    let mut kernels: Vec<(u64, Vec<Candidate>, &Plan, &PlanStep, usize)> = Vec::new();
-    for (plan, step) in plans.iter().flat_map(|p| p.steps.iter().map(move |s| (p, s))) {
-        let forms = forms(step, device);
-        let key = key(&forms);
+    let mut kernels: Vec<(u64, Vec<Variant>, &Plan, &PlannedKernel, usize)> = Vec::new();
+    for (plan, kernel) in plans.iter().flat_map(|p| p.kernels.iter().map(move |s| (p, s))) {
+        let variants = compared(kernel, device);
+        let key = key(&variants);
         match kernels.iter_mut().find(|k| k.0 == key) {
             Some(kernel) => kernel.4 += 1,
-            None => kernels.push((key, forms, plan, step, 1)),
+            None => kernels.push((key, variants, plan, kernel, 1)),
         }
     }
-    kernels.retain(|(key, forms, ..)| forms.len() > 1 && (again || !known.0.contains_key(key)));
-    for (_, forms, plan, step, count) in kernels {
-        let tuned = Tuned { count, ..tune_step(device, plan, step, &forms)? };
+    kernels.retain(|(key, variants, ..)| variants.len() > 1 && (again || !known.0.contains_key(key)));
+    for (_, variants, plan, kernel, count) in kernels {
+        let tuned = Tuned { count, ..tune_kernel(device, plan, kernel, &variants)? };
         seen(&tuned);
         all.push(tuned);
     }
-    let form = |t: &Tuned| Some((t.key, t.trials[t.winner?].form.clone()));
+    let variant = |t: &Tuned| Some((t.key, t.trials[t.winner?].variant.clone()));
     let kept = device
-        .keep(&Choices(all.iter().filter_map(form).collect()))
+        .keep(&Choices(all.iter().filter_map(variant).collect()))
         .map_err(|source| SessionError::Io { path: "the cache folder".into(), source })?;
     Ok(Tuning { kernels: all, kept })
 }
 
 /// A step's forms; it has a plan, so it has some.
-fn forms(step: &PlanStep, device: &Device) -> Vec<Candidate> {
-    let mut forms = candidates(&step.step, device.caps()).unwrap_or_default();
-    forms.truncate(MOST_FORMS);
-    forms
+fn compared(kernel: &PlannedKernel, device: &Device) -> Vec<Variant> {
+    let mut variants = variants(&kernel.kernel, device.caps()).unwrap_or_default();
+    variants.truncate(MOST_VARIANTS);
+    variants
 }
 
 /// Times one step of a plan by each of these forms, and names the fastest that is right.
 ///
 /// # Errors
 /// Where the device was lost and cannot be opened again.
-pub fn tune_step(
+pub fn tune_kernel(
     device: &mut Device,
     plan: &Plan,
-    step: &PlanStep,
-    forms: &[Candidate],
+    kernel: &PlannedKernel,
+    variants: &[Variant],
 ) -> Result<Tuned, SessionError> {
-    let mut bench = Bench::new(device, plan, step)?;
-    for form in forms {
-        bench.admit(form)?;
+    let mut bench = Bench::new(device, plan, kernel)?;
+    for variant in variants {
+        bench.admit(variant)?;
     }
     let (times, clock) = bench.times()?;
-    let trial = |(form, seconds): (&Candidate, _)| Trial { form: form.name.clone(), seconds };
-    let trials: Vec<Trial> = forms.iter().zip(times).map(trial).collect();
+    let trial = |(variant, seconds): (&Variant, _)| Trial { variant: variant.name.clone(), seconds };
+    let trials: Vec<Trial> = variants.iter().zip(times).map(trial).collect();
     let winner = winner(&trials);
-    Ok(Tuned { what: what(step), count: 1, trials, winner, clock, key: key(forms) })
+    Ok(Tuned { what: what(kernel), count: 1, trials, winner, clock, key: key(variants) })
 }
 
 /// The first guess, unless another is clearly faster or it has no time.
@@ -141,9 +141,10 @@ fn winner(trials: &[Trial]) -> Option<usize> {
 }
 
 /// Family, operands and result: "conv2d [8, 64, 56, 56] [64, 64, 3, 3] -> [8, 64, 56, 56]".
-fn what(step: &PlanStep) -> String {
-    let shapes: Vec<String> = step.step.operands.iter().take(2).map(|t| format!("{:?}", t.shape)).collect();
-    format!("{} {} -> {:?}", step.step.name(), shapes.join(" "), step.step.output_shape(0))
+fn what(kernel: &PlannedKernel) -> String {
+    let shapes: Vec<String> =
+        kernel.kernel.operands.iter().take(2).map(|t| format!("{:?}", t.shape)).collect();
+    format!("{} {} -> {:?}", kernel.kernel.name(), shapes.join(" "), kernel.kernel.output_shape(0))
 }
 
 #[cfg(test)]
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn the_first_guess_stays_unless_another_is_clearly_faster() {
         let trials = |times: &[Option<f64>]| -> Vec<Trial> {
-            let trial = |t: &Option<f64>| Trial { form: String::new(), seconds: t.ok_or("wrong".into()) };
+            let trial = |t: &Option<f64>| Trial { variant: String::new(), seconds: t.ok_or("wrong".into()) };
             times.iter().map(trial).collect()
         };
         assert_eq!(winner(&trials(&[Some(1.0), Some(0.98)])), Some(0));

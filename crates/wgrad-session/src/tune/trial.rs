@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use wgrad_device::{Clock, Device, DeviceError, Memory, Program, on_the_cpu};
 use wgrad_graph::Role;
-use wgrad_kernels::{Candidate, FIRST_SCALAR_WORD};
-use wgrad_plan::{Flow, ParamLayout, Place, Plan, PlanStep, Slot, SlotKind};
+use wgrad_kernels::{FIRST_SCALAR_WORD, Variant};
+use wgrad_plan::{Flow, ParamLayout, Place, Plan, PlannedKernel, Slot, SlotKind};
 use wgrad_types::{DType, Type, f16_bits, f16_value, pack_f16, unpack_f16};
 
 /// How far from the CPU a form may be, as a share of the result's largest element: what the proof of a kernel allows.
@@ -25,14 +25,14 @@ const HOPELESS: f64 = 2.0;
 /// A step's operands and what the CPU makes of them, and the forms admitted so far.
 pub(super) struct Bench<'a> {
     device: &'a mut Device,
-    step: &'a PlanStep,
+    kernel: &'a PlannedKernel,
     scalars: Vec<u32>,
     operands: Vec<Vec<u32>>,
     want: Vec<Vec<u32>>,
-    forms: Vec<Result<Form, String>>,
+    variants: Vec<Result<Admitted, String>>,
 }
 
-struct Form {
+struct Admitted {
     memory: Memory,
     program: Program,
     clock: Clock,
@@ -40,36 +40,40 @@ struct Form {
 }
 
 impl<'a> Bench<'a> {
-    pub(super) fn new(device: &'a mut Device, plan: &Plan, step: &'a PlanStep) -> Result<Self, SessionError> {
-        let operands: Vec<Vec<u32>> = step.step.operands.iter().enumerate().map(made_up).collect();
+    pub(super) fn new(
+        device: &'a mut Device,
+        plan: &Plan,
+        kernel: &'a PlannedKernel,
+    ) -> Result<Self, SessionError> {
+        let operands: Vec<Vec<u32>> = kernel.kernel.operands.iter().enumerate().map(synthetic).collect();
         let mut scalars = vec![0; FIRST_SCALAR_WORD];
         scalars.extend(plan.scalars.iter().map(|_| 1.0f32.to_bits()));
-        let want = on_the_cpu(&step.step, &operands, &scalars)?;
-        Ok(Self { device, step, scalars, operands, want, forms: Vec::new() })
+        let want = on_the_cpu(&kernel.kernel, &operands, &scalars)?;
+        Ok(Self { device, kernel, scalars, operands, want, variants: Vec::new() })
     }
 
     /// Compiles a form, runs it once and compares. A device lost to it is opened anew, without the forms before, which
     /// are admitted again.
-    pub(super) fn admit(&mut self, form: &Candidate) -> Result<(), SessionError> {
-        let admitted = self.run_once(form);
+    pub(super) fn admit(&mut self, variant: &Variant) -> Result<(), SessionError> {
+        let admitted = self.run_once(variant);
         if let Err(DeviceError::Lost { .. }) = &admitted {
             self.reopen()?;
         }
-        self.forms.push(admitted.unwrap_or_else(|e| Err(e.to_string())));
+        self.variants.push(admitted.unwrap_or_else(|e| Err(e.to_string())));
         Ok(())
     }
 
-    fn run_once(&self, form: &Candidate) -> Result<Result<Form, String>, DeviceError> {
-        let plan = Arc::new(alone(self.step, form, self.scalars.len() - FIRST_SCALAR_WORD));
+    fn run_once(&self, variant: &Variant) -> Result<Result<Admitted, String>, DeviceError> {
+        let plan = Arc::new(alone(self.kernel, variant, self.scalars.len() - FIRST_SCALAR_WORD));
         let mut memory = self.device.memory(&plan.layout)?;
-        for (place, words) in plan.steps[0].operands.iter().zip(&self.operands) {
+        for (place, words) in plan.kernels[0].operands.iter().zip(&self.operands) {
             let packed = if place.bytes < 4 * words.len() { &pack_f16(words) } else { words };
             memory.write(*place, packed)?;
         }
         let mut program = self.device.program(plan.clone(), &memory)?;
         let profile = program.profile(&mut memory, &[], &self.scalars)?;
-        for (o, (place, want)) in plan.steps[0].outputs.iter().zip(&self.want).enumerate() {
-            let dtype = self.step.step.outputs[o];
+        for (o, (place, want)) in plan.kernels[0].outputs.iter().zip(&self.want).enumerate() {
+            let dtype = self.kernel.kernel.outputs[o];
             let mut got = memory.read(*place)?;
             if dtype == DType::F16 {
                 got = unpack_f16(&got, want.len());
@@ -78,20 +82,20 @@ impl<'a> Bench<'a> {
                 return Ok(Err(why));
             }
         }
-        Ok(Ok(Form { memory, program, clock: profile.clock, seconds: f64::INFINITY }))
+        Ok(Ok(Admitted { memory, program, clock: profile.clock, seconds: f64::INFINITY }))
     }
 
     /// Opens the device anew; what was made on the old one is gone with it.
     fn reopen(&mut self) -> Result<(), SessionError> {
         *self.device = self.device.reopened()?;
-        let lost: Vec<(usize, Candidate)> = self
-            .forms
+        let lost: Vec<(usize, Variant)> = self
+            .variants
             .iter()
             .enumerate()
-            .filter_map(|(i, f)| Some((i, f.as_ref().ok()?.program.plan().steps[0].candidate.clone())))
+            .filter_map(|(i, f)| Some((i, f.as_ref().ok()?.program.plan().kernels[0].variant.clone())))
             .collect();
-        for (i, form) in lost {
-            self.forms[i] = self.run_once(&form)?;
+        for (i, variant) in lost {
+            self.variants[i] = self.run_once(&variant)?;
         }
         Ok(())
     }
@@ -101,17 +105,17 @@ impl<'a> Bench<'a> {
         let begun = Instant::now();
         let mut round = 0;
         while round < ROUNDS || begun.elapsed().as_secs_f64() < SECONDS {
-            let best = self.forms.iter().flatten().map(|f| f.seconds).fold(f64::INFINITY, f64::min);
-            for at in 0..self.forms.len() {
-                let Ok(form) = &mut self.forms[at] else { continue };
-                if form.seconds.is_finite() && form.seconds > best * HOPELESS {
+            let best = self.variants.iter().flatten().map(|f| f.seconds).fold(f64::INFINITY, f64::min);
+            for at in 0..self.variants.len() {
+                let Ok(variant) = &mut self.variants[at] else { continue };
+                if variant.seconds.is_finite() && variant.seconds > best * HOPELESS {
                     continue;
                 }
-                match form.program.profile(&mut form.memory, &[], &self.scalars) {
-                    Ok(profile) => form.seconds = form.seconds.min(profile.seconds[0]),
+                match variant.program.profile(&mut variant.memory, &[], &self.scalars) {
+                    Ok(profile) => variant.seconds = variant.seconds.min(profile.seconds[0]),
                     Err(error) => {
                         let lost = matches!(error, DeviceError::Lost { .. });
-                        self.forms[at] = Err(error.to_string());
+                        self.variants[at] = Err(error.to_string());
                         if lost {
                             self.reopen()?;
                         }
@@ -120,35 +124,35 @@ impl<'a> Bench<'a> {
             }
             round += 1;
         }
-        let clock = self.forms.iter().flatten().next().map_or(Clock::Host, |f| f.clock);
-        Ok((self.forms.into_iter().map(|f| f.map(|f| f.seconds)).collect(), clock))
+        let clock = self.variants.iter().flatten().next().map_or(Clock::Host, |f| f.clock);
+        Ok((self.variants.into_iter().map(|f| f.map(|f| f.seconds)).collect(), clock))
     }
 }
 
 /// A plan of one step by one form: operands and results lie where they can be written and read.
-fn alone(step: &PlanStep, form: &Candidate, scalars: usize) -> Plan {
+fn alone(kernel: &PlannedKernel, variant: &Variant, scalars: usize) -> Plan {
     let mut slots = Vec::new();
     let mut place = |bytes: usize, kind| {
         slots.push(Slot { bytes: bytes.max(4).next_multiple_of(16), kind });
         Place { slot: slots.len() - 1, offset: 0, bytes }
     };
     let weight = SlotKind::Param(Role::Weight);
-    let operands: Vec<Place> = step.step.operands.iter().map(|t| place(t.bytes(), weight)).collect();
-    let output = |(o, dtype): (usize, &DType)| match step.step.in_place[o] {
+    let operands: Vec<Place> = kernel.kernel.operands.iter().map(|t| place(t.bytes(), weight)).collect();
+    let output = |(o, dtype): (usize, &DType)| match kernel.kernel.in_place[o] {
         Some(j) => operands[j],
-        None => place(Type::new(*dtype, &step.step.output_shape(o)).bytes(), weight),
+        None => place(Type::new(*dtype, &kernel.kernel.output_shape(o)).bytes(), weight),
     };
-    let outputs: Vec<Place> = step.step.outputs.iter().enumerate().map(output).collect();
+    let outputs: Vec<Place> = kernel.kernel.outputs.iter().enumerate().map(output).collect();
     let layout = ParamLayout { slots: slots.clone(), params: Vec::new() };
     let mut place = |bytes: &usize| {
         slots.push(Slot { bytes: (*bytes).max(4).next_multiple_of(16), kind: SlotKind::Activation });
         Place { slot: slots.len() - 1, offset: 0, bytes: *bytes }
     };
-    let scratch = form.scratch.iter().map(&mut place).collect();
-    let step = PlanStep { operands, outputs, scratch, candidate: form.clone(), ..step.clone() };
+    let scratch = variant.scratch.iter().map(&mut place).collect();
+    let kernel = PlannedKernel { operands, outputs, scratch, variant: variant.clone(), ..kernel.clone() };
     Plan {
         slots,
-        steps: vec![step],
+        kernels: vec![kernel],
         inputs: Vec::new(),
         outputs: Vec::new(),
         layout,
@@ -159,7 +163,7 @@ fn alone(step: &PlanStep, form: &Candidate, scalars: usize) -> Plan {
 }
 
 /// Values without a pattern that sums could cancel by; whole numbers are 0 and 1, valid as labels and tokens.
-fn made_up((operand, ty): (usize, &Type)) -> Vec<u32> {
+fn synthetic((operand, ty): (usize, &Type)) -> Vec<u32> {
     let mix = |i: usize| {
         let x = (i as u32).wrapping_add((operand as u32) << 24).wrapping_mul(0x9e37_79b9);
         let x = (x ^ (x >> 16)).wrapping_mul(0x85eb_ca6b);

@@ -7,11 +7,11 @@
 mod product;
 
 use super::gemm::Shared;
-use super::pack::turn;
+use super::pack::transpose;
 use super::real::{Exp, Real};
 use super::tile::whole;
 use super::vectors::dispatch;
-use super::{Few, Lines, Reads};
+use super::{AlignedVec, Reads, SmallList};
 use crate::attention::{Attention, DELTA, DY, Extents, K, LSE, Part, Q, V};
 use product::Product;
 use pulp::{Simd, WithSimd};
@@ -32,19 +32,19 @@ thread_local! {
 /// A thread's matrices; all rows are padded to whole vectors with zeros.
 #[derive(Default)]
 struct Own {
-    q: Lines<f32>,
-    k: Lines<f32>,
-    k_turned: Lines<f32>,
-    v: Lines<f32>,
-    v_turned: Lines<f32>,
-    dy: Lines<f32>,
-    scores: Lines<f32>,
-    slopes: Lines<f32>,
-    rows: Lines<f32>,
-    lse: Lines<f32>,
-    delta: Lines<f32>,
-    dk: Lines<f32>,
-    dv: Lines<f32>,
+    q: AlignedVec<f32>,
+    k: AlignedVec<f32>,
+    k_turned: AlignedVec<f32>,
+    v: AlignedVec<f32>,
+    v_turned: AlignedVec<f32>,
+    dy: AlignedVec<f32>,
+    scores: AlignedVec<f32>,
+    slopes: AlignedVec<f32>,
+    rows: AlignedVec<f32>,
+    lse: AlignedVec<f32>,
+    delta: AlignedVec<f32>,
+    dk: AlignedVec<f32>,
+    dv: AlignedVec<f32>,
 }
 
 /// How many matrices a thread has.
@@ -55,7 +55,7 @@ struct Job<'a> {
     attention: &'a Attention,
     e: Extents,
     reads: Reads<'a>,
-    outputs: Few<(Part, Shared)>,
+    outputs: SmallList<(Part, Shared)>,
     /// Queries of a block, floats of a row of q and k, of v, and of scores.
     block: usize,
     depth: usize,
@@ -89,9 +89,9 @@ pub(super) fn room(attention: &Attention) -> [usize; BLOCKS] {
     }
 }
 
-pub(crate) fn run(attention: &Attention, reads: Reads<'_>, outputs: Few<&mut [u32]>) {
+pub(crate) fn run(attention: &Attention, reads: Reads<'_>, outputs: SmallList<&mut [u32]>) {
     let (e, [block, depth, width, pitch]) = (attention.extents(), extents_of(attention));
-    let outputs: Few<(Part, Shared)> =
+    let outputs: SmallList<(Part, Shared)> =
         attention.parts.iter().copied().zip(outputs.into_iter().map(Shared::new)).collect();
     let job = Job { attention, e, reads, outputs, block, depth, width, pitch };
     if attention.is_gradient() {
@@ -129,7 +129,7 @@ impl Job<'_> {
         at: [usize; 2],
         rows: std::ops::Range<usize>,
         pitch: usize,
-        to: &mut Lines<f32>,
+        to: &mut AlignedVec<f32>,
     ) {
         let (view, data) = (&self.attention.views[operand], self.reads.f32(operand));
         let (head, row) = if operand == DY { (2, 1) } else { (1, 2) };
@@ -143,14 +143,14 @@ impl Job<'_> {
     }
 
     /// As [`Job::gather`] of all keys, turned: `[column][key]`.
-    fn gather_turned(&self, operand: usize, at: [usize; 2], to: &mut Lines<f32>) {
+    fn gather_turned(&self, operand: usize, at: [usize; 2], to: &mut AlignedVec<f32>) {
         let (view, data) = (&self.attention.views[operand], self.reads.f32(operand));
         let to = to.room(view.shape[3] * self.pitch);
         let (row, column) = (view.strides[2] as usize, view.strides[3] as usize);
         let from = &data[index(view, &[(0, at[0]), (1, at[1])])..];
         let squares = if column == 1 { self.e.keys / 8 * 8 } else { 0 };
         for first in (0..squares).step_by(8) {
-            turn(&from[first * row..], row, view.shape[3], &mut to[first..], self.pitch);
+            transpose(&from[first * row..], row, view.shape[3], &mut to[first..], self.pitch);
         }
         for key in squares..self.e.keys {
             for d in 0..view.shape[3] {
@@ -161,7 +161,7 @@ impl Job<'_> {
     }
 
     /// A row of `lse` or `delta`.
-    fn row(&self, operand: usize, b: usize, h: usize, to: &mut Lines<f32>) {
+    fn row(&self, operand: usize, b: usize, h: usize, to: &mut AlignedVec<f32>) {
         let (view, data) = (&self.attention.views[operand], self.reads.f32(operand));
         let from = index(view, &[(0, b), (1, h)]);
         copy(&data[from..], view.strides[2], to.room(self.e.queries));
@@ -248,13 +248,13 @@ impl Job<'_> {
     fn pitched(
         &self,
         [m, n, k]: [usize; 3],
-        (a, a_pitch, turned): (&[f32], usize, bool),
+        (a, a_pitch, transposed): (&[f32], usize, bool),
         (b, b_pitch): (&[f32], usize),
         out: &mut [f32],
         out_pitch: usize,
         add: bool,
     ) {
-        Product { m, n, k, a, a_pitch, turned, b, b_pitch, out, out_pitch, add }.run();
+        Product { m, n, k, a, a_pitch, transposed, b, b_pitch, out, out_pitch, add }.run();
     }
 
     fn backward(&self, b: usize, group: usize) {

@@ -9,14 +9,14 @@ const ROWS: usize = 8;
 const VECTORS: usize = 3;
 
 /// `out[i * out_pitch + j] (+)= sum_k a[i, k] b[k * b_pitch + j]` for `j < n` in whole vectors: both pitches leave room
-/// for them. `a[i, k]` is `a[i * pitch + k]`, or `a[k * pitch + i]` where it is `turned`.
+/// for them. `a[i, k]` is `a[i * pitch + k]`, or `a[k * pitch + i]` where it is `transposed`.
 pub(super) struct Product<'a> {
     pub m: usize,
     pub n: usize,
     pub k: usize,
     pub a: &'a [f32],
     pub a_pitch: usize,
-    pub turned: bool,
+    pub transposed: bool,
     pub b: &'a [f32],
     pub b_pitch: usize,
     pub out: &'a mut [f32],
@@ -72,7 +72,7 @@ impl Product<'_> {
     fn tile<S: Simd, const R: usize, const NV: usize>(&mut self, simd: S, (i, j): (usize, usize)) {
         let mut acc = [[simd.splat_f32s(0.0); NV]; R];
         let lines = self.b.chunks(self.b_pitch).take(self.k);
-        if self.turned {
+        if self.transposed {
             for (a, b) in self.a.chunks(self.a_pitch).zip(lines) {
                 let a: &[f32; R] = a[i..].first_chunk().expect("the row holds the tile");
                 let b = &S::as_simd_f32s(&b[j..]).0[..NV];
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn any_extents_straight_and_turned() {
-        for (m, n, k, turned, add) in [
+        for (m, n, k, transposed, add) in [
             (1, 5usize, 3, false, false),
             (8, 48, 7, false, true),
             (13, 64, 9, true, false),
@@ -124,16 +124,27 @@ mod tests {
             (6, 100, 20, false, false),
         ] {
             let (a_pitch, b_pitch, out_pitch) =
-                (if turned { m + 3 } else { k + 2 }, n.next_multiple_of(16), 112);
-            let at = |i: usize, p: usize| if turned { p * a_pitch + i } else { i * a_pitch + p };
+                (if transposed { m + 3 } else { k + 2 }, n.next_multiple_of(16), 112);
+            let at = |i: usize, p: usize| if transposed { p * a_pitch + i } else { i * a_pitch + p };
             let value = |i: usize, j: usize| ((i * 7 + j * 3) % 11) as f32 - 5.0;
             let mut a = vec![0.0; a_pitch * m.max(k) + 8];
             (0..m).for_each(|i| (0..k).for_each(|p| a[at(i, p)] = value(i, p)));
             let mut b = vec![0.0; b_pitch * k];
             (0..k).for_each(|p| (0..n).for_each(|j| b[p * b_pitch + j] = value(p + 1, j)));
             let mut out = vec![1.0; out_pitch * m];
-            let product =
-                Product { m, n, k, a: &a, a_pitch, turned, b: &b, b_pitch, out: &mut out, out_pitch, add };
+            let product = Product {
+                m,
+                n,
+                k,
+                a: &a,
+                a_pitch,
+                transposed,
+                b: &b,
+                b_pitch,
+                out: &mut out,
+                out_pitch,
+                add,
+            };
             product.run();
             for i in 0..m {
                 for j in 0..n {

@@ -3,9 +3,9 @@
 
 use super::TASKS;
 use super::interleaved::Interleaved;
-use crate::Step;
+use crate::Kernel;
 use crate::cpu::gemm::Shared;
-use crate::cpu::pack::{WIDE, turn};
+use crate::cpu::pack::{WIDE, transpose};
 use crate::cpu::scratch::with_floats;
 use crate::cpu::tile::PANEL;
 use crate::cpu::vectors::dispatch;
@@ -142,7 +142,7 @@ impl Correlation {
         for (e, first) in (vectors.start * VECTOR..vectors.end * VECTOR).step_by(8).enumerate() {
             let count = self.channels.saturating_sub(first).min(8);
             let (w, to) = (w.get(first * outer_stride..).unwrap_or_default(), &mut to[e * 8..]);
-            if count == 8 && self.turned(w, pass, width, to) {
+            if count == 8 && self.transposed(w, pass, width, to) {
                 continue;
             }
             for c in 0..inner {
@@ -158,7 +158,7 @@ impl Correlation {
     }
 
     /// Eight output channels' weights in whole squares, by way of a block of input channels that stays in the cache.
-    fn turned(&self, w: &[f32], pass: &Pass, width: usize, to: &mut [f32]) -> bool {
+    fn transposed(&self, w: &[f32], pass: &Pass, width: usize, to: &mut [f32]) -> bool {
         const ROOM: usize = 512;
         let (inner, [outer_stride, inner_stride]) = (self.source.channels, self.strides);
         // Positions of the filter lie side by side: in an input channel's weights, or in an output channel's.
@@ -170,7 +170,7 @@ impl Correlation {
         let together = if inner_stride == positions { (ROOM / positions).min(inner) } else { 1 };
         for first in (0..inner).step_by(together.max(1)) {
             let count = together.min(inner - first);
-            turn(&w[first * inner_stride..], outer_stride, count * positions, &mut block, 8);
+            transpose(&w[first * inner_stride..], outer_stride, count * positions, &mut block, 8);
             for (t, &(_, position)) in pass.taps.iter().enumerate() {
                 let lines = to[(t * inner + first) * width..].chunks_mut(width);
                 for (line, from) in lines.zip(block[position * 8..].chunks(positions * 8)).take(count) {
@@ -205,7 +205,7 @@ impl Correlation {
     }
 
     /// Runs over all of the output, with the step's epilogue.
-    pub(super) fn run(&self, step: &Step, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
+    pub(super) fn run(&self, kernel: &Kernel, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
         let (x, inner, panels) = (reads.f32(0), self.source.channels, &self.panels);
         // One panel after the other, all passes of each.
         let terms: usize = self.passes.iter().map(|pass| pass.taps.len() * inner).sum();
@@ -257,7 +257,7 @@ impl Correlation {
                     }
                 }
             });
-            map::epilogue(step, reads, at * plane, part);
+            map::epilogue(kernel, reads, at * plane, part);
         });
     }
 }
@@ -353,7 +353,7 @@ impl Product<'_> {
         let (count, n) = (PANEL.min(self.pass.pixels - q), self.channels);
         let to = self.pass.to.eight(q, self.pass.pixels - 1);
         if to[PANEL - 1] - to[0] == PANEL - 1 {
-            turn(sums.0.as_flattened(), WIDE, n, &mut self.out[to[0]..], self.plane);
+            transpose(sums.0.as_flattened(), WIDE, n, &mut self.out[to[0]..], self.plane);
             return;
         }
         for (&place, sums) in to.iter().zip(&sums.0).take(count) {

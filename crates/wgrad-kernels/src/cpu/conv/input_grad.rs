@@ -4,7 +4,7 @@
 use super::gathered::{self, Correlation, Pass, Places};
 use super::interleaved::Interleaved;
 use super::{Geometry, channel_blocks};
-use crate::Step;
+use crate::Kernel;
 use crate::cpu::scratch::with_floats;
 use crate::cpu::tile::{self, Correlate, PANEL, SLACK, pack, whole};
 use crate::cpu::vectors::dispatch;
@@ -116,8 +116,8 @@ fn phases(g: &Geometry) -> Vec<Phase> {
 }
 
 /// Words of scratch [`input_grad`] needs: at most every weight once, in panels.
-pub(crate) fn scratch(step: &Step, spec: &ConvSpec) -> usize {
-    let w = &step.operands[1].shape;
+pub(crate) fn scratch(kernel: &Kernel, spec: &ConvSpec) -> usize {
+    let w = &kernel.operands[1].shape;
     let terms = w[0] / spec.groups * w[2] * w[3];
     if gathered::pays(w[1]) {
         gathered::scratch(spec.groups, w[1], terms)
@@ -176,8 +176,8 @@ impl Phases {
     }
 
     /// Input channels of a task.
-    pub(super) fn block(&self, step: &Step) -> usize {
-        channel_blocks(self.g.c, step.shape[0] * self.g.spec.groups)
+    pub(super) fn block(&self, kernel: &Kernel) -> usize {
+        channel_blocks(self.g.c, kernel.shape[0] * self.g.spec.groups)
     }
 
     /// Elements from a channel's flat range to the next one's.
@@ -192,7 +192,7 @@ impl Phases {
         [self.g.o * m.plane() + m.left + pitch + SLACK, rows.next_multiple_of(PANEL) * pitch + SLACK]
     }
 
-    pub(super) fn run(&self, step: &Step, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
+    pub(super) fn run(&self, kernel: &Kernel, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
         let Self { g, margins, phases } = self;
         let spec = g.spec;
         let (dy, w) = (reads.f32(0), reads.f32(1));
@@ -213,7 +213,7 @@ impl Phases {
             }
         }
         let weights: &[f32] = weights;
-        let (pixels, block, pitch) = (g.h * g.w, self.block(step), self.pitch());
+        let (pixels, block, pitch) = (g.h * g.w, self.block(kernel), self.pitch());
         let part = |at: usize, first: usize, part: &mut [u32]| {
             let dx: &mut [f32] = bytemuck::cast_slice_mut(part);
             if phases.len() < spec.stride[0] * spec.stride[1] {
@@ -238,7 +238,7 @@ impl Phases {
                     scatter(g, phase, margins, flat, pitch, dx);
                 }
             });
-            map::epilogue(step, reads, at * x_group + first * pixels, part);
+            map::epilogue(kernel, reads, at * x_group + first * pixels, part);
         };
         out.par_chunks_mut(x_group).enumerate().with_max_len(1).for_each(|(at, x)| {
             let blocks = x.par_chunks_mut(block * pixels).enumerate().with_max_len(1);

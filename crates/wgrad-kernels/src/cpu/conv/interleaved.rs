@@ -1,7 +1,7 @@
 //! An image with its channels side by side, so that a tap's products over all channels are a sum along memory.
 
 use super::Geometry;
-use crate::cpu::pack::turn;
+use crate::cpu::pack::transpose;
 
 /// Layout of the copy: `[row][column][channel]`, the image from row `top` and column `left` on, zeros around it.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Interleaved {
             return;
         }
         for first in (0..c / 8 * 8).step_by(8) {
-            turn(&planes[(first * h + i - self.top) * w..], h * w, n, &mut line[first..], c);
+            transpose(&planes[(first * h + i - self.top) * w..], h * w, n, &mut line[first..], c);
         }
         for channel in c / 8 * 8..c {
             for (x, pixel) in from(channel).iter().zip(line[channel..].iter_mut().step_by(c)) {

@@ -18,7 +18,7 @@ pub(crate) use weight_grad::scratch as weight_grad_scratch;
 
 use super::tile::PANEL;
 use super::{Packed, Reads};
-use crate::{Core, Step};
+use crate::{Core, Kernel};
 use gathered::{Correlation, Pass, Places};
 use input_grad::Phases;
 use interleaved::Interleaved;
@@ -69,8 +69,8 @@ fn channel_blocks(n: usize, images: usize) -> usize {
 }
 
 /// Words of scratch [`forward`] needs.
-pub(crate) fn scratch(step: &Step, spec: &ConvSpec) -> usize {
-    let g = Geometry::new(spec, &step.operands[0].shape, &step.operands[1].shape, &step.shape);
+pub(crate) fn scratch(kernel: &Kernel, spec: &ConvSpec) -> usize {
+    let g = Geometry::new(spec, &kernel.operands[0].shape, &kernel.operands[1].shape, &kernel.shape);
     if gathered::pays(g.o) { gathered::scratch(spec.groups, g.o, g.taps()) } else { planar::scratch(&g) }
 }
 
@@ -89,25 +89,25 @@ pub(crate) enum Conv {
 
 impl Conv {
     /// Of a step that is one and has anything to compute.
-    pub(crate) fn new(step: &Step) -> Option<Self> {
-        if step.numel() == 0 {
+    pub(crate) fn new(kernel: &Kernel) -> Option<Self> {
+        if kernel.numel() == 0 {
             return None;
         }
-        let shape = |operand: usize| &step.operands[operand].shape[..];
-        Some(match &step.core {
+        let shape = |operand: usize| &kernel.operands[operand].shape[..];
+        Some(match &kernel.core {
             Core::Conv2d(spec) => {
-                let g = Geometry::new(spec, shape(0), shape(1), &step.shape);
+                let g = Geometry::new(spec, shape(0), shape(1), &kernel.shape);
                 if gathered::pays(g.o) { Self::Gathered(forward(&g)) } else { Self::Planar(Planar::new(g)) }
             }
             Core::Conv2dInputGrad(spec) => {
-                let g = Geometry::new(spec, &step.shape, shape(1), shape(0));
+                let g = Geometry::new(spec, &kernel.shape, shape(1), shape(0));
                 match gathered::pays(g.c) {
                     true => Self::Gathered(input_grad::correlation(&g)),
                     false => Self::Phases(Phases::new(g)),
                 }
             }
             Core::Conv2dWeightGrad(spec) => {
-                let g = Geometry::new(spec, shape(0), &step.shape, shape(1));
+                let g = Geometry::new(spec, shape(0), &kernel.shape, shape(1));
                 let images = shape(0)[0];
                 match outer::pays(&g) {
                     true => Self::Outers(Outers::new(g, images)),
@@ -119,23 +119,23 @@ impl Conv {
     }
 
     /// Floats of a thread's two blocks.
-    pub(crate) fn room(&self, step: &Step) -> [usize; 2] {
+    pub(crate) fn room(&self, kernel: &Kernel) -> [usize; 2] {
         match self {
             Self::Gathered(correlation) => correlation.room(),
-            Self::Planar(planar) => planar.room(planar.block(step)),
-            Self::Phases(phases) => phases.room(phases.block(step)),
+            Self::Planar(planar) => planar.room(planar.block(kernel)),
+            Self::Phases(phases) => phases.room(phases.block(kernel)),
             Self::Outers(outers) => outers.room(),
             Self::Ranges(ranges) => ranges.most(),
         }
     }
 
-    pub(crate) fn run(&self, step: &Step, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
+    pub(crate) fn run(&self, kernel: &Kernel, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
         match self {
-            Self::Gathered(correlation) => correlation.run(step, reads, out, packed),
-            Self::Planar(planar) => planar.run(step, reads, out, packed),
-            Self::Phases(phases) => phases.run(step, reads, out, packed),
-            Self::Outers(outers) => outers.run(step, reads, out, packed.words),
-            Self::Ranges(ranges) => ranges.run(step, reads, out, packed.words),
+            Self::Gathered(correlation) => correlation.run(kernel, reads, out, packed),
+            Self::Planar(planar) => planar.run(kernel, reads, out, packed),
+            Self::Phases(phases) => phases.run(kernel, reads, out, packed),
+            Self::Outers(outers) => outers.run(kernel, reads, out, packed.words),
+            Self::Ranges(ranges) => ranges.run(kernel, reads, out, packed.words),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::interleaved::Interleaved;
 use super::{Geometry, TASKS};
-use crate::Step;
+use crate::Kernel;
 use crate::cpu::gemm::Mat;
 use crate::cpu::scratch::with_floats;
 use crate::cpu::tile::PANEL;
@@ -99,7 +99,7 @@ impl Outers {
         [xs.max(sums), dys]
     }
 
-    pub(super) fn run(&self, step: &Step, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
+    pub(super) fn run(&self, kernel: &Kernel, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
         let &Self { ref g, images, parts, copies: [xs, dys], .. } = self;
         let (images, size) = (if g.oh * g.ow == 0 { 0 } else { images }, out.len());
         let scratch = &mut scratch[..self::scratch(g, self.images)];
@@ -125,7 +125,7 @@ impl Outers {
                 own.iter_mut().zip(&part[o * g.taps()..]).for_each(|(sum, more)| *sum += more);
             }
             in_order(g, own);
-            map::epilogue(step, reads, o * g.taps(), words);
+            map::epilogue(kernel, reads, o * g.taps(), words);
         });
     }
 
@@ -334,7 +334,7 @@ mod tests {
         let value = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7 & 0xffff) as f32 / 65536.0 - 0.5;
         let x: Vec<f32> = (0..xs.iter().product()).map(value).collect();
         let dy: Vec<f32> = (5..ys.iter().product::<usize>() + 5).map(value).collect();
-        let step = Step {
+        let kernel = Kernel {
             core: Core::Conv2dWeightGrad(spec),
             operands: vec![Type::f32(&xs), Type::f32(&ys)],
             shape: ws.to_vec(),
@@ -351,9 +351,9 @@ mod tests {
             let mut out = vec![7; ws.iter().product()];
             let mut room = vec![7; scratch(&g, xs[0])];
             let operands: [&[u32]; 2] = [bytemuck::cast_slice(&x), bytemuck::cast_slice(&dy)];
-            let ready = crate::cpu::Ready::new(&step);
-            let reads = Reads { operands: &operands, scalars: &[], ready: &ready };
-            pool.install(|| Outers::new(g, xs[0]).run(&step, reads, &mut out, &mut room));
+            let prepared = crate::cpu::Prepared::new(&kernel);
+            let reads = Reads { operands: &operands, scalars: &[], prepared: &prepared };
+            pool.install(|| Outers::new(g, xs[0]).run(&kernel, reads, &mut out, &mut room));
             out
         };
         let got = run(1);

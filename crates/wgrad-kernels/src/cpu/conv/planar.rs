@@ -4,7 +4,7 @@
 
 use super::planes::Planes;
 use super::{Geometry, channel_blocks};
-use crate::Step;
+use crate::Kernel;
 use crate::cpu::scratch::with_floats;
 use crate::cpu::tile::{self, Correlate, PANEL, SLACK, pack, whole};
 use crate::cpu::vectors::dispatch;
@@ -32,8 +32,8 @@ impl Planar {
     }
 
     /// Output channels of a task.
-    pub(super) fn block(&self, step: &Step) -> usize {
-        channel_blocks(self.g.o, step.shape[0] * self.g.spec.groups)
+    pub(super) fn block(&self, kernel: &Kernel) -> usize {
+        channel_blocks(self.g.o, kernel.shape[0] * self.g.spec.groups)
     }
 
     /// Elements of a channel's flat range, and from one to the next.
@@ -47,7 +47,7 @@ impl Planar {
         [self.planes.len() + SLACK, rows.next_multiple_of(PANEL) * self.flat().1 + SLACK]
     }
 
-    pub(super) fn run(&self, step: &Step, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
+    pub(super) fn run(&self, kernel: &Kernel, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
         let Self { g, planes, taps } = self;
         let (x, w) = (reads.f32(0), reads.f32(1));
         let (x_group, y_group, w_group) = g.sizes();
@@ -60,7 +60,7 @@ impl Planar {
             pack(g.o, taps.len(), |o, k| w[o * taps.len() + k], to);
         }
         let weights: &[f32] = weights;
-        let block = self.block(step);
+        let block = self.block(kernel);
         let part = |at: usize, first: usize, part: &mut [u32]| {
             let rows = part.len() / pixels;
             let panels = rows.next_multiple_of(PANEL);
@@ -83,7 +83,7 @@ impl Planar {
                     }
                 }
             });
-            map::epilogue(step, reads, at * y_group + first * pixels, part);
+            map::epilogue(kernel, reads, at * y_group + first * pixels, part);
         };
         out.par_chunks_mut(y_group).enumerate().with_max_len(1).for_each(|(at, y)| {
             let blocks = y.par_chunks_mut(block * pixels).enumerate().with_max_len(1);

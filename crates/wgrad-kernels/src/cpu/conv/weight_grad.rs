@@ -4,7 +4,7 @@
 
 use super::planes::Planes;
 use super::{Geometry, outer};
-use crate::Step;
+use crate::Kernel;
 use crate::cpu::scratch::with_floats;
 use crate::cpu::tile::{Contract, SLACK, whole};
 use crate::cpu::vectors::dispatch;
@@ -26,14 +26,14 @@ fn cut(images: usize, channels: usize) -> (usize, usize) {
 }
 
 /// Words of scratch the weights' gradient needs.
-pub(crate) fn scratch(step: &Step, spec: &ConvSpec) -> usize {
-    let (xs, ys) = (&step.operands[0].shape, &step.operands[1].shape);
-    let g = Geometry::new(spec, xs, &step.shape, ys);
+pub(crate) fn scratch(kernel: &Kernel, spec: &ConvSpec) -> usize {
+    let (xs, ys) = (&kernel.operands[0].shape, &kernel.operands[1].shape);
+    let g = Geometry::new(spec, xs, &kernel.shape, ys);
     if outer::pays(&g) {
         return outer::scratch(&g, xs[0]);
     }
     let (parts, _) = cut(xs[0], g.o);
-    if parts == 1 { 0 } else { parts * step.numel() }
+    if parts == 1 { 0 } else { parts * kernel.numel() }
 }
 
 /// The weights' gradient by ranges of images, made ready.
@@ -79,7 +79,7 @@ impl Ranges {
         [of[0][0].max(of[1][0]), of[0][1].max(of[1][1])]
     }
 
-    pub(super) fn run(&self, step: &Step, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
+    pub(super) fn run(&self, kernel: &Kernel, reads: Reads<'_>, out: &mut [u32], scratch: &mut [u32]) {
         let Self { g, images, planes, taps } = self;
         let (images, groups) = (*images, g.spec.groups);
         let (x, dy) = (reads.f32(0), reads.f32(1));
@@ -134,7 +134,7 @@ impl Ranges {
                 *o = (0..parts).map(|p| partials[p * size + i]).sum::<f32>().to_bits();
             }
         }
-        map::epilogue(step, reads, 0, out);
+        map::epilogue(kernel, reads, 0, out);
     }
 }
 

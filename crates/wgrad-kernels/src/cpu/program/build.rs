@@ -2,11 +2,11 @@
 
 use super::lane::Function;
 use super::run::BLOCK;
-use super::{From, Load, Node, Program, To, What};
+use super::{Action, Load, Node, Operand, Program, Target};
 use crate::cpu::view::Runs;
 use crate::expr::{Expr, Instr};
-use crate::rows::{Chain, Link, Source};
-use crate::step::Core;
+use crate::kernel::Core;
+use crate::row_chain::{Chain, Link, Source};
 use wgrad_graph::ops::{BinaryKind, CompareKind, UnaryKind};
 use wgrad_types::{DType, View, numel};
 
@@ -14,7 +14,7 @@ use wgrad_types::{DType, View, numel};
 const SHORT_ROW: usize = 32;
 /// Rows at least as long go one by one where an operand's are not equally far apart.
 const SINGLE: usize = 256;
-const NONE: From = From::Nowhere;
+const NONE: Operand = Operand::Nowhere;
 
 impl Program {
     /// A chain of rows.
@@ -39,7 +39,7 @@ impl Program {
         program.finished(chain.rows, usize::MAX)
     }
 
-    /// An expression over `shape`; `in_place` as in `Step`. `Instr::Acc` is what the first output holds on entry.
+    /// An expression over `shape`; `in_place` as in `Kernel`. `Instr::Acc` is what the first output holds on entry.
     pub(crate) fn expr(expr: &Expr, in_place: &[Option<usize>], shape: &[usize]) -> Self {
         let total = numel(shape).max(1);
         // Rows as long as the shortest run of an operand.
@@ -52,17 +52,17 @@ impl Program {
             Build { program, rows: total / wide, values: Vec::new(), widths: &[], taken: in_place };
         let results = build.add(expr, shape, None, None);
         program = build.program;
-        if let ([From::Load(l)], true) = (&results[..], program.nodes.is_empty()) {
+        if let ([Operand::Load(l)], true) = (&results[..], program.nodes.is_empty()) {
             program.bare = Some(*l);
         }
         // What outputs' memory holds is put by before any of them is written.
-        let by = |from: &From| match from {
-            From::Before(_) => {
-                program.add(What::Apply(Function::Copy), [*from, NONE, NONE], wide, DType::F32)
+        let by = |from: &Operand| match from {
+            Operand::Before(_) => {
+                program.add(Action::Apply(Function::Copy), [*from, NONE, NONE], wide, DType::F32)
             }
             _ => *from,
         };
-        let results: Vec<From> = results.iter().map(by).collect();
+        let results: Vec<Operand> = results.iter().map(by).collect();
         for (o, &from) in results.iter().enumerate() {
             let held = in_place.get(o).copied().flatten().is_some() || expr.instrs.contains(&Instr::Acc);
             program.result(o, from, held);
@@ -71,18 +71,18 @@ impl Program {
     }
 
     /// Makes a value output `o`, at the end where the output's memory is an operand until then.
-    fn result(&mut self, o: usize, from: From, held: bool) {
+    fn result(&mut self, o: usize, from: Operand, held: bool) {
         let width = self.outputs[o];
-        if let From::Node(n) = from
-            && let Node { to: To::Slot(_), width: own, .. } = self.nodes[n]
+        if let Operand::Node(n) = from
+            && let Node { to: Target::Slot(_), width: own, .. } = self.nodes[n]
             && own == width
             && !held
         {
-            self.nodes[n].to = To::Output(o);
+            self.nodes[n].to = Target::Output(o);
             return;
         }
-        self.add(What::Apply(Function::Copy), [from, NONE, NONE], width, DType::F32);
-        self.nodes.last_mut().expect("just added").to = To::Output(o);
+        self.add(Action::Apply(Function::Copy), [from, NONE, NONE], width, DType::F32);
+        self.nodes.last_mut().expect("just added").to = Target::Output(o);
     }
 
     /// Ready to run on blocks of `rows`, or of `most` elements of one.
@@ -102,7 +102,7 @@ struct Build<'a> {
     program: Program,
     rows: usize,
     /// Where each value of the chain is, and how many elements a row it has.
-    values: Vec<Option<From>>,
+    values: Vec<Option<Operand>>,
     widths: &'a [usize],
     /// Operands whose memory outputs take over.
     taken: &'a [Option<usize>],
@@ -110,19 +110,19 @@ struct Build<'a> {
 
 impl Build<'_> {
     fn link(&mut self, link: &Link) {
-        let (step, rows) = (&link.step, self.rows);
-        let results = match &step.core {
+        let (kernel, rows) = (&link.kernel, self.rows);
+        let results = match &kernel.core {
             Core::Reduce { kind, input_shape, prologue, .. } => {
                 let width = input_shape.iter().product::<usize>() / rows;
                 let [from] = self.add(prologue, input_shape, Some(link), None)[..] else {
                     unreachable!("a prologue has one result")
                 };
-                let what = What::Fold(*kind, Function::Copy);
-                let fold = self.program.add(what, [from, NONE, NONE], 1, DType::F32);
+                let action = Action::Fold(*kind, Function::Copy);
+                let fold = self.program.add(action, [from, NONE, NONE], 1, DType::F32);
                 self.program.nodes.last_mut().expect("just added").reads = width;
-                self.add(&step.epilogue, &step.shape, Some(link), Some(fold))
+                self.add(&kernel.epilogue, &kernel.shape, Some(link), Some(fold))
             }
-            _ => self.add(&step.epilogue, &step.shape, Some(link), None),
+            _ => self.add(&kernel.epilogue, &kernel.shape, Some(link), None),
         };
         for (&v, from) in link.writes.iter().zip(results) {
             self.values[v] = Some(from);
@@ -130,9 +130,15 @@ impl Build<'_> {
     }
 
     /// Adds an expression over `shape`; its results.
-    fn add(&mut self, expr: &Expr, shape: &[usize], link: Option<&Link>, acc: Option<From>) -> Vec<From> {
+    fn add(
+        &mut self,
+        expr: &Expr,
+        shape: &[usize],
+        link: Option<&Link>,
+        acc: Option<Operand>,
+    ) -> Vec<Operand> {
         let width = numel(shape) / self.rows;
-        let mut regs: Vec<From> = Vec::with_capacity(expr.instrs.len());
+        let mut regs: Vec<Operand> = Vec::with_capacity(expr.instrs.len());
         for (instr, &dtype) in expr.instrs.iter().zip(&expr.dtypes) {
             let mut args = [NONE; 3];
             args.iter_mut().zip(instr.operands()).for_each(|(to, x)| *to = regs[x]);
@@ -140,43 +146,43 @@ impl Build<'_> {
             let same = args.iter().all(|&a| self.program.same(a));
             let own = if same { 1 } else { width };
             let from = match instr {
-                Instr::Acc => acc.unwrap_or(From::Before(0)),
-                Instr::Const(value) => From::Word(constant(*value, dtype)),
-                Instr::Scalar { word } => From::Scalar(*word),
+                Instr::Acc => acc.unwrap_or(Operand::Before(0)),
+                Instr::Const(value) => Operand::Word(constant(*value, dtype)),
+                Instr::Scalar { word } => Operand::Scalar(*word),
                 Instr::Load { operand, view } => match link {
                     Some(link) => self.load(link.reads[*operand], view, width, dtype),
                     None => self.load(Source::Operand(*operand), view, width, dtype),
                 },
-                Instr::Index(view) => self.program.add(What::Index(Runs::new(view)), args, width, dtype),
+                Instr::Index(view) => self.program.add(Action::Index(Runs::new(view)), args, width, dtype),
                 Instr::Random { view, stream } => {
-                    self.program.add(What::Random(Runs::new(view), *stream), args, width, dtype)
+                    self.program.add(Action::Random(Runs::new(view), *stream), args, width, dtype)
                 }
                 Instr::Masked { mask, .. } => {
                     let view = View { mask: Some(mask.clone()), ..View::contiguous(shape) };
-                    self.program.add(What::Masked(Runs::new(&view)), args, width, dtype)
+                    self.program.add(Action::Masked(Runs::new(&view)), args, width, dtype)
                 }
                 Instr::Unary(kind, _) => match function_of(*kind) {
-                    Some(f) => self.program.add(What::Apply(f), args, own, dtype),
-                    None => self.program.add(What::Slow(*kind), args, own, dtype),
+                    Some(f) => self.program.add(Action::Apply(f), args, own, dtype),
+                    None => self.program.add(Action::Slow(*kind), args, own, dtype),
                 },
                 Instr::Binary(kind, ..) if dtype == DType::F32 => self.binary(*kind, args, own),
-                Instr::Binary(kind, ..) => self.program.add(What::Whole(*kind), args, own, dtype),
+                Instr::Binary(kind, ..) => self.program.add(Action::Whole(*kind), args, own, dtype),
                 Instr::Compare(kind, x, _) => {
-                    let what = match expr.dtypes[*x] {
-                        DType::F32 | DType::F16 => What::Apply(comparison(*kind)),
-                        DType::I32 | DType::Bool => What::Compare(*kind),
+                    let action = match expr.dtypes[*x] {
+                        DType::F32 | DType::F16 => Action::Apply(comparison(*kind)),
+                        DType::I32 | DType::Bool => Action::Compare(*kind),
                     };
-                    self.program.add(what, args, own, dtype)
+                    self.program.add(action, args, own, dtype)
                 }
-                Instr::Select(..) => self.program.add(What::Apply(Function::Choose), args, own, dtype),
-                Instr::Cast(x) => self.program.add(What::Cast(expr.dtypes[*x]), args, own, dtype),
+                Instr::Select(..) => self.program.add(Action::Apply(Function::Choose), args, own, dtype),
+                Instr::Cast(x) => self.program.add(Action::Cast(expr.dtypes[*x]), args, own, dtype),
             };
             regs.push(from);
         }
         expr.results.iter().map(|&r| regs[r]).collect()
     }
 
-    fn binary(&mut self, kind: BinaryKind, args: [From; 3], width: usize) -> From {
+    fn binary(&mut self, kind: BinaryKind, args: [Operand; 3], width: usize) -> Operand {
         let f = match kind {
             BinaryKind::Add => Function::Add,
             BinaryKind::Sub => Function::Sub,
@@ -185,38 +191,38 @@ impl Build<'_> {
             BinaryKind::Div if width > 1 && self.program.same(args[1]) => {
                 let [a, b, _] = args;
                 let inverse =
-                    self.program.add(What::Apply(Function::Inverse), [b, NONE, NONE], 1, DType::F32);
-                let tame = self.program.add(What::Apply(Function::Tame), [b, NONE, NONE], 1, DType::F32);
+                    self.program.add(Action::Apply(Function::Inverse), [b, NONE, NONE], 1, DType::F32);
+                let tame = self.program.add(Action::Apply(Function::Tame), [b, NONE, NONE], 1, DType::F32);
                 let args = [a, inverse, tame];
-                return self.program.add(What::Apply(Function::MulMul), args, width, DType::F32);
+                return self.program.add(Action::Apply(Function::MulMul), args, width, DType::F32);
             }
             BinaryKind::Div => Function::Div,
             BinaryKind::Maximum | BinaryKind::ClampMin => Function::Maximum,
             BinaryKind::Minimum | BinaryKind::ClampMax => Function::Minimum,
-            BinaryKind::Pow => return self.program.add(What::Power, args, width, DType::F32),
+            BinaryKind::Pow => return self.program.add(Action::Power, args, width, DType::F32),
         };
-        self.program.add(What::Apply(f), args, width, DType::F32)
+        self.program.add(Action::Apply(f), args, width, DType::F32)
     }
 
     /// An operand of the chain or a value of it, through a view of rows of `width`.
-    fn load(&mut self, source: Source, view: &View, width: usize, dtype: DType) -> From {
+    fn load(&mut self, source: Source, view: &View, width: usize, dtype: DType) -> Operand {
         let runs = Runs::new(view);
         let rows = runs.by_rows(self.rows, width);
         match (source, rows) {
             (Source::Operand(operand), _) if self.taken.contains(&Some(operand)) => {
                 let output = self.taken.iter().position(|t| *t == Some(operand));
-                From::Before(output.expect("an output takes it"))
+                Operand::Before(output.expect("an output takes it"))
             }
             (Source::Operand(operand), Some(rows)) if width >= SINGLE || rows.pitch().is_some() => {
                 let load = Load { operand, rows };
                 let loads = &mut self.program.loads;
-                From::Load(loads.iter().position(|x| *x == load).unwrap_or_else(|| {
+                Operand::Load(loads.iter().position(|x| *x == load).unwrap_or_else(|| {
                     loads.push(load);
                     loads.len() - 1
                 }))
             }
             (Source::Operand(operand), _) => {
-                self.program.add(What::Gather(operand, runs), [NONE; 3], width, dtype)
+                self.program.add(Action::Gather(operand, runs), [NONE; 3], width, dtype)
             }
             (Source::Value(v), rows) => {
                 let from = self.values[v].expect("a link reads values of earlier ones");
@@ -227,12 +233,12 @@ impl Build<'_> {
                     return from;
                 }
                 // The value's rows must stand somewhere.
-                let what = What::Apply(Function::Copy);
+                let action = Action::Apply(Function::Copy);
                 let stands = match from {
-                    From::Node(n) if self.program.nodes[n].width == own => from,
-                    _ => self.program.add(what, [from, NONE, NONE], own, dtype),
+                    Operand::Node(n) if self.program.nodes[n].width == own => from,
+                    _ => self.program.add(action, [from, NONE, NONE], own, dtype),
                 };
-                self.program.add(What::Within(runs), [stands, NONE, NONE], width, dtype)
+                self.program.add(Action::Within(runs), [stands, NONE, NONE], width, dtype)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Which neighbours one loop does: what it saves is a pass over the cache.
 
 use super::lane::{Function, summed};
-use super::{From, Program, To, What};
+use super::{Action, Operand, Program, Target};
 use wgrad_graph::ops::ReduceKind;
 
 impl Program {
@@ -9,7 +9,7 @@ impl Program {
     pub(super) fn combine(&mut self) {
         let mut uses = vec![0; self.nodes.len()];
         for from in self.nodes.iter().flat_map(|n| n.args) {
-            if let From::Node(n) = from {
+            if let Operand::Node(n) = from {
                 uses[n] += 1;
             }
         }
@@ -17,37 +17,37 @@ impl Program {
             let reads = self.nodes[n].reads;
             // The operation behind an operand, where nothing else reads it.
             let behind = |program: &Self, i: usize| match program.nodes[n].args[i] {
-                From::Node(p) => {
+                Operand::Node(p) => {
                     let node = &program.nodes[p];
-                    let own = uses[p] == 1 && matches!(node.to, To::Slot(_)) && node.width == reads;
-                    match node.what {
-                        What::Apply(f) if own => Some((p, f, node.args)),
+                    let own = uses[p] == 1 && matches!(node.to, Target::Slot(_)) && node.width == reads;
+                    match node.action {
+                        Action::Apply(f) if own => Some((p, f, node.args)),
                         _ => None,
                     }
                 }
                 _ => None,
             };
             let [a, b, c] = self.nodes[n].args;
-            let merged = match self.nodes[n].what {
+            let merged = match self.nodes[n].action {
                 // Zero if another value is not above it.
-                What::Apply(Function::Choose) if b == From::Word(0) => behind(self, 0)
-                    .filter(|&(_, f, [_, y, _])| f == Function::LessEqual && y == From::Word(0))
-                    .map(|(p, _, [x, ..])| (p, What::Apply(Function::Gate), [x, c, From::Nowhere])),
-                What::Apply(f) => {
+                Action::Apply(Function::Choose) if b == Operand::Word(0) => behind(self, 0)
+                    .filter(|&(_, f, [_, y, _])| f == Function::LessEqual && y == Operand::Word(0))
+                    .map(|(p, _, [x, ..])| (p, Action::Apply(Function::Gate), [x, c, Operand::Nowhere])),
+                Action::Apply(f) => {
                     let left =
                         behind(self, 0).and_then(|(p, g, [x, y, _])| Some((p, together(g, f)?, [x, y, b])));
                     let right =
-                        || behind(self, 1).and_then(|(p, g, [x, y, _])| Some((p, turned(f, g)?, [x, y, a])));
-                    left.or_else(right).map(|(p, f, args)| (p, What::Apply(f), args))
+                        || behind(self, 1).and_then(|(p, g, [x, y, _])| Some((p, swapped(f, g)?, [x, y, a])));
+                    left.or_else(right).map(|(p, f, args)| (p, Action::Apply(f), args))
                 }
-                What::Fold(ReduceKind::Sum, Function::Copy) => behind(self, 0)
+                Action::Fold(ReduceKind::Sum, Function::Copy) => behind(self, 0)
                     .filter(|&(_, f, _)| summed(f))
-                    .map(|(p, f, args)| (p, What::Fold(ReduceKind::Sum, f), args)),
+                    .map(|(p, f, args)| (p, Action::Fold(ReduceKind::Sum, f), args)),
                 _ => None,
             };
-            if let Some((p, what, args)) = merged {
-                (self.nodes[n].what, self.nodes[n].args) = (what, args);
-                self.nodes[p].args = [From::Nowhere; 3];
+            if let Some((p, action, args)) = merged {
+                (self.nodes[n].action, self.nodes[n].args) = (action, args);
+                self.nodes[p].args = [Operand::Nowhere; 3];
                 self.nodes[p].width = 0;
             }
         }
@@ -76,7 +76,7 @@ fn together(g: Function, f: Function) -> Option<Function> {
 }
 
 /// `f(z, g(x, y))` as one function of `x`, `y`, `z`.
-fn turned(f: Function, g: Function) -> Option<Function> {
+fn swapped(f: Function, g: Function) -> Option<Function> {
     match (f, g) {
         (Function::Add | Function::Mul, _) => together(g, f),
         (Function::Sub, Function::Mul) => Some(Function::NegMulAdd),

@@ -1,7 +1,7 @@
 //! Element-wise functions of up to three operands over rows, and sums and extremes of them: one loop a function, in
 //! which an operand that is one value for a whole row is a step of nothing.
 
-use crate::cpu::ahead::Ahead;
+use crate::cpu::prefetch::Prefetch;
 use crate::cpu::real::{self, Real};
 use pulp::Simd;
 use wgrad_graph::ops::ReduceKind;
@@ -98,11 +98,11 @@ macro_rules! three {
             lanes: &[Lane; 3],
             rows: Extent,
             out: *mut u32,
-            ahead: Ahead,
+            prefetch: Prefetch,
         ) {
             match f {
                 // SAFETY: the caller's promise.
-                $(Function::$name => unsafe { each::<S, $name>(s, lanes, rows, out, ahead) },)*
+                $(Function::$name => unsafe { each::<S, $name>(s, lanes, rows, out, prefetch) },)*
             }
         }
     };
@@ -246,7 +246,7 @@ unsafe fn each<S: Simd, F: Three>(
     lanes: &[Lane; 3],
     Extent { rows, width }: Extent,
     out: *mut u32,
-    ahead: Ahead,
+    prefetch: Prefetch,
 ) {
     let [a, b, c] = lanes;
     let flat = rows == 1 || a.flat(width) && b.flat(width) && c.flat(width);
@@ -255,13 +255,13 @@ unsafe fn each<S: Simd, F: Three>(
     let (whole, left) = (width / S::F32_LANES, width % S::F32_LANES);
     let mut to: *mut f32 = out.cast();
     for r in 0..rows {
-        let ahead = ahead.after(r * width);
+        let prefetch = prefetch.after(r * width);
         // SAFETY: operands and result have so many rows of so many elements.
         unsafe {
             let ((a, da), (b, db), (c, dc)) = (a.row(s), b.row(s), c.row(s));
             let to = to.cast::<S::f32s>();
             for i in 0..whole {
-                ahead.fetch(i * S::F32_LANES);
+                prefetch.fetch(i * S::F32_LANES);
                 *to.add(i) = F::of(s, *a.add(i * da), *b.add(i * db), *c.add(i * dc));
             }
         }
@@ -291,15 +291,15 @@ pub(super) unsafe fn fold<S: Simd>(
     lanes: &[Lane; 3],
     width: usize,
     out: &mut [u32],
-    ahead: Ahead,
+    prefetch: Prefetch,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
         match (kind, of) {
-            (ReduceKind::Sum, Function::Copy) => sums::<S, Copy>(s, lanes, width, out, ahead),
-            (ReduceKind::Sum, Function::Square) => sums::<S, Square>(s, lanes, width, out, ahead),
-            (ReduceKind::Sum, Function::SquareSub) => sums::<S, SquareSub>(s, lanes, width, out, ahead),
-            (ReduceKind::Sum, Function::Mul) => sums::<S, Mul>(s, lanes, width, out, ahead),
+            (ReduceKind::Sum, Function::Copy) => sums::<S, Copy>(s, lanes, width, out, prefetch),
+            (ReduceKind::Sum, Function::Square) => sums::<S, Square>(s, lanes, width, out, prefetch),
+            (ReduceKind::Sum, Function::SquareSub) => sums::<S, SquareSub>(s, lanes, width, out, prefetch),
+            (ReduceKind::Sum, Function::Mul) => sums::<S, Mul>(s, lanes, width, out, prefetch),
             (ReduceKind::Sum, _) => unreachable!("not a function that sums take in"),
             (ReduceKind::Max | ReduceKind::Min, _) => extremes(s, kind, &lanes[0], width, out),
         }
@@ -322,12 +322,18 @@ const PIECE: usize = 128;
 /// As [`fold`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "operands without bounds checks")]
-unsafe fn sums<S: Simd, F: Three>(s: S, lanes: &[Lane; 3], width: usize, out: &mut [u32], ahead: Ahead) {
+unsafe fn sums<S: Simd, F: Three>(
+    s: S,
+    lanes: &[Lane; 3],
+    width: usize,
+    out: &mut [u32],
+    prefetch: Prefetch,
+) {
     let [a, b, c] = lanes;
     let (mut a, mut b, mut c) = (Side::new(s, a), Side::new(s, b), Side::new(s, c));
     let (whole, left) = (width / S::F32_LANES, width % S::F32_LANES);
     for (r, out) in out.iter_mut().enumerate() {
-        let ahead = ahead.after(r * width);
+        let prefetch = prefetch.after(r * width);
         let (mut i, mut total) = (0, 0.0);
         // SAFETY: operands have as many rows as there are results.
         let ((x, dx), (y, dy), (z, dz)) = unsafe { (a.row(s), b.row(s), c.row(s)) };
@@ -337,7 +343,7 @@ unsafe fn sums<S: Simd, F: Three>(s: S, lanes: &[Lane; 3], width: usize, out: &m
             while i + SIDE <= end {
                 for (k, sum) in sums.iter_mut().enumerate() {
                     let i = i + k;
-                    ahead.fetch(i * S::F32_LANES);
+                    prefetch.fetch(i * S::F32_LANES);
                     // SAFETY: a row has `whole` vectors.
                     *sum =
                         s.add_f32s(*sum, unsafe { F::of(s, *x.add(i * dx), *y.add(i * dy), *z.add(i * dz)) });

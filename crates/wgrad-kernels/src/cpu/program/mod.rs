@@ -12,7 +12,7 @@ mod run;
 mod tests;
 
 use super::Reads;
-use super::ahead::Ahead;
+use super::prefetch::Prefetch;
 use super::view::{Rows, Runs};
 use lane::{Function, Lane};
 use pulp::Simd;
@@ -23,7 +23,7 @@ use wgrad_types::DType;
 
 /// Where an operand of an operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum From {
+enum Operand {
     Nowhere,
     /// What an operation computes.
     Node(usize),
@@ -45,7 +45,7 @@ struct Load {
 
 /// What an operation does.
 #[derive(Debug)]
-enum What {
+enum Action {
     Apply(Function),
     /// Combines what a function makes of a row.
     Fold(ReduceKind, Function),
@@ -67,15 +67,15 @@ enum What {
 /// An operation on rows.
 #[derive(Debug)]
 struct Node {
-    what: What,
-    args: [From; 3],
+    action: Action,
+    args: [Operand; 3],
     /// Elements a row that it reads, and writes; none where another does its work.
     reads: usize,
     width: usize,
     dtype: DType,
-    to: To,
+    to: Target,
     /// Memory that the next block needs and that is asked for meanwhile.
-    ahead: Option<Part>,
+    prefetch: Option<Part>,
 }
 
 /// What goes through memory in order.
@@ -95,7 +95,7 @@ struct Part {
 
 /// Where a result goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum To {
+enum Target {
     /// A thread's own block of this number.
     Slot(usize),
     Output(usize),
@@ -116,7 +116,7 @@ pub(super) fn fold_rows<S: Simd>(s: S, kind: ReduceKind, rows: &[u32], width: us
             &[lane, Lane::NONE, Lane::NONE],
             width,
             out,
-            Ahead::read(rows.as_ptr(), 0),
+            Prefetch::read(rows.as_ptr(), 0),
         );
     }
 }
@@ -142,17 +142,17 @@ pub(super) struct Program {
 }
 
 impl Program {
-    fn add(&mut self, what: What, args: [From; 3], width: usize, dtype: DType) -> From {
+    fn add(&mut self, action: Action, args: [Operand; 3], width: usize, dtype: DType) -> Operand {
         self.nodes.push(Node {
-            what,
+            action,
             args,
             reads: width,
             width,
             dtype,
-            to: To::Slot(usize::MAX),
-            ahead: None,
+            to: Target::Slot(usize::MAX),
+            prefetch: None,
         });
-        From::Node(self.nodes.len() - 1)
+        Operand::Node(self.nodes.len() - 1)
     }
 
     /// Words of a thread's blocks, and of its list of operations under way.
@@ -175,12 +175,12 @@ impl Program {
     }
 
     /// Whether an operand is one word a row.
-    fn same(&self, from: From) -> bool {
+    fn same(&self, from: Operand) -> bool {
         match from {
-            From::Node(n) => self.nodes[n].width == 1,
-            From::Load(l) => self.loads[l].rows.same,
-            From::Before(o) => self.outputs.get(o) == Some(&1),
-            From::Nowhere | From::Word(_) | From::Scalar(_) => true,
+            Operand::Node(n) => self.nodes[n].width == 1,
+            Operand::Load(l) => self.loads[l].rows.same,
+            Operand::Before(o) => self.outputs.get(o) == Some(&1),
+            Operand::Nowhere | Operand::Word(_) | Operand::Scalar(_) => true,
         }
     }
 
@@ -189,25 +189,25 @@ impl Program {
         let mut last: Vec<usize> = (0..self.nodes.len()).collect();
         for (n, node) in self.nodes.iter().enumerate() {
             for from in node.args {
-                if let From::Node(x) = from {
+                if let Operand::Node(x) = from {
                     last[x] = n;
                 }
             }
         }
         let (mut free, mut widths): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
         for n in (0..self.nodes.len()).filter(|&n| self.nodes[n].width > 0).collect::<Vec<_>>() {
-            if matches!(self.nodes[n].to, To::Slot(_)) {
+            if matches!(self.nodes[n].to, Target::Slot(_)) {
                 let slot = free.pop().unwrap_or_else(|| {
                     widths.push(0);
                     widths.len() - 1
                 });
                 widths[slot] = widths[slot].max(self.nodes[n].width);
-                self.nodes[n].to = To::Slot(slot);
+                self.nodes[n].to = Target::Slot(slot);
             }
             let over = (0..=n).filter(|&x| last[x] == n && self.nodes[x].width > 0);
             free.extend(over.filter_map(|x| match self.nodes[x].to {
-                To::Slot(slot) => Some(slot),
-                To::Output(_) => None,
+                Target::Slot(slot) => Some(slot),
+                Target::Output(_) => None,
             }));
         }
         // Each begins a cache line.
@@ -228,14 +228,14 @@ impl Program {
         let outputs = (0..self.outputs.len()).filter(|&o| self.outputs[o] == self.wide).map(Stream::Output);
         let streams: Vec<Stream> = loads.chain(outputs).collect();
         let wide = self.wide;
-        let asks = |what: &What| matches!(what, What::Apply(_) | What::Fold(ReduceKind::Sum, _));
-        let asking = |n: &&mut Node| n.width > 0 && n.reads == wide && asks(&n.what);
+        let asks = |action: &Action| matches!(action, Action::Apply(_) | Action::Fold(ReduceKind::Sum, _));
+        let asking = |n: &&mut Node| n.width > 0 && n.reads == wide && asks(&n.action);
         let mut loops: Vec<&mut Node> = self.nodes.iter_mut().filter(asking).collect();
         let shift = (loops.len() / streams.len().max(1)).max(1).ilog2();
         let part = |i: usize| Part { stream: streams[i >> shift], part: i % (1 << shift), shift };
         let (parts, n) = (streams.len() << shift, loops.len());
         for i in 0..parts.min(n) {
-            loops[i * n / parts.min(n)].ahead = Some(part(i));
+            loops[i * n / parts.min(n)].prefetch = Some(part(i));
         }
     }
 }

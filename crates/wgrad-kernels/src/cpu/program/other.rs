@@ -2,7 +2,7 @@
 
 use super::lane::{Extent, Lane};
 use super::run::Place;
-use super::{Node, What};
+use super::{Action, Node};
 use crate::{SEED_WORD, STEP_WORD};
 use wgrad_graph::ops::{BinaryKind, CompareKind, UnaryKind};
 use wgrad_graph::philox;
@@ -23,36 +23,36 @@ impl Place<'_, '_> {
         }
         let all = Extent { rows, width };
         let scalars = self.reads.scalars;
-        match &node.what {
-            What::Apply(_) | What::Fold(..) => unreachable!("vectors do it"),
-            What::Gather(operand, runs) => runs.read(self.reads.operands[*operand], 0, start, out),
-            What::Within(runs) => {
+        match &node.action {
+            Action::Apply(_) | Action::Fold(..) => unreachable!("vectors do it"),
+            Action::Gather(operand, runs) => runs.read(self.reads.operands[*operand], 0, start, out),
+            Action::Within(runs) => {
                 // SAFETY: the caller's promise.
                 let words = unsafe { a.words(rows, a.pitch) };
                 runs.read(words, self.start(a.pitch), start, out);
             }
-            What::Index(runs) => runs.indices(start, out),
-            What::Random(runs, stream) => {
+            Action::Index(runs) => runs.indices(start, out),
+            Action::Random(runs, stream) => {
                 runs.indices(start, out);
                 draw(out, scalars[SEED_WORD], scalars[STEP_WORD], *stream);
             }
-            What::Masked(runs) => {
+            Action::Masked(runs) => {
                 out.copy_from_slice(spread(a, all, sa));
                 runs.clear_outside(start, out);
             }
-            What::Compare(kind) => {
+            Action::Compare(kind) => {
                 let (a, b) = (spread(a, all, sa), spread(b, all, sb));
                 compare(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), out);
             }
-            What::Cast(from) => cast(*from, node.dtype, spread(a, all, sa), out),
-            What::Whole(kind) => {
+            Action::Cast(from) => cast(*from, node.dtype, spread(a, all, sa), out),
+            Action::Whole(kind) => {
                 let (a, b) = (spread(a, all, sa), spread(b, all, sb));
                 whole(*kind, bytemuck::cast_slice(a), bytemuck::cast_slice(b), bytemuck::cast_slice_mut(out));
             }
-            What::Slow(kind) => {
+            Action::Slow(kind) => {
                 slow(*kind, bytemuck::cast_slice(spread(a, all, sa)), bytemuck::cast_slice_mut(out));
             }
-            What::Power => {
+            Action::Power => {
                 let (a, b) = (spread(a, all, sa), spread(b, all, sb));
                 pairs(a, b, out, |a, b| power(f32::from_bits(a), f32::from_bits(b)).to_bits());
             }

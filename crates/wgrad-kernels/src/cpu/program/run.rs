@@ -1,11 +1,11 @@
 //! Runs a [`Program`]: all rows in blocks, or a range of elements.
 
 use super::lane::{Extent, Lane, apply, fold};
-use super::{From, Load, Node, Part, Program, Stream, To, What};
-use crate::cpu::ahead::Ahead;
+use super::{Action, Load, Node, Operand, Part, Program, Stream, Target};
 use crate::cpu::gemm::Shared;
+use crate::cpu::prefetch::Prefetch;
 use crate::cpu::vectors::dispatch;
-use crate::cpu::{Lines, Reads};
+use crate::cpu::{AlignedVec, Reads};
 use pulp::{Simd, WithSimd};
 use std::cell::RefCell;
 use std::ops::Range;
@@ -17,7 +17,7 @@ pub(crate) const CHUNK: usize = 2048;
 
 thread_local! {
     /// A thread's own blocks, and the operations under way.
-    static OWN: RefCell<(Lines<u32>, Vec<Found>)> = const { RefCell::new((Lines::new(), Vec::new())) };
+    static OWN: RefCell<(AlignedVec<u32>, Vec<Found>)> = const { RefCell::new((AlignedVec::new(), Vec::new())) };
 }
 
 impl Program {
@@ -132,7 +132,7 @@ pub(super) struct Found {
     node: usize,
     lanes: [Lane; 3],
     to: Lane,
-    ahead: Ahead,
+    prefetch: Prefetch,
     /// Words from what is asked for in one block to that of the next.
     onward: usize,
 }
@@ -162,7 +162,7 @@ impl WithSimd for Run<'_, '_> {
                         place.apply(s, op);
                     }
                     op.lanes.iter_mut().chain([&mut op.to]).for_each(Lane::advance);
-                    op.ahead = op.ahead.plus(op.onward);
+                    op.prefetch = op.prefetch.plus(op.onward);
                 }
             }
         }
@@ -224,11 +224,11 @@ impl Place<'_, '_> {
         let out = op.to.first.cast_mut();
         // SAFETY: the caller's promise; no reference lives longer than the operation.
         unsafe {
-            match node.what {
-                What::Apply(f) => apply(s, f, &op.lanes, Extent { rows, width }, out, op.ahead),
-                What::Fold(kind, f) => {
+            match node.action {
+                Action::Apply(f) => apply(s, f, &op.lanes, Extent { rows, width }, out, op.prefetch),
+                Action::Fold(kind, f) => {
                     let out = std::slice::from_raw_parts_mut(out, rows);
-                    fold(s, kind, f, &op.lanes, self.width(node.reads), out, op.ahead);
+                    fold(s, kind, f, &op.lanes, self.width(node.reads), out, op.prefetch);
                 }
                 _ => self.other(node, &op.lanes, std::slice::from_raw_parts_mut(out, rows * width)),
             }
@@ -245,9 +245,9 @@ impl Place<'_, '_> {
         found.extend(nodes.map(|(n, node)| {
             let lanes = [0, 1, 2].map(|i| self.lane(&node.args[i], node.reads, all));
             // What asks for nothing asks for what it has: an address that is none takes long to find out.
-            let here = (Ahead::read(lanes[0].first, 0), lanes[0].step);
-            let (ahead, onward) = node.ahead.map_or(here, |part| self.ahead(part, all));
-            Found { node: n, lanes, to: self.elements(node.to, node.width, all), ahead, onward }
+            let here = (Prefetch::read(lanes[0].first, 0), lanes[0].step);
+            let (prefetch, onward) = node.prefetch.map_or(here, |part| self.prefetch(part, all));
+            Found { node: n, lanes, to: self.elements(node.to, node.width, all), prefetch, onward }
         }));
     }
 
@@ -266,11 +266,11 @@ impl Place<'_, '_> {
     }
 
     /// Where the elements of a result of `width` a row are.
-    fn elements(&self, to: To, width: usize, all: Span) -> Lane {
+    fn elements(&self, to: Target, width: usize, all: Span) -> Lane {
         let own = self.width(width);
         let (first, step) = match to {
-            To::Slot(i) => (self.blocks.place(self.program.slots[i], self.span.count * own), 0),
-            To::Output(o) => {
+            Target::Slot(i) => (self.blocks.place(self.program.slots[i], self.span.count * own), 0),
+            Target::Output(o) => {
                 let n = match all.part {
                     Some((_, n)) if width == self.program.wide => n,
                     _ => all.count * width,
@@ -282,11 +282,11 @@ impl Place<'_, '_> {
     }
 
     /// An operand of an operation that reads `width` elements a row.
-    fn lane(&self, from: &From, width: usize, all: Span) -> Lane {
+    fn lane(&self, from: &Operand, width: usize, all: Span) -> Lane {
         let word = |word: &u32| Lane { first: word, ..Lane::NONE };
         match from {
-            From::Nowhere => Lane::NONE,
-            From::Node(n) => {
+            Operand::Nowhere => Lane::NONE,
+            Operand::Node(n) => {
                 let Node { to, width: own, .. } = self.program.nodes[*n];
                 if own == 0 {
                     // Rows without elements stand nowhere.
@@ -295,8 +295,8 @@ impl Place<'_, '_> {
                 let lane = self.elements(to, own, all);
                 Lane { same: lane.pitch == 1 && self.width(width) > 1, ..lane }
             }
-            From::Before(o) => self.elements(To::Output(*o), self.program.outputs[*o], all),
-            From::Load(l) => {
+            Operand::Before(o) => self.elements(Target::Output(*o), self.program.outputs[*o], all),
+            Operand::Load(l) => {
                 let Load { operand, rows } = &self.program.loads[*l];
                 // What has no pitch goes a row at a time.
                 let (pitch, same) = (rows.pitch().unwrap_or(0), rows.same);
@@ -310,27 +310,27 @@ impl Place<'_, '_> {
                 let step = self.step(pitch, if same { 0 } else { width });
                 Lane { first: words.as_ptr(), pitch, same, step }
             }
-            From::Word(w) => word(w),
-            From::Scalar(w) => word(&self.reads.scalars[*w]),
+            Operand::Word(w) => word(w),
+            Operand::Scalar(w) => word(&self.reads.scalars[*w]),
         }
     }
 
     /// A part of what the next block reads or writes of a stream of memory, and how far off the one after it is. Only an
     /// address: at the end there is no next block.
-    fn ahead(&self, Part { stream, part, shift }: Part, all: Span) -> (Ahead, usize) {
+    fn prefetch(&self, Part { stream, part, shift }: Part, all: Span) -> (Prefetch, usize) {
         let wide = self.program.wide;
-        let (ahead, step) = match stream {
+        let (prefetch, step) = match stream {
             Stream::Load(l) => {
                 let Load { operand, rows } = &self.program.loads[l];
                 let at = rows.place(all.first) + all.part.map_or(0, |p| p.0);
                 let first = self.reads.operands[*operand].as_ptr().wrapping_add(at);
-                (Ahead::read(first, shift), self.step(rows.pitch().unwrap_or(0), wide))
+                (Prefetch::read(first, shift), self.step(rows.pitch().unwrap_or(0), wide))
             }
             Stream::Output(o) => {
-                let lane = self.elements(To::Output(o), wide, all);
-                (Ahead::written(lane.first, shift), lane.step)
+                let lane = self.elements(Target::Output(o), wide, all);
+                (Prefetch::written(lane.first, shift), lane.step)
             }
         };
-        (ahead.plus(step + part * ((self.span.count * self.width(wide)) >> shift)), step)
+        (prefetch.plus(step + part * ((self.span.count * self.width(wide)) >> shift)), step)
     }
 }

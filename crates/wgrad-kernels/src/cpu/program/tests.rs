@@ -1,7 +1,7 @@
 //! Programs beside the same expressions computed one element at a time, and in pieces of any size.
 
 use super::*;
-use crate::cpu::Ready;
+use crate::cpu::Prepared;
 use crate::cpu::gemm::Shared;
 use crate::expr::{Expr, Instr, Reg};
 use wgrad_types::{View, coordinates, numel};
@@ -62,7 +62,7 @@ fn holds(expr: &Expr, shape: &[usize], operands: &[Vec<u32>], in_place: &[Option
     };
     let program = Program::expr(expr, in_place, shape);
     let none = nothing();
-    let reads = Reads { operands: &slices, scalars: &[], ready: &none };
+    let reads = Reads { operands: &slices, scalars: &[], prepared: &none };
     let run = |piece: usize| {
         let mut outs: Vec<Vec<u32>> = (0..expr.results.len()).map(held).collect();
         let shared: Vec<Shared> = outs.iter_mut().map(|o| Shared::new(o)).collect();
@@ -89,8 +89,8 @@ fn holds(expr: &Expr, shape: &[usize], operands: &[Vec<u32>], in_place: &[Option
 }
 
 /// No step's code: expressions are run by themselves.
-fn nothing() -> Ready {
-    Ready { first: Program::default(), last: Program::default(), lists: crate::cpu::Lists::None }
+fn nothing() -> Prepared {
+    Prepared { first: Program::default(), last: Program::default(), lists: crate::cpu::Lists::None }
 }
 
 fn number(i: usize) -> u32 {
@@ -199,7 +199,7 @@ fn division_by_one_number_a_row() {
     unsafe {
         program.elements(
             0..x.len(),
-            Reads { operands: &[&x, &by], scalars: &[], ready: &nothing() },
+            Reads { operands: &[&x, &by], scalars: &[], prepared: &nothing() },
             &shared,
         );
     }

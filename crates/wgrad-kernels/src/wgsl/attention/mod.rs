@@ -10,8 +10,8 @@ mod subgroup;
 use super::module::{Module, Width};
 use super::text::indented;
 use crate::attention::{Attention, DELTA, DY, Extents, K, LSE, Part, Q, V};
-use crate::launch::{Candidate, Launch, Unsupported};
-use crate::step::Step;
+use crate::launch::{Variant, Launch, Unsupported};
+use crate::kernel::Kernel;
 use wgrad_shaders::{Figure, Hook};
 use wgrad_types::{AdapterClass, Caps, DType};
 
@@ -28,7 +28,7 @@ enum Pass {
 
 /// What the forms share.
 struct Job<'a> {
-    step: &'a Step,
+    kernel: &'a Kernel,
     attention: &'a Attention,
     caps: &'a Caps,
     e: Extents,
@@ -41,11 +41,11 @@ struct Job<'a> {
 const MOST_SLOPES: usize = 32 << 20;
 
 /// The forms of an attention step, best guess first.
-pub(super) fn candidates(
-    step: &Step,
+pub(super) fn variants(
+    kernel: &Kernel,
     attention: &Attention,
     caps: &Caps,
-) -> Result<Vec<Candidate>, Unsupported> {
+) -> Result<Vec<Variant>, Unsupported> {
     let e = attention.extents();
     let wanted = |part: Part| attention.output(part).is_some();
     let passes: Vec<Pass> = if attention.is_gradient() {
@@ -55,13 +55,13 @@ pub(super) fn candidates(
     } else {
         vec![Pass::Forward]
     };
-    let form =
+    let variant =
         |name: String, scratch: Vec<usize>, launch: &dyn Fn(&Job<'_>) -> Result<Vec<Launch>, Unsupported>| {
-            let job = |&pass: &Pass| Job { step, attention, caps, e, pass, keeps: !scratch.is_empty() };
+            let job = |&pass: &Pass| Job { kernel, attention, caps, e, pass, keeps: !scratch.is_empty() };
             let launches = passes.iter().map(|p| launch(&job(p))).collect::<Result<Vec<_>, _>>()?;
-            Ok(Candidate { name, launches: launches.concat(), scratch })
+            Ok(Variant { name, launches: launches.concat(), scratch })
         };
-    let mut forms = Vec::new();
+    let mut variants = Vec::new();
     if let (AdapterClass::Software, Some(size @ 4..), true) =
         (caps.class, caps.subgroup, e.depth.is_multiple_of(4) && e.width.is_multiple_of(4))
     {
@@ -70,12 +70,12 @@ pub(super) fn candidates(
         let launch = |job: &Job<'_>| subgroup::launches(job, size);
         let slopes = subgroup::slope_bytes(&e, size);
         if wanted(Part::Dk) && wanted(Part::Dq) && slopes <= MOST_SLOPES.min(caps.limits.binding_bytes) {
-            forms.push(form(name(true), vec![slopes], &launch)?);
+            variants.push(variant(name(true), vec![slopes], &launch)?);
         }
-        forms.push(form(name(false), Vec::new(), &launch)?);
+        variants.push(variant(name(false), Vec::new(), &launch)?);
     }
-    forms.push(form("rows".into(), Vec::new(), &|job| rows::launches(job))?);
-    Ok(forms)
+    variants.push(variant("rows".into(), Vec::new(), &|job| rows::launches(job))?);
+    Ok(variants)
 }
 
 impl Job<'_> {
@@ -124,9 +124,9 @@ impl Job<'_> {
             && view.shape[3].is_multiple_of(4)
             && view.offset % 4 == 0
             && view.strides[..3].iter().zip(&view.shape).all(|(s, &n)| n == 1 || s % 4 == 0)
-            && self.step.operands[operand].numel().is_multiple_of(4);
+            && self.kernel.operands[operand].numel().is_multiple_of(4);
         let buffer = module.operand(operand, if quads { Width::Four } else { Width::One });
-        let half = self.step.operands[operand].dtype == DType::F16;
+        let half = self.kernel.operands[operand].dtype == DType::F16;
         let value = if quads {
             let vector = format!("{buffer}[(at + column) / 4u]");
             if half { format!("vec4<f32>({vector})") } else { vector }

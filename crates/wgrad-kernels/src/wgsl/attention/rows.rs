@@ -36,7 +36,7 @@ fn launch(job: &Job<'_>, part: Part) -> Result<Launch, Unsupported> {
     };
     let (rows, heads) = if keys { (e.keys, e.groups) } else { (e.queries, e.heads) };
     let grid = Grid::new(&label, e.batch * heads * rows.div_ceil(workgroup), job.caps)?;
-    let mut module = Module::new(job.step, job.caps);
+    let mut module = Module::new(job.kernel, job.caps);
     let mut figures = job.figures();
     figures.extend(grid.figures());
     figures.extend([("WORKGROUP", workgroup.into()), ("OPAQUE_LOOPS", opaque_loops(job.caps).into())]);

@@ -87,7 +87,7 @@ fn launch(job: &Job<'_>, size: usize, work: Work, label: &str) -> Result<Launch,
         ("MASKED", (job.attention.causal || !columns.is_multiple_of(ACROSS * size)).into()),
         ("OPAQUE_LOOPS", opaque_loops(job.caps).into()),
     ]);
-    let mut module = Module::new(job.step, job.caps);
+    let mut module = Module::new(job.kernel, job.caps);
     let mut text = Text { job, module: &mut module, figures, hooks: Vec::new(), size };
     let text = match work {
         Work::Forward => text.forward(),

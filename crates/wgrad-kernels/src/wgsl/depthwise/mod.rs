@@ -7,8 +7,8 @@
 mod places;
 mod weights;
 
-use crate::launch::{Candidate, Unsupported};
-use crate::step::{Core, Step};
+use crate::kernel::{Core, Kernel};
+use crate::launch::{Unsupported, Variant};
 use crate::wgsl::block::Extents;
 use wgrad_types::Caps;
 
@@ -16,15 +16,15 @@ use wgrad_types::Caps;
 const MAX_TAPS: usize = 25;
 
 /// The direct forms of a step, if it is a depthwise convolution or one of its gradients.
-pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Vec<Candidate>, Unsupported> {
-    let shape = |i: usize| &step.operands[i].shape[..];
-    let (spec, x, w, y) = match &step.core {
-        Core::Conv2d(spec) => (spec, shape(0), shape(1), &step.shape[..]),
-        Core::Conv2dInputGrad(spec) => (spec, &step.shape[..], shape(1), shape(0)),
-        Core::Conv2dWeightGrad(spec) => (spec, shape(0), &step.shape[..], shape(1)),
+pub(super) fn variants(kernel: &Kernel, caps: &Caps) -> Result<Vec<Variant>, Unsupported> {
+    let shape = |i: usize| &kernel.operands[i].shape[..];
+    let (spec, x, w, y) = match &kernel.core {
+        Core::Conv2d(spec) => (spec, shape(0), shape(1), &kernel.shape[..]),
+        Core::Conv2dInputGrad(spec) => (spec, &kernel.shape[..], shape(1), shape(0)),
+        Core::Conv2dWeightGrad(spec) => (spec, shape(0), &kernel.shape[..], shape(1)),
         _ => return Ok(Vec::new()),
     };
-    let depthwise = spec.groups > 1 && spec.groups == x[1] && w[0] == x[1] && step.sums.is_none();
+    let depthwise = spec.groups > 1 && spec.groups == x[1] && w[0] == x[1] && kernel.sums.is_none();
     if !depthwise || w[2] * w[3] > MAX_TAPS || y[2] * y[3] == 0 {
         return Ok(Vec::new());
     }
@@ -37,9 +37,9 @@ pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Vec<Candidate>, Uns
         output: plane(y),
         kernel: plane(w),
     };
-    let form = match &step.core {
-        Core::Conv2dWeightGrad(_) => weights::candidate(step, &e, caps)?,
-        _ => places::candidate(step, &e, caps)?,
+    let variant = match &kernel.core {
+        Core::Conv2dWeightGrad(_) => weights::variant(kernel, &e, caps)?,
+        _ => places::variant(kernel, &e, caps)?,
     };
-    Ok(form.into_iter().collect())
+    Ok(variant.into_iter().collect())
 }

@@ -1,22 +1,22 @@
 //! The forward pass and the input's gradient: an invocation goes from block to block of its channel.
 
-use crate::launch::{Candidate, Unsupported};
-use crate::step::{Core, Step};
-use crate::wgsl::block::{Block, Extents, by_channel, walk, workgroup};
+use crate::kernel::{Core, Kernel};
+use crate::launch::{Unsupported, Variant};
+use crate::wgsl::block::{Block, Extents, by_channel, grid_stride, workgroup};
 use crate::wgsl::epilogue::Epilogue;
 use crate::wgsl::module::{Module, Width};
 use wgrad_types::{Caps, DType};
 
-pub(super) fn candidate(step: &Step, e: &Extents, caps: &Caps) -> Result<Option<Candidate>, Unsupported> {
-    let gradient = matches!(step.core, Core::Conv2dInputGrad(_));
+pub(super) fn variant(kernel: &Kernel, e: &Extents, caps: &Caps) -> Result<Option<Variant>, Unsupported> {
+    let gradient = matches!(kernel.core, Core::Conv2dInputGrad(_));
     let Some(block) = Block::new(e, gradient) else { return Ok(None) };
-    let label = format!("{}.depthwise", step.name());
+    let label = format!("{}.depthwise", kernel.name());
     let (grid, mut head) = by_channel(&label, e.channels, e.images * block.count(), caps)?;
-    let mut module = Module::new(step, caps);
+    let mut module = Module::new(kernel, caps);
     let (source, weights) = (module.operand(0, Width::One), module.operand(1, Width::One));
-    let half = |i: usize| step.operands[i].dtype == DType::F16;
+    let half = |i: usize| kernel.operands[i].dtype == DType::F16;
     let [rows, columns] = &block.axes;
-    let epilogue = Epilogue::new(step);
+    let epilogue = Epilogue::new(kernel);
     let quads = columns.extent.is_multiple_of(4) && epilogue.fits_quads(&[0, 1]);
     epilogue.declare(&mut module, if quads { Width::Four } else { Width::One });
     for t in 0..e.taps() {
@@ -58,6 +58,6 @@ pub(super) fn candidate(step: &Step, e: &Extents, caps: &Caps) -> Result<Option<
             body.push("}".to_owned());
         }
     }
-    let launch = module.launch(&label, workgroup(caps), &walk(&head, &body, caps), &grid)?;
-    Ok(Some(Candidate { name: "depthwise".to_owned(), launches: vec![launch], scratch: Vec::new() }))
+    let launch = module.launch(&label, workgroup(caps), &grid_stride(&head, &body, caps), &grid)?;
+    Ok(Some(Variant { name: "depthwise".to_owned(), launches: vec![launch], scratch: Vec::new() }))
 }

@@ -1,10 +1,10 @@
 //! The weights' gradient: a workgroup, or several where channels are few, goes through all blocks of its channel with a
 //! sum a tap in registers; lanes are added in a fixed order at the end, workgroups through scratch.
 
-use crate::launch::{Access, Candidate, Unsupported};
-use crate::step::Step;
+use crate::kernel::Kernel;
+use crate::launch::{Access, Unsupported, Variant};
 use crate::table::{MAX_TRIPS, figures};
-use crate::wgsl::block::{Block, Extents, walk, workgroup};
+use crate::wgsl::block::{Block, Extents, grid_stride, workgroup};
 use crate::wgsl::epilogue::Epilogue;
 use crate::wgsl::module::{Grid, Module, Width};
 use crate::wgsl::reduce::combine_partials;
@@ -17,7 +17,7 @@ const FEWEST_TRIPS: usize = 8;
 /// Parts at most.
 const MOST_PARTS: usize = 64;
 
-pub(super) fn candidate(step: &Step, e: &Extents, caps: &Caps) -> Result<Option<Candidate>, Unsupported> {
+pub(super) fn variant(kernel: &Kernel, e: &Extents, caps: &Caps) -> Result<Option<Variant>, Unsupported> {
     let Some(block) = Block::new(e, false) else { return Ok(None) };
     let (lanes, taps) = (workgroup(caps), e.taps());
     let blocks = e.images * block.count();
@@ -25,16 +25,16 @@ pub(super) fn candidate(step: &Step, e: &Extents, caps: &Caps) -> Result<Option<
     let needed = blocks.div_ceil(lanes * MAX_TRIPS);
     let parts = busy.min(blocks / (lanes * FEWEST_TRIPS)).clamp(1, MOST_PARTS).max(needed);
     let chunk = blocks.div_ceil(parts);
-    let label = format!("{}.depthwise", step.name());
+    let label = format!("{}.depthwise", kernel.name());
     let grid = Grid::new(&label, e.channels * parts, caps)?;
-    let mut module = Module::new(step, caps);
+    let mut module = Module::new(kernel, caps);
     let (x, dy) = (module.operand(0, Width::One), module.operand(1, Width::One));
-    let half = |i: usize| step.operands[i].dtype == DType::F16;
+    let half = |i: usize| kernel.operands[i].dtype == DType::F16;
     let store = if parts > 1 {
         let partials = module.scratch(Access::ReadWrite, Width::One);
-        format!("{partials}[part * {}u + TAP] = VALUE;", step.numel())
+        format!("{partials}[part * {}u + TAP] = VALUE;", kernel.numel())
     } else {
-        Epilogue::new(step).declare(&mut module, Width::One);
+        Epilogue::new(kernel).declare(&mut module, Width::One);
         "epilogue(TAP, VALUE);".to_owned()
     };
     let store = |tap: &str, value: &str| {
@@ -76,7 +76,7 @@ pub(super) fn candidate(step: &Step, e: &Extents, caps: &Caps) -> Result<Option<
             }
         }
     }
-    let mut main = walk(&head, &body, caps);
+    let mut main = grid_stride(&head, &body, caps);
     let mut tail = Vec::new();
     if caps.class == AdapterClass::Software && caps.subgroup == Some(lanes as u32) {
         tail.extend((0..taps).map(|t| format!("let total{t} = subgroupAdd(sum{t});")));
@@ -98,9 +98,9 @@ pub(super) fn candidate(step: &Step, e: &Extents, caps: &Caps) -> Result<Option<
     main += &indented(&tail, 1);
     let mut launches = vec![module.launch(&label, lanes, &main, &grid)?];
     if parts == 1 {
-        return Ok(Some(Candidate { name: "depthwise".to_owned(), launches, scratch: Vec::new() }));
+        return Ok(Some(Variant { name: "depthwise".to_owned(), launches, scratch: Vec::new() }));
     }
-    launches.push(combine_partials(step, ReduceKind::Sum, parts, caps)?);
-    let scratch = vec![parts * step.numel() * DType::F32.bytes()];
-    Ok(Some(Candidate { name: format!("depthwise.split{parts}"), launches, scratch }))
+    launches.push(combine_partials(kernel, ReduceKind::Sum, parts, caps)?);
+    let scratch = vec![parts * kernel.numel() * DType::F32.bytes()];
+    Ok(Some(Variant { name: format!("depthwise.split{parts}"), launches, scratch }))
 }

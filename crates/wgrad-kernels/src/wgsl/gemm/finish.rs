@@ -27,7 +27,7 @@ pub(super) fn hooks(
         let part = problem.batch * problem.m * problem.n / width.lanes();
         (width, Err(format!("{partials}[part * {part}u + o] = value;")))
     } else {
-        let epilogue = Epilogue::new(module.step);
+        let epilogue = Epilogue::new(module.kernel);
         let four = quads && epilogue.fits_quads(scalar_operands);
         let width = if four { Width::Four } else { Width::One };
         (width, Ok(epilogue.function(module, width)))

@@ -1,8 +1,8 @@
 //! A product's addresses as hooks of its shader, and its figures.
 
 use super::problem::{Problem, Side};
-use super::walk::{Matrix, Part, Walk};
-use crate::step::{Core, Step};
+use super::index_map::{Matrix, Address, IndexMap};
+use crate::kernel::{Core, Kernel};
 use crate::wgsl::module::{Module, Width};
 use crate::wgsl::text::indented;
 use wgrad_graph::ops::ConvSpec;
@@ -31,17 +31,17 @@ pub(super) fn hooks(module: &mut Module<'_>, problem: &Problem, vectors: [bool; 
 }
 
 /// Address and image coordinates of an index.
-fn place(name: &'static str, index: &str, walk: &Walk) -> Hook {
+fn place(name: &'static str, index: &str, map: &IndexMap) -> Hook {
     let mut lines = Vec::new();
-    let part = walk.print(index, "", &mut lines);
+    let part = map.print(index, "", &mut lines);
     lines.push(format!("return vec3<u32>({}, {}, {});", part.addr, part.y, part.x));
     Hook { name, code: function(name, &format!("{index}: u32"), "vec3<u32>", &lines) }
 }
 
 /// Address of an index.
-fn address(name: &'static str, index: &str, walk: &Walk) -> Hook {
+fn address(name: &'static str, index: &str, map: &IndexMap) -> Hook {
     let mut lines = Vec::new();
-    let part = walk.print(index, "", &mut lines);
+    let part = map.print(index, "", &mut lines);
     lines.push(format!("return {};", part.addr));
     Hook { name, code: function(name, &format!("{index}: u32"), "u32", &lines) }
 }
@@ -50,7 +50,7 @@ fn address(name: &'static str, index: &str, walk: &Walk) -> Hook {
 fn element(name: &str, matrix: &Matrix, buffer: &str) -> String {
     let [addr, y, x] = ["at.x", "at.y", "at.z"].map(str::to_owned);
     let mut lines = Vec::new();
-    let value = matrix.element(buffer, &Part { addr, y, x }, &mut lines);
+    let value = matrix.element(buffer, &Address { addr, y, x }, &mut lines);
     lines.push(format!("return {value};"));
     function(name, "at: vec3<u32>", "f32", &lines)
 }
@@ -70,8 +70,8 @@ pub(super) fn unit(vector: bool) -> usize {
 }
 
 /// The shader of a step's product.
-pub(super) fn shader(step: &Step) -> &'static str {
-    match step.core {
+pub(super) fn shader(kernel: &Kernel) -> &'static str {
+    match kernel.core {
         Core::Conv2d(_) => "conv2d",
         Core::Conv2dInputGrad(_) => "conv2d_input_grad",
         Core::Conv2dWeightGrad(_) => "conv2d_weight_grad",
@@ -80,7 +80,7 @@ pub(super) fn shader(step: &Step) -> &'static str {
 }
 
 /// Extents of the product; of a convolution its own too.
-pub(super) fn figures(step: &Step, problem: &Problem, splits: usize) -> Vec<(&'static str, Figure)> {
+pub(super) fn figures(kernel: &Kernel, problem: &Problem, splits: usize) -> Vec<(&'static str, Figure)> {
     let mut figures: Vec<(&'static str, Figure)> = vec![
         ("BATCH", problem.batch.into()),
         ("PARTS", splits.into()),
@@ -90,11 +90,11 @@ pub(super) fn figures(step: &Step, problem: &Problem, splits: usize) -> Vec<(&'s
         ("SUM_A", (problem.sums == Some(Side::A)).into()),
         ("SUM_B", (problem.sums == Some(Side::B)).into()),
     ];
-    let own = |i: usize| step.operands[i].shape.as_slice();
-    let (spec, x, w, y): (&ConvSpec, _, _, _) = match &step.core {
-        Core::Conv2d(spec) => (spec, own(0), own(1), &*step.shape),
-        Core::Conv2dInputGrad(spec) => (spec, &*step.shape, own(1), own(0)),
-        Core::Conv2dWeightGrad(spec) => (spec, own(0), &*step.shape, own(1)),
+    let own = |i: usize| kernel.operands[i].shape.as_slice();
+    let (spec, x, w, y): (&ConvSpec, _, _, _) = match &kernel.core {
+        Core::Conv2d(spec) => (spec, own(0), own(1), &*kernel.shape),
+        Core::Conv2dInputGrad(spec) => (spec, &*kernel.shape, own(1), own(0)),
+        Core::Conv2dWeightGrad(spec) => (spec, own(0), &*kernel.shape, own(1)),
         _ => return figures,
     };
     let conv = [

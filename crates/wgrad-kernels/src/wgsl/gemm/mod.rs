@@ -8,11 +8,11 @@ mod hooks;
 mod problem;
 mod subgroup;
 mod tile;
-mod walk;
+mod index_map;
 
 use super::reduce::combine_partials;
-use crate::launch::{Candidate, Launch, Unsupported};
-use crate::step::Step;
+use crate::launch::{Variant, Launch, Unsupported};
+use crate::kernel::Kernel;
 use crate::table::{Figures, MAX_TRIPS, figures};
 use problem::Problem;
 use subgroup::Registers;
@@ -40,91 +40,91 @@ const SHORTEST_PART: usize = 64;
 const PHASED_WORK: usize = 1 << 24;
 
 /// Whether the step is a matrix product.
-pub(super) fn is_product(step: &Step) -> bool {
-    Problem::of(step).is_some()
+pub(super) fn is_product(kernel: &Kernel) -> bool {
+    Problem::of(kernel).is_some()
 }
 
 /// The forms of a matrix product, best guess first. `None` where it combines nothing.
-pub(super) fn candidates(step: &Step, caps: &Caps) -> Result<Option<Vec<Candidate>>, Unsupported> {
-    let Some(problem) = Problem::of(step).filter(|p| p.k > 0) else { return Ok(None) };
+pub(super) fn variants(kernel: &Kernel, caps: &Caps) -> Result<Option<Vec<Variant>>, Unsupported> {
+    let Some(problem) = Problem::of(kernel).filter(|p| p.k > 0) else { return Ok(None) };
     // The best tile in other numbers of parts comes last: only measuring tells.
-    let (mut forms, mut more) = (Vec::new(), Vec::new());
+    let (mut variants, mut more) = (Vec::new(), Vec::new());
     let work = problem.batch * problem.m * problem.n * problem.k;
-    if let Some(phases) = Problem::phases(step).filter(|_| work >= PHASED_WORK) {
-        forms.push(phased(step, caps, &phases)?);
+    if let Some(phases) = Problem::phases(kernel).filter(|_| work >= PHASED_WORK) {
+        variants.push(phased(kernel, caps, &phases)?);
     }
     if let (AdapterClass::Software, Some(size @ 4..)) = (caps.class, caps.subgroup) {
         let exchanged = problem.exchanged();
-        let also_read = step.epilogue.operands();
+        let also_read = kernel.epilogue.operands();
         let tiles = registers(&problem, &exchanged, size as usize, &also_read);
         for tile in &tiles {
-            forms.push(finished(step, caps, tile.name(), tile.launch(step, caps)?, tile.splits)?);
+            variants.push(finished(kernel, caps, tile.name(), tile.launch(kernel, caps)?, tile.splits)?);
         }
         if let Some(best) = tiles.into_iter().next() {
             for splits in other_splits(&problem, best.splits, caps) {
                 let tile = Registers { splits, ..best };
                 if tile.trips() <= MAX_TRIPS {
-                    more.push(finished(step, caps, tile.name(), tile.launch(step, caps)?, splits)?);
+                    more.push(finished(kernel, caps, tile.name(), tile.launch(kernel, caps)?, splits)?);
                 }
             }
         }
     }
     for (rank, tile) in tiles(&problem, caps).into_iter().take(figures(caps).tiles).enumerate() {
         let splits = tile_splits(&problem, tile, caps);
-        let form = |splits| {
-            let launch = tile::launch(step, caps, &problem, tile, splits)?;
-            finished(step, caps, tile.name(), launch, splits)
+        let variant = |splits| {
+            let launch = tile::launch(kernel, caps, &problem, tile, splits)?;
+            finished(kernel, caps, tile.name(), launch, splits)
         };
-        forms.push(form(splits)?);
+        variants.push(variant(splits)?);
         if rank == 0 && caps.class != AdapterClass::Software {
             for splits in other_splits(&problem, splits, caps) {
-                more.push(form(splits)?);
+                more.push(variant(splits)?);
             }
         }
     }
-    forms.append(&mut more);
-    Ok(Some(forms))
+    variants.append(&mut more);
+    Ok(Some(variants))
 }
 
 /// The best guess for a product in one launch, undivided; `None` where it combines nothing.
-pub(super) fn undivided(step: &Step, caps: &Caps) -> Result<Option<Launch>, Unsupported> {
-    let Some(problem) = Problem::of(step).filter(|p| p.k > 0) else { return Ok(None) };
-    one_launch(step, caps, &problem).map(Some)
+pub(super) fn undivided(kernel: &Kernel, caps: &Caps) -> Result<Option<Launch>, Unsupported> {
+    let Some(problem) = Problem::of(kernel).filter(|p| p.k > 0) else { return Ok(None) };
+    one_launch(kernel, caps, &problem).map(Some)
 }
 
-fn one_launch(step: &Step, caps: &Caps, problem: &Problem) -> Result<Launch, Unsupported> {
-    let (exchanged, also_read) = (problem.exchanged(), step.epilogue.operands());
+fn one_launch(kernel: &Kernel, caps: &Caps, problem: &Problem) -> Result<Launch, Unsupported> {
+    let (exchanged, also_read) = (problem.exchanged(), kernel.epilogue.operands());
     let size = caps.subgroup.filter(|_| caps.class == AdapterClass::Software).unwrap_or(0) as usize;
     if size >= REGISTER_DEPTHS
         && let Some(mut tile) = registers(problem, &exchanged, size, &also_read).into_iter().next()
     {
         tile.splits = 1;
-        return tile.launch(step, caps);
+        return tile.launch(kernel, caps);
     }
-    tile::launch(step, caps, problem, tiles(problem, caps)[0], 1)
+    tile::launch(kernel, caps, problem, tiles(problem, caps)[0], 1)
 }
 
 /// One launch for every phase of a stride.
-fn phased(step: &Step, caps: &Caps, phases: &[Problem]) -> Result<Candidate, Unsupported> {
-    let launches = phases.iter().map(|p| one_launch(step, caps, p)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Candidate { name: format!("phases{}", phases.len()), launches, scratch: Vec::new() })
+fn phased(kernel: &Kernel, caps: &Caps, phases: &[Problem]) -> Result<Variant, Unsupported> {
+    let launches = phases.iter().map(|p| one_launch(kernel, caps, p)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Variant { name: format!("phases{}", phases.len()), launches, scratch: Vec::new() })
 }
 
-/// A candidate of one launch and, where the product is split, the launch that adds the parts.
+/// A variant of one launch and, where the product is split, the launch that adds the parts.
 fn finished(
-    step: &Step,
+    kernel: &Kernel,
     caps: &Caps,
     name: String,
     launch: Launch,
     splits: usize,
-) -> Result<Candidate, Unsupported> {
+) -> Result<Variant, Unsupported> {
     if splits == 1 {
-        return Ok(Candidate { name, launches: vec![launch], scratch: Vec::new() });
+        return Ok(Variant { name, launches: vec![launch], scratch: Vec::new() });
     }
-    let combine = combine_partials(step, ReduceKind::Sum, splits, caps)?;
-    let mut scratch = vec![splits * step.numel() * DType::F32.bytes()];
-    scratch.extend(step.sums.as_ref().map(|s| splits * s.spans[1] * DType::F32.bytes()));
-    Ok(Candidate { name: format!("{name}.split{splits}"), launches: vec![launch, combine], scratch })
+    let combine = combine_partials(kernel, ReduceKind::Sum, splits, caps)?;
+    let mut scratch = vec![splits * kernel.numel() * DType::F32.bytes()];
+    scratch.extend(kernel.sums.as_ref().map(|s| splits * s.spans[1] * DType::F32.bytes()));
+    Ok(Variant { name: format!("{name}.split{splits}"), launches: vec![launch, combine], scratch })
 }
 
 /// Tiles that fit the adapter, best guess first: the largest that still keeps it busy and in registers.

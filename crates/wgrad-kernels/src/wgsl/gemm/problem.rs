@@ -1,7 +1,7 @@
 //! Steps as matrix products: which extents, which operand walks, and where the results go.
 
-use super::walk::{Digit, Divide, Matrix, Walk};
-use crate::step::{Core, Step, Sums};
+use super::index_map::{Digit, Divide, IndexMap, Matrix};
+use crate::kernel::{Core, Kernel, Sums};
 use wgrad_graph::ops::ConvSpec;
 use wgrad_types::{DType, View};
 
@@ -31,43 +31,43 @@ pub(super) struct Problem {
     pub(super) a: Matrix,
     pub(super) b: Matrix,
     /// Where row m, column n and batch z of the result lie, as elements of the output.
-    pub(super) out_rows: Walk,
-    pub(super) out_columns: Walk,
-    pub(super) out_batch: Walk,
+    pub(super) out_rows: IndexMap,
+    pub(super) out_columns: IndexMap,
+    pub(super) out_batch: IndexMap,
     /// The operand whose sums over the depth are the step's second output, `[z, m]` or `[z, n]`.
     pub(super) sums: Option<Side>,
 }
 
 impl Problem {
     /// The product a step's core asks for, if it is one.
-    pub(super) fn of(step: &Step) -> Option<Self> {
-        let mut problem = Self::core(step)?.widening(step);
+    pub(super) fn of(kernel: &Kernel) -> Option<Self> {
+        let mut problem = Self::core(kernel)?.widening(kernel);
         let side = |sums: &Sums| if problem.a.operand == sums.operand { Side::A } else { Side::B };
-        problem.sums = step.sums.as_ref().map(side);
+        problem.sums = kernel.sums.as_ref().map(side);
         Some(problem)
     }
 
     /// Operands of f16 are widened as they are read.
-    fn widening(mut self, step: &Step) -> Self {
+    fn widening(mut self, kernel: &Kernel) -> Self {
         for matrix in [&mut self.a, &mut self.b] {
-            matrix.half = step.operands[matrix.operand].dtype == DType::F16;
+            matrix.half = kernel.operands[matrix.operand].dtype == DType::F16;
         }
         self
     }
 
-    fn core(step: &Step) -> Option<Self> {
-        match &step.core {
+    fn core(kernel: &Kernel) -> Option<Self> {
+        match &kernel.core {
             Core::MatMul { a, b } => Some(matmul(a, b)),
             Core::Conv2d(spec) => {
-                Some(Conv::of(spec, shape(step, 0), shape(step, 1), step.shape[2..].into()).forward())
+                Some(Conv::of(spec, shape(kernel, 0), shape(kernel, 1), kernel.shape[2..].into()).forward())
             }
             Core::Conv2dInputGrad(spec) => {
-                let dy = shape(step, 0);
-                Some(Conv::of(spec, step.shape.clone(), shape(step, 1), dy[2..].into()).input_grad())
+                let dy = shape(kernel, 0);
+                Some(Conv::of(spec, kernel.shape.clone(), shape(kernel, 1), dy[2..].into()).input_grad())
             }
             Core::Conv2dWeightGrad(spec) => {
-                let (x, dy) = (shape(step, 0), shape(step, 1));
-                Some(Conv::of(spec, x, step.shape.clone(), dy[2..].into()).weight_grad())
+                let (x, dy) = (shape(kernel, 0), shape(kernel, 1));
+                Some(Conv::of(spec, x, kernel.shape.clone(), dy[2..].into()).weight_grad())
             }
             _ => None,
         }
@@ -75,15 +75,15 @@ impl Problem {
 
     /// The gradient of a strided convolution's input as one dense product for every phase of the stride: input
     /// positions of a phase meet only the taps that fall on it, so no tap is tried in vain.
-    pub(super) fn phases(step: &Step) -> Option<Vec<Self>> {
-        let Core::Conv2dInputGrad(spec) = &step.core else { return None };
+    pub(super) fn phases(kernel: &Kernel) -> Option<Vec<Self>> {
+        let Core::Conv2dInputGrad(spec) = &kernel.core else { return None };
         let [sy, sx] = spec.stride;
-        if sy * sx == 1 || sy * sx > MAX_PHASES || step.shape[2] < sy || step.shape[3] < sx {
+        if sy * sx == 1 || sy * sx > MAX_PHASES || kernel.shape[2] < sy || kernel.shape[3] < sx {
             return None;
         }
-        let dy = shape(step, 0);
-        let conv = Conv::of(spec, step.shape.clone(), shape(step, 1), dy[2..].into());
-        Some((0..sy * sx).map(|i| conv.input_grad_phase([i / sx, i % sx]).widening(step)).collect())
+        let dy = shape(kernel, 0);
+        let conv = Conv::of(spec, kernel.shape.clone(), shape(kernel, 1), dy[2..].into());
+        Some((0..sy * sx).map(|i| conv.input_grad_phase([i / sx, i % sx]).widening(kernel)).collect())
     }
 
     /// The same product with rows and columns exchanged.
@@ -111,8 +111,8 @@ impl Problem {
     }
 }
 
-fn shape(step: &Step, operand: usize) -> Vec<usize> {
-    step.operands[operand].shape.clone()
+fn shape(kernel: &Kernel, operand: usize) -> Vec<usize> {
+    kernel.operands[operand].shape.clone()
 }
 
 fn matmul(a: &View, b: &View) -> Problem {
@@ -121,8 +121,8 @@ fn matmul(a: &View, b: &View) -> Problem {
     let digit = |v: &View, d: usize| Digit { extent: v.shape[d], addr: v.strides[d] as i64, y: 0, x: 0 };
     let matrix = |operand: usize, v: &View, row: usize, depth: usize| {
         let batch: Vec<Digit> = (0..rank - 2).map(|d| digit(v, d)).collect();
-        let walk = |d: usize, addr: isize| Walk::new(&[digit(v, d)], [addr as i64, 0, 0]);
-        Matrix::plain(operand, Walk::new(&batch, [0; 3]), walk(row, v.offset), walk(depth, 0))
+        let map = |d: usize, addr: isize| IndexMap::new(&[digit(v, d)], [addr as i64, 0, 0]);
+        Matrix::plain(operand, IndexMap::new(&batch, [0; 3]), map(row, v.offset), map(depth, 0))
     };
     let batch = a.shape[..rank - 2].iter().product();
     Problem {
@@ -132,9 +132,9 @@ fn matmul(a: &View, b: &View) -> Problem {
         k,
         a: matrix(0, a, rank - 2, rank - 1),
         b: matrix(1, b, rank - 1, rank - 2),
-        out_rows: Walk::plain(&[(m, n)]),
-        out_columns: Walk::plain(&[(n, 1)]),
-        out_batch: Walk::plain(&[(batch, m * n)]),
+        out_rows: IndexMap::plain(&[(m, n)]),
+        out_columns: IndexMap::plain(&[(n, 1)]),
+        out_batch: IndexMap::plain(&[(batch, m * n)]),
         sums: None,
     }
 }
@@ -181,7 +181,7 @@ impl<'a> Conv<'a> {
     }
 
     /// The input as it is read by output positions and by taps: walks over `(image, oh, ow)` and `(channel, kh, kw)`.
-    fn windows(&self) -> [Walk; 2] {
+    fn windows(&self) -> [IndexMap; 2] {
         let ConvSpec { stride: [sy, sx], padding: [py, px], dilation: [dy, dx], .. } = *self.spec;
         let row = self.input[1];
         let image = Digit::plain(self.images, self.all_channels()[0] * self.in_plane());
@@ -195,14 +195,14 @@ impl<'a> Conv<'a> {
         let positions = [image, step(self.output[0], sy, 0), step(self.output[1], 0, sx)];
         let channel = Digit::plain(self.c_in, self.in_plane());
         let taps = [channel, step(self.kernel[0], dy, 0), step(self.kernel[1], 0, dx)];
-        [Walk::new(&positions, at), Walk::new(&taps, [0; 3])]
+        [IndexMap::new(&positions, at), IndexMap::new(&taps, [0; 3])]
     }
 
     fn forward(&self) -> Problem {
         let groups = self.spec.groups;
         let k = self.c_in * self.taps();
         let [positions, taps] = self.windows();
-        let group = Walk::plain(&[(groups, self.c_in * self.in_plane())]);
+        let group = IndexMap::plain(&[(groups, self.c_in * self.in_plane())]);
         let plane = self.out_plane();
         Problem {
             batch: groups,
@@ -211,14 +211,14 @@ impl<'a> Conv<'a> {
             k,
             a: Matrix::plain(
                 1,
-                Walk::plain(&[(groups, self.c_out * k)]),
-                Walk::plain(&[(self.c_out, k)]),
-                Walk::plain(&[(k, 1)]),
+                IndexMap::plain(&[(groups, self.c_out * k)]),
+                IndexMap::plain(&[(self.c_out, k)]),
+                IndexMap::plain(&[(k, 1)]),
             ),
             b: Matrix::image(0, [group, positions, taps], self.input),
-            out_rows: Walk::plain(&[(self.c_out, plane)]),
-            out_columns: Walk::plain(&[(self.images, self.all_channels()[1] * plane), (plane, 1)]),
-            out_batch: Walk::plain(&[(groups, self.c_out * plane)]),
+            out_rows: IndexMap::plain(&[(self.c_out, plane)]),
+            out_columns: IndexMap::plain(&[(self.images, self.all_channels()[1] * plane), (plane, 1)]),
+            out_batch: IndexMap::plain(&[(groups, self.c_out * plane)]),
             sums: None,
         }
     }
@@ -227,9 +227,9 @@ impl<'a> Conv<'a> {
         let (groups, taps, plane) = (self.spec.groups, self.taps(), self.in_plane());
         let weights = Matrix::plain(
             1,
-            Walk::plain(&[(groups, self.c_out * self.c_in * taps)]),
-            Walk::plain(&[(self.c_in, taps)]),
-            Walk::plain(&[(self.c_out, self.c_in * taps), (taps, 1)]),
+            IndexMap::plain(&[(groups, self.c_out * self.c_in * taps)]),
+            IndexMap::plain(&[(self.c_in, taps)]),
+            IndexMap::plain(&[(self.c_out, self.c_in * taps), (taps, 1)]),
         );
         Problem {
             batch: groups,
@@ -238,9 +238,9 @@ impl<'a> Conv<'a> {
             k: self.c_out * taps,
             a: weights,
             b: self.scattered(),
-            out_rows: Walk::plain(&[(self.c_in, plane)]),
-            out_columns: Walk::plain(&[(self.images, self.all_channels()[0] * plane), (plane, 1)]),
-            out_batch: Walk::plain(&[(groups, self.c_in * plane)]),
+            out_rows: IndexMap::plain(&[(self.c_in, plane)]),
+            out_columns: IndexMap::plain(&[(self.images, self.all_channels()[0] * plane), (plane, 1)]),
+            out_batch: IndexMap::plain(&[(groups, self.c_in * plane)]),
             sums: None,
         }
     }
@@ -259,9 +259,9 @@ impl<'a> Conv<'a> {
         let channel = Digit::plain(self.c_out, plane);
         let taps = [channel, step(self.kernel[0], -(dy as i64), 0), step(self.kernel[1], 0, -(dx as i64))];
         let (py, px) = (py as i64, px as i64);
-        let batch = Walk::plain(&[(groups, self.c_out * plane)]);
-        let rows = Walk::new(&positions, [py * row + px * column, py, px]);
-        let depth = Walk::new(&taps, [0; 3]);
+        let batch = IndexMap::plain(&[(groups, self.c_out * plane)]);
+        let rows = IndexMap::new(&positions, [py * row + px * column, py, px]);
+        let depth = IndexMap::new(&taps, [0; 3]);
         if !divided {
             return Matrix::image(0, [batch, rows, depth], self.output);
         }
@@ -288,10 +288,10 @@ impl<'a> Conv<'a> {
         let [y_taps, x_taps] = axes.map(|axis| axis.taps.max(1));
         let depth = [channel, step(y_taps, -y.step, 0), step(x_taps, 0, -x.step)];
         let groups = self.spec.groups;
-        let walks = [
-            Walk::plain(&[(groups, self.c_out * plane)]),
-            Walk::new(&positions, [y.first * row + x.first, y.first, x.first]),
-            Walk::new(&depth, [0; 3]),
+        let maps = [
+            IndexMap::plain(&[(groups, self.c_out * plane)]),
+            IndexMap::new(&positions, [y.first * row + x.first, y.first, x.first]),
+            IndexMap::new(&depth, [0; 3]),
         ];
         let weights = [
             Digit::plain(self.c_out, self.c_in * taps),
@@ -301,9 +301,9 @@ impl<'a> Conv<'a> {
         let first_tap = (y.first_tap * self.kernel[1] + x.first_tap) as i64;
         let a = Matrix::plain(
             1,
-            Walk::plain(&[(groups, self.c_out * self.c_in * taps)]),
-            Walk::plain(&[(self.c_in, taps)]),
-            Walk::new(&weights, [first_tap, 0, 0]),
+            IndexMap::plain(&[(groups, self.c_out * self.c_in * taps)]),
+            IndexMap::plain(&[(self.c_in, taps)]),
+            IndexMap::new(&weights, [first_tap, 0, 0]),
         );
         let out = [
             Digit::plain(self.images, all_in * self.in_plane()),
@@ -317,10 +317,10 @@ impl<'a> Conv<'a> {
             n: self.images * y.positions * x.positions,
             k: self.c_out * y.taps * x.taps,
             a,
-            b: Matrix::image(0, walks, self.output),
-            out_rows: Walk::plain(&[(self.c_in, self.in_plane())]),
-            out_columns: Walk::new(&out, [first_out, 0, 0]),
-            out_batch: Walk::plain(&[(groups, self.c_in * self.in_plane())]),
+            b: Matrix::image(0, maps, self.output),
+            out_rows: IndexMap::plain(&[(self.c_in, self.in_plane())]),
+            out_columns: IndexMap::new(&out, [first_out, 0, 0]),
+            out_batch: IndexMap::plain(&[(groups, self.c_in * self.in_plane())]),
             sums: None,
         }
     }
@@ -332,11 +332,11 @@ impl<'a> Conv<'a> {
         let [positions, taps] = self.windows();
         let dy = Matrix::plain(
             1,
-            Walk::plain(&[(groups, self.c_out * plane)]),
-            Walk::plain(&[(self.c_out, plane)]),
-            Walk::plain(&[(self.images, self.all_channels()[1] * plane), (plane, 1)]),
+            IndexMap::plain(&[(groups, self.c_out * plane)]),
+            IndexMap::plain(&[(self.c_out, plane)]),
+            IndexMap::plain(&[(self.images, self.all_channels()[1] * plane), (plane, 1)]),
         );
-        let group = Walk::plain(&[(groups, self.c_in * self.in_plane())]);
+        let group = IndexMap::plain(&[(groups, self.c_in * self.in_plane())]);
         Problem {
             batch: groups,
             m: self.c_out,
@@ -344,9 +344,9 @@ impl<'a> Conv<'a> {
             k: self.images * plane,
             a: dy,
             b: Matrix::image(0, [group, taps, positions], self.input),
-            out_rows: Walk::plain(&[(self.c_out, n)]),
-            out_columns: Walk::plain(&[(n, 1)]),
-            out_batch: Walk::plain(&[(groups, self.c_out * n)]),
+            out_rows: IndexMap::plain(&[(self.c_out, n)]),
+            out_columns: IndexMap::plain(&[(n, 1)]),
+            out_batch: IndexMap::plain(&[(groups, self.c_out * n)]),
             sums: None,
         }
     }

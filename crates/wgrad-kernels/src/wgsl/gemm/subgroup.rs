@@ -4,7 +4,7 @@
 use super::problem::Problem;
 use super::{finish, hooks};
 use crate::launch::{Launch, Unsupported};
-use crate::step::Step;
+use crate::kernel::Kernel;
 use crate::table::ROWS_STORED;
 use crate::wgsl::module::{Grid, Module, opaque_loops};
 use wgrad_shaders::expand_with;
@@ -75,10 +75,10 @@ impl Registers<'_> {
     }
 
     /// The launch.
-    pub(super) fn launch(&self, step: &Step, caps: &Caps) -> Result<Launch, Unsupported> {
+    pub(super) fn launch(&self, kernel: &Kernel, caps: &Caps) -> Result<Launch, Unsupported> {
         let p = self.problem;
-        let label = format!("{}.{}", step.name(), self.name());
-        let mut module = Module::new(step, caps);
+        let label = format!("{}.{}", kernel.name(), self.name());
+        let mut module = Module::new(kernel, caps);
         let (vector_a, by) = (self.row_vectors(), self.columns_by());
         let mut hooks = hooks::hooks(&mut module, p, [vector_a, by != Columns::Scalars]);
         let mut scalar = Vec::new();
@@ -90,7 +90,7 @@ impl Registers<'_> {
         // One stride is cheaper to work out than to hand round.
         let plain = p.b.depth.stride().is_some() && !p.b.guarded();
         let own_depth = !plain && by != Columns::DepthVector;
-        let mut figures = hooks::figures(step, p, self.splits);
+        let mut figures = hooks::figures(kernel, p, self.splits);
         figures.extend(grid.figures());
         figures.extend([
             ("SIZE", self.size.into()),
@@ -107,6 +107,6 @@ impl Registers<'_> {
             ("STORE_FOUR", four.into()),
         ]);
         let core = ("common/tile", "common/subgroup_tile");
-        module.launch_text(&label, &expand_with(hooks::shader(step), core, &figures, &hooks), &grid)
+        module.launch_text(&label, &expand_with(hooks::shader(kernel), core, &figures, &hooks), &grid)
     }
 }

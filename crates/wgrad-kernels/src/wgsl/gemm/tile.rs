@@ -1,10 +1,10 @@
 //! The tiled product for GPUs, `shaders/common/tile.wgsl`: its tile, and which way a workgroup loads a block.
 
 use super::problem::Problem;
-use super::walk::Matrix;
+use super::index_map::Matrix;
 use super::{finish, hooks};
 use crate::launch::{Launch, Unsupported};
-use crate::step::Step;
+use crate::kernel::Kernel;
 use crate::wgsl::module::{Grid, Module, opaque_loops};
 use wgrad_shaders::expand;
 use wgrad_types::Caps;
@@ -45,16 +45,16 @@ impl Tile {
 
 /// The launch of a problem in tiles, split into `splits` parts along the depth.
 pub(super) fn launch(
-    step: &Step,
+    kernel: &Kernel,
     caps: &Caps,
     problem: &Problem,
     tile: Tile,
     splits: usize,
 ) -> Result<Launch, Unsupported> {
-    let label = format!("{}.{}", step.name(), tile.name());
-    let mut module = Module::new(step, caps);
+    let label = format!("{}.{}", kernel.name(), tile.name());
+    let mut module = Module::new(kernel, caps);
     // A buffer is bound either as vectors or as scalars: operands of the epilogue stay scalar.
-    let also_read = step.epilogue.operands();
+    let also_read = kernel.epilogue.operands();
     let sides = [&problem.a, &problem.b];
     let vectors = sides.map(|m| m.row_quads() && !also_read.contains(&m.operand));
     let row_first = |m: &Matrix| m.rows.dense() || !m.depth.dense();
@@ -64,7 +64,7 @@ pub(super) fn launch(
     let (stores, four) = finish::hooks(&mut module, problem, splits, &scalar);
     hooks.extend(stores);
     let grid = Grid::new(&label, tile.groups(problem) * splits, caps)?;
-    let mut figures = hooks::figures(step, problem, splits);
+    let mut figures = hooks::figures(kernel, problem, splits);
     figures.extend(grid.figures());
     figures.extend([
         ("ROWS", tile.rows.into()),
@@ -79,5 +79,5 @@ pub(super) fn launch(
         ("B_UNIT", hooks::unit(vectors[1]).into()),
         ("STORE_FOUR", four.into()),
     ]);
-    module.launch_text(&label, &expand(hooks::shader(step), &figures, &hooks), &grid)
+    module.launch_text(&label, &expand(hooks::shader(kernel), &figures, &hooks), &grid)
 }

@@ -1,0 +1,180 @@
+//! A step: one kernel's work as data, with what fusion folded into it.
+
+use crate::attention::Attention;
+use crate::expr::Expr;
+use crate::row_chain::Chain;
+use wgrad_graph::ops::{ConvSpec, Custom, OpDef as _, ReduceKind, Window};
+use wgrad_types::{DType, Type, View, numel};
+
+/// The operation at the heart of a step. Tiled, split or transposed forms are the kernel's choice, not named here.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Core {
+    /// Element-wise only: the epilogue holds everything and never reads `Acc`.
+    Map,
+    /// Combines the prologue's value over `axes` of the prologue's shape; they keep extent 1 in the output.
+    Reduce {
+        /// How elements combine.
+        kind: ReduceKind,
+        /// Axes of `input_shape` that shrink to 1, ascending.
+        axes: Vec<usize>,
+        /// The shape the prologue runs over.
+        input_shape: Vec<usize>,
+        /// The value of each element combined; one result, f32.
+        prologue: Expr,
+    },
+    /// First largest along `axis` of operand 0 (contiguous): i32, written as is (the epilogue is the identity).
+    ArgMax {
+        /// The axis searched.
+        axis: usize,
+    },
+    /// Reductions and element-wise steps over the same rows, a block of rows at a time; no epilogue. On the CPU only: there
+    /// is no WGSL form.
+    RowChain(Chain),
+    /// Operands 0 and 1 through views `[batch.., M, K]` and `[batch.., K, N]`: equal batch extents (0 strides where
+    /// broadcast), no masks. Output `[batch.., M, N]`.
+    MatMul {
+        /// How operand 0 is read.
+        a: View,
+        /// How operand 1 is read.
+        b: View,
+    },
+    /// Operands `x` `[N, C, H, W]` and `w` `[O, C / groups, KH, KW]`, contiguous.
+    Conv2d(ConvSpec),
+    /// Operands `dy` and `w`, contiguous; output `[N, C, H, W]`.
+    Conv2dInputGrad(ConvSpec),
+    /// Operands `x` and `dy`, contiguous; output `[O, C / groups, KH, KW]`.
+    Conv2dWeightGrad(ConvSpec),
+    /// Operand `x`, contiguous.
+    MaxPool2d(Window),
+    /// Operands `x` and `dy`, contiguous.
+    MaxPool2dGrad(Window),
+    /// Operand `x`, contiguous.
+    AvgPool2d(Window),
+    /// Operand `dy`, contiguous.
+    AvgPool2dGrad(Window),
+    /// Operands `x` (contiguous) and `index` (i32, read through the view, whose shape is the output's).
+    Gather {
+        /// The axis indexed.
+        axis: usize,
+        /// How the index is read.
+        index: View,
+    },
+    /// Operands `dy` and `index`, read through views of one shape; extent along `axis` becomes the output's.
+    GatherGrad {
+        /// The axis indexed.
+        axis: usize,
+        /// How `dy` is read.
+        dy: View,
+        /// How the index is read.
+        index: View,
+    },
+    /// Attention or its gradients; no epilogue.
+    Attention(Attention),
+    /// A user's operation over contiguous f32 operands; no epilogue.
+    Custom(Custom),
+}
+
+/// Sums over a product's depth that come out of the product's launch as the step's second output: a bias's gradient
+/// beside its weights'. They have no epilogue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sums {
+    /// The operand summed: 0 or 1.
+    pub operand: usize,
+    /// The operand's memory as `[outer, kept, inner]`; the sum runs over outer and inner.
+    pub spans: [usize; 3],
+    /// The output's shape, of `kept` elements.
+    pub shape: Vec<usize>,
+}
+
+/// One kernel's work: a core, what it reads, and the element-wise code at its end.
+///
+/// Operands are contiguous buffers; views say how they are read. The core's own operands come first; those the
+/// expressions load follow (or repeat them). Outputs are contiguous, of `shape` (those of
+/// `Core::RowChain`, `Core::Attention` and [`Sums`] of their own shapes).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kernel {
+    /// The operation.
+    pub core: Core,
+    /// Types of the operand buffers.
+    pub operands: Vec<Type>,
+    /// The output's shape, which the epilogue's views have too.
+    pub shape: Vec<usize>,
+    /// Code applied to every output element; one result an output.
+    pub epilogue: Expr,
+    /// Dtype of each output.
+    pub outputs: Vec<DType>,
+    /// What a product sums on the side.
+    pub sums: Option<Sums>,
+    /// Per output the operand whose memory it takes over, if any: that operand is read only through
+    /// contiguous loads of this step's epilogue, at the element being written.
+    pub in_place: Vec<Option<usize>>,
+}
+
+impl Kernel {
+    /// The same with f32 where operands and outputs are f16: how the CPU runs it. Values are rounded all the same, since
+    /// expressions say where.
+    #[must_use]
+    pub fn widened(&self) -> Self {
+        let mut wide = self.clone();
+        wide.operands.iter_mut().for_each(|ty| *ty = ty.widened());
+        wide.outputs.iter_mut().filter(|d| **d == DType::F16).for_each(|d| *d = DType::F32);
+        wide
+    }
+
+    /// Whether operands or outputs are f16.
+    pub fn has_f16(&self) -> bool {
+        self.operands.iter().map(|ty| ty.dtype).chain(self.outputs.iter().copied()).any(|d| d == DType::F16)
+    }
+
+    /// Elements of one output.
+    pub fn numel(&self) -> usize {
+        numel(&self.shape)
+    }
+
+    /// The shape of output `o`.
+    pub fn output_shape(&self, o: usize) -> Vec<usize> {
+        match &self.core {
+            Core::RowChain(chain) => {
+                let value = chain.values.iter().find(|v| v.output == Some(o));
+                value.map_or(&self.shape, |v| &v.ty.shape).clone()
+            }
+            Core::Attention(attention) => attention.shape(attention.parts[o]).to_vec(),
+            _ => match &self.sums {
+                Some(sums) if o == 1 => sums.shape.clone(),
+                _ => self.shape.clone(),
+            },
+        }
+    }
+
+    /// The core's name, as shown in plans, profiles and messages.
+    pub fn name(&self) -> &'static str {
+        match &self.core {
+            Core::Map => "map",
+            Core::Reduce { kind, .. } => kind.name(),
+            Core::ArgMax { .. } => "argmax",
+            Core::RowChain(_) => "row_chain",
+            Core::MatMul { .. } => "matmul",
+            Core::Conv2d(_) => "conv2d",
+            Core::Conv2dInputGrad(_) => "conv2d_input_grad",
+            Core::Conv2dWeightGrad(_) => "conv2d_weight_grad",
+            Core::MaxPool2d(_) => "max_pool2d",
+            Core::MaxPool2dGrad(_) => "max_pool2d_grad",
+            Core::AvgPool2d(_) => "avg_pool2d",
+            Core::AvgPool2dGrad(_) => "avg_pool2d_grad",
+            Core::Gather { .. } => "gather",
+            Core::GatherGrad { .. } => "gather_grad",
+            Core::Attention(a) if a.is_gradient() => "attention_grad",
+            Core::Attention(_) => "attention",
+            Core::Custom(custom) => custom.name(),
+        }
+    }
+}
+
+/// What a step costs, by count: feeds the plan's totals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Floating-point operations, a multiply-add counting two.
+    pub flops: u64,
+    /// Bytes read and written if every operand element is touched once.
+    pub bytes: u64,
+}

@@ -1,0 +1,120 @@
+//! Prediction by pixels: a segmenter's masks for image files.
+
+use crate::TrainError;
+use crate::evaluate::restored;
+use crate::kept::checkpoint_dir;
+use crate::segmentation::{ROWS, SEGMENTER, pixel_graph, tensors};
+use crate::state::{Card, ModelCard, load_card};
+use std::path::Path;
+use std::sync::Arc;
+use wgrad_data::{DataError, MaskedImage, SegmentationReader, mask_png, open_picture, resized_mask};
+use wgrad_device::Device;
+use wgrad_session::{Runner, Session};
+
+/// A picture's mask: a class per pixel, named by its label in the masks trained on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mask {
+    /// The picture's height and width.
+    pub size: (usize, usize),
+    /// Classes, row by row.
+    pub classes: Vec<u8>,
+    /// Every class with its share of the pixels.
+    pub shares: Vec<(String, f64)>,
+    /// Colours of the labels, if those are palette indices.
+    pub palette: Option<Arc<[[u8; 3]]>>,
+}
+
+impl Mask {
+    /// The mask as a PNG file, with labels as in the masks trained on.
+    ///
+    /// # Errors
+    /// Where the picture is too large for one.
+    pub fn png(&self) -> Result<Vec<u8>, TrainError> {
+        let names: Vec<String> = self.shares.iter().map(|(name, _)| name.clone()).collect();
+        Ok(mask_png(&self.classes, self.size, &names, self.palette.as_deref())?)
+    }
+}
+
+/// A loaded segmenter.
+pub struct Segmenter {
+    card: ModelCard,
+    palette: Option<Arc<[[u8; 3]]>>,
+    session: Session,
+    runner: Runner,
+    reader: SegmentationReader,
+}
+
+impl Segmenter {
+    /// Loads a checkpoint.
+    ///
+    /// # Errors
+    /// Where there is none, it is of another kind of model, or the device fails.
+    pub fn open(path: &Path, device: &Device) -> Result<Self, TrainError> {
+        let dir = checkpoint_dir(path);
+        let wrong = |why: &str| TrainError::config("--checkpoint", format!("{} {why}", path.display()));
+        let card = match load_card(&dir)? {
+            Card::Image(card) if card.model == SEGMENTER => card,
+            _ => return Err(wrong("gives no class to pixels")),
+        };
+        // Before any work: the labels can be written.
+        mask_png(&[0], (1, 1), &card.classes, None)
+            .map_err(|_| wrong("has classes that are no labels of masks"))?;
+        let palette = card.reading.palette.as_deref().map(Arc::from);
+        let (session, runner) = restored(&dir, &pixel_graph(&card, ROWS, None)?, device)?;
+        let reader =
+            SegmentationReader { mean: card.mean.clone(), std: card.std.clone(), flip: false, seed: 0 };
+        Ok(Self { card, palette, session, runner, reader })
+    }
+
+    /// Images that a step takes.
+    pub fn batch(&self) -> usize {
+        ROWS
+    }
+
+    /// The masks of images, each of its picture's own size; or why an image does not decode.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn masks(&mut self, images: &[impl AsRef<Path>]) -> Result<Vec<Result<Mask, DataError>>, TrainError> {
+        let mut masks = Vec::new();
+        for paths in images.chunks(ROWS) {
+            let open = |path: &_| {
+                let path: &Path = AsRef::as_ref(path);
+                open_picture(path, self.card.channels, self.card.reading.levels(), self.card.size)
+            };
+            let (mut images, mut sizes) = (Vec::<MaskedImage>::new(), Vec::new());
+            for opened in paths.iter().map(open) {
+                sizes.push(opened.map(|(masked, size)| {
+                    images.push(masked);
+                    size
+                }));
+            }
+            if images.is_empty() {
+                masks.extend(sizes.into_iter().filter_map(Result::err).map(Err));
+                continue;
+            }
+            let all: Vec<usize> = (0..images.len()).collect();
+            let (x, y) = tensors(&self.card, self.reader.batch(&images, &all, None), ROWS);
+            self.runner.step(&mut self.session, 0, &[("x", &x), ("y", &y)], &[])?;
+            let outputs = self.runner.wait()?.expect("a step is under way");
+            let pixels = self.card.size.0 * self.card.size.1;
+            let mut told = outputs.get("told").as_i32().chunks(pixels);
+            let mut mask = |size| self.mask(told.next().expect("a mask per picture"), size);
+            masks.extend(sizes.into_iter().map(|size| size.map(&mut mask)));
+        }
+        Ok(masks)
+    }
+
+    fn mask(&self, told: &[i32], size: (usize, usize)) -> Mask {
+        let share = |class: usize| told.iter().filter(|&&t| t as usize == class).count() as f64;
+        let names = self.card.classes.iter().enumerate();
+        let shares = names.map(|(c, name)| (name.clone(), share(c) / told.len() as f64)).collect();
+        let classes: Vec<u8> = told.iter().map(|&class| class as u8).collect();
+        Mask {
+            size,
+            classes: resized_mask(&classes, self.card.size, size),
+            shares,
+            palette: self.palette.clone(),
+        }
+    }
+}
