@@ -75,7 +75,8 @@ pub fn expand_with(
 
 #[track_caller]
 fn expand_text(name: &str, text: &str, constants: &[(&str, Figure)], hooks: &[Hook]) -> String {
-    let mut expander = Expander { name, constants, hooks, known: BTreeMap::new(), used: 0, out: String::new() };
+    let out = format!("{FROM}{name}\n");
+    let mut expander = Expander { name, constants, hooks, known: BTreeMap::new(), used: 0, out };
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
     expander.lines(&lines);
     assert_eq!(expander.used, constants.len() + hooks.len(), "{name}: a constant or hook is not in the file");

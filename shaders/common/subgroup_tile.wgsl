@@ -114,7 +114,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     // #end
 
     for (var rest = FIRST_PASS; rest < PASSES; rest += 1u) { // #unroll
-        let begin = select(part * CHUNK, WHOLE, rest == 1u);
+        let begin = select(part * CHUNK, WHOLE, rest == 1u); // #label depth_begin
         let rest_end = select(WHOLE, K, part == PARTS - 1u);
         let end = select(min(part * CHUNK + CHUNK, WHOLE), rest_end, rest == 1u);
         for (var k0 = begin + zero; k0 < end; k0 += DEPTHS) { // #label depth_loop

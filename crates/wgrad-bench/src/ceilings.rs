@@ -105,6 +105,7 @@ fn variant(size: &Size) -> Variant {
         bindings: vec![bind(Buffer::Operand(0), Access::Read), bind(Buffer::Output(0), Access::ReadWrite)],
         groups: [size.groups as u32, 1, 1],
         checked: false,
+        traits: Vec::new(),
     };
     Variant { name: "multiply_adds".into(), launches: vec![launch], scratch: Vec::new() }
 }

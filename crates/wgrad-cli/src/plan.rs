@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::sync::Arc;
 use wgrad_device::{Device, Request, cpu_threads};
-use wgrad_plan::{Choices, Plan, PlanOptions, PlannedKernel, Summary, dump, plan};
+use wgrad_plan::{Choices, Plan, PlanOptions, PlannedKernel, Summary, dump, launch_names, plan, wgsl};
 use wgrad_train::{TrainError, check_precision};
 use wgrad_types::{Caps, Limits};
 
@@ -18,6 +18,7 @@ const COMMON_BINDING: usize = 2 << 30;
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  wgrad plan --model alexnet --batch-size 64\n  \
                         wgrad plan --model lenet --limits webgpu-baseline --kernels\n  \
+                        wgrad plan --model lenet --wgsl conv2d > conv2d.wgsl\n  \
                         wgrad plan --model gpt --layers 6 --hidden 384 --heads 6 --context 256\n  \
                         wgrad plan --model cifar-cnn --device software --peers")]
 pub(crate) struct Args {
@@ -32,6 +33,9 @@ pub(crate) struct Args {
     /// List every kernel
     #[arg(long, alias = "steps")]
     kernels: bool,
+    /// Print the WGSL of a kernel of the plan, by the beginning of its name in --kernels
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["json", "kernels", "peers"])]
+    wgsl: Option<String>,
     /// Put beside it what other engines need for the same step. A flag, since their figures were measured once, and
     /// for few steps
     #[arg(long)]
@@ -84,6 +88,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let options =
         PlanOptions { choices: Some(&choices), packed: args.workload.eval, ..PlanOptions::default() };
     let plan = plan(&workload.graph, &caps, &options)?;
+    if let Some(name) = &args.wgsl {
+        output::line(&kernel_text(&plan, name)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let peers = args.peers.then(|| Peers::of(&args.workload)).transpose()?;
     if args.json {
         let mut value = as_json(args, &workload, &target, &plan);
@@ -94,6 +102,20 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         output::line(&(as_text(args, &workload, &target, &plan) + &beside.unwrap_or_default()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn kernel_text(plan: &Plan, name: &str) -> Result<String, TrainError> {
+    let refused = |why: String| Err(TrainError::Config { option: "--wgsl".into(), why });
+    let texts = wgsl(plan, name);
+    if !texts.is_empty() {
+        return Ok(texts.join("\n").trim_end().to_owned());
+    }
+    match launch_names(plan) {
+        names if names.is_empty() => {
+            refused("this plan has no WGSL: choose a GPU or software with --device".into())
+        }
+        names => refused(format!("no kernel of the plan is called {name}; it has {}", names.join(", "))),
+    }
 }
 
 /// Bytes of inputs, outputs and tables.

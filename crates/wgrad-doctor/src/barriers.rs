@@ -20,10 +20,12 @@ pub fn check_barriers(source: &str) -> Result<(), String> {
     let lines: Vec<&str> = source.lines().collect();
     let entry = lines.iter().position(|l| l.starts_with("fn main(")).ok_or("no entry point `main`")?;
     let owners = Owners::of(&lines);
+    let functions = functions(&lines, &shared);
     let mut walk = Walk {
         lines: &lines,
         shared: &shared,
         owners: &owners,
+        functions: &functions,
         since: Vec::new(),
         inside: Vec::new(),
         alone: 0,
@@ -34,6 +36,33 @@ pub fn check_barriers(source: &str) -> Result<(), String> {
 /// The variable a line declares in workgroup memory.
 fn shared_name(line: &str) -> Option<&str> {
     line.trim().strip_prefix("var<workgroup> ")?.split(':').next().map(str::trim)
+}
+
+/// Functions that touch workgroup memory, by themselves or by what they call: beginning of a call, and line of the head.
+fn functions(lines: &[&str], shared: &[&str]) -> Vec<(String, usize)> {
+    let heads = (0..lines.len()).filter_map(|at| {
+        let name = lines[at].strip_prefix("fn ")?.split('(').next()?;
+        let end = (at..lines.len()).find(|&i| lines[i] == "}")?;
+        (name != "main").then(|| (format!("{name}("), at, lines[at + 1..end].join("\n")))
+    });
+    let all: Vec<(String, usize, String)> = heads.collect();
+    let mut found: Vec<(String, usize)> = Vec::new();
+    loop {
+        let touches = |body: &str| {
+            body.contains("workgroup")
+                || shared.iter().any(|name| words(body).any(|w| w.1 == *name))
+                || found.iter().any(|(call, _)| body.contains(call))
+        };
+        let new: Vec<(String, usize)> = all
+            .iter()
+            .filter(|(call, at, body)| !found.contains(&(call.clone(), *at)) && touches(body))
+            .map(|(call, at, _)| (call.clone(), *at))
+            .collect();
+        if new.is_empty() {
+            return found;
+        }
+        found.extend(new);
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +76,7 @@ struct Walk<'a> {
     lines: &'a [&'a str],
     shared: &'a [&'a str],
     owners: &'a Owners<'a>,
+    functions: &'a [(String, usize)],
     /// Accesses since the last barrier.
     since: Vec<Access<'a>>,
     /// Heads of the functions under way: a name that is part of another one, as `f(` of `if (`, must not go round.
@@ -121,10 +151,9 @@ impl<'a> Walk<'a> {
             self.since.clear();
             return Ok(());
         }
-        for head in 0..self.lines.len() {
-            let name = self.lines[head].strip_prefix("fn ").and_then(|l| l.split('(').next());
-            if name.is_some_and(|n| n != "main" && line.contains(&format!("{n}("))) {
-                self.function(head)?;
+        for (call, head) in self.functions {
+            if line.contains(call) {
+                self.function(*head)?;
             }
         }
         let (accesses, before) = (self.accesses(line), self.since.clone());

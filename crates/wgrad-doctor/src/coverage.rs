@@ -183,41 +183,56 @@ fn cost(text: &str, software: bool) -> usize {
     }
 }
 
-/// Elements that a text loads and stores, each place once; an epilogue as one wherever it is called.
+/// Elements that a text loads and stores: each place of a buffer once, those of a function wherever it is called.
 fn accesses(text: &str) -> usize {
-    let of = |(name, vector): (&str, bool)| text.matches(name).count() * if vector { 4 } else { 1 };
     let bound = text.lines().filter_map(|line| {
         let (name, ty) = line.split_once("var<storage, ")?.1.split_once("> ")?.1.split_once(": ")?;
-        Some((format!("{name}["), ty.contains("vec4")))
+        Some((format!("{name}["), if ty.contains("vec4") { 4 } else { 1 }))
     });
-    let bound: usize = bound.map(|(name, vector)| of((&name, vector))).sum();
-    bound + of(("epilogue(", false)) + of(("epilogue4(", true))
+    let mut known: Vec<(String, usize)> = bound.collect();
+    let mut count = 0;
+    // A function stands above its callers.
+    for function in text.split("\nfn ").skip(1) {
+        let of = |(name, each): &(String, usize)| calls(function, name) * each;
+        count = known.iter().map(of).sum();
+        if let Some((name, _)) = function.split_once('(')
+            && count > 0
+        {
+            known.push((format!("{name}("), count));
+        }
+    }
+    count
 }
 
-/// What a product's text may differ by, apart from its sizes and what is fused into it: padding, split parts, results in
-/// fours; edges and single steps, which few products are without.
-const OF_PRODUCTS: [&str; 5] = ["select", "epilogue", "epilogue4", "min", "for"];
-/// As many of these count on a software adapter, where each kernel more is a second of compiling.
-const ON_SOFTWARE: usize = 3;
+/// Occurrences of a name, not as the end of a longer one.
+fn calls(text: &str, name: &str) -> usize {
+    let longer = |at: usize| text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    text.match_indices(name).filter(|(at, _)| !longer(*at)).count()
+}
 
-/// A kernel's name and the functions and statements its text is made of, figures apart. Of products, which take longest
-/// to compile, only those that make another kernel: what is fused into them is met in other kernels too.
-/// A software adapter never chooses what has barriers and compiles it for seconds: there the name is enough.
+/// Traits of products and of attention by which kernels of them are told apart: padding, split parts, results in fours,
+/// masks. On a software adapter, where each kernel more is a second of compiling; others by all traits.
+const ON_SOFTWARE: [&str; 4] = ["PADDED", "SPLIT", "STORE_FOUR", "MASKED"];
+
+/// A kernel's name, its traits, and the functions its text calls, figures apart. Of products, which take longest to compile,
+/// only those traits that make another kernel: code fused into them is met in other kernels too. A software adapter never
+/// chooses kernels with barriers and compiles them for seconds: there the name is enough.
 pub(crate) fn structure(launch: &Launch, software: bool) -> String {
     let name: String = launch.name.chars().filter(|c| !c.is_ascii_digit()).collect();
     if software && launch.source.contains(BARRIER) {
         return name;
     }
     let product = ["subgroupShuffle(", "block_a["].iter().any(|mark| launch.source.contains(mark));
-    let marks = &OF_PRODUCTS[..if software { ON_SOFTWARE } else { OF_PRODUCTS.len() }];
+    if product {
+        let told = |t: &&&str| !software || ON_SOFTWARE.contains(t);
+        return launch.traits.iter().filter(told).fold(name, |text, t| format!("{text} {t}"));
+    }
     let mut calls = BTreeSet::new();
     for line in launch.source.lines() {
         for (at, _) in line.match_indices('(') {
             let head = line[..at].trim_end();
             let from = head.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |i| i + 1);
-            if !product || marks.contains(&&head[from..]) {
-                calls.insert(&head[from..]);
-            }
+            calls.insert(&head[from..]);
         }
     }
     calls.into_iter().fold(name, |text, call| format!("{text} {call}"))
@@ -236,6 +251,7 @@ mod tests {
                 bindings: Vec::new(),
                 groups: [1; 3],
                 checked: false,
+                traits: Vec::new(),
             };
             structure(&launch, false)
         };
@@ -246,10 +262,11 @@ mod tests {
     }
 
     #[test]
-    fn vectors_and_epilogues_count() {
+    fn functions_count_wherever_they_are_called() {
         let text = "@group(0) @binding(0) var<storage, read> x0: array<vec4<f32>>;\n\
                     @group(0) @binding(1) var<storage, read_write> y0: array<f32>;\n\
-                    let a = x0[1u] + x0[2u];\ny0[3u] = a.x;\nepilogue4(0u, a);\n";
-        assert_eq!(accesses(text), 4 + 4 + 1 + 4);
+                    fn load(o: u32) -> vec4<f32> {\n    return x0[o] + x0[o + 1u];\n}\n\
+                    fn main() {\n    y0[3u] = load(0u).x + reload(1u) + load(2u).y;\n}\n";
+        assert_eq!(accesses(text), 8 + 8 + 1);
     }
 }

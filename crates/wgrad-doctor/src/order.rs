@@ -63,7 +63,14 @@ mod tests {
     fn launch(groups: [u32; 3]) -> Launch {
         let source = "fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32) {\n    \
                       let id = wg.x;\n}\n";
-        Launch { name: "k".into(), source: source.into(), bindings: Vec::new(), groups, checked: false }
+        Launch {
+            name: "k".into(),
+            source: source.into(),
+            bindings: Vec::new(),
+            groups,
+            checked: false,
+            traits: Vec::new(),
+        }
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub struct Launch {
     pub groups: [u32; 3],
     /// Whether the text is a user's, who may be wrong: it runs with the compiler's checks of indices and loops.
     pub checked: bool,
+    /// What sets its text apart beside sizes: flags of its shader that hold, and others of the generator's ("PADDED").
+    pub traits: Vec<&'static str>,
 }
 
 /// One way to run a step: launches in order (a later one reads what an earlier one wrote) and scratch memory.

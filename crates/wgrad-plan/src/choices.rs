@@ -60,6 +60,7 @@ mod tests {
             bindings: vec![],
             groups: [groups, 1, 1],
             checked: false,
+            traits: Vec::new(),
         };
         Variant { name: name.into(), launches: vec![launch], scratch: vec![] }
     }

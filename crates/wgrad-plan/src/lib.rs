@@ -16,6 +16,7 @@ mod plan;
 mod row_chain;
 mod sums;
 mod verify;
+mod wgsl;
 
 pub use choices::{Choices, MOST_VARIANTS, key};
 pub use cost::cost;
@@ -26,3 +27,4 @@ pub use plan::{
     Slot, SlotKind, UPLOADS, plan,
 };
 pub use verify::verify;
+pub use wgsl::{launch_names, wgsl};

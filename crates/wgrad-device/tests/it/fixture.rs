@@ -54,6 +54,7 @@ pub(crate) fn launch(name: &str, bindings: &[(Buffer, Access)], n: usize, line: 
         bindings,
         groups: [n.div_ceil(64) as u32, 1, 1],
         checked: false,
+        traits: Vec::new(),
     }
 }
 

@@ -7,14 +7,14 @@ const BARRIER: &str = "workgroupBarrier();";
 
 pub(super) const BREAKS: &[Break] = &[
     text("barrier", "barrier-after-load", "a tile is read before all of it has been loaded", |l| {
-        tiled(l).and_then(|t| replaced_nth(t, BARRIER, "", Nth::First))
+        labelled(l, "loaded", |_| Some(String::new()))
     }),
     text("barrier", "barrier-before-load", "a tile is overwritten while others still read it", |l| {
-        tiled(l).and_then(|t| replaced_nth(t, BARRIER, "", Nth::Last))
+        labelled(l, "used", |_| Some(String::new()))
     }),
     text("barrier", "barrier-in-tree", "lanes are added before they have been stored", |l| {
         let tree = l.source.contains("var<workgroup> lane_values");
-        tree.then(|| replaced_nth(&l.source, BARRIER, "", Nth::First)).flatten()
+        tree.then(|| replaced_first(&l.source, BARRIER, "")).flatten()
     }),
     text(
         "barrier",
@@ -25,38 +25,38 @@ pub(super) const BREAKS: &[Break] = &[
             let rounds = "workgroupBarrier();\n    for (var turn = 0u; turn < 2u; turn += 1u) {\n        \
                       if (li == 0u) {\n            said[0u] = turn;\n        }\n        workgroupBarrier();\n        \
                       heard = max(heard, said[0u]);\n    }\n    workgroupBarrier();";
-            let with = tree.then(|| replaced_nth(&l.source, BARRIER, rounds, Nth::First)).flatten()?;
+            let with = tree.then(|| replaced_first(&l.source, BARRIER, rounds)).flatten()?;
             let said =
                 "var<workgroup> said: array<u32, 1>;\nvar<private> heard: u32;\nvar<workgroup> lane_values";
             Some(with.replacen("var<workgroup> lane_values", said, 1))
         },
     ),
     text("index", "wrong-depth-in-tile", "one depth of the left tile is used twice", |l| {
-        replaced(&l.source, "block_a[(kk + 1u)", "block_a[(kk + 0u)")
+        labelled(l, "tile_a", |line| exchanged(line, "(kk + 1u)", "(kk + 0u)"))
     }),
     text("index", "wrong-column-in-tile", "an invocation reads its left neighbour's columns", |l| {
-        tiled(l).and_then(|t| replaced(t, " + tx + ", " + max(tx, 1u) - 1u + "))
+        labelled(l, "tile_b", |line| exchanged(line, " + tx + ", " + max(tx, 1u) - 1u + "))
     }),
     text("index", "wrong-lane", "a value comes from the lane before", |l| {
-        replaced(&l.source, ", 1u) * b1;", ", 0u) * b1;")
+        labelled(l, "accumulate", |line| exchanged(line, "* DEPTHS + 1u)", "* DEPTHS + 0u)"))
     }),
-    text("edge", "edge-store-row", "the last row of a ragged product is not stored", |l| guard(l, "if (m")),
-    text("edge", "edge-store-column", "the last column of a ragged product is not stored", |l| {
-        guard(l, "n0 < ")
+    text("edge", "edge-store-row", "the last row of a ragged product is not stored", |l| {
+        labelled(l, "edge_row", |line| exchanged(line, ") {", " - 1u) {"))
+    }),
+    text("edge", "edge-store-column", "the last columns of a ragged product are not stored", |l| {
+        labelled(l, "edge_column", |line| exchanged(line, "N) {", "N - 4u) {"))
     }),
     text("edge", "edge-load-row", "rows are clamped one before the last", |l| {
-        in_lines(&l.source, |line| starts(line, "let ar") && line.contains("min("), |line| less(line, "u);"))
+        labelled(l, "last_row", |line| exchanged(line, "M - A_UNIT", "max(M - A_UNIT, 1u) - 1u"))
     }),
-    text("edge", "depth-tail", "what is left over of the depth is taken from its beginning", |l| {
-        let rest = |line: &str| starts(line, "let k0 = ") && !line.contains("k0 = 0u");
-        in_lines(&l.source, rest, |line| Some(format!("{}0u;", &line[..line.find('=')? + 2])))
+    text("edge", "depth-tail", "the depths left over are taken from the beginning", |l| {
+        labelled(l, "depth_begin", |line| exchanged(line, "WHOLE, 1u == 1u", "0u, 1u == 1u"))
     }),
     text("edge", "depth-loop", "the last block of the depth is left out", |l| {
-        let own = |line: &str| starts(line, "for (var k0 = 0u; k0 < ");
-        in_lines(&l.source, own, |line| {
+        labelled(l, "depth_loop", |line| {
             let (_, step) = line.rsplit_once("+= ")?;
-            let step: usize = step.split('u').next()?.parse().ok()?;
-            less_by(line, "u; k0 +=", step)
+            let step = step.split(')').next()?;
+            Some(line.replacen("k0 < ", &format!("k0 + {step} < "), 1))
         })
     }),
     text("sum", "split-part", "the last part of a split reduction is not added", |l| {
@@ -68,11 +68,7 @@ pub(super) const BREAKS: &[Break] = &[
         "sum",
         "sum-beside-product",
         "a bias's gradient misses some of what its weights' gradient multiplies",
-        |l| {
-            let sums = ["column_sums += b", "row_sums0 += a", "sums0 += value"];
-            let own = |line: &str| sums.iter().any(|begin| starts(line, begin));
-            in_lines(&l.source, own, |_| Some(String::new()))
-        },
+        |l| labelled(l, "sum_beside", |_| Some(String::new())),
     ),
     text("formula", "transform-sign", "Winograd's transform of the results has a sign wrong", |l| {
         let own = |line: &str| l.name.contains("winograd") && starts(line, "let y1_1 = ");
@@ -84,60 +80,37 @@ pub(super) const BREAKS: &[Break] = &[
         in_lines(&l.source, |line| map && bound(line), |line| less(line, "u)"))
     }),
     text("index", "quad-order", "of four results one is stored twice", |l| {
-        replaced(&l.source, "[1]);", "[0]);")
+        labelled(l, "store_one", |line| exchanged(line, "value[1u]", "value[0u]"))
     }),
     text("mask", "attention-sees-ahead", "a query sees the key after its own", |l| {
-        let own = |line: &str| l.name.starts_with("attention") && line.contains("row + 1u");
-        in_lines(&l.source, own, |line| Some(line.replace("row + 1u", "row + 2u")))
+        labelled(l, "causal_end", |line| exchanged(line, " + 1u", " + 2u"))
     }),
     text("mask", "attention-block-sees-ahead", "a query of a block sees the key after its own", |l| {
-        let own = |line: &str| line.contains("select(") && line.contains(" < min(row0");
-        in_lines(&l.source, own, |line| Some(line.replace("u + 1u", "u + 2u")))
+        labelled(l, "masked", |line| exchanged(line, "row + 1u", "row + 2u"))
     }),
     text(
         "large argument",
         "attention-no-rescaling",
         "sums under an earlier maximum are not scaled to the new one",
-        |l| {
-            let own = |line: &str| starts(line, "let keep");
-            in_lines(&l.source, own, |line| Some(format!("{}1.0;", &line[..line.find('=')? + 2])))
-        },
+        |l| labelled(l, "rescaling", |line| Some(format!("{} = 1.0;", line.split_once(" = ")?.0))),
     ),
     text("large argument", "attention-no-maximum", "attention takes exp of scores as they are", |l| {
-        in_lines(
-            &l.source,
-            |line| {
-                let most = starts(line, "let next") || starts(line, "let higher");
-                l.name.starts_with("attention") && most && line.contains("= max(")
-            },
-            |line| Some(format!("{}0.0;", &line[..line.find('=')? + 2])),
-        )
+        labelled(l, "running_maximum", |line| Some(format!("{} = 0.0;", line.split_once(" = ")?.0)))
     }),
     text(
         "formula",
         "attention-no-delta",
         "the gradient of the scores forgets that weights sum to one",
-        |l| {
-            let own = |line: &str| l.name.starts_with("attention") && line.contains("- delta");
-            in_lines(&l.source, own, |line| Some(line.replace("- delta", "- 0.0 * delta")))
-        },
+        |l| labelled(l, "slope", |line| exchanged(line, "- delta", "- 0.0 * delta")),
     ),
     text(
         "index",
         "attention-kept-slopes",
         "the gradient of queries takes slopes of the query after its own",
-        |l| {
-            let own = |line: &str| starts(line, "let slope") && line.contains("slopes[");
-            in_lines(&l.source, own, |line| Some(line.replacen("min(row0 + ", "min(row0 + 1u + ", 1)))
-        },
+        |l| labelled(l, "slope_row", |line| exchanged(line, "min(row0 + ", "min(row0 + 1u + ")),
     ),
     text("mask", "attention-edge", "keys beyond the last one count as the last one", |l| {
-        let seen = |line: &str| line.contains("select(") && line.contains(" < ");
-        let own = |line: &str| l.name.starts_with("attention.sub") && seen(line);
-        in_lines(&l.source, own, |line| {
-            let (head, rest) = line.split_once(" < ")?;
-            Some(format!("{head} < 1000u + {rest}"))
-        })
+        labelled(l, "masked", |line| exchanged(line, " < ", " < 1000u + "))
     }),
     text("edge", "reduce-start", "the first element of a reduction is left out", |l| {
         in_lines(
@@ -157,7 +130,11 @@ pub(super) const BREAKS: &[Break] = &[
         replaced(&l.source, "select(0.0, x", "select(1.0, x")
     }),
     text("padding", "padding-edge", "the image ends a row or column early", |l| {
-        let tests = |line: &str| starts(line, "let ") && line.contains("in = ") && line.contains(" < ");
+        let tests = |line: &str| {
+            starts(line, "let ")
+                && (line.contains("in = ") || line.contains("inside = "))
+                && line.contains(" < ")
+        };
         in_lines(&l.source, tests, |line| less(line, "u;"))
     }),
     text("edge", "pool-window", "the window is a row short", |l| {
@@ -231,20 +208,13 @@ pub(super) const BREAKS: &[Break] = &[
         Some(four.replace("f32(f16(", "f32(f32("))
     }),
     text("precision", "f16-sums", "a product of f16 adds up in f16", |l| {
-        let sum = |line: &str| {
-            let name = line.trim_start().split_once(" += ").map_or("", |(name, _)| name);
-            name.starts_with('c') && name[1..].starts_with(|c: char| c.is_ascii_digit())
-        };
         let half = l.source.contains("enable f16;");
-        in_lines(
-            &l.source,
-            |line| half && sum(line),
-            |line| {
-                let (sum, more) = line.split_once(" += ")?;
-                let more = more.strip_suffix(';')?;
-                Some(format!("{sum} = vec4<f32>(vec4<f16>({} + {more}));", sum.trim_start()))
-            },
-        )
+        let sum = |line: &str| {
+            let (sum, more) = line.split_once(" += ")?;
+            let (sum, more) = (sum.trim_start(), more.strip_suffix(';')?);
+            Some(format!("{sum} = vec4<f32>(vec4<f16>({sum} + {more}));"))
+        };
+        if half { labelled(l, "accumulate", sum) } else { None }
     }),
 ];
 
@@ -257,9 +227,15 @@ const fn text(
     Break { kind, name, what, damage: Damage::Text(damage) }
 }
 
-/// The text of a tiled product.
-fn tiled(launch: &Launch) -> Option<&str> {
-    launch.source.contains("var<workgroup> block_a").then_some(&launch.source)
+/// Every line with this label changed, the label apart; `None` if no line was.
+fn labelled(launch: &Launch, label: &str, change: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let mark = format!(" // #label {label}");
+    in_lines(&launch.source, |line| line.ends_with(&mark), |line| change(line.strip_suffix(&mark)?))
+}
+
+/// The first occurrence in a line replaced; `None` if there is none.
+fn exchanged(line: &str, from: &str, to: &str) -> Option<String> {
+    line.contains(from).then(|| line.replacen(from, to, 1))
 }
 
 /// All occurrences replaced; `None` where there is none.
@@ -267,17 +243,9 @@ fn replaced(source: &str, from: &str, to: &str) -> Option<String> {
     source.contains(from).then(|| source.replace(from, to))
 }
 
-enum Nth {
-    First,
-    Last,
-}
-
-fn replaced_nth(source: &str, from: &str, to: &str, nth: Nth) -> Option<String> {
-    let at = match nth {
-        Nth::First => source.find(from)?,
-        Nth::Last => source.rfind(from)?,
-    };
-    Some(format!("{}{to}{}", &source[..at], &source[at + from.len()..]))
+/// The first occurrence replaced; `None` if there is none.
+fn replaced_first(source: &str, from: &str, to: &str) -> Option<String> {
+    source.contains(from).then(|| source.replacen(from, to, 1))
 }
 
 fn starts(line: &str, with: &str) -> bool {
@@ -304,27 +272,10 @@ fn in_lines(
 
 /// The line with the last number before `mark` one less.
 fn less(line: &str, mark: &str) -> Option<String> {
-    less_by(line, mark, 1)
-}
-
-fn less_by(line: &str, mark: &str, by: usize) -> Option<String> {
     let end = line.rfind(mark)?;
     let digits = line[..end].bytes().rev().take_while(u8::is_ascii_digit).count();
     let n: usize = line[end - digits..end].parse().ok()?;
-    Some(format!("{}{}{}", &line[..end - digits], n.checked_sub(by)?, &line[end..]))
-}
-
-/// Every test against an extent that follows `what` in a line that stores, one less.
-fn guard(launch: &Launch, what: &str) -> Option<String> {
-    let own = |line: &str| starts(line, "if (") && line.contains(what) && line.contains(" < ");
-    in_lines(&launch.source, own, |line| {
-        let at = line.find(what)?;
-        let (head, tail) = line.split_at(at);
-        let bound = tail.find(" < ")? + 3;
-        let digits = tail[bound..].bytes().take_while(u8::is_ascii_digit).count();
-        let n: usize = tail[bound..bound + digits].parse().ok()?;
-        Some(format!("{head}{}{}{}", &tail[..bound], n.checked_sub(1)?, &tail[bound + digits..]))
-    })
+    Some(format!("{}{}{}", &line[..end - digits], n.checked_sub(1)?, &line[end..]))
 }
 
 #[cfg(test)]
@@ -332,21 +283,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_shrink_where_they_stand() {
+    fn number_shrinks_in_its_place() {
         assert_eq!(
             less("let ar0 = min(row0 + 0u, 32u);", "u);").as_deref(),
             Some("let ar0 = min(row0 + 0u, 31u);")
         );
-        assert_eq!(less_by("k0 < 64u; k0 += 16u", "u; k0 +=", 16).as_deref(), Some("k0 < 48u; k0 += 16u"));
         assert_eq!(less("no number u);", "u);"), None);
+    }
+
+    #[test]
+    fn labelled_lines_alone_change() {
         let launch = Launch {
             name: "k".into(),
-            source: "    if (m1 < 33u && qn2 < 41u) { f(); }\n".into(),
+            source: "    a = 1.0; // #label one\n    a = 2.0;\n    a = 3.0; // #label one_more\n".into(),
             bindings: Vec::new(),
             groups: [1; 3],
             checked: false,
+            traits: Vec::new(),
         };
-        let column = guard(&launch, "qn").expect("a guard");
-        assert_eq!(column, "    if (m1 < 33u && qn2 < 40u) { f(); }\n");
+        let changed = labelled(&launch, "one", |line| exchanged(line, "1.0", "4.0"));
+        let text = "    a = 4.0;\n    a = 2.0;\n    a = 3.0; // #label one_more\n";
+        assert_eq!(changed.as_deref(), Some(text));
+        assert_eq!(labelled(&launch, "two", |line| Some(line.to_owned())), None);
     }
 }

@@ -65,6 +65,7 @@ pub(super) struct Module<'a> {
     functions: String,
     /// Whether the text names f16.
     f16: bool,
+    traits: Vec<&'static str>,
 }
 
 impl<'a> Module<'a> {
@@ -77,6 +78,7 @@ impl<'a> Module<'a> {
             imports: Vec::new(),
             functions: String::new(),
             f16: false,
+            traits: Vec::new(),
         }
     }
 
@@ -171,6 +173,17 @@ impl<'a> Module<'a> {
         format!("round_f16_{of}({value})")
     }
 
+    /// Notes something that sets the text apart.
+    pub(super) fn note(&mut self, name: &'static str, holds: bool) {
+        self.traits.extend(holds.then_some(name));
+    }
+
+    /// Notes the flags that hold.
+    pub(super) fn note_flags(&mut self, figures: &[(&'static str, Figure)]) {
+        let own = |name: &str| !["OPAQUE_LOOPS", "FOLDED"].contains(&name);
+        self.traits.extend(figures.iter().filter(|f| f.1 == Figure::Flag(true) && own(f.0)).map(|f| f.0));
+    }
+
     /// Adds declarations outside of the entry point.
     pub(super) fn declare(&mut self, code: &str) {
         self.functions += code;
@@ -210,7 +223,7 @@ impl<'a> Module<'a> {
         text.extend(["\n", &self.functions, "\n", entry]);
         let source: Arc<str> = wgrad_shaders::imports(&text).into();
         let (bindings, groups) = (self.bindings, grid.groups);
-        Ok(Launch { name: name.to_owned(), source, bindings, groups, checked: false })
+        Ok(Launch { name: name.to_owned(), source, bindings, groups, checked: false, traits: self.traits })
     }
 
     /// As [`Module::launch`], around a user's text: that stands first, so that the compiler counts lines as the user does.

@@ -10,8 +10,8 @@ mod subgroup;
 use super::module::{Module, Width};
 use super::text::indented;
 use crate::attention::{Attention, DELTA, DY, Extents, K, LSE, Part, Q, V};
-use crate::launch::{Variant, Launch, Unsupported};
 use crate::kernel::Kernel;
+use crate::launch::{Launch, Unsupported, Variant};
 use wgrad_shaders::{Figure, Hook};
 use wgrad_types::{AdapterClass, Caps, DType};
 
@@ -163,9 +163,7 @@ impl Job<'_> {
         let lines: Vec<String> = match quads {
             true => vec![format!("{y}[(at + column) / 4u] = value;")],
             false => (0..4)
-                .map(|k| {
-                    format!("if (column + {k}u < {cols}u) {{ {y}[at + column + {k}u] = value[{k}]; }}")
-                })
+                .map(|k| format!("if (column + {k}u < {cols}u) {{ {y}[at + column + {k}u] = value[{k}]; }}"))
                 .collect(),
         };
         let body = indented(&lines, 1);

@@ -59,6 +59,7 @@ fn forward(job: &Job<'_>, module: &mut Module<'_>, mut figures: Vec<(&'static st
     figures.extend([("WANT_Y", values.into()), ("WANT_LSE", job.wants(Part::Lse).into())]);
     hooks.push(job.store(module, Part::Y, "store_y"));
     hooks.push(job.store_lse(module));
+    module.note_flags(&figures);
     expand("attention", &figures, &hooks)
 }
 
@@ -97,5 +98,6 @@ fn gradient(
         ("SLOPES", slopes.into()),
         ("ROWS", rows.into()),
     ]);
+    module.note_flags(&figures);
     expand("attention_grad", &figures, &hooks)
 }

@@ -142,6 +142,7 @@ impl Text<'_, '_, '_> {
         self.hooks.push(self.job.store_lse(self.module));
         let lse = self.job.wants(Part::Lse);
         self.figures.extend([("WANT_Y", values.into()), ("WANT_LSE", lse.into())]);
+        self.module.note_flags(&self.figures);
         expand("attention_subgroup", &self.figures, &self.hooks)
     }
 
@@ -169,13 +170,17 @@ impl Text<'_, '_, '_> {
             ("SLOPES", slopes.into()),
             ("KEPT_KEYS", kept_keys(&self.job.e, self.size).into()),
         ]);
+        self.module.note_flags(&self.figures);
         expand("attention_subgroup_grad", &self.figures, &self.hooks)
     }
 
     fn store_slopes(&mut self) -> Hook {
         let slopes = self.module.scratch_at(0, "slopes", Access::ReadWrite, Width::Four);
         let body = format!("    {slopes}[at / 4u] = value;\n");
-        Hook { name: "store_slopes", code: format!("fn store_slopes(at: u32, value: vec4<f32>) {{\n{body}}}\n") }
+        Hook {
+            name: "store_slopes",
+            code: format!("fn store_slopes(at: u32, value: vec4<f32>) {{\n{body}}}\n"),
+        }
     }
 
     fn of_slopes(&mut self, work: Work) -> String {
@@ -198,6 +203,7 @@ impl Text<'_, '_, '_> {
             ("KEPT_KEYS", kept_keys(&e, self.size).into()),
             ("RAGGED", (!whole).into()),
         ]);
+        self.module.note_flags(&self.figures);
         expand("attention_slopes_grad", &self.figures, &self.hooks)
     }
 }

@@ -18,9 +18,10 @@ pub(super) fn hooks(
         1 => format!("{}[i]", module.output(1, Width::One)),
         _ => format!("{}[part * {}u + i]", module.partial_sums(Access::ReadWrite), problem.batch * extent),
     });
-    let store_sum =
-        sum.map(|place| format!("fn store_sum(part: u32, i: u32, value: f32) {{\n    {place} = value;\n}}\n"));
+    let store_sum = sum
+        .map(|place| format!("fn store_sum(part: u32, i: u32, value: f32) {{\n    {place} = value;\n}}\n"));
     let quads = problem.quad_columns();
+    module.note("SPLIT", splits > 1);
     let (width, body) = if splits > 1 {
         let width = if quads { Width::Four } else { Width::One };
         let partials = module.scratch(Access::ReadWrite, width);

@@ -1,7 +1,7 @@
 //! A product's addresses as hooks of its shader, and its figures.
 
+use super::index_map::{Address, IndexMap, Matrix};
 use super::problem::{Problem, Side};
-use super::index_map::{Matrix, Address, IndexMap};
 use crate::kernel::{Core, Kernel};
 use crate::wgsl::module::{Module, Width};
 use crate::wgsl::text::indented;
@@ -21,8 +21,12 @@ pub(super) fn hooks(module: &mut Module<'_>, problem: &Problem, vectors: [bool; 
         hooks.push(address(batch, "z", &matrix.batch));
         hooks.push(place(row, "m", &matrix.rows));
         hooks.push(place(depth, "k", &matrix.depth));
-        hooks.push(Hook { name: at, code: if vector { String::new() } else { element(at, matrix, &buffer) } });
-        hooks.push(Hook { name: four, code: if vector { quad(four, matrix, &buffer) } else { String::new() } });
+        hooks
+            .push(Hook { name: at, code: if vector { String::new() } else { element(at, matrix, &buffer) } });
+        hooks.push(Hook {
+            name: four,
+            code: if vector { quad(four, matrix, &buffer) } else { String::new() },
+        });
     }
     hooks.push(address("out_batch", "z", &problem.out_batch));
     hooks.push(address("out_row", "m", &problem.out_rows));
@@ -62,6 +66,12 @@ fn quad(name: &str, matrix: &Matrix, buffer: &str) -> String {
 
 fn function(name: &str, parameters: &str, ty: &str, lines: &[String]) -> String {
     format!("fn {name}({parameters}) -> {ty} {{\n{}}}\n", indented(lines, 1))
+}
+
+/// Notes what sets a product's text apart.
+pub(super) fn note(module: &mut Module<'_>, problem: &Problem, figures: &[(&'static str, Figure)]) {
+    module.note_flags(figures);
+    module.note("PADDED", problem.a.guarded() || problem.b.guarded());
 }
 
 /// Rows per load.

@@ -252,7 +252,8 @@ mod tests {
     #[test]
     fn an_index_is_taken_apart() {
         let mut lines = Vec::new();
-        let map = IndexMap::new(&[Digit::plain(3, 50), Digit { extent: 4, addr: 10, y: 1, x: 0 }], [-7, -1, 0]);
+        let map =
+            IndexMap::new(&[Digit::plain(3, 50), Digit { extent: 4, addr: 10, y: 1, x: 0 }], [-7, -1, 0]);
         let part = map.print("n", "b", &mut lines);
         assert_eq!(
             lines,

@@ -5,14 +5,14 @@
 
 mod finish;
 mod hooks;
+mod index_map;
 mod problem;
 mod subgroup;
 mod tile;
-mod index_map;
 
 use super::reduce::combine_partials;
-use crate::launch::{Variant, Launch, Unsupported};
 use crate::kernel::Kernel;
+use crate::launch::{Launch, Unsupported, Variant};
 use crate::table::{Figures, MAX_TRIPS, figures};
 use problem::Problem;
 use subgroup::Registers;

@@ -3,8 +3,8 @@
 
 use super::problem::Problem;
 use super::{finish, hooks};
-use crate::launch::{Launch, Unsupported};
 use crate::kernel::Kernel;
+use crate::launch::{Launch, Unsupported};
 use crate::table::ROWS_STORED;
 use crate::wgsl::module::{Grid, Module, opaque_loops};
 use wgrad_shaders::expand_with;
@@ -106,6 +106,7 @@ impl Registers<'_> {
             ("B_EVERY_DEPTH", (plain && by != Columns::DepthVector).into()),
             ("STORE_FOUR", four.into()),
         ]);
+        hooks::note(&mut module, p, &figures);
         let core = ("common/tile", "common/subgroup_tile");
         module.launch_text(&label, &expand_with(hooks::shader(kernel), core, &figures, &hooks), &grid)
     }

@@ -1,10 +1,10 @@
 //! The tiled product for GPUs, `shaders/common/tile.wgsl`: its tile, and which way a workgroup loads a block.
 
-use super::problem::Problem;
 use super::index_map::Matrix;
+use super::problem::Problem;
 use super::{finish, hooks};
-use crate::launch::{Launch, Unsupported};
 use crate::kernel::Kernel;
+use crate::launch::{Launch, Unsupported};
 use crate::wgsl::module::{Grid, Module, opaque_loops};
 use wgrad_shaders::expand;
 use wgrad_types::Caps;
@@ -79,5 +79,6 @@ pub(super) fn launch(
         ("B_UNIT", hooks::unit(vectors[1]).into()),
         ("STORE_FOUR", four.into()),
     ]);
+    hooks::note(&mut module, problem, &figures);
     module.launch_text(&label, &expand(hooks::shader(kernel), &figures, &hooks), &grid)
 }
