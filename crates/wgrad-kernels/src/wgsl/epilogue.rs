@@ -4,6 +4,7 @@
 use super::expr::{Place, Printed, fits_quads, print};
 use super::module::{Module, Width};
 use super::space::Space;
+use super::statement::{Kind, Statement, lines};
 use super::text::indented;
 use crate::kernel::Kernel;
 use wgrad_types::DType;
@@ -33,7 +34,8 @@ impl Epilogue {
                 DType::F16 => format!("{}({result})", width.of("f16")),
                 _ => result.clone(),
             };
-            printed.body.push(format!("{buffer}[{index}] = {value};"));
+            let store = format!("{buffer}[{index}] = {value}");
+            printed.body.push(Statement::new(Kind::Store, "", store, &[index, result]));
         }
         printed
     }
@@ -51,7 +53,7 @@ impl Epilogue {
             Width::Four => ("epilogue4", "q"),
         };
         let printed = self.print(module, width, index, "r");
-        let (uniform, body) = (indented(&printed.uniform, 1), indented(&printed.body, 1));
+        let (uniform, body) = (indented(&lines(&printed.uniform), 1), indented(&lines(&printed.body), 1));
         format!("fn {name}({index}: u32, acc: {}) {{\n{uniform}{body}}}\n", width.of("f32"))
     }
 }

@@ -6,6 +6,7 @@
 use super::guards;
 use super::module::{Module, Width};
 use super::space::{Inner, Space, inner};
+use super::statement::{Kind, Statement};
 use super::text::{affine, decode, literal};
 use crate::expr::{Instr, Reg};
 use crate::{SEED_WORD, STEP_WORD};
@@ -25,9 +26,9 @@ pub(super) enum Place<'a> {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Printed {
     /// What is the same for all elements.
-    pub(super) uniform: Vec<String>,
+    pub(super) uniform: Vec<Statement>,
     /// The rest, to be evaluated at each place.
-    pub(super) body: Vec<String>,
+    pub(super) body: Vec<Statement>,
     /// The values of the results.
     pub(super) results: Vec<String>,
 }
@@ -116,7 +117,7 @@ impl Printer<'_, '_> {
                 names[d] = text;
             } else if text != "0u" {
                 names[d] = format!("{}c{d}", self.prefix);
-                self.out.body.push(format!("let {} = {text};", names[d]));
+                self.out.body.push(Statement::new(Kind::Coordinate, &names[d], text, &[index]));
             }
         }
         names
@@ -188,8 +189,34 @@ impl Printer<'_, '_> {
             Instr::Cast(x) => cast(&value(x), self.space.expr.dtypes[*x], dtype, width),
         };
         self.uniform[r] = uniform;
-        let line = format!("let {} = {text};", self.name(r));
-        if uniform { self.out.uniform.push(line) } else { self.out.body.push(line) }
+        let kind = if matches!(instr, Instr::Load { .. }) { Kind::Load } else { Kind::Compute };
+        let mut reads: Vec<String> = instr.operands().map(|x| self.name(x)).collect();
+        if !uniform {
+            reads.extend(self.coordinates(instr));
+        }
+        let statement = Statement { name: self.name(r), text, reads, kind };
+        if uniform { self.out.uniform.push(statement) } else { self.out.body.push(statement) }
+    }
+
+    /// Names of the indices and coordinates that an instruction's address and masks depend on.
+    fn coordinates(&self, instr: &Instr) -> Vec<String> {
+        let axes = |needed: &dyn Fn(usize) -> bool| -> Vec<String> {
+            (0..self.axes.len()).filter(|&d| needed(d)).map(|d| self.axes[d].clone()).collect()
+        };
+        let masked = |mask: &[(usize, usize)], d: usize| mask[d] != (0, self.space.shape[d]);
+        match instr {
+            Instr::Load { view, .. } | Instr::Index(view) | Instr::Random { view, .. } => match &self.linear {
+                Some(linear) if view.is_contiguous() => vec![linear.clone()],
+                _ => axes(&|d| {
+                    view.strides[d] != 0 && view.shape[d] != 1
+                        || view.mask.as_ref().is_some_and(|m| masked(m, d))
+                }),
+            },
+            Instr::Masked { mask, .. } => axes(&|d| masked(mask, d)),
+            // The result of a core, at this place.
+            Instr::Acc => self.linear.iter().cloned().collect(),
+            _ => Vec::new(),
+        }
     }
 
     fn is_uniform(&self, instr: &Instr) -> bool {

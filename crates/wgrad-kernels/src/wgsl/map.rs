@@ -3,7 +3,8 @@
 
 use super::epilogue::Epilogue;
 use super::module::{Grid, Module, Width};
-use super::text::{apart, indented};
+use super::statement::{Kind, Statement, apart, lines};
+use super::text::indented;
 use crate::expr::{Expr, Instr};
 use crate::kernel::Kernel;
 use crate::launch::{Unsupported, Variant};
@@ -38,19 +39,19 @@ fn variant(kernel: &Kernel, epilogue: &Epilogue, width: Width, caps: &Caps) -> R
     let printed = epilogue.print(&mut module, width, "i", "r");
     if let Some(rows) = Rows::of(kernel, width, caps, &printed.body) {
         let grid = Grid::new(&label, rows.count.div_ceil(rows.share), caps)?;
-        let main = indented(&grid.id(), 1) + &indented(&printed.uniform, 1) + &rows.loops();
+        let main = indented(&grid.id(), 1) + &indented(&lines(&printed.uniform), 1) + &rows.loops();
         let launch = module.launch(&label, rows.lanes, &main, &grid)?;
         return Ok(Variant { name: name.to_owned(), launches: vec![launch], scratch: Vec::new() });
     }
     let (workgroup, chunk) = shape(n, caps);
     let grid = Grid::new(&label, n.div_ceil(chunk), caps)?;
     let mut main = indented(&grid.id(), 1);
-    main += &indented(&printed.uniform, 1);
+    main += &indented(&lines(&printed.uniform), 1);
     let (mut body, mut stride) = (printed.body, workgroup);
     if width == Width::Four && n.is_multiple_of(2 * workgroup) && gains_by_pairs(&kernel.epilogue, n, caps) {
         let second = epilogue.print(&mut module, width, "j", "s");
-        main += &indented(&second.uniform, 1);
-        body = side_by_side(format!("let j = i + {workgroup}u;"), body, second.body);
+        main += &indented(&lines(&second.uniform), 1);
+        body = side_by_side(format!("i + {workgroup}u"), body, second.body);
         stride *= 2;
     }
     if chunk == stride {
@@ -59,7 +60,7 @@ fn variant(kernel: &Kernel, epilogue: &Epilogue, width: Width, caps: &Caps) -> R
         main += &format!("    let end = min(id * {chunk}u + {chunk}u, {n}u);\n");
         main += &format!("    for (var i = id * {chunk}u + li; i < end; i += {stride}u) {{\n");
     }
-    main += &indented(&body, 2);
+    main += &indented(&lines(&body), 2);
     main += "    }\n";
     let launch = module.launch(&label, workgroup, &main, &grid)?;
     Ok(Variant { name: name.to_owned(), launches: vec![launch], scratch: Vec::new() })
@@ -84,17 +85,17 @@ fn gains_by_pairs(expr: &Expr, n: usize, caps: &Caps) -> bool {
         && !expr.instrs.iter().any(|i| matches!(i, Instr::Random { .. }))
 }
 
-/// Two bodies as one: all that is loaded, all that is computed, all that is stored. Before a load stands nothing that it
+/// Two bodies as one, the second at index `j`: all loads, all computing, all stores. Before a load stands nothing that it
 /// does not need.
-fn side_by_side(index: String, first: Vec<String>, second: Vec<String>) -> Vec<String> {
-    let mut parts = [vec![index], Vec::new(), Vec::new()];
-    for line in first.into_iter().chain(second) {
-        let part = match line.starts_with("let ") {
-            true if line.contains('[') => 0,
-            true => 1,
-            false => 2,
+fn side_by_side(index: String, first: Vec<Statement>, second: Vec<Statement>) -> Vec<Statement> {
+    let mut parts = [vec![Statement::new(Kind::Coordinate, "j", index, &["i"])], Vec::new(), Vec::new()];
+    for statement in first.into_iter().chain(second) {
+        let part = match statement.kind {
+            Kind::Load => 0,
+            Kind::Coordinate | Kind::Compute => 1,
+            Kind::Store => 2,
         };
-        parts[part].push(line);
+        parts[part].push(statement);
     }
     parts.concat()
 }
@@ -108,12 +109,12 @@ struct Rows {
     count: usize,
     share: usize,
     /// What is done once a column, and once an element.
-    column: Vec<String>,
-    element: Vec<String>,
+    column: Vec<Statement>,
+    element: Vec<Statement>,
 }
 
 impl Rows {
-    fn of(kernel: &Kernel, width: Width, caps: &Caps, body: &[String]) -> Option<Self> {
+    fn of(kernel: &Kernel, width: Width, caps: &Caps, body: &[Statement]) -> Option<Self> {
         let lanes = caps.subgroup.filter(|_| caps.class == AdapterClass::Software)? as usize;
         let columns = kernel.shape.last()? / width.lanes();
         let count = kernel.shape[..kernel.shape.len() - 1].iter().product::<usize>();
@@ -123,10 +124,14 @@ impl Rows {
         if columns == 0 || !columns.is_multiple_of(lanes) || share < 2 || trips > MAX_TRIPS {
             return None;
         }
-        let found = format!("i % {columns}u");
-        let body = body.iter().map(|line| line.replace(&found, "column")).collect();
-        let (column, element) = apart(body, "i");
-        column.iter().any(|line| line.contains('[')).then_some(Self {
+        // The innermost coordinate is the loop's own.
+        let innermost = format!("i % {columns}u");
+        let known = |s: &Statement| match s.kind == Kind::Coordinate && s.text == innermost {
+            true => Statement::new(Kind::Coordinate, &s.name, "column".into(), &["column"]),
+            false => s.clone(),
+        };
+        let (column, element) = apart(body.iter().map(known).collect(), "i");
+        column.iter().any(|s| s.kind == Kind::Load).then_some(Self {
             lanes,
             columns,
             count,
@@ -140,10 +145,10 @@ impl Rows {
         let Self { lanes, columns, count, share, column, element } = self;
         let mut main = format!("    let row_end = min(id * {share}u + {share}u, {count}u);\n");
         main += &format!("    for (var column = li; column < {columns}u; column += {lanes}u) {{\n");
-        main += &indented(column, 2);
+        main += &indented(&lines(column), 2);
         main += &format!("        for (var row = id * {share}u; row < row_end; row += 1u) {{\n");
         main += &format!("            let i = row * {columns}u + column;\n");
-        main + &indented(element, 3) + "        }\n    }\n"
+        main + &indented(&lines(element), 3) + "        }\n    }\n"
     }
 }
 

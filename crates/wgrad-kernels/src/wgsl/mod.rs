@@ -18,6 +18,7 @@ mod module;
 mod reduce;
 mod shader;
 mod space;
+mod statement;
 #[cfg(test)]
 mod tests;
 mod text;

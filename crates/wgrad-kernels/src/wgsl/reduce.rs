@@ -8,7 +8,8 @@ use super::epilogue::Epilogue;
 use super::expr::{Place, fits_quads, print};
 use super::module::{Grid, Module, Width, opaque_start};
 use super::space::Space;
-use super::text::{apart, decode, f32_literal, indented};
+use super::statement::{Kind, Statement, apart, lines};
+use super::text::{decode, f32_literal, indented};
 use crate::kernel::Kernel;
 use crate::launch::{Access, Launch, Unsupported, Variant};
 use crate::table::{MAX_TRIPS, figures};
@@ -343,7 +344,7 @@ impl OneSet<'_> {
         if self.job.caps.class == AdapterClass::Software {
             // No compiler moves a load before a loop that has a branch a lane.
             let (still, moving) = apart(value.body, "r");
-            body.extend(still);
+            body.extend(lines(&still));
             value.body = moving;
         }
         let ty = unit.of("f32");
@@ -369,7 +370,7 @@ impl OneSet<'_> {
         };
         let start = opaque_start(&start, self.job.caps);
         body.push(format!("for (var r = {start}; r < {end}; r += {lanes}u) {{"));
-        body.extend(value.body.iter().map(|l| format!("    {l}")));
+        body.extend(lines(&value.body).iter().map(|l| format!("    {l}")));
         body.push(format!("    sum = {};", combine(self.job.kind, "sum", &value.results[0])));
         if extreme {
             let (word, element) = (unit.of("i32"), &value.results[0]);
@@ -408,18 +409,18 @@ impl OneSet<'_> {
                 (Vec::new(), printed)
             }
             Source::Prologue(space) => {
-                let (lines, axes) = self.coordinates(space);
+                let (places, axes) = self.coordinates(space);
                 let mut printed = print(module, space, unit, Place::Axes(&axes), "p");
-                printed.body.splice(0..0, lines);
-                (std::mem::take(&mut printed.uniform), printed)
+                printed.body.splice(0..0, places);
+                (lines(&std::mem::take(&mut printed.uniform)), printed)
             }
         }
     }
 
     /// Coordinates of element `r` of output `o` in the prologue's space.
-    fn coordinates(&self, space: &Space) -> (Vec<String>, Vec<String>) {
+    fn coordinates(&self, space: &Space) -> (Vec<Statement>, Vec<String>) {
         let mut axes = vec![String::new(); space.shape.len()];
-        let mut lines = Vec::new();
+        let mut places = Vec::new();
         for (reduced, index, quads) in
             [(false, "o", self.scheme.quad_outputs), (true, "r", self.scheme.quad_inner)]
         {
@@ -432,11 +433,11 @@ impl OneSet<'_> {
                 axes[*d] = text.clone();
                 if text != index && text != "0u" {
                     axes[*d] = format!("a{d}");
-                    lines.push(format!("let a{d} = {text};"));
+                    places.push(Statement::new(Kind::Coordinate, &axes[*d], text, &[index]));
                 }
             }
         }
-        (lines, axes)
+        (places, axes)
     }
 
     /// Lines that combine the lanes' `acc` into lane 0's. A maximum or minimum goes by keys that have the numbers' order.

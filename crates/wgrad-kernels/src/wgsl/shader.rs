@@ -5,6 +5,7 @@ use super::expr::{Place, print};
 use super::module::{Grid, Module, Width};
 use super::reduce::combine_partials;
 use super::space::Space;
+use super::statement::lines;
 use super::text::indented;
 use crate::expr::{Expr, Instr};
 use crate::kernel::{Core, Kernel};
@@ -239,7 +240,7 @@ fn read(module: &mut Module<'_>, name: &'static str, operand: usize, view: &View
     expr.results = vec![load];
     let space = Space::new(&expr, &view.shape, &[]);
     let printed = print(module, &space, Width::One, Place::Linear("o"), "r");
-    let lines: Vec<String> = printed.uniform.into_iter().chain(printed.body).collect();
+    let lines = [lines(&printed.uniform), lines(&printed.body)].concat();
     let (ty, body) = (dtype.wgsl(), indented(&lines, 1));
     let code = format!("fn {name}(o: u32) -> {ty} {{\n{body}    return {};\n}}\n", printed.results[0]);
     Hook { name, code }

@@ -4,23 +4,6 @@
 
 use wgrad_types::DType;
 
-/// Lines that stay the same while `changing` changes, and those that do not: a line that names it, what such a line
-/// defines, or what defines nothing.
-pub(super) fn apart(lines: Vec<String>, changing: &str) -> (Vec<String>, Vec<String>) {
-    let mut moving = vec![changing.to_owned()];
-    let word = |c: char| c.is_alphanumeric() || c == '_';
-    lines.into_iter().partition(|line| {
-        let Some((name, value)) = line.strip_prefix("let ").and_then(|l| l.split_once(" = ")) else {
-            return false;
-        };
-        let still = !value.split(|c| !word(c)).any(|name| moving.iter().any(|m| m == name));
-        if !still {
-            moving.push(name.to_owned());
-        }
-        still
-    })
-}
-
 /// An f32 literal that reads back bit for bit. Infinities become the largest finite number: WGSL has no others.
 pub(super) fn f32_literal(value: f64) -> String {
     let v = (value as f32).clamp(f32::MIN, f32::MAX);
@@ -95,21 +78,6 @@ pub(super) fn indented<S: AsRef<str>>(lines: &[S], depth: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_stays_is_told_from_what_moves() {
-        let lines = [
-            "let a = x[o];",
-            "let b = y[r];",
-            "let c = a + 1.0;",
-            "let d = r2 * b;",
-            "let e = r2;",
-            "z[o] = a;",
-        ];
-        let (still, moving) = apart(lines.map(str::to_owned).to_vec(), "r");
-        assert_eq!(still, ["let a = x[o];", "let c = a + 1.0;", "let e = r2;"]);
-        assert_eq!(moving, ["let b = y[r];", "let d = r2 * b;", "z[o] = a;"]);
-    }
 
     #[test]
     fn literals_keep_their_value() {
