@@ -3,7 +3,8 @@
 //! Works on lines, not on syntax, by five rules:
 //! - `const NAME: u32 = ..;` (`bool`, `f32`) takes the launch's own value;
 //! - a hook between `// #hook NAME` and `// #end` is replaced by code of the launch;
-//! - lines between `// #if NAME` (or `// #if !NAME`, a `bool` of the header) and `// #end` stay if that is true;
+//! - lines between `// #if CONDITION` and `// #end` stay if that holds: a constant expression over the header and the
+//!   indices of unrolled loops, mostly a `bool`, `!` before it for its opposite;
 //! - a `for` line that ends in `// #unroll` is written out, its index a literal: arrays indexed by literals alone are
 //!   registers to every compiler;
 //! - `// #import common/x` stands for that file.
@@ -164,13 +165,13 @@ impl Expander<'_> {
 
     #[track_caller]
     fn holds(&self, condition: &str) -> bool {
-        let (name, negated) = match condition.strip_prefix('!') {
-            Some(name) => (name, true),
+        let (text, negated) = match condition.strip_prefix('!') {
+            Some(text) => (text, true),
             None => (condition, false),
         };
-        let value = self.known.get(name);
-        let value = value.unwrap_or_else(|| panic!("{}: #if {name}: no such constant above it", self.name));
-        (*value != 0) != negated
+        let value = evaluate(text, &self.known);
+        let value = value.unwrap_or_else(|| panic!("{}: #if {text}: its value is not known", self.name));
+        (value != 0) != negated
     }
 
     fn constant(&mut self, name: &str, ty: &str, value: &str) {

@@ -21,6 +21,7 @@ pub const SHADERS: &[(&str, &str)] = &[
     ("avg_pool2d.wgsl", include_str!("avg_pool2d.wgsl")),
     ("avg_pool2d_grad.wgsl", include_str!("avg_pool2d_grad.wgsl")),
     ("common/attention_subgroup.wgsl", include_str!("common/attention_subgroup.wgsl")),
+    ("common/channel_blocks.wgsl", include_str!("common/channel_blocks.wgsl")),
     ("common/erf.wgsl", include_str!("common/erf.wgsl")),
     ("common/exp.wgsl", include_str!("common/exp.wgsl")),
     ("common/finite.wgsl", include_str!("common/finite.wgsl")),
@@ -44,6 +45,9 @@ pub const SHADERS: &[(&str, &str)] = &[
     ("max_pool2d_at.wgsl", include_str!("max_pool2d_at.wgsl")),
     ("max_pool2d_grad.wgsl", include_str!("max_pool2d_grad.wgsl")),
     ("max_pool2d_grad_at.wgsl", include_str!("max_pool2d_grad_at.wgsl")),
+    ("winograd_results.wgsl", include_str!("winograd_results.wgsl")),
+    ("winograd_tiles.wgsl", include_str!("winograd_tiles.wgsl")),
+    ("winograd_weights.wgsl", include_str!("winograd_weights.wgsl")),
 ];
 
 /// A shader's text by its path without the extension. Panics where there is none: a bug of the caller.

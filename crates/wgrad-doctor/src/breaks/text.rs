@@ -71,8 +71,7 @@ pub(super) const BREAKS: &[Break] = &[
         |l| labelled(l, "sum_beside", |_| Some(String::new())),
     ),
     text("formula", "transform-sign", "Winograd's transform of the results has a sign wrong", |l| {
-        let own = |line: &str| l.name.contains("winograd") && starts(line, "let y1_1 = ");
-        in_lines(&l.source, own, |line| Some(line.replacen(" - ", " + ", 1)))
+        labelled(l, "transform", |line| exchanged(line, "1u] - n", "1u] + n"))
     }),
     text("edge", "map-edge", "the last element (or four) of a map is left out", |l| {
         let bound = |line: &str| starts(line, "if (i < ") || starts(line, "let end = min(");
@@ -80,7 +79,7 @@ pub(super) const BREAKS: &[Break] = &[
         in_lines(&l.source, |line| map && bound(line), |line| less(line, "u)"))
     }),
     text("index", "quad-order", "of four results one is stored twice", |l| {
-        labelled(l, "store_one", |line| exchanged(line, "value[1u]", "value[0u]"))
+        labelled(l, "store_one", |line| exchanged(line, "[1u])", "[0u])"))
     }),
     text("mask", "attention-sees-ahead", "a query sees the key after its own", |l| {
         labelled(l, "causal_end", |line| exchanged(line, " + 1u", " + 2u"))

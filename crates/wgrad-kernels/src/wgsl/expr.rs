@@ -205,13 +205,15 @@ impl Printer<'_, '_> {
         };
         let masked = |mask: &[(usize, usize)], d: usize| mask[d] != (0, self.space.shape[d]);
         match instr {
-            Instr::Load { view, .. } | Instr::Index(view) | Instr::Random { view, .. } => match &self.linear {
-                Some(linear) if view.is_contiguous() => vec![linear.clone()],
-                _ => axes(&|d| {
-                    view.strides[d] != 0 && view.shape[d] != 1
-                        || view.mask.as_ref().is_some_and(|m| masked(m, d))
-                }),
-            },
+            Instr::Load { view, .. } | Instr::Index(view) | Instr::Random { view, .. } => {
+                match &self.linear {
+                    Some(linear) if view.is_contiguous() => vec![linear.clone()],
+                    _ => axes(&|d| {
+                        view.strides[d] != 0 && view.shape[d] != 1
+                            || view.mask.as_ref().is_some_and(|m| masked(m, d))
+                    }),
+                }
+            }
             Instr::Masked { mask, .. } => axes(&|d| masked(mask, d)),
             // The result of a core, at this place.
             Instr::Acc => self.linear.iter().cloned().collect(),

@@ -5,7 +5,7 @@
 //! and runs the epilogue. An invocation takes four tiles beside each other, a vector an element. The input's gradient is the
 //! same with the weights turned round and their channels exchanged.
 
-use super::block::{Block, Extents, by_channel, grid_stride, share, workgroup};
+use super::block::{Block, Extents, share, workgroup};
 use super::epilogue::Epilogue;
 use super::gemm;
 use super::module::{Grid, Module, Width};
@@ -14,6 +14,7 @@ use crate::kernel::{Core, Kernel};
 use crate::launch::{Access, Buffer, Launch, Unsupported, Variant};
 use crate::table::figures;
 use wgrad_graph::ops::ConvSpec;
+use wgrad_shaders::{Figure, Hook, expand};
 use wgrad_types::{Caps, DType, Type, View};
 
 /// Channels in and out from which it is offered.
@@ -90,72 +91,35 @@ impl Job<'_> {
     fn weights(&self) -> Result<Launch, Unsupported> {
         let (label, c, o) = (self.label("weights"), self.e.channels, self.results);
         let mut module = Module::new(self.kernel, self.caps);
-        let w = module.operand(1, Width::One);
-        let to = module.scratch_at(WEIGHTS, "weights", Access::ReadWrite, Width::One);
-        let half = self.kernel.operands[1].dtype == DType::F16;
-        let pairs = c * o;
-        let per = share(pairs, 1, self.caps);
-        let grid = Grid::new(&label, pairs.div_ceil(per), self.caps)?;
-        let mut head = grid.id();
-        head.push(format!("let first = id * {per}u;"));
-        head.push(format!("let end = min(first + {per}u, {pairs}u);"));
-        // Pair (c, o) of the product; weights lie [o, c] forwards, [c, o] for the gradient.
-        let from =
-            if self.gradient { "at * 9u".to_owned() } else { format!("(at % {o}u * {c}u + at / {o}u) * 9u") };
-        let mut body = vec![format!("let origin = {from};")];
-        for t in 0..9 {
-            let element = format!("{w}[origin + {}u]", if self.gradient { 8 - t } else { t });
-            let element = if half { format!("f32({element})") } else { element };
-            body.push(format!("let g{}_{} = {element};", t / 3, t % 3));
-        }
-        let transform = |x: [String; 3]| {
-            let [a, b, c] = x;
-            [a.clone(), format!("0.5 * ({a} + {b} + {c})"), format!("0.5 * ({a} - {b} + {c})"), c.clone()]
-        };
-        for s in 0..3 {
-            let column = transform([0, 1, 2].map(|r| format!("g{r}_{s}")));
-            body.extend(column.iter().enumerate().map(|(i, v)| format!("let h{i}_{s} = {v};")));
-        }
-        for i in 0..4 {
-            for (j, v) in transform([0, 1, 2].map(|s| format!("h{i}_{s}"))).iter().enumerate() {
-                body.push(format!("{to}[at + {}u] = {v};", (4 * i + j) * pairs));
-            }
-        }
-        self.launch(module, &label, &head, &body, &grid)
+        let hook = element(&mut module, 1, "weight_at");
+        module.scratch_at(WEIGHTS, "weights", Access::ReadWrite, Width::One);
+        let per = share(c * o, 1, self.caps);
+        let grid = Grid::new(&label, (c * o).div_ceil(per), self.caps)?;
+        let mut figures: Vec<(&'static str, Figure)> = vec![
+            ("CHANNELS", c.into()),
+            ("RESULTS", o.into()),
+            ("GRADIENT", self.gradient.into()),
+            ("CHUNK", per.into()),
+            ("WORKGROUP", workgroup(self.caps).into()),
+        ];
+        figures.extend(grid.figures());
+        module.launch_text(&label, &expand("winograd_weights", &figures, &[hook]), &grid)
     }
 
     /// `[16, c, tile]` from the source.
     fn tiles(&self) -> Result<Launch, Unsupported> {
         let (label, c) = (self.label("tiles"), self.e.channels);
         let mut module = Module::new(self.kernel, self.caps);
-        let x = module.operand(0, Width::One);
-        let to = module.scratch_at(TILES, "tiles", Access::ReadWrite, Width::Four);
-        let half = self.kernel.operands[0].dtype == DType::F16;
-        let (grid, head) = self.by_channel(&label, c)?;
-        let plane = self.e.input[0] * self.e.input[1];
-        let mut body = self.block.load("at", &format!("(image * {c}u + channel) * {plane}u"), &x, half);
-        for r in 0..4 {
-            for s in 0..4 {
-                let of = [0, 2, 4, 6].map(|tile| format!("v{r}_{}", s + tile));
-                body.push(format!("let d{r}_{s} = vec4<f32>({});", of.join(", ")));
-            }
-        }
-        let transform = |x: [String; 4]| {
-            let [a, b, c, d] = x;
-            [format!("{a} - {c}"), format!("{b} + {c}"), format!("{c} - {b}"), format!("{b} - {d}")]
-        };
-        for s in 0..4 {
-            let column = transform([0, 1, 2, 3].map(|r| format!("d{r}_{s}")));
-            body.extend(column.iter().enumerate().map(|(i, v)| format!("let e{i}_{s} = {v};")));
-        }
-        let quads = self.count() / 4;
-        body.push(format!("let to = channel * {quads}u + at;"));
-        for i in 0..4 {
-            for (j, v) in transform([0, 1, 2, 3].map(|s| format!("e{i}_{s}"))).iter().enumerate() {
-                body.push(format!("{to}[to + {}u] = {v};", (4 * i + j) * c * quads));
-            }
-        }
-        self.launch(module, &label, &head, &body, &grid)
+        let hook = element(&mut module, 0, "source_at");
+        module.scratch_at(TILES, "tiles", Access::ReadWrite, Width::Four);
+        let (grid, mut figures) = self.by_channel(&label, c)?;
+        figures.extend([
+            ("H", self.e.input[0].into()),
+            ("W", self.e.input[1].into()),
+            ("PY", self.e.spec.padding[0].into()),
+            ("PX", self.e.spec.padding[1].into()),
+        ]);
+        module.launch_text(&label, &expand("winograd_tiles", &figures, &[hook]), &grid)
     }
 
     /// `[16, o, tile]`, a product each.
@@ -191,82 +155,44 @@ impl Job<'_> {
     fn results(&self) -> Result<Launch, Unsupported> {
         let (label, o) = (self.label("results"), self.results);
         let mut module = Module::new(self.kernel, self.caps);
-        let products = module.scratch_at(PRODUCTS, "products", Access::Read, Width::Four);
+        module.scratch_at(PRODUCTS, "products", Access::Read, Width::Four);
         let [height, width] = self.e.output;
         let epilogue = Epilogue::new(self.kernel);
-        let quads = width.is_multiple_of(4) && epilogue.fits_quads(&[]);
-        epilogue.declare(&mut module, if quads { Width::Four } else { Width::One });
-        let (grid, head) = self.by_channel(&label, o)?;
-        let (blocks, across) = (self.block.count(), self.block.axes[1].blocks);
-        let tiles = self.count() / 4;
-        let mut body = vec![
-            format!("let origin = channel * {tiles}u + at;"),
-            format!("let row = at % {blocks}u / {across}u * 2u;"),
-            format!("let column = at % {across}u * 8u;"),
-            format!("let plane = (at / {blocks}u * {o}u + channel) * {}u;", height * width),
-        ];
-        for k in 0..16 {
-            body.push(format!("let m{}_{} = {products}[origin + {}u];", k / 4, k % 4, k * o * tiles));
-        }
-        let transform = |x: [String; 4]| {
-            let [a, b, c, d] = x;
-            [format!("{a} + {b} + {c}"), format!("{b} - {c} - {d}")]
-        };
-        for s in 0..4 {
-            let column = transform([0, 1, 2, 3].map(|r| format!("m{r}_{s}")));
-            body.extend(column.iter().enumerate().map(|(i, v)| format!("let n{i}_{s} = {v};")));
-        }
-        for i in 0..2 {
-            for (j, v) in transform([0, 1, 2, 3].map(|s| format!("n{i}_{s}"))).iter().enumerate() {
-                body.push(format!("let y{i}_{j} = {v};"));
-            }
-            let mut stores = vec![format!("let at{i} = plane + (row + {i}u) * {width}u + column;")];
-            for half in 0..2 {
-                let value = |x: usize| format!("y{i}_{}[{}]", x % 2, 2 * half + x / 2);
-                let guarded = |x: usize, store: String| match width.is_multiple_of(8) {
-                    true => store,
-                    false => format!("if (column + {x}u < {width}u) {{ {store} }}"),
-                };
-                let first = 4 * half;
-                if quads {
-                    let four = [0, 1, 2, 3].map(value).join(", ");
-                    stores.push(guarded(
-                        first,
-                        format!("epilogue4((at{i} + {first}u) / 4u, vec4<f32>({four}));"),
-                    ));
-                } else {
-                    let one = |x: usize| {
-                        guarded(first + x, format!("epilogue(at{i} + {}u, {});", first + x, value(x)))
-                    };
-                    stores.extend((0..4).map(one));
-                }
-            }
-            match height.is_multiple_of(2) || i == 0 {
-                true => body.extend(stores),
-                false => {
-                    body.push(format!("if (row + {i}u < {height}u) {{"));
-                    body.extend(stores.iter().map(|s| format!("    {s}")));
-                    body.push("}".to_owned());
-                }
-            }
-        }
-        self.launch(module, &label, &head, &body, &grid)
+        let four = width.is_multiple_of(4) && epilogue.fits_quads(&[]);
+        let code = epilogue.function(&mut module, if four { Width::Four } else { Width::One });
+        let (one, quad) = if four { (String::new(), code) } else { (code, String::new()) };
+        let hooks = [Hook { name: "epilogue", code: one }, Hook { name: "epilogue4", code: quad }];
+        let (grid, mut figures) = self.by_channel(&label, o)?;
+        figures.extend([("H", height.into()), ("W", width.into()), ("STORE_FOUR", four.into())]);
+        module.launch_text(&label, &expand("winograd_results", &figures, &hooks), &grid)
     }
 
-    /// The grid and the first lines of a launch of so many channels.
-    fn by_channel(&self, label: &str, channels: usize) -> Result<(Grid, Vec<String>), Unsupported> {
-        by_channel(label, channels, self.count() / 4, self.caps)
-    }
-
-    /// A launch whose invocations go from `first` to `end`, `at` by `at`.
-    fn launch(
+    /// The grid and figures of a launch of so many channels.
+    fn by_channel(
         &self,
-        module: Module<'_>,
         label: &str,
-        head: &[String],
-        body: &[String],
-        grid: &Grid,
-    ) -> Result<Launch, Unsupported> {
-        module.launch(label, workgroup(self.caps), &grid_stride(head, body, self.caps), grid)
+        channels: usize,
+    ) -> Result<(Grid, Vec<(&'static str, Figure)>), Unsupported> {
+        let blocks = self.count() / 4;
+        let chunk = share(blocks, channels, self.caps);
+        let grid = Grid::new(label, channels * blocks.div_ceil(chunk), self.caps)?;
+        let mut figures: Vec<(&'static str, Figure)> = vec![
+            ("CHANNELS", channels.into()),
+            ("BLOCKS", blocks.into()),
+            ("IMAGE_BLOCKS", self.block.count().into()),
+            ("BLOCKS_X", self.block.axes[1].blocks.into()),
+            ("CHUNK", chunk.into()),
+            ("WORKGROUP", workgroup(self.caps).into()),
+        ];
+        figures.extend(grid.figures());
+        Ok((grid, figures))
     }
+}
+
+/// A hook that reads an operand's element as f32.
+fn element(module: &mut Module<'_>, operand: usize, name: &'static str) -> Hook {
+    let half = module.kernel.operands[operand].dtype == DType::F16;
+    let buffer = module.operand(operand, Width::One);
+    let element = if half { format!("f32({buffer}[at])") } else { format!("{buffer}[at]") };
+    Hook { name, code: format!("fn {name}(at: u32) -> f32 {{\n    return {element};\n}}\n") }
 }
