@@ -1,4 +1,4 @@
-//! The CPU device's memory: zeroed, in whole cache lines, or an error where the system has not that much.
+//! The CPU device's memory: zeroed, in whole cache lines, or an error if the system has too little.
 
 use crate::DeviceError;
 use wgrad_kernels::cpu::AlignedVec;
@@ -7,7 +7,7 @@ use wgrad_plan::Slot;
 /// Memory for slots.
 pub(crate) fn slots(slots: &[Slot]) -> Result<Vec<AlignedVec<u32>>, DeviceError> {
     let bytes: usize = slots.iter().map(|s| s.bytes).fold(0, usize::saturating_add);
-    // A system that promises more than it has would end the process later.
+    // A system that overcommits memory would kill the process later.
     if let Some(free) = available().filter(|&free| bytes > free) {
         return Err(refused(&format!("{} where {} are free", mib(bytes), mib(free))));
     }
@@ -22,7 +22,7 @@ fn mib(bytes: usize) -> String {
     format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
 }
 
-/// Bytes the system could give without paging; `None` where it does not say.
+/// Bytes available without paging, if the system tells.
 fn available() -> Option<usize> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;

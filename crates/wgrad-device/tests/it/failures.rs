@@ -1,4 +1,4 @@
-//! Every failure is a typed value that says what failed.
+//! Every failure is a typed value naming the cause.
 
 use crate::fixture::{N, Rig, W1, expected, plan, software};
 use std::sync::Arc;

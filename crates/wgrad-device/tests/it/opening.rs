@@ -1,4 +1,4 @@
-//! Which device is opened, and what is said about it.
+//! Selection of devices, and the messages about it.
 
 use std::process::Command;
 use wgrad_device::{Device, DeviceError, Request, adapters};
@@ -101,7 +101,7 @@ fn in_an_environment() {
     }
 }
 
-/// What the child process says to its parent.
+/// Message from the child process to its parent.
 fn answer(line: &str) {
     use std::io::Write;
     std::io::stdout().write_all(format!("{line}\n").as_bytes()).expect("the parent listens");
@@ -139,7 +139,7 @@ fn compiled_kernels_are_kept_and_a_damaged_file_does_no_harm() {
     std::fs::write(&kept, &damaged).unwrap();
     assert_ne!(std::fs::read(run()).unwrap(), damaged);
     std::fs::remove_dir_all(&folder).unwrap();
-    // A file where the folder should be: no cache, no complaint.
+    // A file in place of the folder: no cache, no complaint.
     std::fs::write(&folder, "in the way").unwrap();
     with_environment(&vars);
     std::fs::remove_file(&folder).unwrap();

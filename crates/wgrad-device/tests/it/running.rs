@@ -49,7 +49,8 @@ fn ready_does_not_block_and_comes_in_the_end() {
     assert_eq!(rig.program.ready().unwrap(), None);
 }
 
-/// By the adapter's clock, by this machine's where the limits leave no other, and on the CPU: the same work as a step.
+/// By the adapter's clock, by the host's if the limits leave no other, and on the CPU: the same work as a
+/// step.
 #[test]
 fn a_profile_times_every_kernel_of_one_step() {
     let baseline = "software".parse::<Request>().unwrap().with_baseline_limits();
@@ -91,7 +92,7 @@ fn one_submission_a_step_and_no_allocation_once_made() {
 
 #[test]
 fn memory_starts_zeroed_and_keeps_what_is_written() {
-    // More than a staging buffer, so that it travels in pieces.
+    // More than a staging buffer, so it is sent in pieces.
     let words = (20 << 20) / 4 + 5;
     let whole = Place { slot: 1, offset: 0, bytes: words * 4 };
     let slot = |bytes: usize| Slot { bytes: bytes.next_multiple_of(16), kind: SlotKind::Gradient };
