@@ -1,4 +1,4 @@
-//! A row for each family of kernels and each gradient that the list of `wgrad bench` leaves out.
+//! Benchmarks of the kernel families and gradients missing in the list of `wgrad bench`.
 
 use crate::kernels::{CONV, HEADS, IMAGE, Kernel, SAME, SCORES, bytes, flop, several};
 use wgrad_graph::ops::ConvSpec;
@@ -84,7 +84,7 @@ fn convolutions() -> Vec<Kernel> {
     ]
 }
 
-/// Of 4096 rows of 1024.
+/// Kernels over 4096 rows of 1024.
 fn rows() -> Vec<Kernel> {
     const ALL: usize = 4096 * 1024;
     const X: &[usize] = &[4096, 1024];
@@ -158,7 +158,7 @@ mod tests {
         let steps = |k: &Kernel| {
             let plan = wgrad_plan::plan(&k.graph(), device.caps(), &wgrad_plan::PlanOptions::default());
             let plan = plan.unwrap_or_else(|e| panic!("{}: {e}", k.name));
-            // What nothing waits for would not be computed.
+            // Values without readers would not be computed.
             let moved: f64 = plan.kernels.iter().map(|s| s.cost.bytes as f64).sum();
             let short = k.unit == Unit::Byte && moved < k.amount;
             (

@@ -60,7 +60,7 @@ mod tests {
     const MAGIC: &[u8; 8] = b"wgradxx1";
 
     #[test]
-    fn a_damaged_file_is_no_file() {
+    fn cache_damaged_file_counts_as_missing() {
         let sealed = seal(MAGIC, b"compiled");
         assert_eq!(unseal(MAGIC, &sealed), Some(b"compiled".as_slice()));
         for i in 0..sealed.len() {
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn writing_replaces_and_leaves_nothing_behind() {
+    fn cache_write_replaces_and_leaves_no_temporary() {
         let folder = std::env::temp_dir().join(format!("wgrad-disk-{}", std::process::id()));
         let path = folder.join("sub").join("cache.bin");
         write(&path, b"one").expect("a temporary folder can be written");

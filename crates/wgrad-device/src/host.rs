@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_system_has_not_is_an_error() {
+    fn host_memory_beyond_available_is_an_error() {
         let lens: Vec<usize> =
             slots(&[slot(16), slot(0)]).expect("little memory").iter().map(|s| s.len()).collect();
         assert_eq!(lens, [4, 0]);

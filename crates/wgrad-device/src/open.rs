@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn names_parse_and_print() {
+    fn request_names_parse_and_print() {
         for name in ["auto", "gpu", "gpu:0", "gpu:17", "software", "cpu"] {
             assert_eq!(request(name).to_string(), name);
         }
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_takes_the_place_of_auto_only() {
+    fn request_environment_replaces_auto_only() {
         let auto = request("auto");
         let (resolved, asked) = resolve(&auto, Some("software"), None).expect("a device's name");
         assert_eq!((resolved, asked.as_str()), (request("software"), "WGRAD_DEVICE=software"));
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_takes_hardware_and_never_software() {
+    fn request_auto_takes_hardware_never_software() {
         let all = [
             adapter("Big", AdapterClass::Discrete),
             adapter("Small", AdapterClass::Integrated),
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_says_what_to_do() {
+    fn request_without_match_names_the_remedy() {
         let software = [adapter("llvmpipe (LLVM 15)", AdapterClass::Software)];
         let said = |wanted, reports| rank(&wanted, reports).expect_err("not there").to_string();
         assert_eq!(

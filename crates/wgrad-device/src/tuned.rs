@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_there_at_the_next_start_and_no_damage_counts() {
+    fn tuned_choices_persist_and_damage_is_ignored() {
         let folder = std::env::temp_dir().join(format!("wgrad-tuned-{}", std::process::id()));
         let path = folder.join("tuned.bin");
         let open = |driver| Tuned::at(Some(path.clone()), &adapter(driver));
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_folder_choices_last_as_long_as_the_device() {
+    fn tuned_without_folder_lasts_as_long_as_device() {
         let tuned = Tuned::at(None, &adapter("1"));
         assert_eq!(tuned.keep(&Choices([(1, "a".into())].into())).ok(), Some(None));
         assert_eq!(tuned.choices().0.len(), 1);

@@ -55,14 +55,14 @@ mod tests {
     use std::hint::black_box;
 
     #[test]
-    fn work_of_a_worker_stays_on_it() {
+    fn workers_keep_nested_work() {
         let here = || std::thread::current().id();
         let (outer, inner) = run(|| (here(), run(here)));
         assert!(outer == inner && outer != here(), "no handing over inside");
     }
 
     #[test]
-    fn workers_take_denormals_for_zero_and_others_do_not() {
+    fn workers_flush_subnormals_and_others_do_not() {
         let tiny = || black_box(1e-30f32) * black_box(1e-10f32);
         assert!(tiny() > 0.0, "this thread keeps them");
         if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {

@@ -1,5 +1,6 @@
-//! Rewrites of an inference graph around what depends on persistent tensors alone: batch norm's factors go into the weights
-//! of the product before it ([`fold`]), and what is the same at every step leaves the step ([`hoist`]).
+//! Rewrites of inference graphs, using values that depend on persistent tensors alone: batch norm's factors
+//! go into the weights of the product before it ([`fold`]), and constant values are computed outside the step
+//! ([`hoist`]).
 //!
 //! Exact but for rounding: a sum of products is scaled before it is added up, not afterwards.
 
@@ -10,13 +11,14 @@ use wgrad_types::{DType, Type, broadcast_shapes};
 /// A graph in two: `once` computes tensors from persistent ones, `each` reads them at every step.
 #[derive(Clone, Debug)]
 pub struct Hoisted {
-    /// Outputs by the names that `each` knows them by.
+    /// Computes, once, the tensors read by `each`, as outputs under the same names.
     pub once: Graph,
     /// The graph with those as persistent tensors of role `Buffer`.
     pub each: Graph,
 }
 
-/// For every node, whether it is the same at every step: it depends on constants, and on tensors that no update changes.
+/// For every node, true if it is the same at every step: it depends only on constants, and on tensors without
+/// updates.
 fn fixed(graph: &Graph) -> Vec<bool> {
     let mut fixed = Vec::with_capacity(graph.nodes.len());
     for (i, node) in graph.nodes.iter().enumerate() {
@@ -29,8 +31,8 @@ fn fixed(graph: &Graph) -> Vec<bool> {
     fixed
 }
 
-/// Splits a graph: what is [`fixed`] and takes arithmetic is computed once, as far as it is no larger than the tensors it
-/// is made of.
+/// Splits a graph: [`fixed`] values with arithmetic are computed once, as long as they are no larger than the
+/// tensors they depend on.
 pub fn hoist(graph: &Graph) -> Hoisted {
     let graph = simplify(graph);
     let fixed = fixed(&graph);
@@ -94,9 +96,8 @@ fn ends(from: &Graph, to: &mut Graph, at: impl Fn(Value) -> Option<Value>) {
     to.materialized = from.materialized.iter().filter_map(|v| at(*v)).collect();
 }
 
-/// The graph with factors along the channels of a convolution's result, or along the columns of a product's, multiplied
-/// into its weights, where both are the same at every step, and with summands of that kind as one: batch norm in
-/// evaluation becomes a bias.
+/// Multiplies fixed factors along the channels of a convolution's result, or along the columns of a
+/// product's, into its fixed weights, and merges fixed summands: batch norm in evaluation becomes a bias.
 pub fn fold(graph: &Graph) -> Graph {
     let from = simplify(graph);
     let mut uses = vec![0usize; from.nodes.len()];
@@ -121,14 +122,14 @@ pub fn fold(graph: &Graph) -> Graph {
 
 struct Folding<'g> {
     from: &'g Graph,
-    /// Of `from`'s nodes.
+    /// Fixed nodes of `from`.
     fixed: Vec<bool>,
     uses: Vec<usize>,
     to: Graph,
     map: Vec<Option<Value>>,
 }
 
-/// A vector that multiplies a result along one axis, which is counted from the end.
+/// A vector multiplying a result along one axis, counted from the end.
 #[derive(Clone, Copy)]
 struct Factor {
     vector: Value,
@@ -136,7 +137,7 @@ struct Factor {
 }
 
 impl Folding<'_> {
-    /// The node's value in other words, where a rule has such.
+    /// The node's rewritten value, if a rule applies.
     fn folded(&mut self, i: usize) -> Option<Value> {
         let Op::Binary(Binary(kind @ (BinaryKind::Mul | BinaryKind::Add))) = self.from.nodes[i].op else {
             return None;
@@ -152,7 +153,7 @@ impl Folding<'_> {
         }
     }
 
-    /// Of two operands the one that changes from step to step, which nothing else reads, and the one that does not.
+    /// The variable operand of two, if it has no other reader, and the fixed one.
     fn parted(&self, i: usize) -> Option<(Value, Value)> {
         let [a, b] = self.from.nodes[i].inputs[..] else { return None };
         let (y, other) = match (self.fixed[a.index()], self.fixed[b.index()]) {
@@ -163,7 +164,7 @@ impl Folding<'_> {
         (self.uses[y.index()] == 1).then_some((y, other))
     }
 
-    /// A value of the new graph as a factor, where it changes along one axis alone.
+    /// A value of the new graph as a factor, if it varies along one axis alone.
     fn factor(&mut self, v: Value) -> Option<Factor> {
         let v = self.narrow(v);
         let shape = self.to.ty(v).shape.clone();
@@ -173,7 +174,7 @@ impl Folding<'_> {
         Some(Factor { vector, axis: shape.len() - axis })
     }
 
-    /// `y` times a factor, with the factor in the weights of the product that `y` comes from.
+    /// `y` times a factor, with the factor multiplied into the weights of the product behind `y`.
     fn scaled(&mut self, y: Value, by: Factor) -> Option<Value> {
         let node = self.from.node(y).clone();
         if self.uses[y.index()] != 1 {
@@ -240,7 +241,7 @@ impl Folding<'_> {
         self.wide(both, &full)
     }
 
-    /// What a value was before it was stretched.
+    /// A value before its broadcast.
     fn narrow(&mut self, v: Value) -> Value {
         let node = self.to.node(v).clone();
         match node.op {
@@ -308,7 +309,7 @@ mod tests {
         interpret(graph, env)[graph.outputs[i].1.index()].clone().expect("a result")
     }
 
-    /// Folds and hoists a graph, compares its results, and gives what is left of a step.
+    /// Folds and hoists a graph, compares its results, and returns the graph left for the step.
     fn check(b: &Builder) -> Graph {
         let graph = b.graph();
         let mut env = env(&graph);
@@ -347,7 +348,7 @@ mod tests {
         let third = norm(&b, "bn3", &second.conv_transpose2d(&u, None, ConvSpec::new(2, 0), [0, 0]));
         b.output("y", &third);
         let each = check(&b);
-        // Biases, and what the second layer adds to its input.
+        // Biases, and the second layer's addition to its input.
         assert_eq!(
             (binaries(&each, BinaryKind::Mul), binaries(&each, BinaryKind::Add)),
             (0, 4),
@@ -373,7 +374,7 @@ mod tests {
         );
     }
 
-    /// Where others read what a factor multiplies, or the factor follows other axes, it stays.
+    /// A factor stays if its product has other readers, or if it lies along other axes.
     #[test]
     fn what_does_not_fit_stays() {
         let b = Builder::new();
@@ -396,8 +397,8 @@ mod tests {
         assert_eq!(binaries(&check(&b), BinaryKind::Mul), 3);
     }
 
-    /// A tensor that the step changes is none to compute with beforehand, and what would be larger than the tensors it is
-    /// made of is not kept.
+    /// A tensor updated in the step is not fixed, and values larger than the tensors they depend on are not
+    /// hoisted.
     #[test]
     fn what_changes_or_grows_is_not_hoisted() {
         let b = Builder::new();

@@ -24,7 +24,7 @@ pub fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     counter
 }
 
-/// Uniform in [0, 1) with 24 bits: word `index % 4` of the block whose counter is (index / 4, step, stream, 0).
+/// Uniform in [0, 1) with 24 bits: word `index % 4` of the block with counter (index / 4, step, stream, 0).
 pub fn uniform(seed: u32, step: u32, stream: u32, index: u32) -> f32 {
     let block = philox4x32([index / 4, step, stream, 0], [seed, 0]);
     to_unit(block[(index % 4) as usize])

@@ -1,11 +1,11 @@
-//! Initial values, as `torch.nn.init` defines them, drawn by ChaCha8 from a seed and the parameter's name: the same on
-//! every device, and independent of the order in which layers are built.
+//! Initial values, as defined by `torch.nn.init`, drawn by ChaCha8 from a seed and the parameter's name: the
+//! same on every device, and independent of the order in which layers are built.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use wgrad_types::{HostTensor, numel};
 
-/// How a parameter starts.
+/// Initial distribution of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     /// All 0.
@@ -29,8 +29,8 @@ pub enum Init {
         /// Standard deviation before truncation.
         std: f64,
     },
-    /// Rows (or columns, where they are fewer) orthogonal and of length `gain`, axes from the second on flattened;
-    /// PyTorch's `orthogonal_`. A tensor of one axis is one row.
+    /// Rows (or columns, if there are fewer) orthogonal and of length `gain`, axes from the second on
+    /// flattened; PyTorch's `orthogonal_`. A tensor of one axis is one row.
     Orthogonal {
         /// The rows' length.
         gain: f64,
@@ -117,7 +117,7 @@ fn orthogonal(source: &mut Source, shape: &[usize], gain: f64) -> Vec<f32> {
     (0..n).map(|i| (gain * at(i)) as f32).collect()
 }
 
-/// Inputs and outputs a weight `[out, in, ..]` connects, as PyTorch counts them.
+/// Fan-in and fan-out of a weight `[out, in, ..]`, by PyTorch's definition.
 fn fans(shape: &[usize]) -> (f64, f64) {
     let field = numel(shape.get(2..).unwrap_or(&[])) as f64;
     let at = |d: usize| shape.get(d).copied().unwrap_or(1).max(1) as f64;

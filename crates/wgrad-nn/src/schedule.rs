@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-/// How the learning rate moves from step 0 to the last.
+/// Learning rate schedule from step 0 to the last.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Schedule {
     /// Always the base rate.
@@ -16,12 +16,12 @@ pub enum Schedule {
     },
     /// Half a cosine from the base rate to 0; `CosineAnnealingLR`.
     Cosine,
-    /// Up from 1/25 of the base rate over the first 30 % of steps, then down to 1/250,000, both by half a cosine;
-    /// `OneCycleLR` with its defaults, but for the momentum, which stays.
+    /// Up from 1/25 of the base rate over the first 30 % of steps, then down to 1/250,000, both by half a
+    /// cosine; `OneCycleLR` with its defaults, except for the momentum: it stays constant.
     OneCycle,
     /// Linear from 0 over the first `share` of steps, then half a cosine to 0.
     LinearWarmup {
-        /// Share of the run that warms up.
+        /// Share of the run for the warm-up.
         share: f64,
     },
 }

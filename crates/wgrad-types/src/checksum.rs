@@ -11,14 +11,14 @@ impl Default for Checksum {
 }
 
 impl Checksum {
-    /// Of bytes alone.
+    /// Checksum of bytes alone.
     pub fn of(bytes: &[u8]) -> u64 {
         let mut sum = Self::default();
         sum.bytes(bytes);
         sum.sum()
     }
 
-    /// Adds bytes and their number, so that neighbours do not run together.
+    /// Adds bytes and their number, so that neighbouring parts stay distinct.
     pub fn add(&mut self, bytes: &[u8]) {
         self.bytes(bytes);
         self.number(bytes.len() as u64);

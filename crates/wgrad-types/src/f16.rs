@@ -1,9 +1,10 @@
-//! IEEE half precision as a storage type: conversions on the host, and two elements a word as adapters hold them.
+//! IEEE half precision as a storage type: conversions on the host, and adapters' layout of two elements per
+//! word.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 
-/// The nearest f16's bits, ties to even; what is too large becomes infinity.
+/// The nearest f16's bits, ties to even; overflow becomes infinity.
 pub fn f16_bits(value: f32) -> u16 {
     f16::from_f32(value).to_bits()
 }
@@ -23,7 +24,7 @@ pub fn round_f16(x: &[f32], out: &mut [f32]) {
     }
 }
 
-/// f32 words as f16, two a word.
+/// f32 words as f16, two per word.
 pub fn pack_f16(words: &[u32]) -> Vec<u32> {
     let bits = |w: &u32| u32::from(f16_bits(f32::from_bits(*w)));
     words.chunks(2).map(|pair| bits(&pair[0]) | pair.get(1).map_or(0, bits) << 16).collect()

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn one_card_through_two_apis_is_one_and_two_equal_cards_are_two() {
+    fn adapters_listed_once_per_card() {
         let vulkan = a("X", "Vulkan", AdapterClass::Discrete, (1, 2), "0000:01:00.0");
         let dx12 = a("X", "DirectX 12", AdapterClass::Discrete, (1, 2), "");
         let twin = a("X", "Vulkan", AdapterClass::Discrete, (1, 2), "0000:02:00.0");
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_title_is_short() {
+    fn adapter_title_is_short() {
         let mesa = a("llvmpipe (LLVM 15.0.6, 256 bits)", "Vulkan", AdapterClass::Software, (0, 0), "");
         assert_eq!(mesa.title(), "llvmpipe (software adapter, Vulkan)");
     }

@@ -262,7 +262,7 @@ fn tiled(launch: &Launch) -> Option<&str> {
     launch.source.contains("var<workgroup> block_a").then_some(&launch.source)
 }
 
-/// All occurrences replaced; `None` where there is none.
+/// Replaces all occurrences; `None` if there are none.
 fn replaced(source: &str, from: &str, to: &str) -> Option<String> {
     source.contains(from).then(|| source.replace(from, to))
 }
@@ -284,7 +284,7 @@ fn starts(line: &str, with: &str) -> bool {
     line.trim_start().starts_with(with)
 }
 
-/// Every line that `wanted` names, changed; `None` where no line was.
+/// Changes every line selected by `wanted`; `None` if there is none.
 fn in_lines(
     source: &str,
     wanted: impl Fn(&str) -> bool,
@@ -314,7 +314,7 @@ fn less_by(line: &str, mark: &str, by: usize) -> Option<String> {
     Some(format!("{}{}{}", &line[..end - digits], n.checked_sub(by)?, &line[end..]))
 }
 
-/// Every test against an extent that follows `what` in a line that stores, one less.
+/// Reduces by one every test against an extent after `what`, in lines with a store.
 fn guard(launch: &Launch, what: &str) -> Option<String> {
     let own = |line: &str| starts(line, "if (") && line.contains(what) && line.contains(" < ");
     in_lines(&launch.source, own, |line| {
@@ -332,7 +332,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_shrink_where_they_stand() {
+    fn break_text_reduces_numbers_in_place() {
         assert_eq!(
             less("let ar0 = min(row0 + 0u, 32u);", "u);").as_deref(),
             Some("let ar0 = min(row0 + 0u, 31u);")

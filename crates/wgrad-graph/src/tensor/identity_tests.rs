@@ -1,4 +1,4 @@
-//! Tensors of two graphs, and names that mean two things, are refused at the caller's line.
+//! Tensors of two graphs, and names with two meanings, are refused at the caller's line.
 
 use crate::{Builder, Role, Tensor, differentiate};
 use std::cell::RefCell;

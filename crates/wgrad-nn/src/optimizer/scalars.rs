@@ -1,4 +1,4 @@
-//! The numbers a step's updates read: learning rate, bias corrections, rectification, computed in f64 on the host.
+//! Scalars of a step's updates: learning rate, bias corrections, rectification, computed in f64 on the host.
 
 use super::{Optimizer, OptimizerKind};
 
@@ -8,7 +8,7 @@ impl Optimizer {
         self.exact_scalars(t, lr).into_iter().map(|(name, v)| (name, v as f32)).collect()
     }
 
-    /// As [`Optimizer::scalars`], not rounded: what the f64 interpreter reads.
+    /// [`Optimizer::scalars`] without rounding, for the f64 interpreter.
     pub fn exact_scalars(&self, t: u64, lr: f64) -> Vec<(&'static str, f64)> {
         let mut scalars = vec![("lr", lr)];
         let correction = |beta: f64| 1.0 - beta.powf(t as f64);
