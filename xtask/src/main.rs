@@ -1,8 +1,8 @@
 //! Repository chores behind `cargo xtask`: set the machine up, test everything, keep the tree tidy, make
 //! golden references, look for mistakes unnoticed by tests.
 //!
-//! Plain cargo and the standard library do all of it, so that a fresh clone needs no other tool. This crate
-//! never links wgrad itself: it must build, and say what is wrong, while the rest of the tree is broken.
+//! Plain cargo and the standard library do all of it, so a fresh clone needs no other tool. This crate never
+//! links wgrad itself: it must build, and report problems, while the rest of the tree is broken.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
 
 mod audit;
@@ -34,7 +34,7 @@ usage: cargo xtask COMMAND
   golden DIR                     write the PyTorch references into DIR (python3 and pip needed)
 ";
 
-/// What the command line asks for.
+/// Parsed command line.
 #[derive(Debug, PartialEq)]
 enum Command {
     Test { skip_setup: bool, cargo_args: Vec<String> },
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn test_takes_its_flag_and_hands_the_rest_to_cargo() {
+    fn cli_test_passes_arguments_to_cargo() {
         assert_eq!(parsed("test"), Some(Command::Test { skip_setup: false, cargo_args: vec![] }));
         assert_eq!(
             parsed("test --skip-setup -- conv --nocapture"),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn mutants_take_a_part_a_revision_and_a_limit() {
+    fn cli_mutants_parses_part_revision_and_limit() {
         let options = |part: Option<&str>, since: Option<&str>, minutes| {
             let (part, since) = (part.map(str::to_owned), since.map(str::to_owned));
             Some(Command::Mutants(mutants::Options { part, since, minutes }))
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_calls_are_refused() {
+    fn cli_wrong_calls_are_refused() {
         for line in [
             "",
             "tset",
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_holds_the_workspace() {
+    fn root_holds_the_workspace() {
         assert!(root().join("Cargo.toml").is_file());
     }
 }

@@ -1,7 +1,7 @@
-//! `cargo xtask tidy`: what the compiler and clippy do not hold together is held here.
+//! `cargo xtask tidy`: checks beyond the compiler and clippy.
 //!
-//! Checks are pure functions over the tree's texts, each with a test that makes it fail. They never look at
-//! git, the network or another tool, and never repair anything.
+//! Checks are pure functions over the tree's texts, each with a failing test. They never look at git, the
+//! network or another tool, and never repair anything.
 
 mod edges;
 mod files;
@@ -11,9 +11,9 @@ use anyhow::{Context as _, Result, bail};
 use std::fmt;
 use std::path::Path;
 
-/// The folders under the root that hold code.
+/// Folders of code under the root.
 const FOLDERS: [&str; 6] = ["crates", "shaders", "xtask", "tests", "benches", "examples"];
-/// Files outside of them that are looked at.
+/// Checked files outside of them.
 const ROOT_FILES: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
@@ -24,7 +24,7 @@ const ROOT_FILES: [&str; 8] = [
     "Cargo.toml",
     ".ci/run",
 ];
-/// The kinds of text that are read; all others are data.
+/// Checked kinds of text; all others are data.
 const EXTENSIONS: [&str; 5] = ["rs", "wgsl", "toml", "md", "py"];
 
 /// One file: its path from the root, with forward slashes, and its text.
@@ -91,7 +91,7 @@ fn check(tree: &[File]) -> Vec<Problem> {
     problems
 }
 
-/// Lines of code by folder, largest first, and in all: what a reader has to face.
+/// Lines of code by folder, largest first, and in total: the amount for a reader.
 fn line_budget(tree: &[File]) -> String {
     let mut folders: Vec<(&str, usize)> = Vec::new();
     for file in tree.iter().filter(|file| matches!(file.extension(), "rs" | "wgsl")) {
@@ -109,7 +109,7 @@ fn line_budget(tree: &[File]) -> String {
     format!("tidy: {total} lines of Rust and WGSL ({})", parts.join(", "))
 }
 
-/// Reads what the checks look at, sorted by path.
+/// Reads the checked files, sorted by path.
 fn read_tree(root: &Path) -> Result<Vec<File>> {
     let mut tree = Vec::new();
     for folder in FOLDERS {

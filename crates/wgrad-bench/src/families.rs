@@ -151,7 +151,7 @@ mod tests {
 
     /// The benchmark's rows are there for all kernels the CPU has, by the names of steps.
     #[test]
-    fn every_family_has_a_row() {
+    fn bench_covers_every_kernel_family() {
         let (all, device) = (all_kernels(), Device::cpu());
         let names: BTreeSet<&str> = all.iter().map(|k| k.name).collect();
         assert_eq!(names.len(), all.len(), "names differ");

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_add_up_and_the_slowest_is_first() {
+    fn profile_rows_add_up_slowest_first() {
         let rows = vec![row("a", "x", 1.0), row("b", "x", 5.0), row("a", "", 2.0)];
         let profile = StepProfile { clock: Clock::Host, rows, step_seconds: 9.0 };
         let kernels: Vec<(String, usize, f64)> =
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_at_a_ceiling_is_at_one() {
+    fn profile_roofline_at_ceiling_is_one() {
         let ceilings = Ceilings { flops: 8.0, bytes: 1.0 };
         assert_eq!(row("a", "", 4.0).roofline(&ceilings), 1.0);
         assert_eq!(row("a", "", 8.0).roofline(&ceilings), 0.5);

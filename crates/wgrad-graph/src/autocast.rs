@@ -103,7 +103,7 @@ mod tests {
     use wgrad_types::Type;
 
     #[test]
-    fn products_read_f16_and_one_copy_serves_all() {
+    fn autocast_products_share_one_f16_copy() {
         let b = Builder::new();
         let (x, w) = (b.input("x", Type::f32(&[2, 3])), b.param("w", &[3, 3], Role::Weight));
         let h = x.matmul(&w).relu();

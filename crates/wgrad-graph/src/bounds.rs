@@ -64,7 +64,7 @@ mod tests {
     use wgrad_types::Type;
 
     #[test]
-    fn labels_and_tokens_have_the_extent_they_index() {
+    fn index_bounds_of_labels_and_tokens() {
         let b = Builder::new();
         let (tokens, labels) = (b.input("tokens", Type::i32(&[2, 3])), b.input("labels", Type::i32(&[2, 3])));
         let x = b.param("table", &[7, 5], Role::Weight).embedding(&tokens);

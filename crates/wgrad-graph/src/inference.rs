@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn batch_norm_becomes_a_bias() {
+    fn fold_turns_batch_norm_into_bias() {
         let b = Builder::new();
         let x = b.input("x", Type::f32(&[2, 4, 5, 6]));
         let (w, bias) = (b.param("w", &[6, 2, 3, 3], Role::Weight), b.param("b", &[6], Role::Weight));
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn products_take_factors_along_their_columns() {
+    fn fold_factor_into_product_columns() {
         let b = Builder::new();
         let x = b.input("x", Type::f32(&[2, 3, 4]));
         let (w, bias) = (b.param("w", &[5, 4], Role::Weight), b.param("b", &[5], Role::Weight));
@@ -376,7 +376,7 @@ mod tests {
 
     /// A factor stays if its product has other readers, or if it lies along other axes.
     #[test]
-    fn what_does_not_fit_stays() {
+    fn fold_keeps_factors_with_other_readers_or_axes() {
         let b = Builder::new();
         let (x, w) = (b.input("x", Type::f32(&[2, 3, 4, 4])), b.param("w", &[3, 3, 1, 1], Role::Weight));
         let y = x.conv2d(&w, None, ConvSpec::default());
@@ -400,7 +400,7 @@ mod tests {
     /// A tensor updated in the step is not fixed, and values larger than the tensors they depend on are not
     /// hoisted.
     #[test]
-    fn what_changes_or_grows_is_not_hoisted() {
+    fn hoist_skips_updated_and_growing_values() {
         let b = Builder::new();
         let (x, s) = (b.input("x", Type::f32(&[4])), b.param("s", &[4], Role::State));
         let w = b.param("w", &[4], Role::Weight);

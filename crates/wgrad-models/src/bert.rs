@@ -168,7 +168,7 @@ mod tests {
     /// `bert-base-uncased`: its model with the pooler has 109,482,240 parameters; the masked language model
     /// has the head's 622,650 in place of the pooler.
     #[test]
-    fn as_many_parameters_as_bert_base() {
+    fn bert_base_parameter_count() {
         let base = Bert::base();
         let (all, shape) = weights(|net, x| base.classify(net, x, 2));
         let own = |all: &[(String, usize)], prefix: &str| -> usize {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_that_make_no_model_are_refused() {
+    fn bert_invalid_shapes_are_refused() {
         let small = Bert { vocab: 9, context: 8, width: 12, layers: 1, heads: 2, dropout: 0.0 };
         assert!(small.check().is_ok());
         for wrong in [

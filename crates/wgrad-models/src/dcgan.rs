@@ -155,7 +155,7 @@ mod tests {
 
     /// The counts of `netG` and `netD` in PyTorch's example.
     #[test]
-    fn as_many_parameters_as_pytorchs_example() {
+    fn dcgan_parameter_count_matches_pytorch_example() {
         let net = Net::new(Mode::Train);
         assert_eq!(counts(DcGan::new(3), &net), (3_576_704, 2_765_568));
         let names: Vec<String> = net.weights().into_iter().map(|p| p.name).collect();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn every_side_makes_pictures_of_that_side() {
+    fn dcgan_generates_pictures_of_every_side() {
         for side in [8, 16, 32] {
             let model = DcGan { noise: 5, side, width: 2, ..DcGan::new(1) };
             let net = Net::new(Mode::Train);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_norm_used_twice_moves_twice() {
+    fn dcgan_norm_used_twice_updates_twice() {
         let net = Net::new(Mode::Train);
         counts(DcGan { noise: 5, side: 8, width: 2, ..DcGan::new(1) }, &net);
         let graph = net.builder().graph();

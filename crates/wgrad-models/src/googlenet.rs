@@ -169,7 +169,7 @@ mod tests {
     /// widths; the paper prints 159K, 380K, 364K, 437K, 463K, 580K, 840K, 1072K, 1388K, five of them slightly
     /// off.
     #[test]
-    fn blocks_have_the_papers_widths() {
+    fn googlenet_blocks_have_paper_widths() {
         let (net, logits, heads) = built(224);
         assert_eq!((logits.shape(), heads[1].shape()), (vec![2, 1000], vec![2, 1000]));
         for (name, weights) in [
@@ -192,14 +192,14 @@ mod tests {
     /// About 6.8 million, the paper says; the authors' model in Caffe has 6,998,552 with biases, and 13,378,280 with both
     /// auxiliary heads.
     #[test]
-    fn as_many_parameters_as_the_authors_model() {
+    fn googlenet_parameter_count() {
         let (net, ..) = built(224);
         assert_eq!(count(&net, "").0, 13_378_280);
         assert_eq!(count(&net, "").0 - count(&net, "aux").0, 6_998_552);
     }
 
     #[test]
-    fn pools_reach_over_the_edge() {
+    fn googlenet_pools_reach_over_edge() {
         let net = Net::new(Mode::Eval);
         // torch.nn.MaxPool2d(3, stride=2, ceil_mode=True).
         for (side, want) in [(112, 56), (56, 28), (28, 14), (14, 7), (7, 3), (4, 2), (2, 1)] {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn small_images_have_heads_too() {
+    fn googlenet_small_images_have_auxiliary_heads() {
         for side in [32, 64] {
             assert_eq!(built(side).2[0].shape(), [2, 1000], "{side}");
         }

@@ -92,7 +92,7 @@ mod tests {
 
     /// `UNet(n_channels=3, n_classes=2, bilinear=False)` of Pytorch-UNet.
     #[test]
-    fn as_many_parameters_as_pytorch_unet() {
+    fn unet_parameter_count_matches_pytorch() {
         let net = Net::new(Mode::Train);
         let x = net.input("x", Type::f32(&[1, 3, 32, 48]));
         let y = UNet { classes: 2, width: 1.0 }.build(&net, &x).expect("a model");
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn sides_must_halve_four_times() {
+    fn unet_sides_must_be_multiples_of_16() {
         let model = UNet { classes: 2, width: 0.1 };
         assert!(model.check((16, 64)).is_ok());
         for size in [(0, 16), (24, 16), (16, 8)] {

@@ -263,7 +263,7 @@ mod tests {
 
     /// The counts torchvision's documentation gives for 1,000 classes.
     #[test]
-    fn as_many_parameters_as_torchvision() {
+    fn zoo_parameter_counts_match_torchvision() {
         for (name, count) in [
             ("alexnet", 61_100_840),
             ("resnet18", 11_689_512),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn vit_has_torchvisions_parameters() {
+    fn vit_parameter_count_matches_torchvision() {
         let net = Net::new(Mode::Train);
         ViT::base(1000).build(&net, &net.input("x", Type::f32(&[1, 3, 224, 224])));
         let weights = net.weights();
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_torchvisions() {
+    fn zoo_weight_names_match_torchvision() {
         let has = |model: &str, names: &[&str]| {
             let all = weights(model, 64, 10, 0.25);
             for name in names {
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn every_model_takes_its_smallest_images() {
+    fn zoo_models_accept_their_smallest_images() {
         for (name, kind, _) in ZOO {
             let side = kind.least_side();
             weights(name, side, 10, 0.1);

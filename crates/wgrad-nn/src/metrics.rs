@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_of_a_known_matrix() {
+    fn confusion_metrics_of_known_matrix() {
         let mut m = ConfusionMatrix::new(3);
         for (label, prediction) in
             [(0, 0), (0, 0), (0, 1), (1, 1), (1, 1), (2, 0), (2, 2), (2, 2), (2, 2), (9, 0)]
@@ -135,7 +135,7 @@ mod tests {
 
     /// As scikit-learn's `f1_score(average="macro")`: its labels are those of both lists together.
     #[test]
-    fn means_skip_classes_of_neither_truth_nor_prediction() {
+    fn confusion_means_skip_absent_classes() {
         let mut m = ConfusionMatrix::new(3);
         m.add(0, 0);
         m.add(2, 2);

@@ -61,7 +61,7 @@ mod tests {
 
     /// The formula of torch.optim.lr_scheduler.OneCycleLR(max_lr=0.1, total_steps=10), worked by hand.
     #[test]
-    fn one_cycle_is_pytorchs() {
+    fn schedule_one_cycle_matches_pytorch() {
         let torch = [
             0.004,
             0.052,
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_are_where_they_are_said_to_be() {
+    fn schedule_ends_match_definition() {
         assert_eq!(Schedule::Constant.rate(0.1, 7, 10), 0.1);
         assert!((Schedule::Cosine.rate(0.1, 5, 10) - 0.05).abs() < 1e-12);
         let step = Schedule::Step { every: 0.5, gamma: 0.1 };

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_sums() {
+    fn checksum_known_values() {
         assert_eq!(Checksum::of(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(Checksum::of(b"a"), 0xaf63_dc4c_8601_ec8c);
         let sum = |parts: &[&str]| {

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_f16_is_its_own_nearest_and_halfway_goes_to_even() {
+    fn f16_round_trips_and_ties_go_to_even() {
         for bits in 0..=u16::MAX {
             let value = f16_value(bits);
             if value.is_nan() {
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn words_hold_two() {
+    fn f16_pack_holds_two_per_word() {
         let words: Vec<u32> = [1.0f32, -2.5, 0.1].map(f32::to_bits).to_vec();
         let packed = pack_f16(&words);
         assert_eq!(packed.len(), 2);

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn movements_compose() {
+    fn view_movements_compose() {
         let v = View::contiguous(&[2, 3]).permute(&[1, 0]);
         assert_eq!(elements(&v), [0, 3, 1, 4, 2, 5].map(Some));
         assert!(v.reshape(&[6]).is_none(), "a transposed matrix is not a flat range");
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn reshape_keeps_order() {
+    fn view_reshape_keeps_order() {
         for (from, to) in [
             (vec![2, 3, 4], vec![6, 4]),
             (vec![6, 1, 4], vec![2, 3, 1, 4]),

@@ -1,4 +1,4 @@
-//! A device's gradient far from f64 comes with a decision that fell otherwise: layer, node and element.
+//! A device's gradient far from f64 comes with a changed decision: its layer, node and element.
 //!
 //! `WGRAD_GOLDEN_DIR=DIR cargo test --workspace --test suite stray_of_a_step` prints each step of another seed's run, as
 //! `python3 xtask/golden_torch.py DIR --seed N` makes it.
@@ -17,7 +17,7 @@ use wgrad_types::Array;
 const SUMS: f64 = 1e-6;
 
 #[test]
-fn stray_of_a_step_beyond_sums_comes_with_a_decision_that_fell_otherwise() {
+fn golden_stray_gradient_has_changed_decision() {
     let run = cifar_cnn_adam();
     let reference = read(&format!("runs/{}.safetensors", run.file));
     for (label, device) in devices() {

@@ -1,9 +1,10 @@
-//! Devices held, step by step, to our own f64 step from the device's own state, over twenty seeds: what earlier steps' noise
-//! has done to the weights does not count, so that the bounds are those of one step's rounding.
+//! Devices compared, step by step, with our own f64 step from the device's own state, over twenty seeds:
+//! noise of earlier steps in the weights does not count, so the bounds are those of one step's rounding.
 //!
-//! A step is held in two halves. Its gradients: within what the f64 step moves by where every result is moved as f32 may
-//! move it ([`super::noise::shaken`]). Its updates: element by element, from the device's own gradients, within the error
-//! that rounding can add ([`super::noise::bounded`]); so Adam's division of tiny by tiny blurs nothing.
+//! A step is compared in two halves. Its gradients: within the change of the f64 step if every result is
+//! perturbed like f32 rounding ([`super::noise::shaken`]). Its updates: element by element, from the device's
+//! own gradients, within the possible rounding error ([`super::noise::bounded`]); so Adam's division of tiny
+//! by tiny blurs nothing.
 
 use super::noise::{ROUNDING, ROUNDINGS, bounded, shaken, turns};
 use super::runs::{CLASSES, largest, sgd};
@@ -18,7 +19,7 @@ use wgrad_tests::devices;
 use wgrad_types::{Array, DType, HostTensor, Type};
 
 const SEEDS: u32 = 20;
-/// Shaken steps that set the bound, and as many more before a device is refused.
+/// Perturbed steps to set the bound, and as many more before a device is refused.
 const DRAWS: u32 = 4;
 const MORE_DRAWS: u32 = 16;
 
@@ -71,7 +72,7 @@ fn start(graph: &Graph, seed: u32) -> Tensors {
     weights.map(value).collect()
 }
 
-/// The first of a step's results that is farther from f64 than rounding explains.
+/// The first of a step's results farther from f64 than rounding explains.
 fn refuse(graph: &Graph, env: &Env, got: &BTreeMap<&str, Array>) -> Result<(), String> {
     let truth = shaken(graph, env, 0.0, 0);
     let distance = |name: Value, of: &Array| {
@@ -110,7 +111,8 @@ fn refuse(graph: &Graph, env: &Env, got: &BTreeMap<&str, Array>) -> Result<(), S
     Err(format!("{off}; rounding may turn {} decisions: {turned:?}", turned.len()))
 }
 
-/// The first element of the updated tensors that is farther from the rule on the device's own gradients than rounding is.
+/// The first element of the updated tensors farther from the rule on the device's own gradients than rounding
+/// explains.
 fn refuse_updates(
     graph: &Graph,
     env: &Env,
@@ -236,7 +238,7 @@ fn held_cut_cifar_cnn_of_twenty_seeds_is_within_f32s_rounding() {
     });
 }
 
-/// What a device would give for the first step of the multilayer perceptron, were it exact, spoilt by `spoil`.
+/// An exact device's results for the first step of the multilayer perceptron, spoilt by `spoil`.
 fn spoilt(spoil: impl Fn(&str, &mut Array)) -> Result<(), String> {
     let case = mlp_case();
     let graph = graph(&case);

@@ -1,20 +1,20 @@
-//! What each text must look like by itself: size, header, white space, no leftovers.
+//! Format of each text by itself: size, header, white space, no leftovers.
 //!
-//! Works on lines, not on syntax: whole-line comments are passed over where code is meant, nothing cleverer.
+//! Works on lines, not on syntax: whole-line comments are skipped in checks of code, nothing cleverer.
 
 use super::{File, Problem};
 
 /// No file of code is longer.
 const MAX_LINES: usize = 500;
 
-/// Macros that mark unfinished work. (Spelled in two parts, since this file is checked too.)
+/// Macros for unfinished work. (Spelled in two parts, since this file is checked too.)
 const LEFTOVERS: [&str; 3] = ["todo", "unimplemented", "dbg"];
 
-/// Macros that write to the terminal, and the folders whose code may.
+/// Macros that write to the terminal, and the folders allowed to use them.
 const PRINTS: [&str; 4] = ["println", "eprintln", "print", "eprint"];
 const PRINTERS: [&str; 5] = ["crates/wgrad-cli/", "crates/wgrad-audit/", "xtask/", "examples/", "benches/"];
 
-/// The folder beside the checkout that a clone does not have.
+/// The folder beside the checkout, missing in a clone.
 const OUTSIDE: &str = concat!("../", "shared");
 
 /// Everything wrong with one file.
@@ -73,13 +73,13 @@ fn calls(line: &str, name: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// What the checks say about one file, a line each.
+    /// Problems of one file, one line each.
     fn said(path: &str, text: &str) -> Vec<String> {
         check(&File { path: path.to_owned(), text: text.to_owned() }).iter().map(Problem::to_string).collect()
     }
 
     #[test]
-    fn a_clean_file_passes() {
+    fn text_clean_file_passes() {
         let none: [&str; 0] = [];
         assert_eq!(said("crates/wgrad-nn/src/lib.rs", "//! Layers.\n\nfn f() {}\n"), none);
         assert_eq!(said("shaders/add.wgsl", "// Adds.\n"), none);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn five_hundred_lines_are_the_most() {
+    fn text_longer_than_500_lines_is_reported() {
         let full = format!("//! Long.\n{}", "x\n".repeat(MAX_LINES - 1));
         assert!(said("tests/src/lib.rs", &full).is_empty());
         assert_eq!(
@@ -99,14 +99,14 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_required() {
+    fn text_missing_header_is_reported() {
         assert_eq!(said("xtask/src/a.rs", "// A.\n"), ["xtask/src/a.rs: does not start with `//!`"]);
         assert_eq!(said("shaders/a.wgsl", "fn f() {}\n"), ["shaders/a.wgsl: does not start with `//`"]);
         assert_eq!(said("xtask/src/a.rs", "").len(), 1);
     }
 
     #[test]
-    fn trailing_white_space_is_found_on_its_line() {
+    fn text_trailing_white_space_is_reported() {
         assert_eq!(said("shaders/a.wgsl", "// A.\nx \n"), ["shaders/a.wgsl:2: trailing white space"]);
         assert_eq!(said("xtask/src/a.rs", "//! A.\nx\t\n").len(), 1);
         assert_eq!(said("xtask/src/a.rs", "//! A.\r\nx\n").len(), 1);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_are_found_anywhere_but_in_comments() {
+    fn text_leftovers_are_reported_outside_comments() {
         for name in LEFTOVERS {
             let found = said("xtask/src/a.rs", &format!("//! A.\n    {name}!(1);\n"));
             assert_eq!(found, [format!("xtask/src/a.rs:2: `{name}!` is left over")]);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_command_line_prints() {
+    fn text_printing_is_reported_outside_command_line() {
         for name in PRINTS {
             let text = format!("//! A.\nfn f() {{ {name}!(\"x\") }}\n");
             for path in
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_refers_to_the_folder_outside() {
+    fn text_reference_to_outside_folder_is_reported() {
         for path in ["README.md", "tests/Cargo.toml", "tests/golden/make.py"] {
             assert_eq!(said(path, &format!("see {OUTSIDE}/golden\n")).len(), 1, "{path}");
         }

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_ones_are_one_node_and_print_their_attributes() {
+    fn custom_equal_operations_share_a_node() {
         let b = Builder::new();
         let x = b.input("x", Type::f32(&[3]));
         let (two, again, three) =
