@@ -13,6 +13,7 @@ mod process;
 mod setup;
 mod test;
 mod tidy;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,16 +22,17 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [--skip-setup] [-- ARGS]  everything CI runs; ARGS go to `cargo test`
-  setup [--backports]            install a software Vulkan adapter where there is none, spirv-val and Tint
+  setup [--backports]            install a software Vulkan adapter if there is none, spirv-val and Tint
                                  (--backports: Mesa from bookworm-backports, in any case)
   portability                    every kernel through spirv-val and Tint
-  dawn [NAME]                    rows on Dawn, the WebGPU of Chromium, against their references (Mesa 25, SwiftShader, GPUs)
+  dawn [NAME]                    cases on Dawn, the WebGPU of Chromium, against their references (Mesa 25, SwiftShader, GPUs)
   audit [--update]               hot kernels through the compilers of AMD GPUs: no spills, nothing worse than
                                  docs/audit.tsv (--update: write that table)
   mutants [--changed REV] [--part NAME] [--minutes N]
-                                 small mistakes in the source that no test notices: a random sample, or in what differs
-                                 from REV (18 minutes unless told)
-  tidy                           sizes, headers, leftovers, crate edges, required files
+                                 small mistakes in the source unnoticed by tests: a random sample, or in the differences
+                                 from REV (18 minutes by default)
+  tidy                           sizes, headers, leftovers, crate edges, required files, paths named in documents
+  words                          relative-clause words per 1,000 words of comments, per crate
   golden DIR                     write the PyTorch references into DIR (python3 and pip needed)
 ";
 
@@ -44,6 +46,7 @@ enum Command {
     Audit { update: bool },
     Mutants(mutants::Options),
     Tidy,
+    Words,
     Golden { dir: PathBuf },
     Help,
 }
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Audit { update } => audit::run(root(), &test::target(root()), update),
         Command::Mutants(options) => mutants::run(root(), &test::target(root()), &options),
         Command::Tidy => tidy::run(root()),
+        Command::Words => words::run(root()),
         Command::Golden { dir } => golden::run(root(), &dir),
         Command::Help => {
             print!("{USAGE}");
@@ -101,6 +105,7 @@ fn parse(args: &[String]) -> Option<Command> {
         ["dawn"] => Some(Command::Dawn { name: String::new() }),
         ["dawn", name] => Some(Command::Dawn { name: (*name).to_owned() }),
         ["tidy"] => Some(Command::Tidy),
+        ["words"] => Some(Command::Words),
         ["audit"] => Some(Command::Audit { update: false }),
         ["audit", "--update"] => Some(Command::Audit { update: true }),
         ["mutants", rest @ ..] => mutants_options(rest).map(Command::Mutants),
