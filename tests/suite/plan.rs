@@ -243,7 +243,7 @@ fn plan_tensor_beyond_limits_is_an_error() {
     let graph = training(ModelKind::AlexNet, 224, 2);
     let error =
         plan(&graph, &Caps::webgpu_baseline(), &PlanOptions::default()).expect_err("too large").to_string();
-    assert!(error.contains("takes 150994944 bytes, this adapter binds at most 134217728"), "{error}");
+    assert!(error.contains("needs 150994944 bytes in one buffer, this adapter allows 134217728"), "{error}");
 }
 
 #[test]

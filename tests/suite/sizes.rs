@@ -89,7 +89,7 @@ fn sizes() -> Vec<Target> {
     ]
 }
 
-fn alike(part: usize, of: usize) {
+fn compare_part(part: usize, of: usize) {
     let exact = gpu().caps().class == AdapterClass::Software;
     let mut compared = 0;
     for case in cases::all().into_iter().skip(part).step_by(of) {
@@ -127,10 +127,10 @@ fn alike(part: usize, of: usize) {
 
 #[test]
 fn workgroup_sizes_change_no_bit_first_half() {
-    alike(0, 2);
+    compare_part(0, 2);
 }
 
 #[test]
 fn workgroup_sizes_change_no_bit_second_half() {
-    alike(1, 2);
+    compare_part(1, 2);
 }

@@ -46,7 +46,7 @@ fn comes(bytes: usize) {
     }
 }
 
-fn goes(bytes: usize) {
+fn record(bytes: usize) {
     if bytes >= LARGE {
         LIVE.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -86,14 +86,14 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(size);
-        goes(layout.size());
+        record(layout.size());
         comes(size);
         // SAFETY: the caller's promise.
         unsafe { System.realloc(old, layout, size) }
     }
 
     unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        goes(layout.size());
+        record(layout.size());
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(old, layout) }
     }

@@ -80,7 +80,7 @@ impl Levels {
     }
 
     /// One line for the user about the conversion of `pictures` out of `of` pictures.
-    pub(crate) fn told(self, pictures: usize, of: usize) -> String {
+    pub(crate) fn summary(self, pictures: usize, of: usize) -> String {
         let (Self { low, high }, plural) = (self, if pictures == 1 { " has" } else { "s have" });
         let range = if self == Self::WHOLE { "all there is" } else { "the range in use" };
         let mixed = match of.saturating_sub(pictures) {

@@ -133,7 +133,7 @@ pub enum DataError {
         problem: String,
     },
     /// A class folder with an unprintable name.
-    #[error("class folder {}: the name is no plain text on one line; rename it", path.display())]
+    #[error("class folder {}: the name is not printable text on one line; rename it", path.display())]
     ClassName {
         /// The folder.
         path: PathBuf,
@@ -157,7 +157,7 @@ pub enum DataError {
         picture: String,
     },
     /// A mask with an invalid label.
-    #[error("mask {}: {why}; mend or remove it", path.display())]
+    #[error("mask {}: {why}; fix or remove it", path.display())]
     Label {
         /// The mask's file.
         path: PathBuf,
@@ -175,7 +175,7 @@ pub enum DataError {
         expected: String,
     },
     /// A text that is not UTF-8.
-    #[error("{} is no UTF-8 text from byte {at} on; convert it, or use --tokenizer byte", path.display())]
+    #[error("{} is not UTF-8 text from byte {at} on; convert it, or use --tokenizer byte", path.display())]
     NoText {
         /// The file.
         path: PathBuf,
@@ -207,7 +207,7 @@ pub enum DataError {
         needed: usize,
     },
     /// A character unknown to the tokenizer.
-    #[error("the model knows no character {character:?}; it was trained on a text without it")]
+    #[error("the model does not know the character {character:?}; its training text has none")]
     UnknownCharacter {
         /// The character.
         character: char,

@@ -63,7 +63,7 @@ pub(crate) fn open(dir: &Path, options: &SourceOptions) -> Result<Source, DataEr
     let deep: Vec<&Path> = reading.deep.iter().map(PathBuf::as_path).collect();
     let levels = options.levels.or_else(|| {
         let found = Levels::in_use(&deep)?;
-        reading.warnings.push(found.told(deep.len(), reading.headers.len() - n_before));
+        reading.warnings.push(found.summary(deep.len(), reading.headers.len() - n_before));
         Some(found)
     });
     let rule = format!("only {} are read", format::READ);

@@ -104,7 +104,7 @@ pub fn open_masks(spec: &str, options: &SegmentationOptions) -> Result<Segmentat
     let deep: Vec<&Path> = pairs.iter().filter(|p| p.1.deep).map(|p| p.0.0.as_path()).collect();
     let levels = options.levels.or_else(|| {
         let found = Levels::in_use(&deep)?;
-        opening.warnings.push(found.told(deep.len(), pairs.len()));
+        opening.warnings.push(found.summary(deep.len(), pairs.len()));
         Some(found)
     });
     let range = levels.unwrap_or(Levels::WHOLE);

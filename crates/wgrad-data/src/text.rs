@@ -128,7 +128,7 @@ pub(crate) fn unmarked(text: &str) -> &str {
 }
 
 /// Name of an encoding of two or four bytes per character, by its mark or by the zero bytes of its Latin letters.
-fn wide(bytes: &[u8]) -> Option<&'static str> {
+fn wide_encoding(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => return Some("UTF-32"),
         [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => return Some("UTF-16"),
@@ -155,7 +155,7 @@ fn read_file(path: &Path, any: bool, warnings: &mut Vec<String>) -> Result<Vec<u
     if bytes.starts_with(MARK) {
         bytes.drain(..MARK.len());
     }
-    match wide(&bytes) {
+    match wide_encoding(&bytes) {
         Some(encoding) if any => {
             let shown = path.display();
             warnings.push(format!("{shown} is {encoding} text: its bytes are taken as they are"));

@@ -81,7 +81,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let end = if line.starts_with("if ") { self.closing(at, to) } else { at };
-            let alone = usize::from(line.starts_with("if ") && self.owners.one(line));
+            let alone = usize::from(line.starts_with("if ") && self.owners.is_single(line));
             self.alone += alone;
             self.line(line)?;
             if end > at {
@@ -122,7 +122,7 @@ impl<'a> Walk<'a> {
         }
         let (accesses, before) = (self.accesses(line), self.since.clone());
         for access in accesses {
-            let own = self.owners.own(access.place);
+            let own = self.owners.is_own(access.place);
             if access.store && self.alone == 0 && !self.owners.depends(access.place) {
                 let place = Shown(&access);
                 return Err(format!("{place} is stored by every invocation, not by one alone"));

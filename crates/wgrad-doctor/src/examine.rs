@@ -87,7 +87,7 @@ pub fn examine_all(
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 1..threads.min(chosen.len()) {
-            scope.spawn(|| work(&apart(targets)));
+            scope.spawn(|| work(&thread_targets(targets)));
         }
         work(targets);
     });
@@ -107,7 +107,7 @@ pub fn examine_all(
 /// The targets for another thread. A software adapter compiles kernels at their first run, in the single
 /// thread of its queue: there each thread gets a device of its own. If no more can be opened, the first one
 /// serves all.
-fn apart(targets: &[Target]) -> Vec<Target> {
+fn thread_targets(targets: &[Target]) -> Vec<Target> {
     let other = |target: &Target| match target.device.caps().class {
         AdapterClass::Software => target.device.reopened().unwrap_or_else(|_| target.device.clone()),
         _ => target.device.clone(),

@@ -62,21 +62,21 @@ fn of(kernel: &Kernel, case: &Case) -> Vec<&'static str> {
 }
 
 fn conv(spec: &ConvSpec, image: &[usize], kernel: &[usize], found: &mut Vec<&'static str>) {
-    apart(spec.stride, "stride", found);
-    apart(spec.padding, "padding", found);
-    apart(spec.dilation, "dilation", found);
-    apart([image[2], image[3]], "image", found);
-    apart([kernel[2], kernel[3]], "kernel", found);
+    add_if_unequal(spec.stride, "stride", found);
+    add_if_unequal(spec.padding, "padding", found);
+    add_if_unequal(spec.dilation, "dilation", found);
+    add_if_unequal([image[2], image[3]], "image", found);
+    add_if_unequal([kernel[2], kernel[3]], "kernel", found);
 }
 
 fn pool(window: &Window, image: &[usize], found: &mut Vec<&'static str>) {
-    apart(window.stride, "stride", found);
-    apart(window.padding, "padding", found);
-    apart(window.kernel, "kernel", found);
-    apart([image[2], image[3]], "image", found);
+    add_if_unequal(window.stride, "stride", found);
+    add_if_unequal(window.padding, "padding", found);
+    add_if_unequal(window.kernel, "kernel", found);
+    add_if_unequal([image[2], image[3]], "image", found);
 }
 
-fn apart(axes: [usize; 2], what: &'static str, found: &mut Vec<&'static str>) {
+fn add_if_unequal(axes: [usize; 2], what: &'static str, found: &mut Vec<&'static str>) {
     if axes[0] != axes[1] {
         found.push(what);
     }

@@ -61,7 +61,7 @@ impl<'a> Owners<'a> {
                 if values.iter().any(|v| words(v).any(|w| owners.changing.contains(w.1))) {
                     owners.changing.insert(name);
                 }
-                if values.iter().all(|v| owners.own(v)) && !owners.changing.contains(name) {
+                if values.iter().all(|v| owners.is_own(v)) && !owners.changing.contains(name) {
                     owners.own.insert(name);
                 }
             }
@@ -74,7 +74,7 @@ impl<'a> Owners<'a> {
     /// True if this index is unique per invocation and constant: exactly one name in it depends on the
     /// invocation, in sums and products with names equal for all. A changing name may count rounds (`t * 64u
     /// + li`).
-    pub(crate) fn own(&self, index: &str) -> bool {
+    pub(crate) fn is_own(&self, index: &str) -> bool {
         let all: Vec<(usize, &str)> = words(index).collect();
         let still = |i: usize| {
             let (at, word) = all[i];
@@ -102,11 +102,13 @@ impl<'a> Owners<'a> {
     }
 
     /// True if a single invocation takes this branch: a unique name equals a number common to all.
-    pub(crate) fn one(&self, branch: &str) -> bool {
+    pub(crate) fn is_single(&self, branch: &str) -> bool {
         let condition = branch.split('{').next().unwrap_or_default();
         let single = |clause: &str| {
             let sides = clause.split_once("==");
-            sides.is_some_and(|(a, b)| self.own(a) && !self.depends(b) || self.own(b) && !self.depends(a))
+            sides.is_some_and(|(a, b)| {
+                self.is_own(a) && !self.depends(b) || self.is_own(b) && !self.depends(a)
+            })
         };
         !condition.contains("||") && condition.split("&&").any(single)
     }

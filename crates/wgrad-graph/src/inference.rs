@@ -75,7 +75,7 @@ pub fn hoist(graph: &Graph) -> Hoisted {
             }
         });
     }
-    ends(&graph, &mut each, |v| map[v.index()]);
+    copy_results(&graph, &mut each, |v| map[v.index()]);
     Hoisted { once: simplify(&once), each }
 }
 
@@ -88,7 +88,7 @@ fn mapped(map: &[Option<Value>], inputs: &[Value]) -> Vec<Value> {
 }
 
 /// Results, updates and kept values of the new graph.
-fn ends(from: &Graph, to: &mut Graph, at: impl Fn(Value) -> Option<Value>) {
+fn copy_results(from: &Graph, to: &mut Graph, at: impl Fn(Value) -> Option<Value>) {
     let there = |v: Value| at(v).expect("results are needed");
     to.outputs = from.outputs.iter().map(|(name, v)| (name.clone(), there(*v))).collect();
     let update = |u: &Update| Update { target: there(u.target), value: there(u.value), group: u.group };
@@ -116,7 +116,7 @@ pub fn fold(graph: &Graph) -> Graph {
         folding.map.push(Some(here));
     }
     let Folding { mut to, map, .. } = folding;
-    ends(&from, &mut to, |v| map[v.index()]);
+    copy_results(&from, &mut to, |v| map[v.index()]);
     simplify(&to)
 }
 
@@ -142,19 +142,19 @@ impl Folding<'_> {
         let Op::Binary(Binary(kind @ (BinaryKind::Mul | BinaryKind::Add))) = self.from.nodes[i].op else {
             return None;
         };
-        let (y, other) = self.parted(i)?;
+        let (y, other) = self.variable_and_fixed(i)?;
         let other = self.map[other.index()]?;
         match kind {
             BinaryKind::Mul => {
                 let factor = self.factor(other)?;
                 self.scaled(y, factor)
             }
-            _ => self.joined(y, other),
+            _ => self.merge_summands(y, other),
         }
     }
 
     /// The variable operand of two, if it has no other reader, and the fixed one.
-    fn parted(&self, i: usize) -> Option<(Value, Value)> {
+    fn variable_and_fixed(&self, i: usize) -> Option<(Value, Value)> {
         let [a, b] = self.from.nodes[i].inputs[..] else { return None };
         let (y, other) = match (self.fixed[a.index()], self.fixed[b.index()]) {
             (false, true) => (a, b),
@@ -166,7 +166,7 @@ impl Folding<'_> {
 
     /// A value of the new graph as a factor, if it varies along one axis alone.
     fn factor(&mut self, v: Value) -> Option<Factor> {
-        let v = self.narrow(v);
+        let v = self.before_broadcast(v);
         let shape = self.to.ty(v).shape.clone();
         let mut long = (0..shape.len()).filter(|&d| shape[d] > 1);
         let (axis, None) = (long.next()?, long.next()) else { return None };
@@ -194,14 +194,14 @@ impl Folding<'_> {
                 return Some(push(&mut self.to, node.op, &[inner]));
             }
             (Op::Binary(Binary(BinaryKind::Add)), _) => {
-                let (inner, other) = self.parted(y.index())?;
+                let (inner, other) = self.variable_and_fixed(y.index())?;
                 let inner = self.scaled(inner, by)?;
                 let mut shape = vec![1; by.axis];
                 shape[0] = self.to.ty(by.vector).shape[0];
                 let factor = push(&mut self.to, Reshape(shape).into(), &[by.vector]);
-                let factor = self.wide(factor, &node.ty.shape);
+                let factor = self.broadcast_to(factor, &node.ty.shape);
                 let other = self.map[other.index()]?;
-                let other = self.small(BinaryKind::Mul, other, factor);
+                let other = self.combine_narrow(BinaryKind::Mul, other, factor);
                 return Some(push(&mut self.to, Binary(BinaryKind::Add).into(), &[inner, other]));
             }
             _ => return None,
@@ -210,13 +210,13 @@ impl Folding<'_> {
         let mut shape = vec![1; self.to.ty(w).shape.len()];
         shape[at] = self.to.ty(by.vector).shape[0];
         let factor = push(&mut self.to, Reshape(shape).into(), &[by.vector]);
-        let w = self.small(BinaryKind::Mul, w, factor);
+        let w = self.combine_narrow(BinaryKind::Mul, w, factor);
         let x = self.map[node.inputs[0].index()]?;
         Some(push(&mut self.to, node.op, &[x, w]))
     }
 
     /// `(c + p) + other` as `c + (p + other)`.
-    fn joined(&mut self, y: Value, other: Value) -> Option<Value> {
+    fn merge_summands(&mut self, y: Value, other: Value) -> Option<Value> {
         let sum = self.map[y.index()]?;
         let node = self.to.node(sum).clone();
         let Op::Binary(Binary(BinaryKind::Add)) = node.op else { return None };
@@ -226,23 +226,23 @@ impl Folding<'_> {
             [p, c] if fixed[p.index()] => (c, p),
             _ => return None,
         };
-        let summand = self.small(BinaryKind::Add, p, other);
+        let summand = self.combine_narrow(BinaryKind::Add, p, other);
         Some(push(&mut self.to, Binary(BinaryKind::Add).into(), &[c, summand]))
     }
 
     /// Arithmetic on two values of one shape before they are stretched to it.
-    fn small(&mut self, kind: BinaryKind, p: Value, q: Value) -> Value {
+    fn combine_narrow(&mut self, kind: BinaryKind, p: Value, q: Value) -> Value {
         let full = self.to.ty(p).shape.clone();
-        let (p, q) = (self.narrow(p), self.narrow(q));
+        let (p, q) = (self.before_broadcast(p), self.before_broadcast(q));
         let shape = broadcast_shapes(&self.to.ty(p).shape, &self.to.ty(q).shape);
         let shape = shape.expect("both stretch to one shape");
-        let (p, q) = (self.wide(p, &shape), self.wide(q, &shape));
+        let (p, q) = (self.broadcast_to(p, &shape), self.broadcast_to(q, &shape));
         let both = push(&mut self.to, Binary(kind).into(), &[p, q]);
-        self.wide(both, &full)
+        self.broadcast_to(both, &full)
     }
 
     /// A value before its broadcast.
-    fn narrow(&mut self, v: Value) -> Value {
+    fn before_broadcast(&mut self, v: Value) -> Value {
         let node = self.to.node(v).clone();
         match node.op {
             Op::Broadcast(_) => node.inputs[0],
@@ -253,7 +253,7 @@ impl Folding<'_> {
         }
     }
 
-    fn wide(&mut self, v: Value, shape: &[usize]) -> Value {
+    fn broadcast_to(&mut self, v: Value, shape: &[usize]) -> Value {
         if self.to.ty(v).shape == shape {
             v
         } else {

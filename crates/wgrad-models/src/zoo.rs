@@ -170,12 +170,12 @@ impl ImageModel {
             });
         }
         if self.size.0.max(self.size.1) > MOST_SIDE {
-            let what = format!("images of {}x{}: at most {MOST_SIDE} a side", self.size.0, self.size.1);
+            let what = format!("images of {}x{}: at most {MOST_SIDE} per side", self.size.0, self.size.1);
             return Err(ModelError::Invalid { what });
         }
         if self.classes < 2 || self.channels == 0 {
             let what = format!(
-                "a classifier tells at least 2 classes apart and sees at least 1 channel, here {} and {}: check --data",
+                "a classifier needs at least 2 classes and 1 channel, got {} and {}: check --data",
                 self.classes, self.channels
             );
             return Err(ModelError::Invalid { what });

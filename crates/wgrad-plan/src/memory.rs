@@ -53,7 +53,7 @@ impl Placer<'_> {
         Some(Place { slot: self.page_slots[page]?, offset, bytes })
     }
 
-    fn own(&mut self, bytes: usize, kind: SlotKind) -> Place {
+    fn new_slot(&mut self, bytes: usize, kind: SlotKind) -> Place {
         Place { slot: self.slot(bytes, kind), offset: 0, bytes }
     }
 
@@ -77,7 +77,7 @@ impl Placer<'_> {
                 self.slots[s].bytes = self.slots[s].bytes.max(size);
                 Place { slot: s, offset: 0, bytes }
             }
-            None => self.own(bytes, kind),
+            None => self.new_slot(bytes, kind),
         }
     }
 
@@ -121,12 +121,12 @@ pub(crate) fn place(
         let bytes = buffer.ty.bytes();
         match buffer.kind {
             SlotKind::Input => {
-                let place = placer.own(bytes, SlotKind::Input);
+                let place = placer.new_slot(bytes, SlotKind::Input);
                 placer.places[b] = Some(place);
                 inputs.push(Named { name: buffer.name.clone(), ty: buffer.ty.clone(), place });
             }
             SlotKind::Literal => {
-                let place = placer.own(bytes, SlotKind::Literal);
+                let place = placer.new_slot(bytes, SlotKind::Literal);
                 placer.places[b] = Some(place);
                 let node = graph.node(buffer.leaf.expect("literals are leaves"));
                 literals.push((place, literal(node)));
@@ -160,7 +160,7 @@ pub(crate) fn place(
                     Place { bytes, ..place }
                 }
                 (None, None) if placer.passes(&buffers, b) => placer.passing(bytes, buffers[b].kind),
-                (None, None) => placer.own(bytes, buffers[b].kind),
+                (None, None) => placer.new_slot(bytes, buffers[b].kind),
             };
             placer.places[b] = Some(place);
         }
@@ -170,7 +170,7 @@ pub(crate) fn place(
         let kept =
             if options.packed && caps.class == AdapterClass::Cpu { packed(draft, &constant) } else { None };
         let scratch: Vec<Place> = match kept {
-            Some((_, bytes)) => vec![placer.own(bytes, SlotKind::Packed)],
+            Some((_, bytes)) => vec![placer.new_slot(bytes, SlotKind::Packed)],
             None => scratch(draft, caps, &variant)
                 .iter()
                 .map(|&b| placer.passing(b, SlotKind::Activation))
@@ -261,7 +261,7 @@ fn params(
             }
             None => match placer.paged(b, buffer.ty.bytes()) {
                 Some(place) => place,
-                None => placer.own(buffer.ty.bytes(), buffer.kind),
+                None => placer.new_slot(buffer.ty.bytes(), buffer.kind),
             },
         };
         placer.places[b] = Some(place);

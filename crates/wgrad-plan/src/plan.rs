@@ -22,7 +22,7 @@ pub enum PlanError {
         why: String,
     },
     /// A tensor is larger than the adapter can bind.
-    #[error("{what} takes {bytes} bytes, this adapter binds at most {limit}: use {remedy}")]
+    #[error("{what} needs {bytes} bytes in one buffer, this adapter allows {limit}: use {remedy}")]
     TooLarge {
         /// The tensor.
         what: String,

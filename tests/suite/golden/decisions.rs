@@ -3,7 +3,7 @@
 //! `WGRAD_GOLDEN_DIR=DIR cargo test --workspace --test suite stray_of_a_step` prints each step of another seed's run, as
 //! `python3 xtask/golden_torch.py DIR --seed N` makes it.
 
-use super::noise::{decides, shaken, turns};
+use super::noise::{changed_decisions, decides, shaken};
 use super::read;
 use super::runs::{cifar_cnn_adam, distances, graph, host, initial, largest, step};
 use std::collections::BTreeSet;
@@ -47,7 +47,7 @@ fn golden_stray_gradient_has_changed_decision() {
             for v in &shown {
                 seen[v.index()] = Some(outputs.get(&format!("value {}", v.index())).to_array());
             }
-            let turned = turns(&graph, &truth, &seen);
+            let turned = changed_decisions(&graph, &truth, &seen);
             let want = truth[gradient.index()].as_ref().expect("a gradient");
             let stray =
                 distances(want, &outputs.get("grad conv1.weight").to_array(), &(0..0)).0 / largest(want);

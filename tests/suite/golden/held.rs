@@ -6,7 +6,7 @@
 //! own gradients, within the possible rounding error ([`super::noise::bounded`]); so Adam's division of tiny
 //! by tiny blurs nothing.
 
-use super::noise::{ROUNDING, ROUNDINGS, bounded, shaken, turns};
+use super::noise::{ROUNDING, ROUNDINGS, bounded, changed_decisions, shaken};
 use super::runs::{CLASSES, largest, sgd};
 use std::collections::BTreeMap;
 use wgrad_device::Device;
@@ -91,7 +91,7 @@ fn refuse(graph: &Graph, env: &Env, got: &BTreeMap<&str, Array>) -> Result<(), S
         for (bound, (_, v)) in allowed.iter_mut().zip(&graph.outputs) {
             *bound = bound.max(distance(*v, other[v.index()].as_ref().expect("an output")));
         }
-        turned.extend(turns(graph, &truth, &other));
+        turned.extend(changed_decisions(graph, &truth, &other));
         let mut outputs = graph.outputs.iter().zip(&allowed);
         let Some(((name, v), bound)) =
             outputs.find(|((name, v), bound)| distance(*v, &got[name.as_str()]) > **bound)
@@ -286,7 +286,8 @@ fn held_decision_within_rounding_is_named_by_its_layer() {
     env.params.insert((Role::Weight, "near.weight".into()), Array::new(&[1, 2], vec![1.0, 1e-8 - 1.0]));
     env.params.insert((Role::Weight, "near.bias".into()), Array::zeros(&[1]));
     let truth = shaken(&graph, &env, 0.0, 0);
-    let named: Vec<String> =
-        (0..8).flat_map(|draw| turns(&graph, &truth, &shaken(&graph, &env, ROUNDINGS, draw))).collect();
+    let named: Vec<String> = (0..8)
+        .flat_map(|draw| changed_decisions(&graph, &truth, &shaken(&graph, &env, ROUNDINGS, draw)))
+        .collect();
     assert!(named.iter().any(|n| n.contains("relu of \"near\"") && n.ends_with("at element 0")), "{named:?}");
 }

@@ -77,7 +77,7 @@ pub(super) fn decides(op: &Op) -> bool {
 }
 
 /// The decisions that differ between two evaluations of a graph, each by its layer, node and element.
-pub(super) fn turns(graph: &Graph, a: &[Option<Array>], b: &[Option<Array>]) -> Vec<String> {
+pub(super) fn changed_decisions(graph: &Graph, a: &[Option<Array>], b: &[Option<Array>]) -> Vec<String> {
     let mut found = Vec::new();
     for (at, (node, pair)) in graph.nodes.iter().zip(a.iter().zip(b)).enumerate() {
         let (Some(a), Some(b)) = pair else { continue };

@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     /// Problems of one manifest: a crate's name and the text of its dependencies.
-    fn said(name: &str, dependencies: &str) -> Vec<String> {
+    fn problems_of(name: &str, dependencies: &str) -> Vec<String> {
         let text = format!("[package]\nname = \"{name}\" # the crate\n\n{dependencies}");
         check(&tree(&[("crates/x/Cargo.toml", &text)])).iter().map(Problem::to_string).collect()
     }
@@ -198,7 +198,7 @@ mod tests {
         let names: Vec<&str> = EDGES.iter().map(|(name, _)| *name).collect();
         for (from, allowed) in EDGES {
             for to in &names {
-                let found = said(from, &format!("[dependencies]\n{to}.workspace = true\n"));
+                let found = problems_of(from, &format!("[dependencies]\n{to}.workspace = true\n"));
                 assert_eq!(found.is_empty(), allowed.contains(to), "{from} -> {to}: {found:?}");
             }
         }
@@ -215,14 +215,17 @@ mod tests {
 
     #[test]
     fn edges_separate_workspace_is_ignored() {
-        assert_eq!(said("burn-peer", "[dependencies]\nwgpu = \"30\"\n").len(), 1);
-        assert!(said("burn-peer", "[workspace]\n\n[dependencies]\nwgpu = \"30\"\n").is_empty());
+        assert_eq!(problems_of("burn-peer", "[dependencies]\nwgpu = \"30\"\n").len(), 1);
+        assert!(problems_of("burn-peer", "[workspace]\n\n[dependencies]\nwgpu = \"30\"\n").is_empty());
     }
 
     #[test]
     fn edges_message_names_crates_and_line() {
         assert_eq!(
-            said(PLAN, "[dependencies]\nwgrad-types.workspace = true\nwgrad-device.workspace = true\n"),
+            problems_of(
+                PLAN,
+                "[dependencies]\nwgrad-types.workspace = true\nwgrad-device.workspace = true\n"
+            ),
             ["crates/x/Cargo.toml:6: `wgrad-plan` may not depend on `wgrad-device`"]
         );
     }
@@ -239,7 +242,7 @@ mod tests {
             "[target.'cfg(unix)'.dependencies]\nwgrad-device.workspace = true\n",
             "[target.'cfg(any(unix, feature = \"a.b\"))'.dependencies.wgrad-device]\nworkspace = true\n",
         ] {
-            assert_eq!(said(NN, spelling).len(), 1, "{spelling}");
+            assert_eq!(problems_of(NN, spelling).len(), 1, "{spelling}");
         }
     }
 
@@ -251,7 +254,7 @@ mod tests {
             "[features]\nwgrad-device = []\n",
             "[package.metadata]\nwgrad-device = 1\n",
         ] {
-            assert!(said(NN, other).is_empty(), "{other}");
+            assert!(problems_of(NN, other).is_empty(), "{other}");
         }
         let root = "[workspace.dependencies]\nwgpu = \"30\"\n";
         assert!(check(&tree(&[("Cargo.toml", root)])).is_empty());
@@ -261,20 +264,20 @@ mod tests {
     fn edges_only_device_may_use_wgpu() {
         let wgpu = "[dependencies]\nwgpu.workspace = true\n";
         let naga = "[dev-dependencies]\nnaga.workspace = true\n";
-        assert!(said(DEVICE, wgpu).is_empty());
-        assert!(said(TESTS, naga).is_empty() && said(AUDIT, naga).is_empty());
+        assert!(problems_of(DEVICE, wgpu).is_empty());
+        assert!(problems_of(TESTS, naga).is_empty() && problems_of(AUDIT, naga).is_empty());
         for name in [SESSION, TESTS, AUDIT, FACADE, CLI, "wgrad-examples", "xtask"] {
-            assert_eq!(said(name, wgpu).len(), 1, "{name}");
+            assert_eq!(problems_of(name, wgpu).len(), 1, "{name}");
         }
         for name in [SHADERS, KERNELS, "wgrad-benches"] {
-            assert_eq!(said(name, naga).len(), 1, "{name}");
+            assert_eq!(problems_of(name, naga).len(), 1, "{name}");
         }
-        assert_eq!(said(KERNELS, "[dependencies]\nwgpu-types = \"30\"\n").len(), 1);
+        assert_eq!(problems_of(KERNELS, "[dependencies]\nwgpu-types = \"30\"\n").len(), 1);
     }
 
     #[test]
     fn edges_unknown_crate_is_reported() {
-        assert_eq!(said("wgrad-extra", "").len(), 1);
-        assert!(said("wgrad-benches", "[dependencies]\nwgrad-kernels.workspace = true\n").is_empty());
+        assert_eq!(problems_of("wgrad-extra", "").len(), 1);
+        assert!(problems_of("wgrad-benches", "[dependencies]\nwgrad-kernels.workspace = true\n").is_empty());
     }
 }

@@ -74,51 +74,57 @@ mod tests {
     use super::*;
 
     /// Problems of one file, one line each.
-    fn said(path: &str, text: &str) -> Vec<String> {
+    fn problems_of(path: &str, text: &str) -> Vec<String> {
         check(&File { path: path.to_owned(), text: text.to_owned() }).iter().map(Problem::to_string).collect()
     }
 
     #[test]
     fn text_clean_file_passes() {
         let none: [&str; 0] = [];
-        assert_eq!(said("crates/wgrad-nn/src/lib.rs", "//! Layers.\n\nfn f() {}\n"), none);
-        assert_eq!(said("shaders/add.wgsl", "// Adds.\n"), none);
-        assert_eq!(said("README.md", "Two blanks  \nbreak a line in Markdown.\n"), none);
+        assert_eq!(problems_of("crates/wgrad-nn/src/lib.rs", "//! Layers.\n\nfn f() {}\n"), none);
+        assert_eq!(problems_of("shaders/add.wgsl", "// Adds.\n"), none);
+        assert_eq!(problems_of("README.md", "Two blanks  \nbreak a line in Markdown.\n"), none);
     }
 
     #[test]
     fn text_longer_than_500_lines_is_reported() {
         let full = format!("//! Long.\n{}", "x\n".repeat(MAX_LINES - 1));
-        assert!(said("tests/src/lib.rs", &full).is_empty());
+        assert!(problems_of("tests/src/lib.rs", &full).is_empty());
         assert_eq!(
-            said("tests/src/lib.rs", &(full.clone() + "x")),
+            problems_of("tests/src/lib.rs", &(full.clone() + "x")),
             ["tests/src/lib.rs: 501 lines, at most 500 are allowed"]
         );
-        assert_eq!(said("shaders/a.wgsl", &(full.clone() + "x")).len(), 1);
-        assert!(said("README.md", &(full + "x")).is_empty());
+        assert_eq!(problems_of("shaders/a.wgsl", &(full.clone() + "x")).len(), 1);
+        assert!(problems_of("README.md", &(full + "x")).is_empty());
     }
 
     #[test]
     fn text_missing_header_is_reported() {
-        assert_eq!(said("xtask/src/a.rs", "// A.\n"), ["xtask/src/a.rs: does not start with `//!`"]);
-        assert_eq!(said("shaders/a.wgsl", "fn f() {}\n"), ["shaders/a.wgsl: does not start with `//`"]);
-        assert_eq!(said("xtask/src/a.rs", "").len(), 1);
+        assert_eq!(problems_of("xtask/src/a.rs", "// A.\n"), ["xtask/src/a.rs: does not start with `//!`"]);
+        assert_eq!(
+            problems_of("shaders/a.wgsl", "fn f() {}\n"),
+            ["shaders/a.wgsl: does not start with `//`"]
+        );
+        assert_eq!(problems_of("xtask/src/a.rs", "").len(), 1);
     }
 
     #[test]
     fn text_trailing_white_space_is_reported() {
-        assert_eq!(said("shaders/a.wgsl", "// A.\nx \n"), ["shaders/a.wgsl:2: trailing white space"]);
-        assert_eq!(said("xtask/src/a.rs", "//! A.\nx\t\n").len(), 1);
-        assert_eq!(said("xtask/src/a.rs", "//! A.\r\nx\n").len(), 1);
-        assert_eq!(said("xtask/src/a.rs", "//! A.\n ").len(), 1);
+        assert_eq!(problems_of("shaders/a.wgsl", "// A.\nx \n"), ["shaders/a.wgsl:2: trailing white space"]);
+        assert_eq!(problems_of("xtask/src/a.rs", "//! A.\nx\t\n").len(), 1);
+        assert_eq!(problems_of("xtask/src/a.rs", "//! A.\r\nx\n").len(), 1);
+        assert_eq!(problems_of("xtask/src/a.rs", "//! A.\n ").len(), 1);
     }
 
     #[test]
     fn text_leftovers_are_reported_outside_comments() {
         for name in LEFTOVERS {
-            let found = said("xtask/src/a.rs", &format!("//! A.\n    {name}!(1);\n"));
+            let found = problems_of("xtask/src/a.rs", &format!("//! A.\n    {name}!(1);\n"));
             assert_eq!(found, [format!("xtask/src/a.rs:2: `{name}!` is left over")]);
-            assert!(said("xtask/src/a.rs", &format!("//! A.\n// {name}!(1);\nmy_{name}!(1);\n")).is_empty());
+            assert!(
+                problems_of("xtask/src/a.rs", &format!("//! A.\n// {name}!(1);\nmy_{name}!(1);\n"))
+                    .is_empty()
+            );
         }
     }
 
@@ -129,15 +135,18 @@ mod tests {
             for path in
                 ["crates/wgrad-nn/src/lib.rs", "tests/src/lib.rs", "shaders/lib.rs", "crates/wgrad/src/a.rs"]
             {
-                assert_eq!(said(path, &text), [format!("{path}:2: `{name}!` outside of the command line")]);
+                assert_eq!(
+                    problems_of(path, &text),
+                    [format!("{path}:2: `{name}!` outside of the command line")]
+                );
             }
             for path in
                 ["crates/wgrad-cli/src/main.rs", "examples/xor.rs", "benches/src/a.rs", "shaders/build.rs"]
             {
-                assert!(said(path, &text).is_empty(), "{path}");
+                assert!(problems_of(path, &text).is_empty(), "{path}");
             }
             assert!(
-                said("crates/wgrad/src/lib.rs", &format!("//! ```\n//! {name}!(\"x\");\n//! ```\n"))
+                problems_of("crates/wgrad/src/lib.rs", &format!("//! ```\n//! {name}!(\"x\");\n//! ```\n"))
                     .is_empty()
             );
         }
@@ -146,7 +155,7 @@ mod tests {
     #[test]
     fn text_reference_to_outside_folder_is_reported() {
         for path in ["README.md", "tests/Cargo.toml", "tests/golden/make.py"] {
-            assert_eq!(said(path, &format!("see {OUTSIDE}/golden\n")).len(), 1, "{path}");
+            assert_eq!(problems_of(path, &format!("see {OUTSIDE}/golden\n")).len(), 1, "{path}");
         }
     }
 }

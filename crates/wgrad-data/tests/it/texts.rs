@@ -45,7 +45,7 @@ fn text_errors_are_one_line() {
     std::fs::create_dir(dir.path().join("empty")).unwrap();
     let char = |name: &str| open(&spec(name), &TokenizerChoice::Char, 0.1).unwrap_err();
     assert!(char("none.txt").contains("none.txt does not exist; give the path of a text file"));
-    assert!(char("latin1.txt").contains("no UTF-8 text from byte 2 on"));
+    assert!(char("latin1.txt").contains("not UTF-8 text from byte 2 on"));
     assert!(char("empty").contains("*.txt does not exist; put .txt files"));
     assert!(open("text:", &TokenizerChoice::Char, 0.1).unwrap_err().contains("text:FILE"));
     assert!(open(EMBEDDED_TEXT, &TokenizerChoice::Char, 1.0).unwrap_err().starts_with("val_split is 1;"));
@@ -104,7 +104,7 @@ fn text_utf16_and_empty_files_are_named() {
     write(dir.path().join("both/a.txt"), "fine");
     write(dir.path().join("both/b.txt"), b"na\xefve");
     let why = open(&spec("both"), &TokenizerChoice::Char, 0.1).unwrap_err();
-    assert!(why.contains("b.txt is no UTF-8 text from byte 2 on"), "{why}");
+    assert!(why.contains("b.txt is not UTF-8 text from byte 2 on"), "{why}");
     write(dir.path().join("nothing/a.txt"), "");
     let why = open(&spec("nothing"), &TokenizerChoice::Char, 0.1).unwrap_err();
     assert!(why.contains("nothing is empty"), "{why}");

@@ -62,7 +62,7 @@ impl Builder {
     /// scalar may be requested again, as optimizers do; a second input of one name is a mistake.
     #[track_caller]
     fn check_name(&self, leaf: &Leaf) {
-        let told = |leaf: &Leaf| match leaf {
+        let named = |leaf: &Leaf| match leaf {
             Leaf::Input { name, ty } => Some((name.clone(), format!("input {ty}"))),
             Leaf::Scalar { name } => Some((name.clone(), "scalar".to_owned())),
             Leaf::Param { name, ty, role } => {
@@ -70,7 +70,7 @@ impl Builder {
             }
             _ => None,
         };
-        let Some((name, here)) = told(leaf) else { return };
+        let Some((name, here)) = named(leaf) else { return };
         let graph = self.graph.borrow();
         for node in &graph.nodes {
             let Op::Leaf(other) = &node.op else { continue };
@@ -82,7 +82,7 @@ impl Builder {
                 }
                 _ => false,
             };
-            let Some((_, before)) = told(other).filter(|t| meet && t.0 == name) else { continue };
+            let Some((_, before)) = named(other).filter(|t| meet && t.0 == name) else { continue };
             assert!(
                 here == before,
                 "name {name:?}: {here} here, {before} before; give one of them another name"
@@ -202,7 +202,7 @@ impl Builder {
             if !Rc::ptr_eq(&self.graph, &tensor.graph) {
                 panic!(
                     "{op}: {} is of another graph; make all operands with one Builder or Net",
-                    tensor.told()
+                    tensor.description()
                 );
             }
         }
@@ -240,7 +240,7 @@ impl Drop for Scope {
 
 impl Tensor {
     /// Description for messages: a leaf by its name, else the operation's name.
-    fn told(&self) -> String {
+    fn description(&self) -> String {
         let graph = self.graph.borrow();
         let ty = graph.ty(self.value);
         match &graph.node(self.value).op {

@@ -72,7 +72,7 @@ enum Algorithm {
 /// Rows and columns of a tile: nearly square, since a tile packs its own operands, with more weight on rows,
 /// since transposing them costs more than copying columns. `unit` is the granularity of columns. A cut by the
 /// number of threads is safe: the terms of a sum are added in the same order for every cut.
-fn cut([m, n, k, batch]: [usize; 4], threads: usize, unit: usize) -> (usize, usize) {
+fn tile_extents([m, n, k, batch]: [usize; 4], threads: usize, unit: usize) -> (usize, usize) {
     let work = m * n * k;
     let wanted = (work / TASK_WORK).min(threads.div_ceil(batch.max(1))).max(work / MOST_WORK);
     let (mut rows, mut cols, mut tiles) = (m, n, 1);
@@ -141,7 +141,7 @@ pub(crate) fn block_floats(av: &View, bv: &View, threads: usize) -> [usize; 2] {
     let depth = panel::depth_of(m, k, bv.strides[r - 1] == 1);
     let unpacked = panel::unpacked(m, av.strides[r - 2] as usize, av.strides[r - 1] as usize);
     let of = [VECTOR, WIDE].map(|unit| {
-        let (rows, cols) = cut(extents, threads, unit);
+        let (rows, cols) = tile_extents(extents, threads, unit);
         panel::block_floats(rows, unpacked, [depth, panel::group(cols, depth)])
     });
     std::array::from_fn(|i| of[0][i].max(of[1][i]))
@@ -173,7 +173,7 @@ pub(crate) fn matmul(
     }
     let kept: &[f32] = kept;
     let unit = if kept.is_empty() { VECTOR } else { WIDE };
-    let (rows, cols) = cut(extents, rayon::current_num_threads(), unit);
+    let (rows, cols) = tile_extents(extents, rayon::current_num_threads(), unit);
     let (down, across) = (m.div_ceil(rows), n.div_ceil(cols));
     let blocks = [depth, panel::group(cols, depth)];
     let out = Shared::new(out);

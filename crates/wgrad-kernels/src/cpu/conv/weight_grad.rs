@@ -20,7 +20,7 @@ const BLOCK: usize = 32;
 const TOGETHER: usize = 160 << 10;
 
 /// Numbers of ranges of images and of blocks of output channels per group.
-fn cut(images: usize, channels: usize) -> (usize, usize) {
+fn split(images: usize, channels: usize) -> (usize, usize) {
     let blocks = channels.div_ceil(BLOCK).clamp(1, TASKS);
     ((TASKS / blocks).min(images).max(1), channels.div_ceil(blocks).max(1))
 }
@@ -32,7 +32,7 @@ pub(crate) fn scratch(kernel: &Kernel, spec: &ConvSpec) -> usize {
     if outer::pays(&g) {
         return outer::scratch(&g, xs[0]);
     }
-    let (parts, _) = cut(xs[0], g.o);
+    let (parts, _) = split(xs[0], g.o);
     if parts == 1 { 0 } else { parts * kernel.numel() }
 }
 
@@ -68,7 +68,7 @@ impl Ranges {
 
     /// Maximum floats of a thread's two blocks.
     pub(super) fn most(&self) -> [usize; 2] {
-        let (parts, block) = cut(self.images, self.g.o);
+        let (parts, block) = split(self.images, self.g.o);
         // Fewer channels of a last block leave block_floats for more images.
         let rows = [block.min(self.g.o), (self.g.o - 1) % block + 1];
         let of = rows.map(|rows| {
@@ -85,7 +85,7 @@ impl Ranges {
         let (x, dy) = (reads.f32(0), reads.f32(1));
         let (x_group, y_group, w_group) = g.sizes();
         let (cols, pitch) = (self.cols(), self.pitch());
-        let (parts, block) = cut(images, g.o);
+        let (parts, block) = split(images, g.o);
         let size = out.len();
         let partials: &mut [f32] = match parts {
             1 => bytemuck::cast_slice_mut(&mut *out),
