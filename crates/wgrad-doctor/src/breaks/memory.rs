@@ -15,7 +15,7 @@ pub(super) const BREAKS: &[Break] = &[
         }
         false
     }),
-    memory("late-beginning", "a step reads a value's place before it is written", |plan| {
+    memory("late-beginning", "a kernel reads a value's place before it is written", |plan| {
         let Some(i) =
             (1..plan.kernels.len()).find(|&i| plan.flow.reads[i].contains(&plan.flow.writes[i - 1][0]))
         else {
