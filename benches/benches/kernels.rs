@@ -1,6 +1,7 @@
-//! Kernels of every family against what the processor can do at most: `cargo bench --workspace --bench kernels`, or
-//! `... -- softmax` for some of them. `WGRAD_BENCH_DEVICE` names another device than `cpu`. After criterion's lines on a kernel
-//! comes one with its rate by the median of its samples and the per cent of the ceiling.
+//! Kernels of every family compared with the processor's limits: `cargo bench --workspace --bench kernels`,
+//! or `... -- softmax` for some of them. `WGRAD_BENCH_DEVICE` names another device than `cpu`. After
+//! criterion's lines on a kernel comes one with its rate by the median of its samples and the per cent of the
+//! ceiling.
 
 #![expect(clippy::print_stdout, reason = "a benchmark reports to its reader")]
 
@@ -22,7 +23,7 @@ fn all(c: &mut Criterion) {
             Unit::Byte => (Throughput::Bytes(kernel.amount as u64), most.bytes, "GB/s"),
         };
         group.throughput(throughput);
-        // Seconds of a run, of every sample; made ready only where criterion runs it.
+        // Seconds per run, for every sample; prepared only if criterion runs it.
         let (mut samples, mut ready) = (Vec::new(), None);
         group.bench_function(kernel.name, |b| {
             let ready = ready.get_or_insert_with(|| kernel.on(&device).expect("a plan"));

@@ -1,7 +1,8 @@
-//! Kernels of an adapter against each other in one run: what the kernels' issue asks of the software adapter, a line a sentence.
+//! Kernels of an adapter compared with each other in one run: the requirements on the software adapter, one
+//! line each.
 //!
-//! Runs go through all kernels in turn, so that a machine whose speed wanders does not favour one, and the best of each
-//! counts: other work on the machine only adds to a time.
+//! Runs go through all kernels in turn, so that varying speed of the machine favours none, and the best of
+//! each counts: other work on the machine only adds to a time.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -18,16 +19,16 @@ type Done<T> = Result<T, Box<dyn Error>>;
 const ROUNDS: usize = 7;
 /// Rows of the square products.
 const SIDES: [usize; 2] = [512, 1024];
-/// Pairs of query and key that see each other, of all pairs, in the causal attention measured.
+/// Share of visible pairs of query and key in the measured causal attention.
 const SEEN: f64 = 257.0 / 512.0;
 
-/// A sentence of the issue and what was measured.
+/// A requirement and its measured value.
 pub struct Ratio {
-    /// What is compared with what.
+    /// The two things compared.
     pub name: String,
     /// The ratio, or seconds.
     pub value: f64,
-    /// What is wanted of it, where anything is.
+    /// The required bound, if there is one.
     pub wanted: Wanted,
     /// The two rates in GFLOP/s or GB/s.
     pub rates: [f64; 2],
@@ -44,7 +45,7 @@ pub enum Wanted {
 }
 
 impl std::fmt::Display for Ratio {
-    /// The name, the value, the bound, whether it holds, and what was compared.
+    /// The name, the value, the bound, the verdict, and the comparison.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [a, b] = self.rates;
         write!(f, "{:<45}\t{:.3}\t", self.name, self.value)?;
@@ -58,7 +59,7 @@ impl std::fmt::Display for Ratio {
     }
 }
 
-/// A kernel ready to run, its work a run, and the seconds of its runs.
+/// A kernel ready to run, its work per run, and the seconds of its runs.
 struct Measured {
     name: String,
     amount: f64,
@@ -81,7 +82,7 @@ impl Measured {
     }
 }
 
-/// A plan on a device; its weights are zeros, which take as long as any numbers.
+/// A plan on a device; its weights are zeros, as fast as any numbers.
 fn on(device: &Device, name: &str, amount: f64, plan: Plan) -> Done<Measured> {
     let start = Instant::now();
     let plan = Arc::new(plan);
@@ -98,7 +99,7 @@ fn on(device: &Device, name: &str, amount: f64, plan: Plan) -> Done<Measured> {
     Ok(measured)
 }
 
-/// The plan as for a GPU: tiles in workgroup memory, trees for reductions. The best of its forms that `fits`.
+/// The plan for a GPU: tiles in workgroup memory, trees for reductions. The best of its variants that `fits`.
 fn as_gpu(graph: &Graph, caps: &Caps, fits: impl Fn(&str) -> bool) -> Done<Plan> {
     let caps = Caps { class: AdapterClass::OtherGpu, subgroup: None, ..caps.clone() };
     for variant in 0..8 {
@@ -111,7 +112,7 @@ fn as_gpu(graph: &Graph, caps: &Caps, fits: impl Fn(&str) -> bool) -> Done<Plan>
     Err("no such variant".into())
 }
 
-/// One thread's product on the host with AVX2 (what `matrixmultiply` uses), rows and columns `n`.
+/// A product on one host thread with AVX2 (used by `matrixmultiply`), with `n` rows and columns.
 #[expect(unsafe_code, reason = "matrixmultiply's interface is raw pointers")]
 fn on_one_thread(n: usize) -> Done<Measured> {
     let (a, b, mut c) = (vec![0.5_f32; n * n], vec![0.25_f32; n * n], vec![0.0_f32; n * n]);
@@ -130,7 +131,7 @@ fn on_one_thread(n: usize) -> Done<Measured> {
 /// All sentences on a device.
 ///
 /// # Errors
-/// Where a kernel has no plan there, or the device fails.
+/// If a kernel has no plan there, or the device fails.
 pub fn ratios(device: &Device) -> Done<Vec<Ratio>> {
     let caps = device.caps();
     if caps.class == AdapterClass::Cpu {
@@ -159,7 +160,7 @@ pub fn ratios(device: &Device) -> Done<Vec<Ratio>> {
     }
     let attention = ["attention_b4h8s256d64", "attention_b4h8s256d64_train"];
     for name in attention {
-        // By the pairs that see each other, not by the whole square.
+        // By visible pairs, not by the whole square.
         measurements.push(ours(name, kernel(name)?.amount * SEEN)?);
     }
     for _ in 0..ROUNDS {

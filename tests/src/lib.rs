@@ -1,4 +1,4 @@
-//! What the suite's files share: the devices of this machine, and the cases, which `wgrad-doctor` owns.
+//! Shared parts of the suite: the devices of this machine, and `wgrad-doctor`'s cases.
 
 pub use wgrad_doctor::testing::{checked_gpu, cpu, gpu, gpu_baseline, own_gpu, targets};
 pub use wgrad_doctor::{TRIED_VARIANTS, build, cases};

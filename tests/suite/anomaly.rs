@@ -1,4 +1,4 @@
-//! The first value that is no number: named, with what it came from, and the blame where it belongs.
+//! The first NaN or infinity: named with its operands and its cause.
 
 use std::sync::Arc;
 use wgrad_doctor::{Target, planned};
@@ -16,7 +16,7 @@ fn graph() -> Graph {
     b.graph()
 }
 
-/// What a traced step finds.
+/// Anomaly found in a traced step.
 fn find(target: &Target, plan: Plan, x: &[f32]) -> Option<Anomaly> {
     let plan = Arc::new(plan);
     let mut memory = target.device.memory(&plan.layout).expect("memory");
@@ -39,7 +39,7 @@ fn targets() -> [Target; 2] {
 }
 
 #[test]
-fn finite_steps_are_sound() {
+fn anomaly_none_in_finite_step() {
     for target in targets() {
         let plan = planned(&graph(), &target, 0).expect("a plan");
         assert_eq!(find(&target, plan, &[0.5; 12]), None);
@@ -47,7 +47,7 @@ fn finite_steps_are_sound() {
 }
 
 #[test]
-fn an_overflow_is_the_mathematics() {
+fn anomaly_overflow_blames_mathematics() {
     for target in targets() {
         let plan = planned(&graph(), &target, 0).expect("a plan");
         let found = find(&target, plan, &[9.0; 12]).expect("e^972 overflows");
@@ -60,7 +60,7 @@ fn an_overflow_is_the_mathematics() {
 }
 
 #[test]
-fn a_broken_kernel_is_the_kernel() {
+fn anomaly_broken_kernel_blames_kernel() {
     let [target, _] = targets();
     let mut plan = planned(&graph(), &target, 0).expect("a plan");
     let launch =
@@ -72,7 +72,7 @@ fn a_broken_kernel_is_the_kernel() {
 }
 
 #[test]
-fn what_comes_in_is_named() {
+fn anomaly_in_input_is_named() {
     for target in targets() {
         let plan = planned(&graph(), &target, 0).expect("a plan");
         let mut x = [0.5; 12];

@@ -1,5 +1,6 @@
-//! Kernels that are wrong on purpose: each mistake of the list is seen by some case. `cargo test every_mistake --
-//! --nocapture` shows which, and by which check; `wgrad doctor --break NAME` shows the same on one's own adapter.
+//! Kernels broken on purpose: some case must catch each mistake of the list. `cargo test every_mistake --
+//! --nocapture` prints the case and the check; `wgrad doctor --break NAME` shows the same on one's own
+//! adapter.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -8,7 +9,7 @@ use wgrad_doctor::{Options, Target, examine};
 use wgrad_tests::{cases, checked_gpu, cpu};
 use wgrad_types::AdapterClass;
 
-/// The adapter with its own kernels and with those of a discrete GPU; the CPU, for mistakes that are not in WGSL.
+/// The adapter with its own kernels and with those of a discrete GPU; the CPU, for mistakes outside WGSL.
 fn targets() -> Vec<Target> {
     vec![
         Target::own("gpu", checked_gpu()),
@@ -17,7 +18,7 @@ fn targets() -> Vec<Target> {
     ]
 }
 
-/// The first case that shows the mistake, the checks that saw it, and how many cases it touched before without showing.
+/// The first case to catch the mistake, the checks behind it, and the number of affected cases before it.
 struct Catch {
     case: &'static str,
     checks: BTreeSet<&'static str>,

@@ -1,4 +1,5 @@
-//! Nothing lacks a case: every operation, every shader file, and every kernel form is reached by some case.
+//! Coverage of the cases: every operation, every shader file, and every kernel variant is reached by some
+//! case.
 
 use std::collections::BTreeSet;
 use wgrad_graph::Op;
@@ -6,7 +7,7 @@ use wgrad_plan::{PlanOptions, plan};
 use wgrad_tests::{TRIED_VARIANTS, build, cases, targets};
 
 #[test]
-fn every_operation_has_a_row() {
+fn cases_cover_every_operation() {
     let mut seen = BTreeSet::new();
     for case in cases::all() {
         let graph = build(case, 0).graph;
@@ -18,7 +19,7 @@ fn every_operation_has_a_row() {
 }
 
 #[test]
-fn every_function_of_the_tables_has_a_row() {
+fn cases_cover_every_table_function() {
     let mut seen = BTreeSet::new();
     for case in cases::all() {
         for node in build(case, 0).graph.nodes {
@@ -39,7 +40,7 @@ fn every_function_of_the_tables_has_a_row() {
 }
 
 #[test]
-fn row_names_are_unique() {
+fn cases_have_unique_names() {
     let names: Vec<_> = cases::all().iter().map(|r| r.name).collect();
     let distinct: BTreeSet<_> = names.iter().collect();
     assert_eq!(names.len(), distinct.len());
@@ -47,7 +48,7 @@ fn row_names_are_unique() {
 
 /// A kernel's text names the files that it is made of.
 #[test]
-fn every_shader_file_is_reached_by_a_case() {
+fn cases_reach_every_shader_file() {
     let caps: Vec<_> = targets().into_iter().map(|t| t.caps).collect();
     let mut files = BTreeSet::new();
     for (case, caps) in cases::all().into_iter().flat_map(|case| caps.iter().map(move |c| (case, c))) {
@@ -65,7 +66,7 @@ fn every_shader_file_is_reached_by_a_case() {
 
 /// The harness tries variants by rank up to `TRIED_VARIANTS`; no step may have more.
 #[test]
-fn every_launch_candidate_is_tried() {
+fn cases_try_every_variant() {
     for target in targets() {
         for case in cases::all() {
             let plan = plan(&build(case, 0).graph, &target.caps, &PlanOptions::default())

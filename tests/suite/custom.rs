@@ -1,4 +1,4 @@
-//! Operations of a library's user that go wrong: one clear error each, and the session lives on.
+//! Failing operations of a library's user: one clear error each, and the session lives on.
 
 use wgrad_device::Device;
 use wgrad_graph::ops::{Operand, Wgsl};
@@ -8,7 +8,7 @@ use wgrad_session::Session;
 use wgrad_tests::{cpu, gpu};
 use wgrad_types::{Array, HostTensor, Type};
 
-/// `2 x`, with a kernel and a CPU function as told.
+/// `2 x`, with the given kernel and CPU function.
 #[derive(Debug)]
 struct Twice {
     wgsl: Wgsl,
@@ -64,14 +64,14 @@ fn y(device: &Device, graph: &Graph, x: f32) -> Result<Vec<f32>, String> {
 }
 
 #[test]
-fn both_kernels_give_the_result() {
+fn custom_both_kernels_give_the_result() {
     for device in [cpu(), gpu()] {
         assert_eq!(y(&device, &graph(kernel(RIGHT)), 1.5), Ok(vec![3.0; 6]), "{}", device.name());
     }
 }
 
 #[test]
-fn a_kernel_that_does_not_compile_is_named_with_the_users_line() {
+fn custom_compile_error_names_users_line() {
     let error = y(&gpu(), &graph(kernel("y[i] = twofold(x0[i]);")), 1.0).expect_err("no such function");
     assert_eq!(error.lines().count(), 1, "{error}");
     for part in ["twice", "layer1", "line 3", "y[i] = twofold(x0[i]);"] {
@@ -83,7 +83,7 @@ fn a_kernel_that_does_not_compile_is_named_with_the_users_line() {
 }
 
 #[test]
-fn a_kernel_beyond_the_adapter_is_refused_before_anything_runs() {
+fn custom_kernel_beyond_limits_is_refused() {
     let device = gpu();
     let most = device.caps().limits.workgroup_size;
     let of = |workgroup, groups| graph(Wgsl { workgroup, groups, ..kernel(RIGHT) });
@@ -98,7 +98,7 @@ fn a_kernel_beyond_the_adapter_is_refused_before_anything_runs() {
 }
 
 #[test]
-fn what_a_kernel_reads_out_of_range_is_its_own() {
+fn custom_out_of_range_reads_stay_inside() {
     // The shader compiler's checks keep the index in the buffer; other kernels run without.
     let found =
         y(&gpu(), &graph(kernel("if (i < 6u) { y[i] = 2.0 * x0[i] + 0.0 * x0[i + 100000000u]; }")), 1.0);
@@ -106,7 +106,7 @@ fn what_a_kernel_reads_out_of_range_is_its_own() {
 }
 
 #[test]
-fn a_panic_on_the_cpu_is_an_error_and_the_session_lives_on() {
+fn custom_cpu_panic_is_an_error_and_session_survives() {
     let graph = graph(kernel(RIGHT));
     let (mut session, mut runner) = Session::new(&cpu(), &graph, &Vec::new(), 0).expect("a session");
     let mut run = |x: f32| {

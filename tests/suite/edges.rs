@@ -1,4 +1,4 @@
-//! Tensors with nothing in them: empty batches, channels, images and sums. And with what is no number.
+//! Tensors without elements: empty batches, channels, images and sums. And tensors of NaN and infinities.
 
 use wgrad_device::Device;
 use wgrad_doctor::{Arg, Case, Options, Target, examine, ints, real};
@@ -19,12 +19,12 @@ fn holds(name: &'static str, args: &'static [Arg], build: fn(&[Tensor]) -> Tenso
 const PADDED: ConvSpec = ConvSpec { stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 1 };
 
 #[test]
-fn a_product_without_a_batch() {
+fn empty_batch_product() {
     holds("matmul", const { &[real(&[0, 4, 5]), real(&[0, 5, 6])] }, |x| x[0].matmul(&x[1]));
 }
 
 #[test]
-fn products_and_sums_without_elements() {
+fn empty_products_and_sums() {
     holds("no rows and a bias", const { &[real(&[0, 3]), real(&[3])] }, |x| &x[0] + &x[1]);
     holds("no rows", const { &[real(&[0, 3]), real(&[3, 2])] }, |x| x[0].matmul(&x[1]));
     holds("no depth", const { &[real(&[2, 0]), real(&[0, 3])] }, |x| x[0].matmul(&x[1]));
@@ -35,13 +35,13 @@ fn products_and_sums_without_elements() {
 }
 
 #[test]
-fn a_sum_over_nothing() {
+fn empty_sum() {
     holds("sum", const { &[real(&[16, 0])] }, |x| x[0].sum(&[1]));
 }
 
-/// On the CPU one chain reads rows of two widths from memory whose rows are as far apart.
+/// On the CPU one chain reads rows of two widths with equal row distances.
 #[test]
-fn a_narrow_part_of_wide_rows() {
+fn narrow_part_of_wide_rows() {
     holds("sum of a part", const { &[real(&[64, 256]), real(&[64, 256])] }, |x| {
         let part = x[0].slice(&[(0, 64), (156, 100)]).sum(&[1]);
         (&x[1] - &part.reshape(&[64, 1]).broadcast_to(&[64, 256])).square().sum(&[1])
@@ -49,8 +49,8 @@ fn a_narrow_part_of_wide_rows() {
 }
 
 #[test]
-fn convolutions_without_channels_or_rows() {
-    // First one that leaves its memory full, where the next finds it.
+fn empty_convolutions() {
+    // First an operation that fills its memory, then one that reuses it.
     holds("full", const { &[real(&[1, 2, 4, 4]), real(&[2, 2, 3, 3])] }, |x| {
         x[0].conv2d(&x[1], None, PADDED)
     });
@@ -65,9 +65,9 @@ fn convolutions_without_channels_or_rows() {
     });
 }
 
-/// As in PyTorch: what is no number stays visible, so that a run with such weights is seen to have them.
+/// As in PyTorch: NaN and infinities stay visible, so that runs with such weights are noticed.
 #[test]
-fn no_number_passes_a_relu_and_a_pool() {
+fn nan_passes_relu_and_pool() {
     for device in [cpu(), gpu()] {
         no_number_passes_on(&device);
     }
@@ -89,7 +89,7 @@ fn no_number_passes_on(device: &Device) {
 
 /// As in PyTorch.
 #[test]
-fn a_mean_of_nothing_is_no_number() {
+fn empty_mean_is_nan() {
     for device in [cpu(), gpu()] {
         let b = Builder::new();
         let x = b.input("x", Type::f32(&[0, 3]));

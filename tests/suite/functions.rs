@@ -1,4 +1,4 @@
-//! Functions that no adapter has, in units of the last place.
+//! Accuracy of functions missing in WGSL, in units in the last place.
 
 use wgrad_graph::Builder;
 use wgrad_graph::ops::UnaryKind;
@@ -18,7 +18,7 @@ fn erf(x: &[f32]) -> Vec<f32> {
 }
 
 #[test]
-fn erf_is_within_seven_units_in_the_last_place_and_ends_at_one() {
+fn erf_is_within_7_ulp() {
     // WGSL lets a division stray by two and a half; software adapters divide as the processor does.
     let division = if gpu().caps().class == AdapterClass::Software { 0.0 } else { 2.5 };
     // From -5 to 5, evenly.

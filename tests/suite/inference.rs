@@ -64,7 +64,7 @@ fn distance(want: &Array, got: &[f32]) -> f64 {
     off.fold(0.0, f64::max) / most
 }
 
-/// Every layer of batch norm but for those that follow no convolution at once goes: `left` kernels stay.
+/// All batch norms directly after a convolution vanish: `left` kernels stay.
 fn holds(name: &str, width: f64, norms: usize) {
     let (graph, tensors) = model(name, width);
     let want = exact(&graph, &tensors);
@@ -99,9 +99,9 @@ fn mobilenet_without_batch_norm() {
     holds("mobilenet-v2", 0.25, 52);
 }
 
-/// Where a session's tensors change, what was packed of them does, too.
+/// If a session's tensors change, their packed copies do, too.
 #[test]
-fn a_changed_weight_is_packed_again() {
+fn packed_weight_is_repacked_after_change() {
     let net = Net::new(Mode::Eval);
     let x = net.input("x", Type::f32(&[BATCH, 3, SIDE, SIDE]));
     let y = net.conv2d("conv", &x, wgrad_nn::Conv::new(16, 3, 2, 1)).relu();
@@ -125,9 +125,9 @@ fn a_changed_weight_is_packed_again() {
     }
 }
 
-/// Only what the plan itself leaves alone is kept packed, and only where that is asked for.
+/// Only tensors the plan never writes are kept packed, and only on request.
 #[test]
-fn packed_weights_are_in_the_plan() {
+fn packed_weights_of_plan() {
     let (graph, _) = model("resnet18", 0.1);
     let of = |caps: &Caps, packed| {
         let plan = plan(&graph, caps, &PlanOptions { packed, ..PlanOptions::default() }).expect("a plan");
@@ -157,7 +157,7 @@ fn refused(device: &Device, graph: &Graph, tensors: &Tensors) -> String {
 }
 
 #[test]
-fn tensors_of_another_model_are_refused() {
+fn inference_tensors_of_another_model_are_refused() {
     let (graph, mut tensors) = model("lenet", 1.0);
     let name = tensors[0].1.clone();
     tensors[0].2 = HostTensor::f32(&[1], &[0.0]);

@@ -83,17 +83,17 @@ fn minimised(net: &Net, loss: &wgrad_graph::Tensor) -> Graph {
 }
 
 #[test]
-fn image_models_are_planned_into_sound_memory() {
+fn plan_memory_of_image_models_is_sound() {
     assert!(classifiers(0, 2) > 100, "no long plan");
 }
 
 #[test]
-fn other_image_models_are_planned_into_sound_memory() {
+fn plan_memory_of_other_image_models_is_sound() {
     assert!(classifiers(1, 2) > 100, "no long plan");
 }
 
 #[test]
-fn language_models_are_planned_into_sound_memory() {
+fn plan_memory_of_language_models_is_sound() {
     let mut longest = 0;
     for (name, kind, _) in TEXT_ZOO {
         let (rotary, usual) = (*kind == TextKind::Gpt, TextModel::new(*kind, 50));
@@ -117,7 +117,7 @@ fn language_models_are_planned_into_sound_memory() {
 }
 
 #[test]
-fn models_of_pictures_are_planned_into_sound_memory() {
+fn plan_memory_of_generative_models_is_sound() {
     model("unet", &[2, 1, 5], |batch| {
         let build = |mode: Mode| {
             let net = Net::new(mode);
@@ -171,7 +171,7 @@ fn lenet(caps: &Caps) -> Plan {
 
 /// Moves the result of every step into every place still to be read.
 #[test]
-fn a_place_given_away_too_early_is_seen_wherever_it_is() {
+fn verify_finds_every_place_reused_too_early() {
     for caps in [Caps::cpu(), classes()[3].clone()] {
         let good = lenet(&caps);
         verify(&good).expect("sound memory");
@@ -202,7 +202,7 @@ fn a_place_given_away_too_early_is_seen_wherever_it_is() {
 }
 
 #[test]
-fn what_is_read_written_over_or_beyond_its_slot_is_seen() {
+fn verify_finds_wrong_reads_writes_and_ranges() {
     let good = lenet(&Caps::cpu());
     let wrong = |change: &dyn Fn(&mut Plan), why: &str| {
         let mut bad = good.clone();
@@ -226,7 +226,7 @@ fn what_is_read_written_over_or_beyond_its_slot_is_seen() {
 /// A read before the write is seen in the first run, a kept
 /// form written over in the second.
 #[test]
-fn packed_weights_that_something_writes_over_are_seen_in_the_second_run() {
+fn verify_finds_overwritten_packed_weights() {
     let b = Builder::new();
     let x = b.input("x", Type::f32(&[2, 16, 9, 9]));
     let w = b.param("w", &[16, 16, 3, 3], wgrad_graph::Role::Weight);
@@ -246,7 +246,7 @@ fn packed_weights_that_something_writes_over_are_seen_in_the_second_run() {
 }
 
 #[test]
-fn results_in_place_of_operands_are_taken_element_by_element_only() {
+fn verify_in_place_results_are_element_wise_only() {
     let good = lenet(&classes()[3]);
     let in_place =
         |s: &PlannedKernel| s.kernel.in_place.iter().any(Option::is_some) && s.kernel.core == Core::Map;
@@ -269,7 +269,7 @@ fn results_in_place_of_operands_are_taken_element_by_element_only() {
 }
 
 #[test]
-fn packed_weights_that_the_plan_updates_are_refused() {
+fn verify_refuses_packed_weights_with_updates() {
     let b = Builder::new();
     let x = b.input("x", Type::f32(&[2, 16, 9, 9]));
     let w = b.param("w", &[16, 16, 3, 3], wgrad_graph::Role::Weight);
@@ -289,7 +289,7 @@ fn packed_weights_that_the_plan_updates_are_refused() {
 
 /// A tensor unread by this plan may belong to another.
 #[test]
-fn tensors_of_another_plan_of_the_layout_stay() {
+fn verify_tensors_of_other_plans_stay() {
     let graph = |weight: &str| {
         let b = Builder::new();
         let w = b.param(weight, &[64], wgrad_graph::Role::Weight);

@@ -1,4 +1,5 @@
-//! What PyTorch's runs do not cover: LAMB, Lion, Muon, clipping, averages, groups; each against plain loops in f64.
+//! Optimizer features outside PyTorch's runs: LAMB, Lion, Muon, clipping, averages, groups; each compared
+//! with plain loops in f64.
 
 use wgrad_device::Device;
 use wgrad_graph::Role;
@@ -150,7 +151,7 @@ fn sgd(p: &mut [f64], g: &[f64], decay: f64, lr: f64) {
 }
 
 #[test]
-fn lion_steps_by_the_sign() {
+fn optimizer_lion_steps_by_sign() {
     check("lion", &Optimizer { weight_decay: 0.1, ..named("lion") }, &|p, g, states, _, _| {
         for (i, p) in p.iter_mut().enumerate() {
             let m = &mut states[0][i];
@@ -162,7 +163,7 @@ fn lion_steps_by_the_sign() {
 }
 
 #[test]
-fn lamb_scales_by_norms() {
+fn optimizer_lamb_scales_by_norms() {
     check("lamb", &Optimizer { weight_decay: 0.1, ..named("lamb") }, &|p, g, states, t, _| {
         let mut step = vec![0.0; p.len()];
         for i in 0..p.len() {
@@ -187,7 +188,7 @@ fn transposed(a: &[f64], rows: usize, columns: usize) -> Vec<f64> {
 }
 
 #[test]
-fn muon_steps_by_an_orthogonal_matrix() {
+fn optimizer_muon_steps_by_orthogonal_matrix() {
     check("muon", &Optimizer { weight_decay: 0.1, ..named("muon") }, &|p, g, states, t, matrix| {
         if !matrix {
             for (i, p) in p.iter_mut().enumerate() {
@@ -220,20 +221,20 @@ fn muon_steps_by_an_orthogonal_matrix() {
 }
 
 #[test]
-fn gradients_are_clipped() {
+fn optimizer_clips_gradients() {
     for clip in [Clip::Norm(0.1), Clip::Norm(1e3), Clip::Value(0.05)] {
         check("clip", &Optimizer { clip, ..named("sgd") }, &|p, g, _, _, _| sgd(p, g, 0.0, LR));
     }
 }
 
 #[test]
-fn decay_can_leave_out_biases() {
+fn optimizer_decay_can_skip_biases() {
     let optimizer = Optimizer { weight_decay: 0.2, decay_on: DecayOn::Matrices, ..named("sgd") };
     check("decay", &optimizer, &|p, g, _, _, matrix| sgd(p, g, if matrix { 0.2 } else { 0.0 }, LR));
 }
 
 #[test]
-fn groups_have_settings_of_their_own() {
+fn optimizer_groups_have_own_settings() {
     let groups = Some([(0.3, 1.0), (0.0, 0.1)]);
     check_groups("groups", &named("sgd"), groups, &|p, g, _, _, matrix| {
         let (decay, lr) = if matrix { (0.3, LR) } else { (0.0, 0.1 * LR) };
@@ -242,7 +243,7 @@ fn groups_have_settings_of_their_own() {
 }
 
 #[test]
-fn averages_follow_the_weights() {
+fn optimizer_ema_follows_weights() {
     let optimizer = Optimizer { ema: Some(0.6), ..named("sgd") };
     check("ema", &optimizer, &|p, g, states, t, _| {
         sgd(p, g, 0.0, LR);

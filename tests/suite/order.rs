@@ -1,5 +1,5 @@
-//! Workgroups in other orders: every kernel gives the same bits, with its own adapter's forms and a discrete GPU's. And
-//! one that reads what another workgroup writes does not.
+//! Workgroups in other orders: every kernel gives the same bits, with its own adapter's variants and a
+//! discrete GPU's. A kernel reading another workgroup's results does not.
 
 use wgrad_doctor::breaks::{Break, Damage};
 use wgrad_doctor::{Options, Order, Target, examine, examine_all};
@@ -7,7 +7,7 @@ use wgrad_tests::{cases, gpu};
 use wgrad_types::AdapterClass;
 
 #[test]
-fn workgroups_in_any_order_give_the_same_bits() {
+fn workgroup_order_changes_no_bit() {
     let targets = [Target::own("gpu", gpu()), Target::posing(gpu(), AdapterClass::Discrete)];
     // The other order is `wgrad doctor --full`'s: every order compiles every kernel anew.
     let options = Options { runs: 1, orders: &[Order::Scattered], ..Options::quick() };
@@ -18,7 +18,7 @@ fn workgroups_in_any_order_give_the_same_bits() {
     assert!(variants > 100, "only {variants} variants");
 }
 
-/// Every element takes half of the first one, which another workgroup writes.
+/// Every element takes half of the first one, written by another workgroup.
 static RACE: Break = Break {
     kind: "order",
     name: "race",
@@ -30,7 +30,7 @@ static RACE: Break = Break {
 };
 
 #[test]
-fn a_race_between_workgroups_is_seen() {
+fn workgroup_race_is_found() {
     let case =
         cases::elementwise::CASES.iter().find(|r| r.name == "large_map").expect("a row of many workgroups");
     let options = Options { orders: &Order::ALL, broken: Some(&RACE), ..Options::each() };

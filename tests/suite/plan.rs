@@ -16,27 +16,27 @@ fn training(kind: ModelKind, side: usize, batch: usize) -> Graph {
     train_graph(&model(kind, side), batch, &Optimizer::adam(), 0.0, 0).expect("a graph").0
 }
 
-/// A GPU that binds large buffers.
+/// A GPU with a large binding limit.
 fn roomy() -> Caps {
     Caps { limits: Limits { binding_bytes: 2 << 30, ..Limits::WEBGPU_BASELINE }, ..Caps::webgpu_baseline() }
 }
 
 #[test]
-fn softmax_on_the_cpu_is_one_step_over_rows() {
+fn plan_softmax_on_cpu_is_one_row_chain() {
     let b = Builder::new();
     let x = b.input("x", Type::f32(&[64, 100]));
     b.output("y", &x.softmax(1));
     let cpu = plan(&b.graph(), &Caps::cpu(), &PlanOptions::default()).expect("a plan");
     let names: Vec<_> = cpu.kernels.iter().map(|s| s.kernel.name()).collect();
     assert_eq!(names, ["row_chain"]);
-    // What only the chain reads needs no memory.
+    // Values used only inside the chain need no memory.
     assert!(cpu.slots.iter().all(|s| s.kind != SlotKind::Activation), "{}", dump(&cpu));
     let gpu = plan(&b.graph(), &roomy(), &PlanOptions::default()).expect("a plan");
     assert!(gpu.kernels.iter().all(|s| s.kernel.name() != "row_chain"), "row chains have no WGSL form");
 }
 
 #[test]
-fn a_lenet_step_on_adapters() {
+fn plan_lenet_on_adapters() {
     let graph = training(ModelKind::LeNet, 32, 4);
     let text = |caps: &Caps| {
         format!("kernels\n{}", dump(&plan(&graph, caps, &PlanOptions::default()).expect("a plan")))
@@ -121,7 +121,7 @@ fn a_lenet_step_on_adapters() {
 }
 
 #[test]
-fn a_lenet_step_on_the_cpu() {
+fn plan_lenet_on_cpu() {
     let graph = training(ModelKind::LeNet, 32, 4);
     // The heading keeps the first column's blanks from being taken for indentation.
     let text =
@@ -172,7 +172,7 @@ fn a_lenet_step_on_the_cpu() {
 }
 
 #[test]
-fn convolutions_take_bias_and_relu() {
+fn plan_fuses_bias_and_relu_into_convolutions() {
     let graph = eval_graph(&model(ModelKind::CifarCnn, 32), 8).expect("a graph");
     let plan = plan(&graph, &Caps::cpu(), &PlanOptions::default()).expect("a plan");
     let names: Vec<_> = plan.kernels.iter().map(|s| s.kernel.name()).collect();
@@ -181,7 +181,7 @@ fn convolutions_take_bias_and_relu() {
 }
 
 #[test]
-fn all_of_adam_is_one_kernel() {
+fn plan_merges_adam_into_one_kernel() {
     let plan =
         plan(&training(ModelKind::CifarCnn, 32, 8), &Caps::cpu(), &PlanOptions::default()).expect("a plan");
     assert_eq!(plan.kernels.iter().filter(|s| s.scope == "optimizer").count(), 1);
@@ -190,7 +190,7 @@ fn all_of_adam_is_one_kernel() {
 }
 
 #[test]
-fn memory_is_reused_and_sound() {
+fn plan_memory_is_reused_and_sound() {
     for (kind, side, batch) in [
         (ModelKind::Mlp, 28, 8),
         (ModelKind::LeNet, 32, 8),
@@ -212,7 +212,7 @@ fn memory_is_reused_and_sound() {
 
 /// AlexNet's dense layers are updated as soon as their gradients are there and nobody reads their weights any more.
 #[test]
-fn a_large_gradient_leaves_its_memory_to_the_next() {
+fn plan_large_gradients_share_memory() {
     for caps in [Caps::cpu(), roomy()] {
         let graph = training(ModelKind::AlexNet, 224, 4);
         let plan = plan(&graph, &caps, &PlanOptions::default()).expect("a plan");
@@ -239,27 +239,28 @@ fn a_large_gradient_leaves_its_memory_to_the_next() {
 }
 
 #[test]
-fn a_tensor_beyond_the_limits_is_an_error_with_its_size() {
+fn plan_tensor_beyond_limits_is_an_error() {
     let graph = training(ModelKind::AlexNet, 224, 2);
     let error =
         plan(&graph, &Caps::webgpu_baseline(), &PlanOptions::default()).expect_err("too large").to_string();
-    assert!(error.contains("takes 150994944 bytes, this adapter binds at most 134217728"), "{error}");
+    assert!(error.contains("needs 150994944 bytes in one buffer, this adapter allows 134217728"), "{error}");
 }
 
 #[test]
-fn alexnet_is_planned_in_a_moment() {
+fn plan_of_alexnet_is_fast() {
     let started = std::time::Instant::now();
     let plan =
         plan(&training(ModelKind::AlexNet, 224, 64), &roomy(), &PlanOptions::default()).expect("a plan");
     assert!(started.elapsed().as_secs_f64() < 10.0, "{:?} without optimisation", started.elapsed());
     let s = Summary::of(&plan);
-    // 0.71 G multiply-adds an image forward, about three times that with both gradients (the first layer has one).
+    // 0.71 G multiply-adds per image forward, about three times as many with both gradients (the first layer
+    // has one).
     let per_image = s.flops as f64 / 64.0 / 1e9;
     assert!((3.9..4.6).contains(&per_image), "{per_image} GFLOP an image");
 }
 
 #[test]
-fn plans_are_the_same_every_time() {
+fn plan_is_deterministic() {
     let graph = training(ModelKind::CifarCnn, 32, 8);
     let once = plan(&graph, &roomy(), &PlanOptions::default()).expect("a plan");
     assert_eq!(once, plan(&graph, &roomy(), &PlanOptions::default()).expect("a plan"));

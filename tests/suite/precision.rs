@@ -1,4 +1,5 @@
-//! f16 storage against the reference that rounds in the same places; loss scaling as `torch.amp.GradScaler` does it, on the device: nothing is read back, a bad step moves nothing.
+//! f16 storage compared with a reference rounding in the same places; loss scaling like
+//! `torch.amp.GradScaler`, on the device: nothing is read back, a bad step changes nothing.
 
 use std::sync::Arc;
 use wgrad_device::Device;
@@ -41,7 +42,7 @@ impl Rig {
         Self { session, runner, optimizer, step: 0 }
     }
 
-    /// A step whose gradient is `g` everywhere.
+    /// A step with gradient `g` everywhere.
     fn step(&mut self, g: f32) {
         let x = HostTensor::f32(&[8], &[g; 8]);
         let scalars = self.optimizer.scalars(self.step + 1, RATE);
@@ -64,7 +65,7 @@ impl Rig {
 }
 
 #[test]
-fn a_bad_step_moves_nothing_and_halves_the_scale() {
+fn loss_scale_halves_after_non_finite_step() {
     for device in [cpu(), gpu()] {
         let mut rig = Rig::new(&device, Clip::Off);
         rig.step(0.5);
@@ -85,7 +86,7 @@ fn a_bad_step_moves_nothing_and_halves_the_scale() {
 }
 
 #[test]
-fn two_thousand_good_steps_double_it() {
+fn loss_scale_doubles_after_2000_finite_steps() {
     let mut rig = Rig::new(&cpu(), Clip::Off);
     (0..1999).for_each(|_| rig.step(0.0));
     rig.is(&[("loss_scale", 65536.0), ("loss_scale.good_steps", 1999.0)]);
@@ -98,7 +99,7 @@ fn two_thousand_good_steps_double_it() {
 }
 
 #[test]
-fn clipping_sees_gradients_scaled_back_and_updates_stay_one_kernel() {
+fn loss_scale_is_removed_before_clipping() {
     for device in [cpu(), gpu()] {
         let mut rig = Rig::new(&device, Clip::Norm(1.0));
         rig.step(0.25);
@@ -111,7 +112,7 @@ fn clipping_sees_gradients_scaled_back_and_updates_stay_one_kernel() {
 }
 
 #[test]
-fn products_of_a_training_step_store_f16() {
+fn f16_products_of_training_step() {
     let b = Builder::new();
     let (x, w) = (b.input("x", Type::f32(&[16, 32])), b.param("w", &[32, 32], Role::Weight));
     let h = x.matmul(&w).relu();
@@ -132,11 +133,11 @@ fn products_of_a_training_step_store_f16() {
     assert!(!runner.plan().kernels.iter().any(|s| s.kernel.has_f16()));
 }
 
-/// Where a sum is rounded to f16 another way, its neighbour goes on.
+/// A sum rounded to f16 another way gives the neighbouring number.
 const TOLERANCE: f64 = 2e-3;
 
 #[test]
-fn every_row_in_f16_is_near_the_reference() {
+fn f16_cases_are_near_reference() {
     let targets =
         [Target::own("cpu", cpu()), Target::own("gpu", gpu()), Target::posing(gpu(), AdapterClass::Discrete)];
     let (mut seen, mut beyond) = (0, Vec::new());

@@ -120,7 +120,7 @@ proptest! {
     }
 
     #[test]
-    fn plans_compute_what_graphs_say(shape in prop::collection::vec(1usize..5, 1..4), choices in prop::collection::vec(any::<u32>(), 1..12)) {
+    fn plans_match_interpreter(shape in prop::collection::vec(1usize..5, 1..4), choices in prop::collection::vec(any::<u32>(), 1..12)) {
         let (graph, env) = graph(&shape, &choices);
         let device = cpu();
         let plan = std::sync::Arc::new(plan(&graph, device.caps(), &PlanOptions::default()).expect("a plan"));

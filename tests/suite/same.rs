@@ -25,7 +25,7 @@ impl Observer for Losses<'_> {
 /// The losses of a model's first steps with its usual settings and the embedded data.
 fn losses(model: &str, device: &Device) -> Vec<f64> {
     let folder = tempfile::tempdir().expect("a folder");
-    // Watched, so that each report holds its own step.
+    // With anomaly detection, so that each report holds its own step.
     let config = Config { detect_anomaly: true, ..Config::for_model(model) };
     let stop = AtomicBool::new(false);
     let mut seen = Losses { stop: &stop, means: Vec::new() };

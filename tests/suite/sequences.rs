@@ -1,4 +1,5 @@
-//! Sequence models and layers: a token at a time says what the whole sequence says; both directions; shared weights.
+//! Sequence models and layers: token by token gives the same as the whole sequence; both directions; shared
+//! weights.
 
 use wgrad_device::Device;
 use wgrad_graph::{Role, Tensor};
@@ -32,7 +33,7 @@ fn run(device: &Device, net: &Net, inputs: &[(&str, &HostTensor)]) -> Vec<f32> {
 }
 
 #[test]
-fn a_token_at_a_time_says_what_the_sequence_says() {
+fn generation_by_token_matches_sequence() {
     for model in models() {
         for (label, device) in [("cpu", cpu()), ("gpu", gpu())] {
             let net = Net::new(Mode::Eval);
@@ -63,7 +64,7 @@ fn a_token_at_a_time_says_what_the_sequence_says() {
 }
 
 #[test]
-fn a_causal_model_does_not_see_what_follows() {
+fn causal_model_ignores_later_tokens() {
     for model in models() {
         let net = Net::new(Mode::Eval);
         let tokens = net.input("x", Type::i32(&[1, TOKENS.len()]));
@@ -85,7 +86,7 @@ fn input(net: &Net) -> (Tensor, HostTensor) {
 }
 
 #[test]
-fn both_directions_are_two_cells() {
+fn bidirectional_layer_is_two_cells() {
     for kind in [RecurrentKind::RnnRelu, RecurrentKind::Lstm, RecurrentKind::Gru] {
         let net = Net::new(Mode::Eval);
         let (x, values) = input(&net);
@@ -136,7 +137,7 @@ fn both_directions_are_two_cells() {
 }
 
 #[test]
-fn shared_heads_have_fewer_rows() {
+fn attention_shared_heads_have_fewer_rows() {
     let net = Net::new(Mode::Eval);
     let x = net.input("x", Type::f32(&[2, 5, 12]));
     let heads = Heads { keys: 2, ..Heads::new(6, false) };
@@ -150,7 +151,7 @@ fn shared_heads_have_fewer_rows() {
 }
 
 #[test]
-fn a_tied_output_is_the_embedding() {
+fn gpt_tied_output_is_the_embedding() {
     let tied = Gpt { tied: true, ..Gpt::new(9, 7, 12, 1, 2) };
     let net = Net::new(Mode::Train);
     let tokens = net.input("x", Type::i32(&[1, 7]));

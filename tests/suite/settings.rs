@@ -72,7 +72,7 @@ fn optimizer(case: &Value) -> Optimizer {
 
 type Weights = Vec<(String, Tensor)>;
 
-/// Weights, a loss with the inputs `x` and `y` as its gradient, and the weights that move.
+/// Weights, a loss with the inputs `x` and `y` as its gradient, and the weights to train.
 fn problem(reference: &Reference, case: &Value) -> (Net, Tensor, Weights) {
     let net = Net::new(Mode::Train);
     let part = |name: &str, fed: &str| {
@@ -156,7 +156,7 @@ fn step(graph: &Graph, env: &mut Env) {
     }
 }
 
-/// How a device makes a step.
+/// Ways to run a step on a device.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
     Plain,
@@ -261,12 +261,12 @@ fn all_cases(test: impl Fn(&Reference, &Value) -> Vec<String>) {
 }
 
 #[test]
-fn every_setting_of_every_optimizer_steps_as_pytorch_does_in_f64() {
+fn optimizer_settings_match_pytorch_in_f64() {
     all_cases(|reference, case| check(reference, case, "in f64", &in_f64(reference, case), EXACT));
 }
 
 #[test]
-fn every_setting_of_every_optimizer_steps_as_pytorch_does_on_a_device() {
+fn optimizer_settings_match_pytorch_on_device() {
     all_cases(|reference, case| {
         let run = |way: Way| on_device(reference, case, way);
         check(reference, case, "on the CPU", &run(Way::Plain), ROUNDED)
@@ -274,7 +274,7 @@ fn every_setting_of_every_optimizer_steps_as_pytorch_does_on_a_device() {
 }
 
 #[test]
-fn scaled_losses_and_summed_parts_step_as_pytorch_does() {
+fn optimizer_scaling_and_accumulation_match_pytorch() {
     all_cases(|reference, case| {
         let mut failures =
             check(reference, case, "scaled", &on_device(reference, case, Way::Scaled), ROUNDED);
@@ -296,7 +296,7 @@ fn settings(kind: OptimizerKind) -> (String, BTreeSet<String>) {
 }
 
 #[test]
-fn every_setting_has_a_case_that_it_moves() {
+fn optimizer_settings_all_have_cases() {
     let reference = read("optimizers.safetensors");
     let cases = reference.cases();
     let mut moved: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -350,7 +350,7 @@ fn every_setting_has_a_case_that_it_moves() {
 }
 
 #[test]
-fn schedules_are_pytorchs_at_every_step() {
+fn schedules_match_pytorch() {
     let reference = read("optimizers.safetensors");
     let mut kinds = BTreeSet::new();
     for key in reference.under("schedule/") {

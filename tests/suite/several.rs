@@ -1,4 +1,4 @@
-//! Several plans over one session's tensors: parts of a batch and their common update, two players of a game.
+//! Several plans over one session's tensors: micro-batches and their common update, two players of a game.
 
 use wgrad_device::Device;
 use wgrad_graph::{Graph, Role, Tensor};
@@ -112,7 +112,7 @@ fn difference(a: &Tensors, b: &Tensors) -> f32 {
 }
 
 #[test]
-fn parts_give_the_update_of_the_whole() {
+fn micro_batches_give_update_of_whole_batch() {
     for device in [cpu(), gpu()] {
         let want = whole(&device);
         for cuts in [&[0, 4, 8][..], &[0, 2, 4, 6, 8], &[0, 3, 6, 8]] {
@@ -134,8 +134,8 @@ fn updates(graph: &Graph, layout: Option<&wgrad_plan::ParamLayout>) -> usize {
 }
 
 #[test]
-fn a_common_layout_keeps_updates_merged() {
-    // A common norm is a number from outside, which merged kernels do not read.
+fn layout_common_keeps_updates_merged() {
+    // A global norm is a number from outside, unreadable for merged kernels.
     let unclipped = Optimizer { clip: Clip::Off, ..optimizer() };
     let (update, part) = (update(&unclipped), part(ROWS).builder().graph());
     let layout = common_layout(&[&update, &part], &Caps::webgpu_baseline()).expect("a layout");
@@ -144,7 +144,8 @@ fn a_common_layout_keeps_updates_merged() {
     assert_eq!(updates(&part, None), 1);
     let averages = layout.params.iter().filter(|p| p.name == average_name("fc1.weight")).count();
     assert_eq!(averages, 1);
-    // The other way round the part's page comes first, and an update that it does not fit runs tensor by tensor.
+    // The other way round the micro-batch's page comes first, and an update not fitting it runs tensor by
+    // tensor.
     let layout = common_layout(&[&part, &update], &Caps::webgpu_baseline()).expect("a layout");
     assert_eq!((updates(&update, Some(&layout)), updates(&part, Some(&layout))), (6, 1));
 }
@@ -164,7 +165,7 @@ fn player(own: &str, other: &str, rate: f64) -> Graph {
 }
 
 #[test]
-fn players_move_their_own_weights_alone() {
+fn players_update_own_weights_only() {
     for device in [cpu(), gpu()] {
         let (first, second) = (player("p", "q", 0.9), player("q", "p", 0.5));
         let ones = |name: &str| (Role::Weight, name.to_owned(), HostTensor::f32(&[3], &[1.0; 3]));
@@ -184,7 +185,7 @@ fn players_move_their_own_weights_alone() {
 }
 
 #[test]
-fn graphs_must_agree_on_shapes() {
+fn layout_of_disagreeing_shapes_is_refused() {
     let graph = |n: usize| {
         let net = Net::new(Mode::Eval);
         net.builder().output("y", &net.weight("w", &[n], wgrad_nn::Init::Ones).sum_all());

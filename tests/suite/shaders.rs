@@ -1,6 +1,6 @@
-//! Every shader, hand-written as it stands and every form any case generates, for every class of adapter, through naga:
-//! parsed, validated, and written as SPIR-V, MSL and HLSL. What is written stays in `target/tmp/portability`, where
-//! `cargo xtask portability` takes it through spirv-val and Tint.
+//! Every shader, hand-written ones as they stand and every variant of every case, for every class of adapter,
+//! through naga: parsed, validated, and written as SPIR-V, MSL and HLSL. The results stay in
+//! `target/tmp/portability`, for `cargo xtask portability` and its checks by spirv-val and Tint.
 
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -11,7 +11,7 @@ use wgrad_plan::{PlanOptions, plan};
 use wgrad_tests::{build, cases, gpu, gpu_baseline};
 use wgrad_types::{AdapterClass, Caps, Limits};
 
-/// The shader as SPIR-V. Panics with its name where a stage refuses it.
+/// The shader as SPIR-V. Panics with its name if a stage refuses it.
 fn portable(name: &str, source: &str) -> Vec<u32> {
     let module = naga::front::wgsl::parse_str(source)
         .unwrap_or_else(|e| panic!("{name}: {}", e.emit_to_string(source)));
@@ -93,7 +93,7 @@ fn standing_alone() -> Vec<(String, String)> {
 /// Kernels of all cases, variants and adapters, and the shader files as they stand. `cargo xtask portability` gives them to
 /// Tint too.
 #[test]
-fn every_form_of_every_row_is_portable() {
+fn shaders_of_every_variant_are_portable() {
     let mut modules: BTreeMap<String, String> = BTreeMap::new();
     for caps in capabilities() {
         for case in cases::all() {

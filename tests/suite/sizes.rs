@@ -1,8 +1,10 @@
-//! Kernels cut into other workgroups: where the order of additions does not depend on the size, the bits must not.
+//! Kernels cut into other workgroups: if the order of additions does not depend on the size, the bits must
+//! not.
 //!
-//! The classes of adapters choose different workgroup sizes, tiles and elements an invocation for the same step. Sums
-//! over split or shared reductions are left out: their order is part of the form. A software adapter's compiler never
-//! contracts a product and a sum; others may, and round different texts differently, by no more than a case's tolerance.
+//! The classes of adapters choose different workgroup sizes, tiles and elements per invocation for the same
+//! kernel. Sums over split or shared reductions are left out: their order is part of the variant. A software
+//! adapter's compiler never contracts a product and a sum; others may, and round different texts differently,
+//! by at most a case's tolerance.
 
 use std::collections::BTreeMap;
 use wgrad_doctor::{Target, planned, run};
@@ -11,8 +13,8 @@ use wgrad_plan::Plan;
 use wgrad_tests::{TRIED_VARIANTS, build, cases, gpu};
 use wgrad_types::{AdapterClass, Caps, DType, HostTensor, Limits};
 
-/// Whether every step adds in an order that its size does not decide. Attention's forms walk the keys in blocks of their
-/// own, and a depthwise gradient's lanes share a sum.
+/// True if no kernel's order of additions depends on its size. Attention's variants read the keys in blocks
+/// of their own, and a depthwise gradient's lanes share a sum.
 fn one_order(plan: &Plan) -> bool {
     plan.kernels.iter().all(|s| {
         let shared = match s.kernel.core {
@@ -24,7 +26,7 @@ fn one_order(plan: &Plan) -> bool {
     })
 }
 
-/// Per result whether it comes of a sum on the side of a product, whose order is part of the form.
+/// Per result, true if it comes from a sum on the side of a product, with an order depending on the variant.
 fn on_the_side(plan: &Plan) -> Vec<bool> {
     let mut sums = Vec::new();
     for kernel in &plan.kernels {
@@ -38,13 +40,14 @@ fn on_the_side(plan: &Plan) -> Vec<bool> {
     plan.outputs.iter().map(|o| sums.contains(&o.place)).collect()
 }
 
-/// Whether a convolution is computed directly: in another order than as a product.
+/// True if a convolution is computed directly: in another order than as a product.
 fn direct(plan: &Plan) -> bool {
     plan.kernels.iter().any(|s| s.variant.name.starts_with("depthwise"))
 }
 
-/// Two elements further apart than this share of the largest; a share of 0 asks for equal bits. Zeros lose their sign:
-/// WGSL lets a compiler drop it, and Mesa's does where a sum begins with 0. Nor are the bits of a NaN promised.
+/// Two elements further apart than this share of the largest; a share of 0 requires equal bits. Zeros lose
+/// their sign: WGSL lets a compiler drop it, and Mesa's does at the start of sums. Nor are the bits of a NaN
+/// promised.
 fn unlike(a: &HostTensor, b: &HostTensor, share: f64) -> Option<(f64, f64)> {
     let exact = share == 0.0 || a.ty.dtype != DType::F32;
     let largest = a.to_array().data.iter().filter(|v| v.is_finite()).fold(0f64, |m, v| m.max(v.abs()));
@@ -52,7 +55,7 @@ fn unlike(a: &HostTensor, b: &HostTensor, share: f64) -> Option<(f64, f64)> {
     let bits = a.words.iter().zip(&b.words);
     let apart = bits.zip(values.iter().zip(&others)).find(|((i, j), (x, y))| match exact {
         true => i != j && !(**x == 0.0 && **y == 0.0) && !(x.is_nan() && y.is_nan()),
-        // Not `apart > share`: that is false of NaN.
+        // Not `apart > share`: that is false for NaN.
         false => {
             let near = (*x - *y).abs() <= share * largest;
             !(near || x == y || (x.is_nan() && y.is_nan()))
@@ -86,7 +89,7 @@ fn sizes() -> Vec<Target> {
     ]
 }
 
-fn alike(part: usize, of: usize) {
+fn compare_part(part: usize, of: usize) {
     let exact = gpu().caps().class == AdapterClass::Software;
     let mut compared = 0;
     for case in cases::all().into_iter().skip(part).step_by(of) {
@@ -123,11 +126,11 @@ fn alike(part: usize, of: usize) {
 }
 
 #[test]
-fn workgroup_sizes_do_not_change_bits() {
-    alike(0, 2);
+fn workgroup_sizes_change_no_bit_first_half() {
+    compare_part(0, 2);
 }
 
 #[test]
-fn workgroup_sizes_do_not_change_bits_either() {
-    alike(1, 2);
+fn workgroup_sizes_change_no_bit_second_half() {
+    compare_part(1, 2);
 }

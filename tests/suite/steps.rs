@@ -1,4 +1,5 @@
-//! Sessions on devices: one submission a step, nothing allocated when warm, memory as planned, bits repeated.
+//! Sessions on devices: one submission per step, no allocations when warm, memory as planned, repeatable
+//! bits.
 
 use wgrad_device::Device;
 use wgrad_models::{ImageModel, ModelKind};
@@ -34,7 +35,7 @@ fn step(session: &mut Session, runner: &mut Runner, adam: &Optimizer, t: u64) ->
 }
 
 #[test]
-fn a_warm_step_is_one_submission_and_no_allocation() {
+fn warm_step_is_one_submission_without_allocation() {
     // A device of its own: counters count every buffer made on it.
     let (mut session, mut runner, adam) = begin(&own_gpu());
     (0..3).for_each(|t| {
@@ -57,7 +58,7 @@ fn holds_what_the_plan_says(session: &Session, runner: &Runner) {
 }
 
 #[test]
-fn a_graph_is_planned_once() {
+fn session_plans_a_graph_once() {
     let (session, _, _) = begin(&cpu());
     let graph = wgrad_train::eval_graph(&MODEL, 4).expect("a graph");
     let (a, b) = (session.runner(&graph).expect("a plan"), session.runner(&graph).expect("a plan"));
@@ -67,13 +68,13 @@ fn a_graph_is_planned_once() {
 }
 
 #[test]
-fn the_device_holds_what_the_plan_says() {
+fn device_memory_matches_plan() {
     let (session, runner, _) = begin(&own_gpu());
     holds_what_the_plan_says(&session, &runner);
 }
 
 #[test]
-fn the_device_holds_what_the_plan_says_of_alexnet() {
+fn device_memory_matches_plan_of_alexnet() {
     // At full width the first dense layer has 151 MB, more than a software adapter binds.
     let model =
         ImageModel { kind: ModelKind::AlexNet, channels: 3, size: (224, 224), classes: 10, width: 0.5 };
@@ -92,7 +93,7 @@ fn train(device: &Device, steps: std::ops::Range<u64>, from: Option<&Tensors>) -
 }
 
 #[test]
-fn bits_repeat_and_survive_a_restart() {
+fn training_bits_repeat_and_survive_restart() {
     for device in [cpu(), gpu()] {
         let whole = train(&device, 0..6, None);
         assert_eq!(whole, train(&device, 0..6, None), "{}: two runs", device.name());
@@ -103,7 +104,7 @@ fn bits_repeat_and_survive_a_restart() {
 }
 
 #[test]
-fn training_learns_on_every_device() {
+fn training_reduces_loss_on_every_device() {
     for device in [cpu(), gpu()] {
         let (mut session, mut runner, adam) = begin(&device);
         let (x, y) = images(0);
@@ -122,7 +123,7 @@ fn training_learns_on_every_device() {
 }
 
 #[test]
-fn wrong_inputs_are_named() {
+fn step_with_wrong_inputs_names_them() {
     let (mut session, mut runner, adam) = begin(&cpu());
     let (x, y) = images(0);
     let scalars = adam.scalars(1, 1e-3);

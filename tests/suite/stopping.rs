@@ -26,7 +26,7 @@ impl Observer for Stopper<'_> {
 }
 
 #[test]
-fn a_stop_during_the_last_evaluation_keeps_the_last_step() {
+fn stop_during_last_evaluation_keeps_last_step() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("run");
     let config = Config { model: "linear".into(), steps: Some(3), device: "cpu".into(), ..Config::default() };
@@ -47,7 +47,7 @@ fn a_stop_during_the_last_evaluation_keeps_the_last_step() {
 
 /// Models with other tasks than telling classes, small: an autoencoder, and two players.
 #[test]
-fn painters_go_on_bit_for_bit() {
+fn resumed_generative_run_is_bit_identical() {
     for (model, image_size) in [("autoencoder", None), ("dcgan", Some(8))] {
         let folder = tempfile::tempdir().expect("a folder");
         let config = Config {

@@ -1,4 +1,4 @@
-//! The tuner: what is measured decides the plan, and what is wrong is never taken.
+//! The tuner: measurements decide the plan, and wrong variants are never taken.
 
 use std::collections::BTreeMap;
 use wgrad_device::Device;
@@ -10,7 +10,7 @@ use wgrad_session::{Session, tune, tune_kernel};
 use wgrad_tests::{checked_gpu, cpu, own_gpu};
 use wgrad_types::Type;
 
-/// A product and what else a step of it needs.
+/// A product, with an element-wise operation after it.
 fn product() -> Graph {
     let b = Builder::new();
     let (x, w) = (b.input("x", Type::f32(&[96, 200])), b.param("w", &[200, 80], Role::Weight));
@@ -30,7 +30,7 @@ fn variants_of(plan: &Plan, device: &Device) -> Vec<Variant> {
 }
 
 #[test]
-fn choices_change_the_plan_and_nothing_else_does() {
+fn tuner_choices_alone_change_plan() {
     let (device, graph) = (own_gpu(), product());
     let guessed = planned(&graph, &device, &Choices::default());
     let variants = variants_of(&guessed, &device);
@@ -46,7 +46,7 @@ fn choices_change_the_plan_and_nothing_else_does() {
 }
 
 #[test]
-fn a_broken_form_is_named_and_never_taken() {
+fn tuner_broken_variant_is_named_and_never_taken() {
     let (mut device, graph) = (checked_gpu(), product());
     let plan = planned(&graph, &device, &Choices::default());
     let sound = variants_of(&plan, &device);
@@ -75,7 +75,7 @@ fn a_broken_form_is_named_and_never_taken() {
 }
 
 #[test]
-fn all_wrong_means_no_choice() {
+fn tuner_without_valid_variant_makes_no_choice() {
     let (mut device, graph) = (checked_gpu(), product());
     let plan = planned(&graph, &device, &Choices::default());
     let mut variants = variants_of(&plan, &device);
@@ -85,7 +85,7 @@ fn all_wrong_means_no_choice() {
 }
 
 #[test]
-fn a_lost_device_is_opened_anew_and_sessions_take_what_was_found() {
+fn tuner_reopens_lost_device() {
     let (mut device, graph) = (own_gpu(), product());
     let Device::Gpu(gpu) = &device else { panic!("tests have an adapter") };
     gpu.destroy();
@@ -98,7 +98,7 @@ fn a_lost_device_is_opened_anew_and_sessions_take_what_was_found() {
     assert!(winner > 0);
     let (_, runner) = Session::new(&device, &graph, &Vec::new(), 0).expect("a session");
     assert_eq!(runner.plan().kernels[0].variant.name, tuned.trials[winner].variant);
-    // What is known is not timed again, unless asked to.
+    // Known kernels are not timed again, except on request.
     let again = |device: &mut Device, again| {
         tune(device, &[&graph], again, &mut |_| {}).expect("tuned").kernels.len()
     };
@@ -106,7 +106,7 @@ fn a_lost_device_is_opened_anew_and_sessions_take_what_was_found() {
 }
 
 #[test]
-fn the_cpu_has_nothing_to_tune() {
+fn tuner_has_nothing_to_do_on_cpu() {
     let tuning = tune(&mut cpu(), &[&product()], true, &mut |_| {}).expect("no failure");
     assert!(tuning.kernels.is_empty() && tuning.kept.is_none());
 }

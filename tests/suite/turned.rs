@@ -30,7 +30,8 @@ impl Turn {
     }
 }
 
-/// A function of pictures: its operands' shapes, and whether it runs on the adapter too, at a second of compiling each.
+/// A function of pictures: its operands' shapes, and whether it runs on the adapter too, at a second of
+/// compile time each.
 struct Case {
     name: &'static str,
     shapes: &'static [[usize; 4]],
@@ -230,9 +231,9 @@ fn holds(
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Windows so large that each axis is pooled by itself, against loops over their elements.
+/// Windows large enough for pooling axis by axis, compared with loops over their elements.
 #[test]
-fn large_windows_are_those_of_plain_loops() {
+fn turned_large_windows_match_loops() {
     let ([h, w], [kh, kw], [sy, sx], [py, px]) = ([150, 160], [129, 131], [5, 7], [3, 1]);
     let window = Window { kernel: [kh, kw], stride: [sy, sx], padding: [py, px] };
     let b = Builder::new();
@@ -264,16 +265,16 @@ fn large_windows_are_those_of_plain_loops() {
 }
 
 #[test]
-fn turned_pictures_give_turned_results_in_f64() {
+fn turned_pictures_in_f64() {
     holds(1e-12, CASES.iter(), in_f64);
 }
 
 #[test]
-fn turned_pictures_give_turned_results_on_the_cpu() {
+fn turned_pictures_on_cpu() {
     holds(2e-5, CASES.iter(), |graph, env| on(&cpu(), graph, env));
 }
 
 #[test]
-fn turned_pictures_give_turned_results_on_the_adapter() {
+fn turned_pictures_on_adapter() {
     holds(2e-5, CASES.iter().filter(|c| c.everywhere), |graph, env| on(&gpu(), graph, env));
 }

@@ -12,7 +12,7 @@ fn on(vectors: &str, filter: &str) {
 }
 
 #[test]
-fn scalar_kernels_hold_twenty_seeds_to_f64() {
+fn vectors_scalar_kernels_match_f64() {
     on("scalar", "golden::held");
 }
 

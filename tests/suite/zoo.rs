@@ -109,7 +109,7 @@ fn bert_agrees() {
 
 #[test]
 fn inception_agrees() {
-    // Without dropout, whose draws would hide what three steps gain.
+    // Without dropout: its draws would hide the progress of three steps.
     let model = GoogLeNet { classes: 5, width: 0.1, dropout: 0.0 };
     classifier("inception", 32, (&optimizer(), 1e-4), |net, x| model.build(net, x));
 }
@@ -165,8 +165,8 @@ fn autoencoder_agrees() {
 }
 
 #[test]
-fn bert_tells_sequences_apart() {
-    // Which of two tokens a sequence has more of, which no single place tells.
+fn bert_classifies_sequences() {
+    // The more frequent of two tokens in a sequence: no single place tells it.
     let model = Bert { vocab: 4, context: 5, width: 16, layers: 2, heads: 2, dropout: 0.0 };
     let (net, rows) = (Net::new(Mode::Train), 32);
     let (x, y) = (net.input("x", Type::i32(&[rows, 5])), net.input("y", Type::i32(&[rows])));

@@ -1,4 +1,5 @@
-//! What a warm training step takes from the system's memory: a program of its own, since it counts for all of it.
+//! System memory taken by a warm training step: a program of its own, since all allocations of the process
+//! count.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
@@ -15,15 +16,15 @@ use wgrad_session::{Session, Tensors};
 use wgrad_train::{text_graph, train_graph};
 use wgrad_types::{DType, HostTensor};
 
-/// Who may still take memory: rayon's queue of work from outside its threads, which has a block (1.5 KB) for 63 pieces of
-/// work, of which a step is one.
+/// Allowed allocations: rayon's queue of work from outside its threads takes a block (1.5 KB) for 63 pieces
+/// of work; a step is one.
 const EXEMPT: &str = "crossbeam-deque";
 
-/// Counts what it hands out, and tells where it was asked for.
+/// Counts allocations, and records their places.
 struct Counting;
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
-/// What was asked for, and by whom, for the failure's message.
+/// Allocations and their places, for the failure's message.
 static PLACES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static TELLS: AtomicBool = AtomicBool::new(false);
 
@@ -35,7 +36,7 @@ thread_local! {
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
-/// Memory for elements comes in blocks of this size at least; what is smaller are lists that a plan's steps have.
+/// Element memory comes in blocks of at least this size; smaller ones are lists of a plan's kernels.
 const LARGE: usize = 8 << 10;
 
 fn comes(bytes: usize) {
@@ -45,7 +46,7 @@ fn comes(bytes: usize) {
     }
 }
 
-fn goes(bytes: usize) {
+fn record(bytes: usize) {
     if bytes >= LARGE {
         LIVE.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -85,14 +86,14 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(size);
-        goes(layout.size());
+        record(layout.size());
         comes(size);
         // SAFETY: the caller's promise.
         unsafe { System.realloc(old, layout, size) }
     }
 
     unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        goes(layout.size());
+        record(layout.size());
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(old, layout) }
     }
@@ -101,8 +102,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Steps of a graph on the CPU: none that is warm takes memory. Results are the caller's, who takes memory by asking for
-/// them.
+/// Steps of a graph on the CPU: warm ones take no memory. Results belong to the caller, who allocates by
+/// asking for them.
 fn warm(name: &str, graph: &Graph, initial: &Tensors) {
     let optimizer = Optimizer::adam();
     let (mut session, mut runner) = Session::new(&Device::cpu(), graph, initial, 1).expect("a session");
@@ -120,7 +121,7 @@ fn warm(name: &str, graph: &Graph, initial: &Tensors) {
         runner.wait().expect("results").expect("a step is under way");
     };
     (0..6).for_each(|t| step(t, false));
-    // A thread that takes a kind of task for the first time makes room for it, once.
+    // A thread allocates scratch at its first task of a kind, once.
     let one = |t: u64| {
         let before = TAKEN.load(Ordering::Relaxed);
         PLACES.lock().expect("no test panics with it").clear();
@@ -141,7 +142,7 @@ fn gpt() -> Graph {
     text_graph(&model, 12, Some(&Optimizer::adam())).expect("a graph")
 }
 
-/// A plan's memory, threads' blocks included, is what the device takes for it and for its steps.
+/// A plan's memory, thread scratch included, is the memory taken by the device for it and its steps.
 fn peak(name: &str, graph: &Graph) {
     let device = Device::cpu();
     let plan = wgrad_plan::plan(graph, device.caps(), &wgrad_plan::PlanOptions::default()).expect("a plan");
@@ -159,16 +160,16 @@ fn peak(name: &str, graph: &Graph) {
         program.wait().expect("results");
     }
     let taken = MOST.load(Ordering::Relaxed) - before;
-    // Of threads' blocks some may be there already.
+    // Some thread scratch may exist already.
     let told = format!("{name}: {taken} bytes taken, {planned} planned, {threads} of them threads' blocks");
     // Slots begin cache lines, and every step has lists.
     let apart = 64 * slots + size_of::<Prepared>() * steps;
     assert!((planned - threads..=planned + apart).contains(&taken), "{told}");
 }
 
-/// One test: what is counted is counted for all of the program.
+/// One test: the counters are global to the program.
 #[test]
-fn a_warm_step_takes_no_memory_and_a_plan_tells_what_there_is() {
+fn warm_step_allocates_nothing_and_plan_counts_memory() {
     let models = [
         image_model(ModelKind::CifarCnn, 32, 32),
         image_model(ModelKind::AlexNet, 64, 8),

@@ -1,9 +1,9 @@
-//! Hot kernels through the compiler of real AMD GPUs, without one: Mesa's RADV over a kernel interface that does nothing
-//! (`mesa-drm-shim`). Figures are held against `docs/audit.tsv`; a spill, a figure that got worse, or a tiled product that
-//! takes more for a multiply-add than [`LIMITS`] is a failure.
+//! Hot kernels through the compiler of real AMD GPUs, without one: Mesa's RADV over a dummy kernel interface
+//! (`mesa-drm-shim`). Figures are compared with `docs/audit.tsv`; a spill, a worse figure, or a tiled product
+//! above its [`LIMITS`] per multiply-add is a failure.
 //!
-//! The driver comes from Debian's backports into the target folder; nothing is installed. What the figures are good for:
-//! comparing forms of a kernel. They are the compiler's model, not a measurement.
+//! The driver comes from Debian's backports into the target folder; nothing is installed. The figures serve
+//! to compare variants of a kernel. They are the compiler's model, not a measurement.
 
 use crate::process::{cargo, run as run_command};
 use anyhow::{Context as _, Result, bail};
@@ -22,14 +22,14 @@ deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian
 deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main
 ";
 
-/// The table, and what it allows figures to differ by: compilers change a little from one version to the next.
+/// The table, and the allowed difference of figures: compilers change a little from one version to the next.
 const TABLE: &str = "docs/audit.tsv";
 const SLACK: f64 = 1.05;
 const HEAD: &str =
     "chip\tkernel\tform\tregisters\tspills\tlds\toccupancy\tinstructions\tinverse_throughput\tper_fma";
 
-/// The most that a tiled product or convolution may take for a multiply-add of an invocation, in the form that runs
-/// untuned: what good kernels of the kind take by the same compiler.
+/// Limits of a tiled product or convolution per multiply-add of an invocation, in the default variant: the
+/// figures of good kernels of the kind with the same compiler.
 const LIMITS: [(&str, f64); 2] = [("navi31", 17.5), ("navi10", 26.0)];
 
 /// A kernel's figures on a chip.
@@ -91,7 +91,7 @@ pub(crate) fn run(root: &Path, target: &Path, update: bool) -> Result<()> {
     Ok(())
 }
 
-/// The folder with the driver; downloads it where it is not there.
+/// The folder with the driver; downloads it if missing.
 fn install(target: &Path) -> Result<PathBuf> {
     let tools = target.join("tools/radv");
     let driver = tools.join("root");
@@ -149,10 +149,12 @@ fn compile(program: &Path, driver: &Path, chip: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Multiply-adds of an invocation between two loads of a tile, by the form's name: `tile64x64x16_8x8` has 8 x 8 x 16.
+/// Multiply-adds of an invocation between two loads of a tile, by the variant's name: `tile64x64x16_8x8` has
+/// 8 x 8 x 16.
 ///
-/// The compiler's figure counts that stretch eight times, the loop it stands in, so it is for eight multiply-adds; what is
-/// outside the loop adds little. (The inner loop it takes to run four times, which it does, or unrolls.)
+/// The compiler's figure counts that stretch eight times, once per iteration of its loop, so it is for eight
+/// multiply-adds; code outside the loop adds little. (The compiler assumes four iterations of the inner loop,
+/// correctly, or unrolls it.)
 fn fmas(kernel: &str) -> Option<f64> {
     let (sizes, own) = kernel.rsplit_once(".tile")?.1.split_once('_')?;
     let depth: f64 = sizes.split('x').nth(2)?.parse().ok()?;
@@ -189,7 +191,7 @@ fn parse(text: &str) -> Result<Table> {
     Ok(table)
 }
 
-/// What is worse than the table says, new, or gone, in words.
+/// Differences from the table in words: worse, new or missing figures.
 fn compare(table: &Table, now: &Table) -> Vec<String> {
     let mut worse = Vec::new();
     for ((chip, name), is) in now {
@@ -216,7 +218,7 @@ mod tests {
         "head\nnavi31\ta\t1\t96\t0\t8192\t16\t252\t1000\t17.50\nnavi31\tb\t1\t8\t0\t0\t32\t9\t10\t-\n";
 
     #[test]
-    fn worse_figures_new_rows_and_lost_ones_are_told() {
+    fn audit_reports_worse_new_and_missing_figures() {
         let old = parse(OLD).unwrap();
         assert!(compare(&old, &old).is_empty());
         let slack = parse(&OLD.replace("1000", "1049")).unwrap();
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn multiply_adds_are_counted_by_the_name_and_held_to_the_limit() {
+    fn audit_counts_multiply_adds_by_name() {
         assert_eq!(fmas("matmul_512/matmul.tile64x64x16_8x8"), Some(1024.0));
         assert_eq!(fmas("gelu_4096x1024/map.vec4"), None);
         assert!(beyond_limits(&parse(OLD).unwrap()).is_empty());
@@ -245,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_table_is_named() {
+    fn audit_damaged_table_is_named() {
         assert!(parse("head\nnavi31\ta\t1\n").unwrap_err().to_string().contains("columns"));
         let error = parse(&OLD.replace("252", "x").replace("1000", "y")).unwrap_err();
         assert!(format!("{error:#}").contains("\"y\""), "{error:#}");

@@ -7,17 +7,18 @@ use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the script imports. PyTorch's version is written into the files' metadata.
+/// Imports of the scripts. PyTorch's version is written into the files' metadata.
 const PACKAGES: [&str; 3] = ["torch", "numpy", "safetensors"];
 
 /// Scripts writing one file of their name each.
 const FILES: [&str; 5] = ["special", "edges", "compositions", "layers", "optimizers"];
 
-/// Runs `xtask/golden_torch.py DIR`, `xtask/NAME_torch.py DIR/NAME.safetensors` for each of [`FILES`] and, for the order of
-/// samples that the repository has, `xtask/loops_torch.py`, first making their environment if it is missing.
+/// Runs `xtask/golden_torch.py DIR`, `xtask/NAME_torch.py DIR/NAME.safetensors` for each of [`FILES`] and,
+/// for the recorded order of samples, `xtask/loops_torch.py`; creates their environment first if it is
+/// missing.
 ///
-/// pip's own settings hold: name an index of CPU-only builds in `PIP_INDEX_URL` to save the gigabytes of
-/// CUDA libraries that the default Linux build of PyTorch brings along.
+/// pip's own settings hold: name an index of CPU-only builds in `PIP_INDEX_URL` to avoid the gigabytes of
+/// CUDA libraries in PyTorch's default Linux build.
 pub(crate) fn run(root: &Path, dir: &Path) -> Result<()> {
     let venv = target_dir(root).join("golden-venv");
     let python = if cfg!(windows) { venv.join("Scripts/python.exe") } else { venv.join("bin/python") };

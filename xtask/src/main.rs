@@ -1,8 +1,8 @@
 //! Repository chores behind `cargo xtask`: set the machine up, test everything, keep the tree tidy, make
 //! golden references, look for mistakes unnoticed by tests.
 //!
-//! Plain cargo and the standard library do all of it, so that a fresh clone needs no other tool. This crate
-//! never links wgrad itself: it must build, and say what is wrong, while the rest of the tree is broken.
+//! Plain cargo and the standard library do all of it, so a fresh clone needs no other tool. This crate never
+//! links wgrad itself: it must build, and report problems, while the rest of the tree is broken.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
 
 mod audit;
@@ -13,6 +13,7 @@ mod process;
 mod setup;
 mod test;
 mod tidy;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,20 +22,21 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [--skip-setup] [-- ARGS]  everything CI runs; ARGS go to `cargo test`
-  setup [--backports]            install a software Vulkan adapter where there is none, spirv-val and Tint
+  setup [--backports]            install a software Vulkan adapter if there is none, spirv-val and Tint
                                  (--backports: Mesa from bookworm-backports, in any case)
   portability                    every kernel through spirv-val and Tint
-  dawn [NAME]                    rows on Dawn, the WebGPU of Chromium, against their references (Mesa 25, SwiftShader, GPUs)
+  dawn [NAME]                    cases on Dawn, the WebGPU of Chromium, against their references (Mesa 25, SwiftShader, GPUs)
   audit [--update]               hot kernels through the compilers of AMD GPUs: no spills, nothing worse than
                                  docs/audit.tsv (--update: write that table)
   mutants [--changed REV] [--part NAME] [--minutes N]
-                                 small mistakes in the source that no test notices: a random sample, or in what differs
-                                 from REV (18 minutes unless told)
-  tidy                           sizes, headers, leftovers, crate edges, required files
+                                 small mistakes in the source unnoticed by tests: a random sample, or in the differences
+                                 from REV (18 minutes by default)
+  tidy                           sizes, headers, leftovers, crate edges, required files, paths named in documents
+  words                          relative-clause words per 1,000 words of comments, per crate
   golden DIR                     write the PyTorch references into DIR (python3 and pip needed)
 ";
 
-/// What the command line asks for.
+/// Parsed command line.
 #[derive(Debug, PartialEq)]
 enum Command {
     Test { skip_setup: bool, cargo_args: Vec<String> },
@@ -44,6 +46,7 @@ enum Command {
     Audit { update: bool },
     Mutants(mutants::Options),
     Tidy,
+    Words,
     Golden { dir: PathBuf },
     Help,
 }
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Audit { update } => audit::run(root(), &test::target(root()), update),
         Command::Mutants(options) => mutants::run(root(), &test::target(root()), &options),
         Command::Tidy => tidy::run(root()),
+        Command::Words => words::run(root()),
         Command::Golden { dir } => golden::run(root(), &dir),
         Command::Help => {
             print!("{USAGE}");
@@ -101,6 +105,7 @@ fn parse(args: &[String]) -> Option<Command> {
         ["dawn"] => Some(Command::Dawn { name: String::new() }),
         ["dawn", name] => Some(Command::Dawn { name: (*name).to_owned() }),
         ["tidy"] => Some(Command::Tidy),
+        ["words"] => Some(Command::Words),
         ["audit"] => Some(Command::Audit { update: false }),
         ["audit", "--update"] => Some(Command::Audit { update: true }),
         ["mutants", rest @ ..] => mutants_options(rest).map(Command::Mutants),
@@ -139,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn test_takes_its_flag_and_hands_the_rest_to_cargo() {
+    fn cli_test_passes_arguments_to_cargo() {
         assert_eq!(parsed("test"), Some(Command::Test { skip_setup: false, cargo_args: vec![] }));
         assert_eq!(
             parsed("test --skip-setup -- conv --nocapture"),
@@ -148,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn mutants_take_a_part_a_revision_and_a_limit() {
+    fn cli_mutants_parses_part_revision_and_limit() {
         let options = |part: Option<&str>, since: Option<&str>, minutes| {
             let (part, since) = (part.map(str::to_owned), since.map(str::to_owned));
             Some(Command::Mutants(mutants::Options { part, since, minutes }))
@@ -159,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_calls_are_refused() {
+    fn cli_wrong_calls_are_refused() {
         for line in [
             "",
             "tset",
@@ -175,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_holds_the_workspace() {
+    fn root_holds_the_workspace() {
         assert!(root().join("Cargo.toml").is_file());
     }
 }

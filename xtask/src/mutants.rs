@@ -168,7 +168,7 @@ fn mutants(root: &Path, part: &Part, diff: Option<&Path>) -> Command {
     command
 }
 
-/// How many mutants a part has.
+/// Number of mutants in a part.
 fn listed(root: &Path, part: &Part, diff: Option<&Path>) -> Result<usize> {
     let output = mutants(root, part, diff).arg("--list").output().context("cargo mutants")?;
     if !output.status.success() {

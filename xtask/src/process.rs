@@ -1,6 +1,6 @@
-//! Runs child processes: says what it runs, fails with the command line in the message, and counts tests.
+//! Runs child processes: prints their command lines, names them in errors, and counts tests.
 //!
-//! Never captures what a person should see: output goes to the terminal as it comes.
+//! Never captures output meant for people: it goes to the terminal as it comes.
 
 use anyhow::{Context as _, Result, bail};
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::ops::AddAssign;
 use std::process::{Command, Stdio};
 
-/// How many tests ran, summed over libtest's summary lines.
+/// Number of tests run, summed over libtest's summary lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Counts {
     pub(crate) passed: u64,
@@ -43,7 +43,7 @@ impl Counts {
     }
 }
 
-/// The cargo that started this process, so that a toolchain override stays in force.
+/// The cargo that started this process, to keep a toolchain override in force.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")))
 }
@@ -55,7 +55,7 @@ pub(crate) fn spelled(command: &Command) -> String {
     command.get_args().fold(name, |line, arg| line + " " + &arg.to_string_lossy())
 }
 
-/// Runs to the end; anything but success is an error that names the command.
+/// Runs to the end; a failure is an error naming the command.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = spelled(command);
     println!("$ {line}");
@@ -66,7 +66,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Like [`run`], and counts the tests that libtest reports on standard output while passing every line on.
+/// Like [`run`], counting the tests libtest reports on standard output while passing every line on.
 pub(crate) fn run_tests(command: &mut Command) -> Result<Counts> {
     let line = spelled(command);
     println!("$ {line}");
@@ -81,7 +81,7 @@ pub(crate) fn run_tests(command: &mut Command) -> Result<Counts> {
     Ok(counts)
 }
 
-/// Copies every line and sums the summaries among them. Bytes, since a test may print what is not UTF-8.
+/// Copies every line and sums the summaries among them. Bytes, since a test may print invalid UTF-8.
 fn pass_on(mut from: impl BufRead, to: &mut dyn Write) -> Result<Counts> {
     let mut counts = Counts::default();
     let mut bytes = Vec::new();
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn summaries_are_counted_and_other_lines_are_not() {
+    fn process_counts_summary_lines_only() {
         let line = "test result: FAILED. 17 passed; 2 failed; 1 ignored; 0 measured; 4 filtered out; finished in 0.01s";
         assert_eq!(Counts::from_line(line), Some(Counts { passed: 17, failed: 2, ignored: 1 }));
         assert_eq!(Counts::from_line("running 17 tests"), None);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn output_is_passed_on_as_it_is_and_summed() {
+    fn process_passes_output_on_and_sums() {
         let text = b"running 2 tests\n\xff\ntest result: ok. 2 passed; 0 failed; 0 ignored\n\
             test result: ok. 1 passed; 0 failed; 4 ignored";
         let mut copy = Vec::new();
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_command_is_an_error_that_names_it() {
+    fn process_failure_names_the_command() {
         let error = run(cargo().arg("no-such-subcommand").stderr(Stdio::null())).unwrap_err().to_string();
         assert!(error.contains("no-such-subcommand` failed"), "{error}");
         let error = run(&mut Command::new("/no/such/program")).unwrap_err().to_string();

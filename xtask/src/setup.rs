@@ -1,7 +1,7 @@
-//! Gives the machine a Vulkan adapter where it has none: Mesa's lavapipe, which computes on the CPU. And programs that
-//! checks need.
+//! Gives the machine a Vulkan adapter if it has none: Mesa's lavapipe, on the CPU. And the programs needed by
+//! checks.
 //!
-//! Linux only; macOS and Windows bring Metal and Direct3D 12. A machine that has an adapter is left as it is.
+//! Linux only; macOS and Windows bring Metal and Direct3D 12. A machine with an adapter is left as it is.
 
 use crate::process::run as run_command;
 use anyhow::{Context as _, Result, bail};
@@ -12,7 +12,7 @@ use std::process::Command;
 /// The software adapter and the Vulkan loader, by Debian's names.
 const PACKAGES: [&str; 2] = ["mesa-vulkan-drivers", "libvulkan1"];
 
-/// Where the loader looks for installable client drivers.
+/// The loader's folders of installable client drivers.
 const ICD_DIRS: [&str; 4] = [
     "/usr/share/vulkan/icd.d",
     "/etc/vulkan/icd.d",
@@ -45,7 +45,7 @@ pub(crate) fn run(backports: bool) -> Result<()> {
     Ok(())
 }
 
-/// Sees to it that each program is there, installing its package where it is not.
+/// Installs the packages of missing programs.
 pub(crate) fn programs(wanted: &[(&str, &str)]) -> Result<()> {
     for (program, package) in wanted {
         if !on_path(program) {
@@ -55,7 +55,7 @@ pub(crate) fn programs(wanted: &[(&str, &str)]) -> Result<()> {
     Ok(())
 }
 
-/// What serves Vulkan here, in words, or an error that says what is missing.
+/// The Vulkan adapter here, in words, or an error naming the missing part.
 pub(crate) fn adapter() -> Result<String> {
     if !cfg!(target_os = "linux") {
         return Ok("this system brings its own graphics interface".to_owned());
@@ -70,7 +70,7 @@ pub(crate) fn adapter() -> Result<String> {
     judge(&drivers, has_loader(&listing.unwrap_or_default(), &library_path))
 }
 
-/// An adapter takes a driver and the loader; says which is missing.
+/// An adapter needs a driver and the loader; names the missing one.
 fn judge(drivers: &[PathBuf], loader: bool) -> Result<String> {
     match (drivers, loader) {
         ([], false) => bail!("no Vulkan adapter: neither a driver (ICD) nor the loader libvulkan.so.1"),
@@ -83,7 +83,7 @@ fn judge(drivers: &[PathBuf], loader: bool) -> Result<String> {
     }
 }
 
-/// The driver manifests: those an environment variable names, which then replace the folders, or the folders'.
+/// The driver manifests: those named by an environment variable if it is set, else the folders'.
 fn drivers(named: Option<&str>, dirs: &[PathBuf]) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = match named.filter(|list| !list.is_empty()) {
         Some(list) => env::split_paths(list).filter(|path| path.is_file()).collect(),
@@ -99,7 +99,7 @@ fn drivers(named: Option<&str>, dirs: &[PathBuf]) -> Vec<PathBuf> {
     found
 }
 
-/// Is the loader in `ldconfig -p`'s listing, or in a folder of `LD_LIBRARY_PATH`?
+/// True if the loader is in `ldconfig -p`'s listing, or in a folder of `LD_LIBRARY_PATH`.
 fn has_loader(listing: &str, library_path: &str) -> bool {
     const NAME: &str = "libvulkan.so.1";
     listing.lines().any(|line| line.split_whitespace().next() == Some(NAME))
@@ -112,7 +112,7 @@ struct Apt {
 }
 
 impl Apt {
-    /// Finds out how to install what is `missing`, or says what the person has to do.
+    /// Finds a way to install `missing`, or tells the person about it.
     fn find(missing: &str, packages: &[&str]) -> Result<Self> {
         let wanted = packages.join(" ");
         if !on_path("apt-get") {
@@ -131,7 +131,7 @@ impl Apt {
 
     /// `program` with the rights to change the system, never asking questions.
     fn command(&self, program: &str) -> Command {
-        // `env` carries the variable through sudo, which drops it from its own environment.
+        // `env` carries the variable through sudo; sudo drops it from its own environment.
         let mut command = Command::new(if self.sudo { "sudo" } else { "env" });
         if self.sudo {
             command.arg("env");
@@ -146,10 +146,10 @@ impl Apt {
         command
     }
 
-    /// Installs the packages, from `suite` where one is named.
+    /// Installs the packages, from `suite` if given.
     fn install(&self, packages: &[&str], suite: Option<&str>) -> Result<()> {
-        // A third-party source that cannot be reached fails the update, yet Debian's own lists may be fresh:
-        // the install below decides.
+        // An unreachable third-party source fails the update, yet Debian's own lists may be fresh: the
+        // install below decides.
         if let Err(error) = run_command(self.get().args(["-q", "update"])) {
             println!("setup: {error:#}; trying to install all the same");
         }
@@ -161,7 +161,7 @@ impl Apt {
         run_command(install.args(packages))
     }
 
-    /// Adds the backports source where no source names it yet.
+    /// Adds the backports source if no source names it yet.
     fn add_backports(&self) -> Result<()> {
         let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
         if !is_bookworm(&release) {
@@ -227,7 +227,7 @@ mod tests {
 ";
 
     #[test]
-    fn an_adapter_takes_driver_and_loader() {
+    fn setup_adapter_needs_driver_and_loader() {
         let driver = [PathBuf::from("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json")];
         assert!(judge(&driver, true).unwrap().contains("lvp_icd"));
         for (drivers, loader, missing) in
@@ -239,14 +239,14 @@ mod tests {
     }
 
     #[test]
-    fn the_loader_is_read_off_the_listing() {
+    fn setup_loader_is_found_in_listing() {
         assert!(has_loader(LISTING, ""));
         assert!(!has_loader("\tlibvulkan_lvp.so (libc6) => /x\n", ""));
         assert!(!has_loader("", "/no/such/folder::"));
     }
 
     #[test]
-    fn named_drivers_replace_the_folders_and_must_exist() {
+    fn setup_named_drivers_replace_folders() {
         let dir = env::temp_dir().join(format!("wgrad-icd-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let icd = dir.join("some_icd.json");
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn backports_are_known_by_their_source() {
+    fn setup_backports_are_recognised() {
         assert!(names_backports(BACKPORTS_LINE));
         assert!(names_backports("Suites: bookworm bookworm-backports\n"));
         assert!(!names_backports("# deb http://host/debian bookworm-backports main\n"));

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything CI runs, cheapest first, on this machine's own adapter.
 //!
-//! Never skips: a machine without an adapter, a step that runs no test, an example that fails are failures.
+//! Never skips: a machine without an adapter, a step without tests, an example that fails are failures.
 
 use crate::process::{Counts, cargo, run as run_command, run_tests};
 use crate::{portability, setup, tidy};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// The longest that an example may take.
+/// Maximum run time of an example.
 const EXAMPLE_TIME: Duration = Duration::from_secs(60);
 
 /// The steps so far with their times, and the tests they ran.
@@ -53,7 +53,7 @@ pub(crate) fn run(root: &Path, skip_setup: bool, cargo_args: &[String]) -> Resul
     println!("\n{}", steps.table());
     let Counts { passed, failed, ignored } = steps.tests;
     outcome?;
-    // The closing line that test watchers read, whatever cargo's last summary was.
+    // The closing line for test watchers, after cargo's own summaries.
     println!("tests: {passed} passed, {failed} failed, {ignored} skipped");
     Ok(())
 }
@@ -79,8 +79,8 @@ fn run_steps(steps: &mut Steps, root: &Path, skip_setup: bool, cargo_args: &[Str
         steps.step("portability", || quiet(portability::check(root, &target(root))))?;
     }
     steps.step("tests, WebGPU baseline limits", || {
-        // Rows run under these limits in every pass; this one is for whole training runs and sessions. The whole
-        // workspace is named so that features, and with them the builds of dependencies, are those of the step before.
+        // Cases run under these limits in every pass; this one is for whole training runs and sessions. The whole
+        // workspace is named to keep the features, and so the built dependencies, of the step before.
         let test = ["test", "--workspace", "--tests", "--", "golden", "steps"];
         some_tests(all, run_tests(in_root(root).env("WGRAD_LIMITS", "webgpu-baseline").args(test)))
     })?;
@@ -125,19 +125,19 @@ fn doctor(root: &Path, device: &str, settings: &[(&str, &str)]) -> Result<()> {
     run_command(program.envs(settings.iter().copied()))
 }
 
-/// Where cargo builds.
+/// Cargo's target folder.
 pub(crate) fn target(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir))
 }
 
-/// Writes every kernel and takes them through the tools that are not naga.
+/// Writes every kernel and checks them with tools other than naga.
 pub(crate) fn portability(root: &Path) -> Result<()> {
-    let write = ["test", "--workspace", "--test", "suite", "every_form_of_every_row_is_portable"];
+    let write = ["test", "--workspace", "--test", "suite", "shaders_of_every_variant_are_portable"];
     some_tests(true, run_tests(in_root(root).args(write)))?;
     portability::check(root, &target(root))
 }
 
-/// Cargo in the repository root, where code under test must find an adapter or fail.
+/// Cargo in the repository root, set up to fail without an adapter.
 fn in_root(root: &Path) -> Command {
     let mut command = cargo();
     // No kernel cache of other runs, and no talk of Mesa's device selection about a missing desktop.
@@ -146,12 +146,12 @@ fn in_root(root: &Path) -> Command {
     command
 }
 
-/// A step that runs no tests of its own.
+/// A step without tests of its own.
 fn quiet(outcome: Result<()>) -> Result<Counts> {
     outcome.map(|()| Counts::default())
 }
 
-/// What a step of tests ran; where nothing was filtered out (`all`), none at all is a failure.
+/// Counts of a step with tests; if nothing was filtered out (`all`), zero tests are a failure.
 fn some_tests(all: bool, outcome: Result<Counts>) -> Result<Counts> {
     let counts = outcome?;
     if all && counts.passed == 0 {
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_step_is_named_and_still_in_the_table() {
+    fn test_failed_step_is_named_and_in_table() {
         let mut steps = Steps::default();
         steps.step("first", || Ok(Counts { passed: 2, ..Counts::default() })).unwrap();
         let error = steps.step("the second", || bail!("it broke")).unwrap_err();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_tests_fails_unless_filtered() {
+    fn test_run_without_tests_fails_unless_filtered() {
         let none = Counts { ignored: 3, ..Counts::default() };
         let one = Counts { passed: 1, ..Counts::default() };
         assert!(some_tests(true, Ok(none)).is_err());
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn examples_are_found_in_both_places() {
+    fn test_examples_are_found_in_both_places() {
         let dir = std::env::temp_dir().join(format!("wgrad-examples-{}", std::process::id()));
         std::fs::create_dir_all(dir.join("examples/digits")).unwrap();
         std::fs::create_dir_all(dir.join("src")).unwrap();

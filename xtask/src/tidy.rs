@@ -1,19 +1,20 @@
-//! `cargo xtask tidy`: what the compiler and clippy do not hold together is held here.
+//! `cargo xtask tidy`: checks beyond the compiler and clippy.
 //!
-//! Checks are pure functions over the tree's texts, each with a test that makes it fail. They never look at
-//! git, the network or another tool, and never repair anything.
+//! Checks are pure functions over the tree's texts, each with a failing test. They never look at git, the
+//! network or another tool, and never repair anything.
 
 mod edges;
 mod files;
+mod paths;
 mod text;
 
 use anyhow::{Context as _, Result, bail};
 use std::fmt;
 use std::path::Path;
 
-/// The folders under the root that hold code.
-const FOLDERS: [&str; 6] = ["crates", "shaders", "xtask", "tests", "benches", "examples"];
-/// Files outside of them that are looked at.
+/// Checked folders under the root.
+const FOLDERS: [&str; 7] = ["crates", "shaders", "xtask", "tests", "benches", "examples", "docs"];
+/// Checked files outside of them.
 const ROOT_FILES: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
@@ -24,7 +25,7 @@ const ROOT_FILES: [&str; 8] = [
     "Cargo.toml",
     ".ci/run",
 ];
-/// The kinds of text that are read; all others are data.
+/// Checked kinds of text; all others are data.
 const EXTENSIONS: [&str; 5] = ["rs", "wgsl", "toml", "md", "py"];
 
 /// One file: its path from the root, with forward slashes, and its text.
@@ -70,7 +71,7 @@ impl fmt::Display for Problem {
 /// Prints every problem and the line budget; an error if there was a problem.
 pub(crate) fn run(root: &Path) -> Result<()> {
     let tree = read_tree(root)?;
-    let problems = check(&tree);
+    let problems = check(&tree, &read_names(root)?);
     for problem in &problems {
         println!("{problem}");
     }
@@ -81,17 +82,18 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// All checks, in the order of the paths.
-fn check(tree: &[File]) -> Vec<Problem> {
+/// All checks, in the order of the paths; `names` are the paths of all files, texts or not.
+fn check(tree: &[File], names: &[String]) -> Vec<Problem> {
     let mut problems: Vec<Problem> = tree.iter().flat_map(text::check).collect();
     problems.extend(edges::check(tree));
     problems.extend(files::check_required(tree));
     problems.extend(files::check_shaders(tree));
+    problems.extend(paths::check(tree, names));
     problems.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     problems
 }
 
-/// Lines of code by folder, largest first, and in all: what a reader has to face.
+/// Lines of code by folder, largest first, and in total: the amount for a reader.
 fn line_budget(tree: &[File]) -> String {
     let mut folders: Vec<(&str, usize)> = Vec::new();
     for file in tree.iter().filter(|file| matches!(file.extension(), "rs" | "wgsl")) {
@@ -109,8 +111,8 @@ fn line_budget(tree: &[File]) -> String {
     format!("tidy: {total} lines of Rust and WGSL ({})", parts.join(", "))
 }
 
-/// Reads what the checks look at, sorted by path.
-fn read_tree(root: &Path) -> Result<Vec<File>> {
+/// Reads the checked files, sorted by path.
+pub(crate) fn read_tree(root: &Path) -> Result<Vec<File>> {
     let mut tree = Vec::new();
     for folder in FOLDERS {
         read_folder(root, folder, &mut tree)?;
@@ -140,6 +142,26 @@ fn read_folder(root: &Path, folder: &str, tree: &mut Vec<File>) -> Result<()> {
     Ok(())
 }
 
+/// The paths of all files under the root but build outputs, as [`File::path`].
+fn read_names(root: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let mut folders = vec![String::new()];
+    while let Some(folder) = folders.pop() {
+        let entries = std::fs::read_dir(root.join(&folder));
+        for entry in entries.with_context(|| format!("cannot read {folder}"))? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+            if !entry.file_type()?.is_dir() {
+                names.push(path);
+            } else if !["target", ".git", "node_modules"].contains(&name.as_str()) {
+                folders.push(path);
+            }
+        }
+    }
+    Ok(names)
+}
+
 fn read_file(root: &Path, path: String) -> Result<File> {
     let text = std::fs::read_to_string(root.join(&path)).with_context(|| format!("cannot read {path}"))?;
     Ok(File { path, text })
@@ -156,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_tree_is_tidy() {
-        let problems = check(&read_tree(crate::root()).unwrap());
+        let problems = check(&read_tree(crate::root()).unwrap(), &read_names(crate::root()).unwrap());
         let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
         assert!(problems.is_empty(), "\n{}", lines.join("\n"));
     }
@@ -173,16 +195,22 @@ mod tests {
 
     #[test]
     fn every_kind_of_check_takes_part() {
-        let problems = check(&tree(&[
+        let tree = tree(&[
             ("crates/wgrad-nn/src/lib.rs", "use x;\n"),
             ("crates/wgrad-nn/Cargo.toml", "[package]\nname = \"wgrad-nn\"\n[dependencies]\nwgpu = \"30\"\n"),
             ("shaders/lib.rs", "//! Shaders.\n"),
             ("shaders/add.wgsl", "// Adds.\n"),
-        ]));
+            ("docs/lost.md", "# Lost\n\n`docs/none.md`\n"),
+        ]);
+        let problems = check(&tree, &[]);
         let paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
-        for path in
-            ["crates/wgrad-nn/src/lib.rs", "crates/wgrad-nn/Cargo.toml", "shaders/add.wgsl", "README.md"]
-        {
+        for path in [
+            "crates/wgrad-nn/src/lib.rs",
+            "crates/wgrad-nn/Cargo.toml",
+            "shaders/add.wgsl",
+            "README.md",
+            "docs/lost.md",
+        ] {
             assert!(paths.contains(&path), "{path}: {paths:?}");
         }
     }

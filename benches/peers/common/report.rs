@@ -1,5 +1,5 @@
-//! What the programs of the peers share: clocks and the lines they print, `peer workload device metric value`, separated by
-//! tabs. Timed as `measure` (benches/src/bin/measure.rs) times wgrad.
+//! Shared parts of the peers' programs: clocks and printed lines, `peer workload device metric value`,
+//! separated by tabs. Timed like wgrad by `measure` (benches/src/bin/measure.rs).
 
 use std::ffi::{CStr, c_char, c_void};
 use std::fs;
@@ -12,10 +12,10 @@ unsafe extern "C" {
     fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
 }
 
-/// Dispatches so far, where `dispatches.c` counts them.
+/// Dispatches so far, if `dispatches.c` counts them.
 fn dispatches() -> Option<u64> {
     const NAME: &CStr = c"dispatches_so_far";
-    // SAFETY: the symbol, where it is, is a function of that type.
+    // SAFETY: the symbol, if it exists, is a function of that type.
     unsafe {
         let found = dlsym(std::ptr::null_mut(), NAME.as_ptr());
         (!found.is_null()).then(|| std::mem::transmute::<_, extern "C" fn() -> u64>(found)())
@@ -46,8 +46,8 @@ impl Report {
         println!("{}\t{workload}\t{}\t{metric}\t{value:.5}", self.peer, self.device);
     }
 
-    /// First run, second, then the median and the best of timed ones; `amount` of `metric` a run, which ends when the device
-    /// is done.
+    /// First run, second, then the median and the best of timed ones; `amount` of `metric` per run, ending
+    /// when the device is done.
     fn times(&self, workload: &str, metric: &str, amount: f64, mut run: impl FnMut()) {
         let timed = |run: &mut dyn FnMut()| {
             let begun = Instant::now();
@@ -94,7 +94,8 @@ impl Report {
     }
 }
 
-/// What a kernel's run amounts to, as `wgrad bench` counts it: a multiply-add is two, causal attention is not halved.
+/// Amount of a kernel's run, counted as in `wgrad bench`: a multiply-add is two, causal attention is not
+/// halved.
 #[derive(Clone, Copy)]
 pub enum Amount {
     Flop(f64),

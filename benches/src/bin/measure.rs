@@ -27,7 +27,8 @@ impl Report {
         println!("wgrad\t{workload}\t{}\t{metric}\t{value:.5}", self.device);
     }
 
-    /// Dispatches where the device has them, and bytes if every operand is touched once; first, median and best of timed runs, `items` a run.
+    /// Dispatches if the device has them, and bytes if every operand is touched once; first, median and best
+    /// of timed runs, with `items` per run.
     fn times(&self, workload: &str, metric: &str, items: f64, synthetic: &mut SyntheticStep) -> Done {
         let plan = synthetic.runner().plan();
         let dispatches: usize = plan.kernels.iter().map(|s| s.variant.launches.len()).sum();
@@ -47,14 +48,14 @@ impl Report {
     }
 }
 
-/// The most memory this process has held, in MiB; 0 where the system does not say.
+/// Peak memory of this process, in MiB; 0 if the system does not tell.
 fn peak_rss() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|l| l.starts_with("VmHWM:"));
     line.and_then(|l| l.split_whitespace().nth(1)?.parse::<f64>().ok()).map_or(0.0, |kib| kib / 1024.0)
 }
 
-/// Medians of the three ways of [`inference`], timed in turns, with the memory that each holds.
+/// Medians of the three modes of [`inference`], timed in turns, with the memory of each.
 fn infer(report: &Report, device: &str, workload: &str) -> Done {
     let (model, batch) = workload["infer_".len()..].rsplit_once("_b").ok_or("no such workload")?;
     let batch: usize = batch.parse()?;

@@ -14,10 +14,10 @@ pub(crate) struct Driver {
     name: String,
 }
 
-/// What the compiler says of a pipeline.
+/// The compiler's statistics of a pipeline.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Statistics {
-    /// Vector registers an invocation.
+    /// Vector registers per invocation.
     pub(crate) registers: u64,
     /// Vector and scalar registers spilled.
     pub(crate) spills: u64,
@@ -27,7 +27,7 @@ pub(crate) struct Statistics {
     pub(crate) occupancy: u64,
     /// Instructions.
     pub(crate) instructions: u64,
-    /// Cycles a wave takes where others hide its latency, by the compiler's model.
+    /// Cycles per wave with hidden latency, by the compiler's model.
     pub(crate) inverse_throughput: u64,
 }
 
@@ -37,9 +37,9 @@ fn text(chars: &[std::ffi::c_char]) -> String {
 }
 
 impl Driver {
-    /// The first device of the driver that the environment names.
+    /// The first device of the driver named by the environment.
     pub(crate) fn load() -> Result<Self> {
-        // SAFETY: plain calls in the order Vulkan asks for; structures outlive the calls that read them.
+        // SAFETY: plain calls in Vulkan's required order; structures outlive the calls reading them.
         unsafe {
             let entry = ash::Entry::load().context("no Vulkan loader")?;
             let application = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_3);
@@ -75,7 +75,7 @@ impl Driver {
         &self.name
     }
 
-    /// Compiles a module that binds `bindings` storage buffers in group 0.
+    /// Compiles a module with `bindings` storage buffers in group 0.
     pub(crate) fn compile(&self, module: &[u32], bindings: usize) -> Result<Statistics> {
         let binding = |i: usize| {
             vk::DescriptorSetLayoutBinding::default()

@@ -1,8 +1,9 @@
-//! Every hot kernel compiled by the Vulkan driver at hand, and what its compiler says: a line a kernel, tab-separated,
-//! `name variant registers spills lds occupancy instructions inverse_throughput`. Form 1 is what a discrete GPU gets untuned.
+//! Compiles every hot kernel with the current Vulkan driver and prints its compiler's statistics: one line
+//! per kernel, tab-separated, `name variant registers spills lds occupancy instructions inverse_throughput`.
+//! Variant 1 is a discrete GPU's default.
 //!
-//! `cargo xtask audit` runs it once for each AMD chip under a driver that has the compiler but no hardware, and holds the
-//! figures against a table. The kernels are those of `wgrad bench`, in the forms a discrete GPU may be given.
+//! `cargo xtask audit` runs it once for each AMD chip under a driver without hardware, and compares the
+//! figures with a table. The kernels are those of `wgrad bench`, in the variants of a discrete GPU.
 
 #![expect(clippy::print_stdout, reason = "figures are what this program is for")]
 
@@ -18,7 +19,7 @@ use wgrad_kernels::Launch;
 use wgrad_plan::{PlanOptions, plan};
 use wgrad_types::{AdapterClass, Caps, Limits};
 
-/// Forms of a kernel that are looked at; further ones are the first again, in another number of parts.
+/// Variants to compile per kernel; further ones repeat the first with another number of parts.
 const VARIANTS: usize = 4;
 
 /// A discrete AMD GPU through RADV, as far as kernels depend on it.
@@ -33,8 +34,7 @@ fn caps() -> Caps {
     Caps { class: AdapterClass::Discrete, limits, ..Caps::webgpu_baseline() }
 }
 
-/// Launches by a name that says the benchmark, the kernel and its form, with the form's place among the variants; each
-/// text once.
+/// Launches by benchmark, kernel and variant, with the variant's index; each text once.
 fn launches() -> Result<BTreeMap<String, (usize, Launch)>> {
     let mut found: BTreeMap<String, (usize, Launch)> = BTreeMap::new();
     let mut seen: Vec<Arc<str>> = Vec::new();
@@ -47,7 +47,8 @@ fn launches() -> Result<BTreeMap<String, (usize, Launch)>> {
                 if !seen.contains(&launch.source) {
                     seen.push(launch.source.clone());
                     let name = format!("{}/{}", kernel.name, launch.name);
-                    // Of several texts of a name, as of products split differently, the one that runs first.
+                    // Among several texts of a name, as of products with different splits, the default
+                    // counts.
                     found.entry(name).or_insert((variant + 1, launch.clone()));
                 }
             }

@@ -1,4 +1,4 @@
-//! What a device can do at most, measured: multiply-adds in registers, and bytes moved through memory.
+//! Ceilings of a device, measured: multiply-adds in registers, and bytes moved through memory.
 
 mod processor;
 
@@ -13,7 +13,7 @@ use wgrad_types::AdapterClass;
 /// The most a device has done of either.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ceilings {
-    /// Floating-point operations a second, a multiply-add two.
+    /// Floating-point operations per second, a multiply-add counting two.
     pub flops: f64,
     /// Bytes a second.
     pub bytes: f64,
@@ -23,7 +23,7 @@ impl Ceilings {
     /// Measures a device: a second or so.
     ///
     /// # Errors
-    /// Where the device fails.
+    /// If the device fails.
     pub fn of(device: &Device) -> Result<Self, SessionError> {
         match device {
             Device::Cpu(_) => Ok(Self { flops: processor::multiply_adds(), bytes: processor::bandwidth() }),
@@ -40,7 +40,7 @@ impl Ceilings {
     }
 }
 
-/// How much an adapter is given to do.
+/// Amount of work for an adapter.
 struct Size {
     groups: usize,
     workgroup: usize,
@@ -83,7 +83,7 @@ fn fastest(device: &Device, elements: usize, multiply_adds: Option<&Size>) -> Re
     Ok(best)
 }
 
-/// Eight chains of multiply-adds an invocation, four wide.
+/// Eight chains of multiply-adds per invocation, four wide.
 fn variant(size: &Size) -> Variant {
     let chains = |f: &dyn Fn(usize) -> String| (0..8).map(f).collect::<Vec<_>>().join("");
     let begin = chains(&|c| format!("    var s{c} = x[i] + vec4<f32>({c}.0);\n"));

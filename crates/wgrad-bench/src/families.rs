@@ -1,4 +1,4 @@
-//! A row for each family of kernels and each gradient that the list of `wgrad bench` leaves out.
+//! Benchmarks of the kernel families and gradients missing in the list of `wgrad bench`.
 
 use crate::kernels::{CONV, HEADS, IMAGE, Kernel, SAME, SCORES, bytes, flop, several};
 use wgrad_graph::ops::ConvSpec;
@@ -84,7 +84,7 @@ fn convolutions() -> Vec<Kernel> {
     ]
 }
 
-/// Of 4096 rows of 1024.
+/// Kernels over 4096 rows of 1024.
 fn rows() -> Vec<Kernel> {
     const ALL: usize = 4096 * 1024;
     const X: &[usize] = &[4096, 1024];
@@ -151,14 +151,14 @@ mod tests {
 
     /// The benchmark's rows are there for all kernels the CPU has, by the names of steps.
     #[test]
-    fn every_family_has_a_row() {
+    fn bench_covers_every_kernel_family() {
         let (all, device) = (all_kernels(), Device::cpu());
         let names: BTreeSet<&str> = all.iter().map(|k| k.name).collect();
         assert_eq!(names.len(), all.len(), "names differ");
         let steps = |k: &Kernel| {
             let plan = wgrad_plan::plan(&k.graph(), device.caps(), &wgrad_plan::PlanOptions::default());
             let plan = plan.unwrap_or_else(|e| panic!("{}: {e}", k.name));
-            // What nothing waits for would not be computed.
+            // Values without readers would not be computed.
             let moved: f64 = plan.kernels.iter().map(|s| s.cost.bytes as f64).sum();
             let short = k.unit == Unit::Byte && moved < k.amount;
             (

@@ -1,5 +1,5 @@
-//! Single kernels as graphs: operands are parameters and the result stays on the device, so that a run moves nothing
-//! else.
+//! Single kernels as graphs: operands are parameters and the result stays on the device, so a run moves
+//! nothing else.
 
 use crate::SyntheticStep;
 use wgrad_device::Device;
@@ -8,7 +8,7 @@ use wgrad_graph::{Builder, Graph, Role, Tensor, differentiate};
 use wgrad_session::SessionError;
 use wgrad_types::DType;
 
-/// What a kernel's amount counts.
+/// Unit of a kernel's amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Floating point operations, a multiply-add as two.
@@ -21,9 +21,9 @@ pub enum Unit {
 pub struct Kernel {
     /// Its name, as in `peers/`.
     pub name: &'static str,
-    /// Operations or bytes a run.
+    /// Operations or bytes per run.
     pub amount: f64,
-    /// Which of the two.
+    /// Unit of the amount.
     pub unit: Unit,
     operands: Vec<Vec<usize>>,
     build: Build,
@@ -32,7 +32,7 @@ pub struct Kernel {
 /// Results of operands.
 enum Build {
     One(fn(&[Tensor]) -> Tensor),
-    /// As many as there are; none where operands are updated.
+    /// Any number of results; none if operands are updated.
     Several(fn(&[Tensor]) -> Vec<Tensor>),
 }
 
@@ -74,8 +74,8 @@ pub(crate) const CONV: usize = 2 * 8 * 64 * 56 * 56 * 64 * 9;
 pub(crate) const HEADS: &[usize] = &[4, 8, 256, 64];
 pub(crate) const SCORES: usize = 4 * 8 * 256 * 256 * 64;
 
-/// Kernels that `peers/` measures too, and a row for every other family of kernels that training steps use: what `wgrad
-/// bench` runs if not told otherwise. [`all_kernels`](crate::all_kernels) has more.
+/// The kernels measured by `peers/` too, and one for every other family of kernels in training steps: the
+/// default list of `wgrad bench`. [`all_kernels`](crate::all_kernels) has more.
 pub fn kernels() -> Vec<Kernel> {
     let mut kernels = products();
     kernels.extend(rows());
@@ -126,7 +126,7 @@ fn products() -> Vec<Kernel> {
     ]
 }
 
-/// Of 4096 rows of 1024.
+/// Kernels over 4096 rows of 1024.
 fn rows() -> Vec<Kernel> {
     const ALL: usize = 4096 * 1024;
     const X: &[usize] = &[4096, 1024];
@@ -195,7 +195,7 @@ impl Kernel {
             Build::Several(build) => build(&operands),
         };
         results.iter().for_each(|result| b.keep(result));
-        // Something to wait for of each: nothing is computed that no output needs.
+        // An output of each: values without readers are not computed.
         let waited = if results.is_empty() { &operands[..1] } else { &results[..] };
         for (i, result) in waited.iter().enumerate() {
             let corner: Vec<(usize, usize)> = result.shape().iter().map(|_| (0, 1)).collect();
@@ -207,7 +207,7 @@ impl Kernel {
     /// Plans it with operands filled.
     ///
     /// # Errors
-    /// Where it has no plan on the device, or the device fails.
+    /// If it has no plan on the device, or the device fails.
     pub fn on(&self, device: &Device) -> Result<SyntheticStep, SessionError> {
         SyntheticStep::new(device, &self.graph(), None, &[])
     }

@@ -1,5 +1,5 @@
-//! What a device reaches and what it could: kernels and training steps on made-up values, the device's own ceilings,
-//! and profiles of a step by kernel and by layer.
+//! A device's speed and its ceilings: kernels and training steps on synthetic values, and profiles of a step
+//! by kernel and by layer.
 
 mod ceilings;
 mod families;

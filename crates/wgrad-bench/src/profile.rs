@@ -1,4 +1,4 @@
-//! A step's time by kernel and by layer, against what the device could do, and as a trace that Perfetto opens.
+//! A step's time by kernel and by layer, compared with the device's ceilings, and as a trace for Perfetto.
 
 use crate::{Ceilings, SyntheticStep};
 use serde_json::{Value, json};
@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use wgrad_device::Clock;
 use wgrad_session::SessionError;
 
-/// A kernel's time, or that of several together.
+/// Time of a kernel, or of several together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// Kernel and form ("conv2d.tile64x64x16"), or layer.
     pub name: String,
-    /// The layer; empty where several are together.
+    /// The layer; empty for several together.
     pub layer: String,
     /// Steps of the plan.
     pub count: usize,
@@ -24,7 +24,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// The share of the time that the device would need at its ceilings: 1 is as fast as it can be.
+    /// Ideal time at the device's ceilings, as a share of the measured time: 1 is optimal.
     pub fn roofline(&self, ceilings: &Ceilings) -> f64 {
         let least = (self.flops / ceilings.flops).max(self.bytes / ceilings.bytes);
         if self.seconds > 0.0 { least / self.seconds } else { 0.0 }
@@ -36,7 +36,7 @@ impl Row {
 pub struct StepProfile {
     /// The clock the kernels were timed with.
     pub clock: Clock,
-    /// A row a kernel.
+    /// One row per kernel.
     pub rows: Vec<Row>,
     /// Seconds of a whole step without clocks in between, the least of several.
     pub step_seconds: f64,
@@ -45,7 +45,7 @@ pub struct StepProfile {
 /// Profiles `runs` steps (at least one) after a few without clocks.
 ///
 /// # Errors
-/// Where the device fails.
+/// If the device fails.
 pub fn profile(synthetic: &mut SyntheticStep, runs: usize) -> Result<StepProfile, SessionError> {
     synthetic.step()?;
     let step_seconds = synthetic.times(0.0)?[0];
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_add_up_and_the_slowest_is_first() {
+    fn profile_rows_add_up_slowest_first() {
         let rows = vec![row("a", "x", 1.0), row("b", "x", 5.0), row("a", "", 2.0)];
         let profile = StepProfile { clock: Clock::Host, rows, step_seconds: 9.0 };
         let kernels: Vec<(String, usize, f64)> =
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_at_a_ceiling_is_at_one() {
+    fn profile_roofline_at_ceiling_is_one() {
         let ceilings = Ceilings { flops: 8.0, bytes: 1.0 };
         assert_eq!(row("a", "", 4.0).roofline(&ceilings), 1.0);
         assert_eq!(row("a", "", 8.0).roofline(&ceilings), 0.5);

@@ -1,4 +1,4 @@
-//! A graph on a device with values of no meaning: what benchmarks and profiles run.
+//! A graph on a device with synthetic values, for benchmarks and profiles.
 
 use std::time::Instant;
 use wgrad_device::{Device, Profile};
@@ -17,11 +17,11 @@ pub struct SyntheticStep {
 }
 
 impl SyntheticStep {
-    /// With `initial` values, or small made-up ones where there are none, and inputs that are 0 or 1 where they are whole
-    /// numbers: valid as labels and tokens. Scalars not among `scalars` are 1.
+    /// Weights are `initial` or small synthetic values; integer inputs are 0 or 1, valid as labels and
+    /// tokens. Scalars missing in `scalars` are 1.
     ///
     /// # Errors
-    /// Where the graph has no plan on the device, or the device fails.
+    /// If the graph has no plan on the device, or the device fails.
     pub fn new(
         device: &Device,
         graph: &Graph,
@@ -76,7 +76,7 @@ impl SyntheticStep {
     /// One step to its end.
     ///
     /// # Errors
-    /// Where the device fails.
+    /// If the device fails.
     pub fn step(&mut self) -> Result<(), SessionError> {
         self.run(|runner, session, step, inputs, scalars| {
             runner.step(session, step, inputs, scalars)?;
@@ -84,11 +84,11 @@ impl SyntheticStep {
         })
     }
 
-    /// Seconds of whole steps, ascending: at least five, and until `seconds` have passed. They are taken where a training
-    /// loop takes them ([`Device::install`]).
+    /// Seconds of whole steps, ascending: at least five, and until `seconds` have passed. Measured under the
+    /// conditions of a training loop ([`Device::install`]).
     ///
     /// # Errors
-    /// Where the device fails.
+    /// If the device fails.
     pub fn times(&mut self, seconds: f64) -> Result<Vec<f64>, SessionError> {
         self.device.clone().install(|| self.timed(seconds))
     }
@@ -107,7 +107,7 @@ impl SyntheticStep {
     /// One step with a clock at every kernel.
     ///
     /// # Errors
-    /// Where the device fails.
+    /// If the device fails.
     pub fn profile(&mut self) -> Result<Profile, SessionError> {
         self.run(|runner, session, step, inputs, scalars| runner.profile(session, step, inputs, scalars))
     }

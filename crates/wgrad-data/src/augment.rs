@@ -1,6 +1,6 @@
-//! The augmentations a run can ask for, and the short text form they are asked for in.
+//! The augmentations of a run, and their short text form.
 //!
-//! Never applied in evaluation. Parameters are checked here, so that applying them cannot fail.
+//! Never applied in evaluation. Parameters are checked here, so applying them cannot fail.
 
 use crate::color::{Jitter, jitter};
 use crate::decode::Image;
@@ -132,12 +132,12 @@ impl Augment {
         }
     }
 
-    /// Does this one decide what part of the picture is seen? Those run first, in [`crate::Pipeline`].
+    /// True for augmentations selecting a part of the picture. Those run first, in [`crate::Pipeline`].
     pub(crate) fn is_crop(&self) -> bool {
         matches!(self, Self::RandomCrop { .. } | Self::RandomResizedCrop { .. })
     }
 
-    /// Applies an augmentation that keeps the size; crops are the pipeline's.
+    /// Applies a size-preserving augmentation; crops are the pipeline's.
     pub(crate) fn apply(&self, image: &mut Image, stream: &mut Stream) {
         match *self {
             Self::RandomCrop { .. } | Self::RandomResizedCrop { .. } => {}

@@ -1,8 +1,9 @@
-//! Byte-pair encoding (Sennrich et al., 2016) over bytes, as GPT-2 has it: every byte is a token, and pairs of tokens
-//! that are often neighbours become tokens, most frequent first.
+//! Byte-pair encoding (Sennrich et al., 2016) over bytes, like GPT-2's: every byte is a token, and frequent
+//! pairs of neighbouring tokens become tokens, most frequent first.
 //!
-//! Words are told apart before anything is merged, so that no token reaches across them: a run of letters, of digits or of
-//! other signs, each with the blank before it, or white space. Nothing is ever unknown, and decoding gives back every byte.
+//! Words are split before merging, so no token spans two words: a run of letters, of digits or of other
+//! signs, each with the blank before it, or white space. Nothing is ever unknown, and decoding gives back
+//! every byte.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -13,18 +14,18 @@ use crate::text::unmarked;
 /// Bytes, the first tokens.
 const BYTES: usize = 256;
 
-/// The first line of a file of merges.
+/// First line of a file of merges.
 const HEADER: &str = "wgrad byte pairs 1";
 
 /// The largest vocabulary.
 pub const MOST_TOKENS: usize = 1 << 20;
 
-/// Pairs that are tokens, in the order they were made: the n-th makes token 256 + n.
+/// Merged pairs in creation order: the n-th makes token 256 + n.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BytePairs {
     pairs: Vec<(i32, i32)>,
     rank: HashMap<(i32, i32), i32>,
-    /// What each token stands for.
+    /// Bytes of each token.
     bytes: Vec<Vec<u8>>,
 }
 
@@ -32,7 +33,7 @@ impl BytePairs {
     /// Tokens of these merges.
     ///
     /// # Errors
-    /// Where a pair is made of tokens that come after it, or comes twice.
+    /// If a pair uses tokens created after it, or occurs twice.
     pub fn new(pairs: Vec<(i32, i32)>) -> Result<Self, DataError> {
         let mut all = Self {
             pairs: Vec::new(),
@@ -48,7 +49,7 @@ impl BytePairs {
         Ok(all)
     }
 
-    /// Makes a pair a token, unless that makes no sense.
+    /// Adds a pair as a token; false if the pair is invalid.
     fn push(&mut self, pair: (i32, i32)) -> bool {
         let part = |token: i32| usize::try_from(token).ok().and_then(|t| self.bytes.get(t));
         let Some(joined) = part(pair.0).zip(part(pair.1)).map(|(a, b)| [&a[..], b].concat()) else {
@@ -64,11 +65,11 @@ impl BytePairs {
         true
     }
 
-    /// Learns from a text until there are `vocabulary` tokens, or no two neighbours occur twice. Of pairs equally frequent
-    /// the one of lower numbers comes first, so that the same text gives the same tokens.
+    /// Learns from a text until there are `vocabulary` tokens, or no pair of neighbours occurs twice. Among
+    /// equally frequent pairs the one with lower numbers comes first, so the same text gives the same tokens.
     ///
     /// # Errors
-    /// Where `vocabulary` is not above 256, or above [`MOST_TOKENS`].
+    /// If `vocabulary` is not above 256, or above [`MOST_TOKENS`].
     pub fn train(text: &str, vocabulary: usize) -> Result<Self, DataError> {
         if !(BYTES + 1..=MOST_TOKENS).contains(&vocabulary) {
             let range = format!("from {} to {MOST_TOKENS}: 256 bytes and at least one pair", BYTES + 1);
@@ -99,7 +100,7 @@ impl BytePairs {
         Ok(all)
     }
 
-    /// How many tokens there are.
+    /// Number of tokens.
     pub fn vocabulary(&self) -> usize {
         self.bytes.len()
     }
@@ -109,7 +110,7 @@ impl BytePairs {
         &self.pairs
     }
 
-    /// The bytes a token stands for; none for a number that is no token.
+    /// Bytes of a token; empty for an unknown number.
     pub fn bytes(&self, token: i32) -> &[u8] {
         usize::try_from(token).ok().and_then(|t| self.bytes.get(t)).map_or(&[], Vec::as_slice)
     }
@@ -120,7 +121,7 @@ impl BytePairs {
         words(text).flat_map(|word| known.entry(word).or_insert_with(|| self.word(word)).clone()).collect()
     }
 
-    /// A word's tokens: of all neighbours that make a token the earliest made goes first.
+    /// Tokens of a word: among neighbouring pairs the earliest merge goes first.
     fn word(&self, word: &str) -> Vec<i32> {
         let mut tokens: Vec<i32> = word.bytes().map(i32::from).collect();
         loop {
@@ -136,10 +137,10 @@ impl BytePairs {
         format!("{HEADER}\n{}", lines.collect::<String>())
     }
 
-    /// The merges of a file that [`BytePairs::to_text`] made.
+    /// The merges of a file made by [`BytePairs::to_text`].
     ///
     /// # Errors
-    /// Where the file is missing or holds anything else.
+    /// If the file is missing or is no file of merges.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         if !path.is_file() {
             let hint = "make it with `wgrad tokenize --data text:FILE --out FILE`";
@@ -179,7 +180,7 @@ impl Pairs {
         }
     }
 
-    /// The most frequent pair, where one occurs twice.
+    /// The most frequent pair, if one occurs twice.
     fn most(&self) -> Option<(i32, i32)> {
         let often = self.0.iter().filter(|(_, (count, _))| *count > 1);
         often.max_by(|a, b| a.1.0.cmp(&b.1.0).then(b.0.cmp(a.0))).map(|(pair, _)| *pair)
@@ -203,7 +204,7 @@ fn join(tokens: &mut Vec<i32>, pair: (i32, i32), token: i32) {
     tokens.truncate(to);
 }
 
-/// What a character is to the cut between words.
+/// Class of a character for word splitting.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Letter,
@@ -221,7 +222,7 @@ fn kind(c: char) -> Kind {
     }
 }
 
-/// A text's words, which joined are the text. A blank goes with the word it leads to.
+/// Words of a text; joined they give the text. A blank belongs to the word after it.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -238,7 +239,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Where white space ends that begins a text; a last blank is left to the word that follows.
+/// Length of leading white space, without the last blank if a word follows.
 fn spaces(text: &str) -> usize {
     let end = text.find(|c| kind(c) != Kind::Space).unwrap_or(text.len());
     let blank = end < text.len() && end > 1 && text[..end].ends_with(' ');
@@ -250,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_runs_with_the_blank_before_them() {
+    fn bpe_words_keep_their_leading_blank() {
         let text = "I'm 42 years  old.\n\n  Naïve—雨 ";
         let all: Vec<&str> = words(text).collect();
         assert_eq!(
@@ -261,9 +262,9 @@ mod tests {
     }
 
     #[test]
-    fn the_most_frequent_pair_is_merged_first() {
+    fn bpe_merges_most_frequent_pair_first() {
         let pairs = BytePairs::train("hug pug pun bun hugs hug hug", 259).expect("in range");
-        // "ug" occurs five times, then "hug" four times, of which three stand alone: " hug" comes next.
+        // "ug" occurs five times, then "hug" four times, three of them alone: " hug" comes next.
         let token = |n: i32| String::from_utf8_lossy(pairs.bytes(n)).into_owned();
         assert_eq!([256, 257, 258].map(token), ["ug", "hug", " hug"]);
         assert_eq!(pairs.encode("hugs"), [257, i32::from(b's')]);
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_survives_both_ways() {
+    fn bpe_any_text_round_trips() {
         let pairs =
             BytePairs::train(&"the cat sat on the mat, the naïve cat\n".repeat(3), 300).expect("in range");
         assert!(pairs.vocabulary() > 270);
@@ -285,15 +286,15 @@ mod tests {
     }
 
     #[test]
-    fn counts_stay_right_where_a_pair_overlaps_itself() {
-        // "aaaa" is two of "aa", which are one of "aaaa"; then nothing occurs twice within a word.
+    fn bpe_overlapping_pair_is_counted_right() {
+        // "aaaa" is two of "aa", merged into one "aaaa"; then nothing occurs twice within a word.
         let pairs = BytePairs::train("aaaa aaaa", 1000).expect("in range");
         let all: Vec<&[u8]> = (256..pairs.vocabulary() as i32).map(|t| pairs.bytes(t)).collect();
         assert_eq!(all, [&b"aa"[..], b"aaaa"]);
     }
 
     #[test]
-    fn a_file_gives_the_same_tokens_and_a_wrong_one_is_refused() {
+    fn bpe_file_round_trips_and_wrong_file_is_refused() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("pairs.txt");
         let pairs = BytePairs::train(&"row, row, row your boat\n".repeat(5), 280).expect("in range");

@@ -5,7 +5,7 @@
 use crate::decode::{Image, luma};
 use crate::random::Stream;
 
-/// How far each property may move: factors in `[1 - x, 1 + x]`, hue in `[-x, x]` turns.
+/// Range of each property: factors in `[1 - x, 1 + x]`, hue in `[-x, x]` turns.
 #[derive(Clone, Copy)]
 pub(crate) struct Jitter {
     pub(crate) brightness: f32,
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn hue_walks_the_colour_circle() {
+    fn hue_shift_follows_colour_circle() {
         assert_eq!(turn_hue([255, 0, 0], 1.0 / 3.0), [0, 255, 0]);
         assert_eq!(turn_hue([255, 0, 0], -1.0 / 3.0), [0, 0, 255]);
         assert_eq!(turn_hue([200, 100, 50], 0.5), [50, 150, 200]);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn factors_move_away_from_their_base() {
+    fn color_factors_move_away_from_base() {
         let mut image = pixel([100, 200, 0]);
         brightness(&mut image, 1.5);
         assert_eq!(image.data, [150, 255, 0]);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_jitter_changes_nothing() {
+    fn color_jitter_zero_changes_nothing() {
         let mut image = pixel([13, 14, 250]);
         let none = Jitter { brightness: 0.0, contrast: 0.0, saturation: 0.0, hue: 0.0 };
         jitter(&mut image, none, &mut Stream::new(crate::random::Purpose::Augment, 1, 2, 3));

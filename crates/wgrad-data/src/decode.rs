@@ -1,9 +1,9 @@
 //! One image file to bytes: JPEG (baseline and progressive), PNG, GIF (first frame), WebP and BMP, told apart by
 //! content, turned upright by their EXIF orientation.
 //!
-//! Alpha is dropped, 16-bit samples become 8-bit by a range ([`Levels`]), and colour becomes grey by the ITU-R 601 weights
-//! of PIL's `L`.
-//! Never resizes, and never trusts a file: a decoder that panics is a file that does not decode.
+//! Alpha is dropped, 16-bit samples become 8-bit by a range ([`Levels`]), and colour becomes grey by the
+//! ITU-R 601 weights of PIL's `L`. Never resizes, and never trusts a file: a panic of the decoder is a
+//! decoding error.
 
 use std::fs::File;
 use std::io::{Cursor, Read};
@@ -50,7 +50,7 @@ pub(crate) fn luma([r, g, b]: [u8; 3]) -> u8 {
     ((u32::from(r) * 19_595 + u32::from(g) * 38_470 + u32::from(b) * 7_471 + 0x8000) >> 16) as u8
 }
 
-/// What a header tells.
+/// Contents of a header.
 pub(crate) struct Header {
     pub(crate) width: usize,
     pub(crate) height: usize,
@@ -59,13 +59,13 @@ pub(crate) struct Header {
     pub(crate) deep: bool,
 }
 
-/// Range of 16-bit samples that becomes 0 to 255: cameras and scanners often use a part of 16 bits only, and the upper byte
-/// alone would drop it.
+/// Range of 16-bit samples mapped to 0 to 255: cameras and scanners often use only a part of 16 bits, and
+/// taking the upper byte alone would drop it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Levels {
-    /// Sample that becomes 0, as do lower ones.
+    /// Samples up to this one become 0.
     pub low: u16,
-    /// Sample that becomes 255, as do higher ones.
+    /// Samples from this one on become 255.
     pub high: u16,
 }
 
@@ -79,8 +79,8 @@ impl Levels {
         ((above * 255 + span / 2) / span).min(255) as u8
     }
 
-    /// What becomes of so many pictures of all, in one line.
-    pub(crate) fn told(self, pictures: usize, of: usize) -> String {
+    /// One line for the user about the conversion of `pictures` out of `of` pictures.
+    pub(crate) fn summary(self, pictures: usize, of: usize) -> String {
         let (Self { low, high }, plural) = (self, if pictures == 1 { " has" } else { "s have" });
         let range = if self == Self::WHOLE { "all there is" } else { "the range in use" };
         let mixed = match of.saturating_sub(pictures) {
@@ -93,8 +93,9 @@ impl Levels {
         )
     }
 
-    /// The range in use over the 16-bit ones of these files but for a pixel in 10,000 of each at both ends, which may be hot
-    /// or dead; `None` if there are none. Damaged files are passed over: who reads them later says so.
+    /// Range in use over the 16-bit files among these, without the 10,000th part of pixels at both ends,
+    /// possibly hot or dead; `None` if there are none. Damaged files are skipped: they are reported when they
+    /// are read.
     pub(crate) fn in_use(paths: &[&Path]) -> Option<Self> {
         let found = parallel::map(paths.len(), |i| {
             let bytes = std::fs::read(paths[i]).ok()?;
@@ -152,7 +153,7 @@ fn is_deep(color: ColorType) -> bool {
     matches!(color, ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16)
 }
 
-/// The picture in a file, upright, with the samples it has.
+/// The picture in a file, upright, in its own sample format.
 pub(crate) fn picture(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
     if let Some(fault) = format::jpeg_fault(bytes) {
         return Err(DataError::decode(path, fault));
@@ -160,7 +161,7 @@ pub(crate) fn picture(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataErr
     let picture = shielded(path, bytes, || {
         let mut decoder = reader(bytes)?;
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        // Refuses a header that promises more than half a gigabyte.
+        // Refuses headers promising more than half a gigabyte.
         image::Limits::default().reserve(decoder.total_bytes())?;
         let mut picture = DynamicImage::from_decoder(decoder)?;
         picture.apply_orientation(orientation);
@@ -172,7 +173,7 @@ pub(crate) fn picture(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataErr
     }
 }
 
-/// The first bytes of a file: as many as tell its format.
+/// First bytes of a file, enough to tell its format.
 pub(crate) fn head(path: &Path) -> Result<Vec<u8>, DataError> {
     let io = |e| DataError::io(path, e);
     let mut bytes = Vec::new();
@@ -224,7 +225,7 @@ fn reader(bytes: &[u8]) -> image::ImageResult<impl ImageDecoder + '_> {
     ImageReader::new(Cursor::new(bytes)).with_guessed_format()?.into_decoder()
 }
 
-/// Runs a decoder on a file's bytes; its panic, like its error, is the file's fault.
+/// Runs a decoder on a file's bytes; a panic becomes an error of the file.
 pub(crate) fn shielded<T>(
     path: &Path,
     bytes: &[u8],

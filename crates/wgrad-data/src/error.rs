@@ -1,4 +1,4 @@
-//! What can go wrong between a spec and a batch, one line each: what, where, and what to do about it.
+//! Errors from spec to batch, one line each: the problem, its place, and the remedy.
 //!
 //! Never used for a caller's bug inside the crate, and never formatted over more than one line.
 
@@ -19,12 +19,12 @@ pub enum DataError {
         /// The spec as given.
         spec: String,
     },
-    /// A folder or file that must be there is not.
+    /// A required folder or file is missing.
     #[error("{} does not exist; {hint}", path.display())]
     Missing {
-        /// What was looked for.
+        /// The missing path.
         path: PathBuf,
-        /// What to do.
+        /// The remedy.
         hint: &'static str,
     },
     /// The operating system refused.
@@ -36,15 +36,15 @@ pub enum DataError {
         #[source]
         source: std::io::Error,
     },
-    /// An idx or CIFAR file does not hold what its format promises.
+    /// An idx or CIFAR file contradicts its format.
     #[error("{} is damaged: {problem}; download it again", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// A folder that should hold one folder per class holds none.
+    /// A folder expected to hold one folder per class holds none.
     #[error(
         "{0} has no class folders; put the images of each class into a folder of its own, as in {0}/cat/1.jpg",
         path.display()
@@ -61,7 +61,7 @@ pub enum DataError {
     EmptyClass {
         /// The class folder.
         path: PathBuf,
-        /// What it holds instead, as ` (6 .tif left out)`.
+        /// Its other contents, as ` (6 .tif left out)`.
         left_out: String,
     },
     /// Folders that may be splits or classes.
@@ -74,7 +74,7 @@ pub enum DataError {
         path: PathBuf,
         /// Its folders.
         folders: String,
-        /// The folders that all of these hold.
+        /// Folders found in all of them.
         shared: String,
     },
     /// Splits one folder further down.
@@ -82,10 +82,10 @@ pub enum DataError {
     Inside {
         /// The folder.
         path: PathBuf,
-        /// The one that holds the splits.
+        /// The folder with the splits.
         inside: PathBuf,
     },
-    /// Folders named as splits, none of which has classes.
+    /// Folders named like splits, all without classes.
     #[error(
         "{}: {folders} are named as splits and hold no class folders; put the images of each class into a folder of its own, as in {first}/cat/1.jpg, or rename them if they are classes",
         path.display()
@@ -98,7 +98,7 @@ pub enum DataError {
         /// The one to train on.
         first: String,
     },
-    /// One class whose folders look like the classes.
+    /// A single class, with folders that look like the classes.
     #[error(
         "{0} has one class folder, {class}, which holds {folders}; if these are the classes, move them up into {0}",
         path.display()
@@ -108,7 +108,7 @@ pub enum DataError {
         path: PathBuf,
         /// Its only class.
         class: String,
-        /// The folders in that.
+        /// The folders in it.
         folders: String,
     },
     /// The splits of a folder disagree about the classes.
@@ -119,12 +119,12 @@ pub enum DataError {
     ClassMismatch {
         /// The class found in one split only.
         class: String,
-        /// The split folder that has it.
+        /// The split folder with the class.
         present: PathBuf,
-        /// The split folder that lacks it.
+        /// The split folder without it.
         absent: PathBuf,
     },
-    /// An image file that does not decode.
+    /// An undecodable image file.
     #[error("cannot decode {}: {problem}; save it again as jpg or png, or remove it", path.display())]
     Decode {
         /// The image file.
@@ -132,8 +132,8 @@ pub enum DataError {
         /// The decoder's finding.
         problem: String,
     },
-    /// A class folder whose name could not be printed or stored.
-    #[error("class folder {}: the name is no plain text on one line; rename it", path.display())]
+    /// A class folder with an unprintable name.
+    #[error("class folder {}: the name is not printable text on one line; rename it", path.display())]
     ClassName {
         /// The folder.
         path: PathBuf,
@@ -143,10 +143,10 @@ pub enum DataError {
     NoTrain {
         /// The folder.
         path: PathBuf,
-        /// The split that is there.
+        /// The split found instead.
         other: String,
     },
-    /// A mask that is no mask of its picture.
+    /// A mask of another size than its picture.
     #[error("mask {} is {mask}, its picture {picture}; make them the same size", path.display())]
     MaskSize {
         /// The mask's file.
@@ -156,12 +156,12 @@ pub enum DataError {
         /// The picture's.
         picture: String,
     },
-    /// A mask with a label that can be no class.
-    #[error("mask {}: {why}; mend or remove it", path.display())]
+    /// A mask with an invalid label.
+    #[error("mask {}: {why}; fix or remove it", path.display())]
     Label {
         /// The mask's file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         why: String,
     },
     /// An option or argument outside its range.
@@ -174,12 +174,12 @@ pub enum DataError {
         /// The values allowed.
         expected: String,
     },
-    /// A text that is no UTF-8.
-    #[error("{} is no UTF-8 text from byte {at} on; convert it, or use --tokenizer byte", path.display())]
+    /// A text that is not UTF-8.
+    #[error("{} is not UTF-8 text from byte {at} on; convert it, or use --tokenizer byte", path.display())]
     NoText {
         /// The file.
         path: PathBuf,
-        /// Where the first wrong byte is.
+        /// Position of the first wrong byte.
         at: usize,
     },
     /// A text of two or four bytes per character.
@@ -203,16 +203,16 @@ pub enum DataError {
     ShortText {
         /// Tokens there are.
         tokens: usize,
-        /// Tokens of a batch and the one that follows.
+        /// Tokens of a batch, plus one.
         needed: usize,
     },
-    /// A character that a tokenizer does not know.
-    #[error("the model knows no character {character:?}; it was trained on a text without it")]
+    /// A character unknown to the tokenizer.
+    #[error("the model does not know the character {character:?}; its training text has none")]
     UnknownCharacter {
         /// The character.
         character: char,
     },
-    /// A worker died while it built a batch.
+    /// A worker panicked while building a batch.
     #[error("a loader worker panicked on batch {batch}: {message}; this is a bug in wgrad, please report it")]
     WorkerPanicked {
         /// The batch's number within its epoch.
@@ -245,7 +245,7 @@ impl DataError {
         Self::Invalid { what, value: value.to_string(), expected: expected.into() }
     }
 
-    /// Is one file to blame, so that a run may go on without it?
+    /// True for errors of one file: a run may go on without it.
     pub(crate) fn blames_one_file(&self) -> bool {
         matches!(self, Self::Decode { .. } | Self::Io { .. } | Self::MaskSize { .. })
     }

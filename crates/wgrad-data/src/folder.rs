@@ -1,8 +1,8 @@
 //! Image folders: one folder per class, with or without split folders above them.
 //!
-//! Images are told apart by content. Files that are none, other formats and hidden files are counted and named in one
-//! warning; an image whose header does not read is named in a warning of its own, or refused if the options are strict.
-//! Links to folders below a class are never followed, so a cycle cannot trap the walk.
+//! Images are recognised by content. Other files, other formats and hidden files are counted and named in one
+//! warning; an image with an unreadable header is named in a warning of its own, or refused if the options
+//! are strict. Links to folders below a class are never followed, so cycles cannot trap the search.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::source::{Source, SourceOptions};
 use crate::splits::{Layout, layout, nested};
 use crate::subset::{Budget, CACHE_BYTES, Files, Store};
 
-/// Folders that systems and programs put among others; never classes.
+/// Folders created by systems and programs; never classes.
 const SYSTEM: [&str; 6] =
     ["__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"];
 
@@ -56,14 +56,14 @@ pub(crate) fn open(dir: &Path, options: &SourceOptions) -> Result<Source, DataEr
         reading.store(&split_dir, &classes).map(Some)
     };
     let (validation, test) = (other(validation_dir)?, other(test_dir)?);
-    // Only what is trained on decides how 16-bit samples are scaled.
+    // Only training images decide the scaling of 16-bit samples.
     reading.deep.clear();
     let n_before = reading.headers.len();
     let train = reading.store(&train_dir, &classes)?;
     let deep: Vec<&Path> = reading.deep.iter().map(PathBuf::as_path).collect();
     let levels = options.levels.or_else(|| {
         let found = Levels::in_use(&deep)?;
-        reading.warnings.push(found.told(deep.len(), reading.headers.len() - n_before));
+        reading.warnings.push(found.summary(deep.len(), reading.headers.len() - n_before));
         Some(found)
     });
     let rule = format!("only {} are read", format::READ);
@@ -80,7 +80,7 @@ pub(crate) fn open(dir: &Path, options: &SourceOptions) -> Result<Source, DataEr
     })
 }
 
-/// What is learnt while the splits are read.
+/// State gathered while the splits are read.
 struct Reading<'a> {
     options: &'a SourceOptions,
     budget: Arc<Budget>,
@@ -92,7 +92,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Takes note of what lies beside the folders of `dir`.
+    /// Records the contents of `dir` beside its folders.
     fn beside(&mut self, dir: &Path) -> Result<(), DataError> {
         for entry in entries(dir)? {
             let path = entry.path();
@@ -103,7 +103,8 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// The readable images below `dir/CLASS`, class by class, each class sorted by path; classes without a folder have none.
+    /// The readable images below `dir/CLASS`, class by class, each class sorted by path; classes without a
+    /// folder have none.
     fn store(&mut self, dir: &Path, classes: &[String]) -> Result<Store, DataError> {
         self.beside(dir)?;
         let mut found = Vec::new();
@@ -145,7 +146,7 @@ impl Reading<'_> {
                     self.headers.push(header);
                     files.push((path, label));
                 }
-                // Text may begin as an image does.
+                // Text may begin with the same bytes as an image.
                 Err(_) if !format::promises(ending(&path)) && ending(&path).is_some() => {
                     self.left_out.add(&path);
                 }
@@ -166,13 +167,13 @@ pub(crate) fn entries(dir: &Path) -> Result<Vec<std::fs::DirEntry>, DataError> {
     std::fs::read_dir(dir).map_err(io)?.collect::<Result<Vec<_>, _>>().map_err(io)
 }
 
-/// Whether a file or folder is the system's own, and not the user's.
+/// True for files and folders of the operating system.
 fn is_passed(path: &Path) -> bool {
     is_hidden(path) || (path.is_dir() && SYSTEM.iter().any(|name| path.ends_with(name)))
 }
 
-/// The names of the folders in `dir`, sorted. A name that is no Unicode, or has control characters, could not be printed
-/// or stored with a model.
+/// Names of the folders in `dir`, sorted. Names outside Unicode, or with control characters, are refused:
+/// they could not be printed or stored with a model.
 pub(crate) fn folders(dir: &Path) -> Result<Vec<String>, DataError> {
     let name = |entry: std::fs::DirEntry| {
         let plain = entry.file_name().into_string().ok().filter(|n| !n.contains(char::is_control));
@@ -190,7 +191,7 @@ fn class_names(dir: &Path) -> Result<Vec<String>, DataError> {
     if names.is_empty() { Err(DataError::NoClasses { path: dir.to_owned() }) } else { Ok(names) }
 }
 
-/// Refuses classes of a split that the training images lack, and tells those it lacks itself.
+/// Refuses classes of a split without training images; returns the classes the split lacks.
 fn lacking_classes(train: &Path, classes: &[String], other: &Path) -> Result<Option<String>, DataError> {
     let others = class_names(other)?;
     if let Some(class) = others.iter().find(|class| !classes.contains(class)) {
@@ -209,19 +210,19 @@ pub(crate) fn ending(path: &Path) -> Option<&str> {
     path.extension().and_then(|ending| ending.to_str())
 }
 
-/// What a file is; one that cannot be read is what its ending says.
+/// Kind of a file; unreadable files are judged by their extension.
 pub(crate) fn kind(path: &Path) -> Kind {
     format::kind(&head(path).unwrap_or_default(), ending(path))
 }
 
-/// All files below `dir` but hidden ones, and links to folders, which are left out.
+/// Collects all files below `dir`; hidden ones and links to folders are left out.
 fn collect(dir: &Path, paths: &mut Vec<PathBuf>, left_out: &mut LeftOut) -> Result<(), DataError> {
     for entry in entries(dir)? {
         let path = entry.path();
         if is_passed(&path) {
             left_out.add(&path);
         } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            // The entry's own type: a link to a folder is none.
+            // The entry's own type, under which a link is no folder.
             collect(&path, paths, left_out)?;
         } else if path.is_file() {
             paths.push(path);
@@ -232,7 +233,7 @@ fn collect(dir: &Path, paths: &mut Vec<PathBuf>, left_out: &mut LeftOut) -> Resu
     Ok(())
 }
 
-/// The one size of a folder of small images, as CIFAR-10 unpacked to files.
+/// Common size of a folder of small images, as CIFAR-10 unpacked to files.
 fn shared_size(headers: &[Header]) -> Option<(usize, usize)> {
     let first = headers.first()?;
     let small = first.width.max(first.height) <= SMALL_SIDE;

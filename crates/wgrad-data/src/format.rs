@@ -1,20 +1,20 @@
-//! What kind of image a file is, by its first bytes, and JPEGs that the decoder would misread without an error.
+//! Image formats by their first bytes, and JPEGs that the decoder would misread without an error.
 
 use image::ImageFormat;
 
-/// Formats that are read, for messages.
+/// Readable formats, for messages.
 pub(crate) const READ: &str = "JPEG, PNG, GIF, WebP and BMP";
 
-/// Endings of files that promise an image this reads.
+/// Extensions of readable formats.
 const ENDINGS: [&str; 9] = ["jpg", "jpeg", "jpe", "jfif", "png", "gif", "webp", "bmp", "dib"];
 
-/// Endings of images in formats that are not read.
+/// Extensions of unreadable image formats.
 const OTHERS: [&str; 22] = [
     "tif", "tiff", "heic", "heif", "avif", "jp2", "j2k", "jxl", "psd", "svg", "ico", "tga", "ppm", "pgm",
     "pnm", "exr", "hdr", "dcm", "dng", "cr2", "nef", "arw",
 ];
 
-/// What a file says of itself.
+/// Kind of a file by its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// An image this reads, by content or, if it is damaged, by its ending.
@@ -25,7 +25,7 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// The kind of a file by its first bytes, then by its ending.
+/// Kind of a file by its first bytes, then by its extension.
 pub(crate) fn kind(head: &[u8], ending: Option<&str>) -> Kind {
     let among = |all: &[&str]| ending.is_some_and(|e| all.iter().any(|known| e.eq_ignore_ascii_case(known)));
     match image::guess_format(head) {
@@ -38,12 +38,12 @@ pub(crate) fn kind(head: &[u8], ending: Option<&str>) -> Kind {
     }
 }
 
-/// Whether a file's ending promises an image this reads.
+/// True for the extensions of readable formats.
 pub(crate) fn promises(ending: Option<&str>) -> bool {
     ending.is_some_and(|e| ENDINGS.iter().any(|known| e.eq_ignore_ascii_case(known)))
 }
 
-/// The name of a format that is known but not read.
+/// Name of a known but unreadable format.
 pub(crate) fn foreign(head: &[u8]) -> Option<&'static str> {
     let brand = head.get(4..12).unwrap_or_default();
     match image::guess_format(head) {
@@ -90,7 +90,7 @@ pub(crate) fn jpeg_fault(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// How a JPEG's components are sampled.
+/// Sampling of a JPEG's components.
 struct Frame {
     progressive: bool,
     /// Samples across and down of each component.
@@ -105,7 +105,7 @@ impl Frame {
         Some(Self { progressive: marker == 0xC2, sampling })
     }
 
-    /// What the decoder gets wrong, if the first scan holds so many components.
+    /// The decoder's fault on this JPEG, if the first scan holds `in_scan` components.
     fn fault(&self, in_scan: usize) -> Option<&'static str> {
         let first = *self.sampling.first()?;
         let apart = in_scan < self.sampling.len() && !self.progressive;

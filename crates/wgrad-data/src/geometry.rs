@@ -1,12 +1,12 @@
 //! Moving pixels: padded crops, mirror, rotation, and torchvision's choice of a random region.
 //!
-//! Never changes a value except by interpolation; what falls outside the image is black, before normalisation.
+//! Values change by interpolation only; pixels outside the image are black, before normalisation.
 
 use crate::decode::Image;
 use crate::random::Stream;
 use crate::resample::Region;
 
-/// The `width` x `height` window whose top left corner is at (`left`, `top`); both may be negative.
+/// The `width` x `height` window with its top left corner at (`left`, `top`); both may be negative.
 pub(crate) fn crop(image: &Image, left: isize, top: isize, width: usize, height: usize) -> Image {
     let mut out = Image::black(width, height, image.channels);
     let first = left.clamp(0, image.width as isize);
@@ -24,7 +24,7 @@ pub(crate) fn crop(image: &Image, left: isize, top: isize, width: usize, height:
     out
 }
 
-/// The middle `width` x `height`; where the image is smaller it is padded symmetrically (the odd pixel goes last).
+/// The middle `width` x `height`; smaller images are padded symmetrically (the odd pixel goes last).
 pub(crate) fn center(image: &Image, width: usize, height: usize) -> Image {
     let offset = |have: usize, want: usize| {
         if want > have {
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn crops_are_black_outside() {
+    fn crop_outside_image_is_black() {
         let image = grey(3, &[1, 2, 3, 4, 5, 6]);
         assert_eq!(crop(&image, 1, 0, 2, 2).data, [2, 3, 5, 6]);
         assert_eq!(crop(&image, -1, -1, 3, 2).data, [0, 0, 0, 0, 1, 2]);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_center_is_cut_or_padded() {
+    fn center_crops_or_pads() {
         let image = grey(5, &[1, 2, 3, 4, 5]);
         assert_eq!(center(&image, 3, 1).data, [2, 3, 4]);
         assert_eq!(center(&image, 2, 1).data, [3, 4]);
@@ -134,14 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn mirroring_keeps_channels_in_order() {
+    fn mirror_keeps_channel_order() {
         let mut image = Image { width: 2, height: 2, channels: 3, data: (1..=12).collect() };
         mirror(&mut image);
         assert_eq!(image.data, [4, 5, 6, 1, 2, 3, 10, 11, 12, 7, 8, 9]);
     }
 
     #[test]
-    fn a_quarter_turn_is_counter_clockwise() {
+    fn rotation_by_90_is_counter_clockwise() {
         let image = grey(3, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
         assert_eq!(rotate(&image, 0.0), image);
         assert_eq!(rotate(&image, 90.0).data, [3, 6, 9, 2, 5, 8, 1, 4, 7]);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn random_regions_keep_to_scale_and_ratio() {
+    fn random_region_keeps_scale_and_ratio() {
         let image = Image::black(60, 40, 1);
         let mut seen = std::collections::BTreeSet::new();
         for index in 0..500 {

@@ -38,7 +38,7 @@ pub(crate) fn fashion(dir: &Path, _: &SourceOptions) -> Result<Source, DataError
     source(from_dir(dir, "train")?, from_dir(dir, "t10k")?, FASHION)
 }
 
-/// The 5,000 + 1,000 images of Fashion-MNIST that are part of the program.
+/// The 5,000 + 1,000 images of Fashion-MNIST built into the program.
 pub(crate) fn embedded() -> Result<Source, DataError> {
     macro_rules! built_in {
         ($name:literal) => {
@@ -83,7 +83,7 @@ struct Idx {
 }
 
 impl Idx {
-    /// Opens the first spelling of a file that is there; the plain one is preferred.
+    /// Opens the first existing spelling of a file; the uncompressed one is preferred.
     fn find(dir: &Path, split: &str, what: &str, rank: usize) -> Result<Self, DataError> {
         let official = format!("{split}-{what}-idx{rank}-ubyte");
         let dotted = format!("{split}-{what}.idx{rank}-ubyte");
@@ -122,7 +122,7 @@ impl Idx {
         }
     }
 
-    /// Reads the dimensions and then the payload, which must fill the rest of the file exactly.
+    /// Reads the dimensions and then the payload; the payload must fill the rest of the file exactly.
     fn read(mut self, rank: usize) -> Result<(Vec<usize>, Vec<u8>, Self), DataError> {
         let header = self.take(4 + 4 * rank)?;
         let words: Vec<u32> = header.as_chunks().0.iter().map(|&word| u32::from_be_bytes(word)).collect();

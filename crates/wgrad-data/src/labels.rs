@@ -1,4 +1,4 @@
-//! The labels of all masks to classes: which labels are one, in which order, under which names.
+//! From the labels of all masks to classes: equal labels, their order, their names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::segmentation::{IGNORED_CLASS, SegmentationOptions};
 /// Classes there may be: a mask with more labels was blurred.
 const MOST_CLASSES: usize = 64;
 
-/// Label of the borders between objects in Pascal VOC's masks, and of what counts for nothing in many others.
+/// Label of the borders between objects in Pascal VOC's masks; in many others it marks ignored pixels.
 const BORDER: u16 = 255;
 
 /// Masks' labels as classes.
@@ -42,7 +42,7 @@ fn is_grey([r, g, b]: [u8; 3]) -> bool {
     r == g && g == b
 }
 
-/// What the labels of all masks are.
+/// Palettes of all masks.
 struct Palettes {
     /// Colours by index.
     colours: BTreeMap<u16, [u8; 3]>,
@@ -72,7 +72,7 @@ impl Palettes {
     }
 }
 
-/// The classes of masks that lie in `dir`.
+/// Classes of the masks in `dir`.
 pub(crate) fn classes(
     masks: &[(&Path, &Mask)],
     dir: &Path,
@@ -165,7 +165,7 @@ pub(crate) fn ignored_name(label: &str) -> Option<String> {
     }
 }
 
-/// Refuses labels that can be no classes.
+/// Refuses labels that cannot be classes.
 fn check(
     masks: &[(&Path, &Mask)],
     found: &[Key],
@@ -185,7 +185,7 @@ fn check(
         return Err(DataError::invalid(what, found, expected));
     }
     match masks.iter().find(|(_, mask)| mask.lossy) {
-        // Black and white may survive JPEG; what else is there may be its doing.
+        // Black and white may survive JPEG; other levels may be artefacts.
         Some((path, _)) if found.len() > 2 => {
             let value = format!("{} with {}, a JPEG,", found.len(), path.display());
             Err(DataError::invalid(what, value, "exact, which JPEG's are not; save masks as PNG"))

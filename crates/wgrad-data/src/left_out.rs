@@ -1,4 +1,4 @@
-//! Files that a source does not read: counted by kind, and told in one line.
+//! Files left out by a source: counted by kind, reported in one line.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,24 +6,25 @@ use std::path::{Path, PathBuf};
 /// Folders named for one kind; of more than these only their number is told.
 const MOST_FOLDERS: usize = 4;
 
-/// Whether a file or folder is hidden: its name starts with a full stop, as macOS's `._` files and `.DS_Store` do.
+/// True for hidden files and folders: their names start with a full stop, like macOS's `._` files and
+/// `.DS_Store`.
 pub(crate) fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
-/// What was left out, by kind.
+/// Files left out, by kind.
 #[derive(Debug, Default)]
 pub(crate) struct LeftOut {
     kinds: BTreeMap<String, Vec<PathBuf>>,
 }
 
 impl LeftOut {
-    /// Takes note of a file, folder or link.
+    /// Records a file, folder or link.
     pub(crate) fn add(&mut self, path: &Path) {
         self.kinds.entry(kind(path)).or_default().push(path.to_owned());
     }
 
-    /// Everything that `other` noted.
+    /// Adds all records of `other`.
     pub(crate) fn extend(&mut self, other: Self) {
         for (kind, paths) in other.kinds {
             self.kinds.entry(kind).or_default().extend(paths);
@@ -36,7 +37,8 @@ impl LeftOut {
         kinds.collect::<Vec<_>>().join(", ")
     }
 
-    /// One line that counts and names everything, where it lies below `root`, and what `rule` leaves out; `None` of nothing.
+    /// One line with the count, names and places below `root` of all left-out files, and the `rule` behind
+    /// it; `None` if there are none.
     pub(crate) fn line(&self, root: &Path, rule: &str) -> Option<String> {
         let total: usize = self.kinds.values().map(Vec::len).sum();
         if total == 0 {
@@ -52,7 +54,7 @@ impl LeftOut {
     }
 }
 
-/// Where files of one kind lie: the one there is, or folders with counts.
+/// Places of files of one kind: the single path, or folders with counts.
 fn places(root: &Path, paths: &[PathBuf]) -> String {
     let below = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
     if let [only] = paths {
@@ -72,7 +74,7 @@ fn places(root: &Path, paths: &[PathBuf]) -> String {
     format!("{}{rest}", shown.join(", "))
 }
 
-/// A name for what a file is, by its ending.
+/// Name of a kind of file, by its extension.
 fn kind(path: &Path) -> String {
     let is_link = path.is_symlink();
     match path.extension().and_then(|ending| ending.to_str()) {

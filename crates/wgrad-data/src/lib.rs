@@ -1,11 +1,11 @@
 //! Image and text sources, augmentation, tokenizers and the prefetching loader.
 //!
-//! [`open`] turns a spec such as `fashion-mini` or `folder:./photos` into a [`Dataset`] of three [`Subset`]s, a
-//! [`Pipeline`] turns one image into normalised floats, and a [`Loader`] delivers batches in an order and with an
-//! augmentation that depend on the seed alone, never on the number of workers.
+//! [`open`] turns a spec such as `fashion-mini` or `folder:./photos` into a [`Dataset`] of three [`Subset`]s,
+//! a [`Pipeline`] turns one image into normalised floats, and a [`Loader`] delivers batches. Order and
+//! augmentation depend on the seed alone, never on the number of workers.
 //!
-//! This crate never touches a device, never downloads, never prints, and never panics on bad outside input: what is
-//! wrong with a file comes back as a [`DataError`] or as a warning to show.
+//! This crate never touches a device, never downloads, never prints, and never panics on bad outside input:
+//! problems of a file come back as a [`DataError`] or as a warning to show.
 
 mod augment;
 mod bpe;

@@ -1,11 +1,11 @@
 //! Batches of a subset, epoch by epoch, reproducible whatever the number of workers.
 //!
-//! The order depends on (seed, epoch) only, a sample's augmentation on (seed, epoch, index in the subset) only, so
-//! a run can resume in the middle of an epoch and see exactly what it would have seen.
+//! The order depends on (seed, epoch) only, a sample's augmentation on (seed, epoch, index in the subset)
+//! only, so a run resumed in the middle of an epoch sees exactly the same samples.
 //!
-//! A sample whose file does not decode is replaced by the next sample of the epoch's order that does, round the end
-//! to the beginning if need be: batches keep their size, and the replacement is seen twice in that epoch. The file is
-//! named once in the warnings. A strict subset stops with the error instead.
+//! An undecodable sample is replaced by the next decodable one in the epoch's order, wrapping round at the
+//! end: batches keep their size, and the replacement is seen twice in the epoch. The file is named once in
+//! the warnings. A strict subset stops with the error instead.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +29,7 @@ pub struct Batch {
     pub indices: Vec<usize>,
 }
 
-/// How a [`Loader`] works.
+/// Options of a [`Loader`].
 #[derive(Debug, Clone)]
 pub struct LoaderOptions {
     /// Samples per batch.
@@ -38,11 +38,11 @@ pub struct LoaderOptions {
     pub shuffle: bool,
     /// Decides order and augmentation.
     pub seed: u64,
-    /// Threads that build batches; 0 builds them in the calling thread.
+    /// Worker threads; 0 builds batches in the calling thread.
     pub workers: usize,
     /// Batches built or being built ahead of the caller, at least 1; below `workers`, some workers idle.
     pub prefetch: usize,
-    /// Leave out a last batch that is not full.
+    /// Leave out an incomplete last batch.
     pub drop_last: bool,
     /// Apply the pipeline's augmentation: true for training, false for evaluation.
     pub augment: bool,
@@ -68,12 +68,12 @@ pub struct Loader {
     shared: Arc<Shared>,
 }
 
-/// What workers need; outlives the loader as long as one of them runs.
+/// State shared with the workers; lives as long as one of them runs.
 pub(crate) struct Shared {
     subset: Arc<Subset>,
     pipeline: Pipeline,
     pub(crate) options: LoaderOptions,
-    /// By sample index. `None` once handed out, so that no sample is named twice.
+    /// By sample index. `None` once handed out, so no sample is named twice.
     warnings: Mutex<BTreeMap<usize, Option<String>>>,
 }
 
@@ -100,7 +100,7 @@ impl Loader {
         EpochIter::new(self.shared.clone(), plan, start_batch)
     }
 
-    /// How many batches an epoch has.
+    /// Batches per epoch.
     pub fn batches_per_epoch(&self) -> usize {
         let LoaderOptions { batch_size, drop_last, .. } = self.shared.options;
         let n = self.shared.subset.len();
@@ -153,7 +153,7 @@ impl Shared {
         Some(Ok(batch))
     }
 
-    /// Writes the first sample at or after `position` of the order that decodes, and tells its index.
+    /// Writes the first decodable sample at or after `position` of the order, and returns its index.
     fn sample(
         &self,
         plan: &EpochPlan,

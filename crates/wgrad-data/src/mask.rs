@@ -1,8 +1,8 @@
-//! Mask files to labels: a palette's index, a grey level of 8 or 16 bits, or a colour; and predicted masks to PNG files that
-//! read back as the same labels.
+//! From mask files to labels: a palette's index, a grey level of 8 or 16 bits, or a colour; and from
+//! predicted masks to PNG files with the same labels.
 //!
-//! Nothing is told by brightness: two colours of one grey stay two labels. A mask's labels are gathered at its own size, so
-//! that they do not depend on the size a model sees.
+//! Labels are never compared by brightness: two colours with the same grey stay two labels. A mask's labels
+//! are gathered at its own size, so they do not depend on the model's input size.
 
 use std::collections::HashMap;
 use std::io::Cursor;
@@ -15,15 +15,15 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageResult};
 use crate::decode::{picture, shielded};
 use crate::error::DataError;
 
-/// Labels of one mask that are told apart; more are no classes.
+/// Maximum number of labels in one mask; with more of them they are no classes.
 const MOST_LABELS: usize = 255;
 
-/// What a pixel of a mask says.
+/// Label of a mask's pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Label {
     /// A grey level, or a palette's index with its colour.
     Number(u16, Option<[u8; 3]>),
-    /// A colour of a file that has three channels.
+    /// A colour of a three-channel file.
     Colour([u8; 3]),
 }
 
@@ -33,11 +33,11 @@ pub(crate) struct Mask {
     pub(crate) height: usize,
     /// An index into `labels` per pixel.
     pub(crate) pixels: Vec<u8>,
-    /// The labels that occur.
+    /// Labels in use.
     pub(crate) labels: Vec<Label>,
     /// There are more labels than `labels` holds.
     pub(crate) overflow: bool,
-    /// The file is a JPEG, whose levels are not exact.
+    /// The file is a JPEG, with inexact levels.
     pub(crate) lossy: bool,
 }
 
@@ -77,7 +77,7 @@ impl Mask {
 /// Reads a mask.
 ///
 /// # Errors
-/// As [`crate::decode_image`]; and where a colour has 16 bits per channel that do not fit into 8.
+/// As [`crate::decode_image`], and for 16-bit colours beyond 8 bits.
 pub(crate) fn read(path: &Path) -> Result<Mask, DataError> {
     let bytes = std::fs::read(path).map_err(|e| DataError::io(path, e))?;
     let format = image::guess_format(&bytes).ok();
@@ -154,7 +154,7 @@ fn png_indices(bytes: &[u8]) -> ImageResult<Option<Indexed>> {
     Ok(Some(Indexed { size: (width, height), indices, palette: palette.as_chunks().0.to_vec() }))
 }
 
-/// A frame that covers less than the picture has no index elsewhere: its colours tell.
+/// Outside a frame smaller than the picture there are no indices: use its colours.
 fn gif_indices(bytes: &[u8]) -> ImageResult<Option<Indexed>> {
     let fail = |e| wrong(ImageFormat::Gif, e);
     let mut options = gif::DecodeOptions::new();
@@ -196,11 +196,11 @@ fn colour_of(name: &str) -> Option<[u8; 3]> {
     Some([r, g, b])
 }
 
-/// A predicted mask as a PNG file that [`crate::open_masks`] reads as the same classes: a grey level or a colour per class,
-/// indices if the masks trained on had a palette.
+/// A predicted mask as a PNG file, read by [`crate::open_masks`] as the same classes: a grey level or a
+/// colour per class, indices if the training masks had a palette.
 ///
 /// # Errors
-/// [`DataError::Invalid`] if the names are no masks' labels, or the picture is too large for a file.
+/// [`DataError::Invalid`] if the class names are no mask labels, or the picture is too large for a file.
 pub fn mask_png(
     classes: &[u8],
     (height, width): (usize, usize),

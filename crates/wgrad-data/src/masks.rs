@@ -3,29 +3,29 @@
 use crate::random::{Purpose, Stream};
 use crate::streams::TokenBatch;
 
-/// The share of tokens that are to be told.
+/// Share of tokens to predict.
 const TOLD: f32 = 0.15;
 
-/// Of those, the share that the mask stands for, and the share that another token does; the rest stay.
+/// Shares of those replaced by the mask token, and by a random token; the rest stay.
 const MASKED: f32 = 0.8;
 const REPLACED: f32 = 0.1;
 
-/// Which tokens there are, what stands for a hidden one, and which draws hide them.
+/// Number of tokens, the mask token, and the seed of the draws.
 #[derive(Debug, Clone, Copy)]
 pub struct Masking {
     /// Different tokens, the mask not among them.
     pub vocabulary: usize,
     /// The mask.
     pub mask: i32,
-    /// The label of tokens that need not be told.
+    /// Label of tokens that are not predicted.
     pub padding: i32,
     /// The draws' seed.
     pub seed: u64,
 }
 
 impl Masking {
-    /// A batch of tokens of which some are hidden, with the hidden ones as labels; only the first `count` may be. The same
-    /// epoch and number hide the same.
+    /// Masks some tokens of a batch and makes them its labels; only the first `count` may be masked. The same
+    /// epoch and number mask the same tokens.
     pub fn apply(&self, tokens: &[i32], count: usize, epoch: u64, number: u64) -> TokenBatch {
         let mut stream = Stream::new(Purpose::Mask, self.seed, epoch, number);
         let mut batch = TokenBatch { x: tokens.to_vec(), y: vec![self.padding; tokens.len()] };
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_the_papers() {
+    fn masking_shares_match_the_paper() {
         let masking = Masking { vocabulary: 100, mask: 100, padding: -100, seed: 3 };
         let tokens: Vec<i32> = (0..20_000).map(|i| i % 100).collect();
         let batch = masking.apply(&tokens, 16_000, 1, 2);

@@ -1,6 +1,6 @@
 //! A map over 0..n on all cores, for the work done once at open.
 //!
-//! Results come back in index order, so what follows never depends on timing.
+//! Results come back in index order, so nothing depends on timing.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,9 +1,9 @@
 //! One image to the floats a model sees: framed to the target size, augmented if training, normalised, planes first.
 //!
-//! Framing in evaluation, and in training where no crop augmentation is asked for:
-//! an image of the target size is taken as it is; a small one (no side above [`SMALL_SIDE`]) at most 8 pixels short
-//! of the target is padded with black on all sides, any other small one is scaled to the target; everything else is
-//! a photo, scaled so that it covers 256/224 of the target, of which the centre is cut out.
+//! Framing in evaluation, and in training without a crop augmentation: an image of the target size stays as
+//! it is; a small one (no side above [`SMALL_SIDE`]) at most 8 pixels short of the target is padded with
+//! black on all sides, any other small one is scaled to the target; everything else is a photo, scaled to
+//! cover 256/224 of the target, with the centre cut out.
 //!
 //! Nothing here remembers anything: the result depends on the image, the pipeline and the sample key alone.
 
@@ -16,17 +16,17 @@ use crate::random::{Purpose, Stream};
 use crate::resample::{Region, resize};
 use crate::subset::Subset;
 
-/// The longest side of an image that is already a framed picture of one thing, as in MNIST or CIFAR-10, and not a
-/// photo to cut something out of.
+/// Longest side of small images: these show one framed object, as in MNIST or CIFAR-10, unlike a photo to
+/// crop.
 pub const SMALL_SIDE: usize = 64;
 
-/// The greatest difference to the target size that is padded rather than scaled away.
+/// Largest difference to the target size bridged by padding instead of scaling.
 const MAX_PADDING: usize = 8;
 
-/// Of a photo longer than this many times its width (or wider than its height), only the middle is used.
+/// Maximum aspect ratio of a photo; of longer ones only the middle is used.
 const MAX_ASPECT: usize = 16;
 
-/// How images become model input.
+/// From images to model input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
     /// Height and width of the result.
@@ -41,7 +41,7 @@ pub struct Pipeline {
     pub std: Vec<f32>,
 }
 
-/// Which random draws augment a sample; the same key gives the same result on any machine.
+/// Address of a sample's random draws; the same key gives the same result on any machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampleKey {
     /// The run's seed.
@@ -58,7 +58,7 @@ impl Pipeline {
         self.channels * self.size.0 * self.size.1
     }
 
-    /// Refuses sizes, channels, normalisation or augmentation that cannot work.
+    /// Refuses impossible sizes, channels, normalisation or augmentation.
     ///
     /// # Errors
     /// [`DataError::Invalid`] naming the field.
@@ -87,8 +87,8 @@ impl Pipeline {
     /// The model input for `image`, channels first: augmented by the draws of `key`, or as in evaluation if `None`.
     ///
     /// # Errors
-    /// [`DataError::Invalid`] if the image has other channels, no pixels, or bytes that do not match its size, or if
-    /// [`Self::check`] refuses the pipeline.
+    /// [`DataError::Invalid`] if the image has other channels, no pixels, or bytes contradicting its size, or
+    /// if [`Self::check`] refuses the pipeline.
     pub fn apply(&self, image: &Image, key: Option<SampleKey>) -> Result<Vec<f32>, DataError> {
         self.check()?;
         let mut out = vec![0.0; self.sample_len()];
@@ -166,7 +166,7 @@ impl Pipeline {
         is_small(image) && near(image.height, self.size.0) && near(image.width, self.size.1)
     }
 
-    /// Scaled so that no side is below the target: small images to the target itself, photos to 256/224 of it.
+    /// Scales an image to cover the target: small images to the target itself, photos to 256/224 of it.
     fn cover(&self, image: Image) -> Image {
         let (height, width) = self.size;
         if (image.height, image.width) == (height, width) {
@@ -176,7 +176,7 @@ impl Pipeline {
         if is_small(&image) {
             return resize(&image, seen, width, height);
         }
-        // Of a picture like a ribbon the ends cannot be seen; scaling them up could take all memory.
+        // The ends of a ribbon-like picture are not visible; scaling them up could take all memory.
         for (offset, side, other) in
             [(&mut seen.x, &mut seen.width, image.height), (&mut seen.y, &mut seen.height, image.width)]
         {
@@ -185,7 +185,7 @@ impl Pipeline {
             *side = longest.min(*side);
         }
         let (h, w) = (height * 256 / 224, width * 256 / 224);
-        // The side that needs the greater factor decides; the other keeps the aspect ratio, rounded down.
+        // The side with the greater factor decides; the other keeps the aspect ratio, rounded down.
         let (h, w) = if h * seen.width >= w * seen.height {
             (h, seen.width * h / seen.height)
         } else {
@@ -214,9 +214,9 @@ fn is_small(image: &Image) -> bool {
 
 /// Mean and standard deviation of each channel over values in [0, 1], for [`Pipeline::mean`] and [`Pipeline::std`].
 ///
-/// Looks at 2,000 evenly spaced samples at most, before any padding or augmentation, each with the same weight
-/// whatever its size. Samples that do not decode are left out unless the subset is strict. A channel that never
-/// varies gets the standard deviation 1.
+/// Reads at most 2,000 evenly spaced samples, before any padding or augmentation, all with the same weight
+/// whatever their size. Undecodable samples are left out unless the subset is strict. A constant channel gets
+/// the standard deviation 1.
 ///
 /// # Errors
 /// The first sample's error if none decodes or the subset is strict; [`DataError::Invalid`] if it is empty.

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_panic_is_an_error_and_ends_the_epoch() {
+    fn prefetch_worker_panic_is_an_error_and_ends_epoch() {
         for workers in [0, 1, 3] {
             let loader = loader(10, workers, 4);
             let mut epoch = loader.epoch(0, 0);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn dropping_an_epoch_ends_its_workers() {
+    fn prefetch_dropped_epoch_joins_workers() {
         let loader = loader(64, 3, 2);
         let mut epoch = loader.epoch(0, 0);
         epoch.next().unwrap().unwrap();

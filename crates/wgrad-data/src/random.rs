@@ -1,4 +1,4 @@
-//! Random streams addressed by what they are for, so that no draw depends on which thread made it or when.
+//! Random streams addressed by purpose, so draws depend neither on threads nor on timing.
 //!
 //! Never seeded from the clock or the system.
 
@@ -7,7 +7,7 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 
-/// What a stream decides; part of its address, so that two uses of one seed are unrelated.
+/// Purpose of a stream; part of its address, so two uses of one seed are unrelated.
 #[derive(Clone, Copy)]
 pub(crate) enum Purpose {
     HoldOut = 1,

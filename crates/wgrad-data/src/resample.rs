@@ -113,7 +113,7 @@ mod tests {
 
     /// The expected numbers are Pillow 13's `resize(…, Image.BILINEAR)` of the same images.
     #[test]
-    fn resizing_equals_pillow() {
+    fn resize_matches_pillow() {
         let grey = image(1, |x, y| vec![x * 37 + y * 91 + x * y * 5]);
         let smaller = [
             104, 114, 127, 128, 141, 117, 122, 137, 141, 130, 108, 135, 149, 144, 116, 119, 118, 139, 121,
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_size_is_the_same_image() {
+    fn resize_to_same_size_is_identity() {
         let grey = image(1, |x, y| vec![x * 37 + y * 91]);
         assert_eq!(resize(&grey, Region::whole(&grey), 13, 9), grey);
     }

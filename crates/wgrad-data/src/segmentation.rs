@@ -1,8 +1,9 @@
-//! Pictures with a mask each, which gives every pixel its class: `masks:DIR` with `DIR/images` and `DIR/masks`.
+//! Pictures with masks, one class per pixel: `masks:DIR` with `DIR/images` and `DIR/masks`.
 //!
-//! A picture and its mask have the same name but for the extension, and the same size. The labels that occur in masks (palette
-//! indices, grey levels, colours; see `labels`) are the classes, lowest first. All pictures are held in memory, squeezed to
-//! one size: the picture with antialiasing, its mask without, since there is no class between two.
+//! A picture and its mask have the same name but for the extension, and the same size. The labels in use
+//! (palette indices, grey levels, colours; see `labels`) are the classes, lowest first. All pictures are held
+//! in memory at one size: the picture is scaled with antialiasing, its mask without, since there is no class
+//! between two.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,33 +20,33 @@ use crate::random::{Purpose, Stream};
 use crate::resample::{Region, resize};
 use crate::source::DEFAULT_VAL_SPLIT;
 
-/// Label of pixels that count for nothing: `CrossEntropy`'s `ignore_index`, as in PyTorch.
+/// Label of ignored pixels: `CrossEntropy`'s `ignore_index`, as in PyTorch.
 pub const IGNORED: i32 = -100;
 
-/// [`IGNORED`] among the classes of a scene.
+/// [`IGNORED`] among the classes of an image.
 pub(crate) const IGNORED_CLASS: u8 = u8::MAX;
 
-/// Whether a spec names pictures with masks.
+/// True for specs of pictures with masks.
 pub fn is_masks(spec: &str) -> bool {
     spec.starts_with("masks:")
 }
 
-/// How to open pictures with masks.
+/// Options of [`open_masks`].
 #[derive(Debug, Clone, Default)]
 pub struct SegmentationOptions {
-    /// Height and width of what a model sees.
+    /// Height and width of the model's input.
     pub size: (usize, usize),
-    /// The share held out for validation; [`DEFAULT_VAL_SPLIT`] where not set.
+    /// Share held out for validation; [`DEFAULT_VAL_SPLIT`] if `None`.
     pub val_split: Option<f64>,
-    /// Decides which are held out.
+    /// Seed of the hold-out.
     pub seed: u64,
-    /// 1 (grey) or 3 (colour); colour where any picture has it, if not set.
+    /// 1 (grey) or 3 (colour); if `None`, colour if any picture has it.
     pub channels: Option<usize>,
-    /// Refuse a picture or mask that does not decode, instead of passing over it with a warning.
+    /// Refuse undecodable pictures and masks instead of skipping them with a warning.
     pub strict: bool,
-    /// Label that counts for nothing: an index, a grey level or a colour as `#rrggbb`.
+    /// Label to ignore: an index, a grey level or a colour as `#rrggbb`.
     pub ignore: Option<String>,
-    /// Classes of a trained model: other labels are refused. `None` takes the labels that occur.
+    /// Classes of a trained model: other labels are refused. `None` takes the labels in use.
     pub classes: Option<Vec<String>>,
     /// As [`crate::SourceOptions::levels`].
     pub levels: Option<Levels>,
@@ -56,7 +57,7 @@ pub struct SegmentationOptions {
 pub struct MaskedImage {
     /// The picture, at the size asked for.
     pub picture: Image,
-    /// A class a pixel, row by row; 255 where the pixel counts for nothing.
+    /// A class per pixel, row by row; 255 for ignored pixels.
     pub classes: Vec<u8>,
 }
 
@@ -69,20 +70,20 @@ pub struct SegmentationData {
     pub palette: Option<Vec<[u8; 3]>>,
     /// Channels of every picture.
     pub channels: usize,
-    /// Range of 16-bit samples that becomes 0 to 255; `None` if no picture has such.
+    /// Range of 16-bit samples mapped to 0 to 255; `None` if there are no 16-bit pictures.
     pub levels: Option<Levels>,
-    /// What a model learns from.
+    /// Training images.
     pub train: Vec<MaskedImage>,
-    /// What it is judged on.
+    /// Validation images.
     pub validation: Vec<MaskedImage>,
-    /// What was passed over, one line each.
+    /// One line for each thing skipped.
     pub warnings: Vec<String>,
 }
 
 /// Opens `masks:DIR`.
 ///
 /// # Errors
-/// One line of [`DataError`] saying what to mend.
+/// One line of [`DataError`] with the remedy.
 pub fn open_masks(spec: &str, options: &SegmentationOptions) -> Result<SegmentationData, DataError> {
     let unknown = || DataError::UnknownSource { spec: spec.to_owned() };
     let dir = Path::new(spec.strip_prefix("masks:").filter(|dir| !dir.is_empty()).ok_or_else(unknown)?);
@@ -103,7 +104,7 @@ pub fn open_masks(spec: &str, options: &SegmentationOptions) -> Result<Segmentat
     let deep: Vec<&Path> = pairs.iter().filter(|p| p.1.deep).map(|p| p.0.0.as_path()).collect();
     let levels = options.levels.or_else(|| {
         let found = Levels::in_use(&deep)?;
-        opening.warnings.push(found.told(deep.len(), pairs.len()));
+        opening.warnings.push(found.summary(deep.len(), pairs.len()));
         Some(found)
     });
     let range = levels.unwrap_or(Levels::WHOLE);
@@ -136,14 +137,14 @@ pub fn open_masks(spec: &str, options: &SegmentationOptions) -> Result<Segmentat
 /// A picture's file and its mask's.
 type Pair = (PathBuf, PathBuf);
 
-/// What comes up while files are looked through.
+/// State gathered while files are read.
 struct Opening {
     strict: bool,
     warnings: Vec<String>,
 }
 
 impl Opening {
-    /// The pairs that were read; damaged ones are named, or refused if strict.
+    /// The readable pairs; damaged ones are named, or refused if strict.
     fn whole<T>(
         &mut self,
         found: impl Iterator<Item = (Pair, Result<T, DataError>)>,
@@ -161,7 +162,7 @@ impl Opening {
         Ok(whole)
     }
 
-    /// The images of a folder by their name without extension.
+    /// Images of a folder by name without extension.
     fn files(&mut self, dir: &Path, left_out: &mut LeftOut) -> Result<BTreeMap<String, PathBuf>, DataError> {
         if !dir.is_dir() {
             let hint = "put pictures into DIR/images and their masks, of the same names, into DIR/masks";
@@ -230,7 +231,7 @@ impl Opening {
     }
 }
 
-/// A picture and its mask, whose labels are all there, at the size asked for.
+/// A picture and its mask at the requested size; the mask's labels are all known.
 fn load(
     (picture, mask): &Pair,
     channels: usize,
@@ -255,10 +256,10 @@ pub fn resized_mask(levels: &[u8], (h, w): (usize, usize), (height, width): (usi
     (0..height * width).map(under).collect()
 }
 
-/// A picture without a mask as a scene, all of its pixels of class 0; and its own height and width.
+/// A picture without a mask, all of its pixels of class 0; and its own height and width.
 ///
 /// # Errors
-/// Where the file does not decode.
+/// If the file does not decode.
 pub fn open_picture(
     path: &Path,
     channels: usize,
@@ -270,18 +271,18 @@ pub fn open_picture(
     Ok((MaskedImage { picture, classes: vec![0; height * width] }, (image.height, image.width)))
 }
 
-/// Scenes as a model reads them.
+/// Images and masks as model input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaskedBatch {
     /// `rows` x channels x height x width normalised floats.
     pub pictures: Vec<f32>,
-    /// `rows` x height x width classes, [`IGNORED`] where a pixel counts for nothing.
+    /// `rows` x height x width classes, [`IGNORED`] for ignored pixels.
     pub classes: Vec<i32>,
-    /// Scenes.
+    /// Images in the batch.
     pub rows: usize,
 }
 
-/// Mean and standard deviation a channel over scenes, of values in [0, 1].
+/// Mean and standard deviation per channel over images, of values in [0, 1].
 pub fn masked_image_moments(images: &[MaskedImage], channels: usize) -> (Vec<f32>, Vec<f32>) {
     let moments = |c: usize| {
         let values = || {
@@ -296,28 +297,28 @@ pub fn masked_image_moments(images: &[MaskedImage], channels: usize) -> (Vec<f32
     (0..channels).map(moments).unzip()
 }
 
-/// Turns scenes into batches.
+/// Turns masked images into batches.
 #[derive(Debug, Clone)]
 pub struct SegmentationReader {
     /// Mean a channel.
     pub mean: Vec<f32>,
-    /// Standard deviation a channel.
+    /// Standard deviation per channel.
     pub std: Vec<f32>,
-    /// Mirror half of the scenes, in training.
+    /// Mirror half of the images, in training.
     pub flip: bool,
     /// Decides order and mirroring.
     pub seed: u64,
 }
 
 impl SegmentationReader {
-    /// The order of an epoch.
+    /// Order of an epoch.
     pub fn order(&self, images: usize, epoch: u64) -> Vec<usize> {
         let mut order: Vec<usize> = (0..images).collect();
         Stream::new(Purpose::Order, self.seed, epoch, 0).shuffle(&mut order);
         order
     }
 
-    /// A batch of the scenes of these numbers; mirrored at random in the epoch given, as they are without one.
+    /// A batch of these images; randomly mirrored in the given epoch, unchanged without one.
     pub fn batch(&self, images: &[MaskedImage], picks: &[usize], epoch: Option<u64>) -> MaskedBatch {
         let mut batch = MaskedBatch { pictures: Vec::new(), classes: Vec::new(), rows: picks.len() };
         for &i in picks {

@@ -1,9 +1,9 @@
-//! Pictures with masks: what the labels are, and what is passed over.
+//! Pictures with masks: their labels, and skipped files.
 
 use super::*;
 use crate::mask_png;
 
-/// Pictures of 8x4 whose right half is white, with masks that say so by grey level 200.
+/// Pictures of 8x4 with a white right half, marked by grey level 200 in the masks.
 fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for name in ["images", "masks"] {
@@ -33,7 +33,7 @@ fn open(dir: &Path) -> Result<SegmentationData, DataError> {
 }
 
 #[test]
-fn grey_levels_are_classes_and_pictures_are_split() {
+fn masks_grey_levels_become_classes_and_pictures_are_split() {
     let dir = folder();
     std::fs::remove_file(dir.path().join("images/4.png")).unwrap();
     let images = open(dir.path()).unwrap();
@@ -47,7 +47,7 @@ fn grey_levels_are_classes_and_pictures_are_split() {
 }
 
 #[test]
-fn pictures_and_masks_are_mirrored_together() {
+fn masks_are_mirrored_with_their_pictures() {
     let dir = folder();
     let images = open(dir.path()).unwrap().train;
     let (mean, std) = masked_image_moments(&images, 1);
@@ -68,7 +68,7 @@ fn pictures_and_masks_are_mirrored_together() {
 }
 
 #[test]
-fn what_is_wrong_is_one_line() {
+fn masks_errors_are_one_line() {
     let dir = folder();
     let why = |dir: &Path| open(dir).unwrap_err().to_string();
     assert!(why(&dir.path().join("masks")).contains("DIR/images"));
@@ -100,7 +100,7 @@ fn what_is_wrong_is_one_line() {
 }
 
 #[test]
-fn pictures_and_masks_without_names_in_common_are_told() {
+fn masks_without_matching_pictures_are_an_error() {
     let dir = folder();
     for i in 0..5 {
         let mask = |name: &str| dir.path().join("masks").join(format!("{i}{name}.png"));
@@ -115,7 +115,7 @@ fn pictures_and_masks_without_names_in_common_are_told() {
     assert!(why.contains("0 pictures, 5 masks, and images/train, a folder, which is not read"), "{why}");
 }
 
-/// Saves masks of 8x4, one per picture, whose pixels `write` makes a file of.
+/// Saves masks of 8x4, one per picture, from pixels turned into a file by `write`.
 fn masks(dir: &Path, write: impl Fn(&Path, &dyn Fn(u32, u32) -> usize)) {
     for i in 0..5_usize {
         // Three areas, the last one pixel wide: a resize by brightness or to 4x4 would lose it.
@@ -142,7 +142,7 @@ fn indexed(path: &Path, area: &dyn Fn(u32, u32) -> usize, indices: [u8; 3], colo
 const VOC: [(u8, [u8; 3]); 3] = [(1, [128, 0, 0]), (16, [0, 64, 0]), (255, [224, 224, 192])];
 
 #[test]
-fn palette_indices_are_classes_and_one_label_may_be_ignored() {
+fn masks_palette_indices_become_classes_and_one_is_ignored() {
     let dir = folder();
     masks(dir.path(), |path, area| indexed(path, area, [1, 16, 255], &VOC));
     let images = open(dir.path()).unwrap();
@@ -167,7 +167,7 @@ fn palette_indices_are_classes_and_one_label_may_be_ignored() {
 }
 
 #[test]
-fn palettes_that_disagree_are_told_apart_by_colour() {
+fn masks_with_different_palettes_are_read_by_colour() {
     let dir = folder();
     let colours = [[0, 0, 0], [255, 0, 0], [0, 0, 255]];
     masks(dir.path(), |path, area| {
@@ -182,7 +182,7 @@ fn palettes_that_disagree_are_told_apart_by_colour() {
 }
 
 #[test]
-fn colours_are_told_apart_as_colours_and_sixteen_bits_are_kept() {
+fn masks_keep_colours_and_16_bit_levels_apart() {
     let dir = folder();
     // Both are the grey 29.
     let colours = [[97, 0, 0], [0, 0, 255], [255, 255, 255]];
@@ -207,7 +207,7 @@ fn colours_are_told_apart_as_colours_and_sixteen_bits_are_kept() {
 }
 
 #[test]
-fn predicted_masks_read_back_as_the_same_classes() {
+fn masks_predicted_read_back_as_same_classes() {
     let voc = [[9, 9, 9]; 20];
     for (names, palette) in [
         (["0", "1", "200"], None),
@@ -230,7 +230,7 @@ fn predicted_masks_read_back_as_the_same_classes() {
 }
 
 #[test]
-fn damaged_and_stray_files_are_passed_over_and_named() {
+fn masks_damaged_and_stray_files_are_skipped_and_named() {
     let dir = folder();
     std::fs::write(dir.path().join("masks/1.png"), b"no picture").unwrap();
     for name in ["images/Thumbs.db", "masks/Thumbs.db", "masks/._0.png", "images/notes.txt"] {
@@ -260,7 +260,7 @@ fn damaged_and_stray_files_are_passed_over_and_named() {
 }
 
 #[test]
-fn a_trained_models_classes_hold_for_other_masks() {
+fn masks_of_trained_model_keep_its_classes() {
     let dir = folder();
     let known = |names: &[&str]| SegmentationOptions {
         classes: Some(names.iter().map(|name| (*name).to_owned()).collect()),

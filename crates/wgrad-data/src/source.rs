@@ -1,7 +1,7 @@
-//! A spec such as `folder:./photos` to a dataset: which images, which classes, and which of them are held out.
+//! From a spec such as `folder:./photos` to a dataset: images, classes, and the hold-out.
 //!
-//! What a source has of its own is used as it is; a hold-out is drawn from its training images only, class by class,
-//! and depends on the seed alone. Nothing is ever downloaded or written.
+//! A source's own splits are used as they are; a hold-out is drawn from its training images only, class by
+//! class, and depends on the seed alone. Nothing is ever downloaded or written.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,40 +12,39 @@ use crate::random::{Purpose, Stream};
 use crate::subset::{Store, Subset, View};
 use crate::{cifar, folder, idx};
 
-/// The share held out for validation when a folder has training images only.
+/// Share held out for validation if a folder has training images only.
 pub const DEFAULT_VAL_SPLIT: f64 = 0.2;
 
-/// How to open a source. The default takes it as it is.
+/// Options of [`open`]. The default takes a source as it is.
 #[derive(Debug, Clone, Default)]
 pub struct SourceOptions {
     /// The share of the training images to hold out for validation, in (0, 1), drawn evenly from every class.
     ///
-    /// `None` holds nothing out, except for a folder with neither validation nor test
-    /// images, where [`DEFAULT_VAL_SPLIT`] applies. A source
-    /// that has validation images of its own keeps them, and says so in its warnings.
+    /// `None` holds nothing out, except for a folder with neither validation nor test images: there
+    /// [`DEFAULT_VAL_SPLIT`] applies. A source keeps validation images of its own, with a warning.
     pub val_split: Option<f64>,
-    /// Decides which images are held out.
+    /// Seed of the hold-out.
     pub seed: u64,
-    /// Refuse an image file that does not decode, instead of passing over it with a warning.
+    /// Refuse undecodable image files instead of skipping them with a warning.
     pub strict: bool,
     /// 1 (grey) or 3 (colour); `None` takes the source's own.
     pub channels: Option<usize>,
-    /// The side of the images a model will see, if known: photos are then shrunk as they are decoded, to a shorter
-    /// side of 1.15 times this, which makes every epoch after the first cheap.
+    /// Side of the model's input, if known: photos are then shrunk while they are decoded, to a shorter side
+    /// of 1.15 times this, which makes every epoch after the first cheap.
     pub image_size: Option<usize>,
-    /// Range of 16-bit samples that becomes 0 to 255, as a model was trained with; `None` takes the range in use over the
-    /// training images.
+    /// Range of 16-bit samples mapped to 0 to 255, from a trained model; `None` takes the range in use over
+    /// the training images.
     pub levels: Option<Levels>,
 }
 
 /// The parts of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
-    /// What a model learns from.
+    /// The split to train on.
     Train,
-    /// What decides when to stop and which model to keep.
+    /// The split for early stopping and the choice of the best weights.
     Validation,
-    /// What is looked at once, at the end.
+    /// The split for the final evaluation.
     Test,
 }
 
@@ -58,10 +57,10 @@ pub struct Dataset {
     pub classes: Vec<String>,
     /// Channels of every image: 1 or 3.
     pub channels: usize,
-    /// Height and width where all images share one: always for idx and CIFAR-10; for a folder only if every file has
-    /// the same size and no side exceeds [`crate::SMALL_SIDE`]. `None` for photos.
+    /// Height and width if all images share one: always for idx and CIFAR-10; for a folder only if every file
+    /// has the same size and no side exceeds [`crate::SMALL_SIDE`]. `None` for photos.
     pub image_size: Option<(usize, usize)>,
-    /// Range of 16-bit samples that becomes 0 to 255; `None` if no image has such.
+    /// Range of 16-bit samples mapped to 0 to 255; `None` if there are no 16-bit images.
     pub levels: Option<Levels>,
     /// The training images.
     pub train: Subset,
@@ -69,7 +68,7 @@ pub struct Dataset {
     pub validation: Subset,
     /// The test images.
     pub test: Subset,
-    /// What was passed over or ignored, one line each.
+    /// One line for each thing skipped or ignored.
     pub warnings: Vec<String>,
 }
 
@@ -84,7 +83,7 @@ impl Dataset {
     }
 }
 
-/// What a source holds before anything is held out.
+/// Contents of a source before the hold-out.
 pub(crate) struct Source {
     pub(crate) classes: Vec<String>,
     pub(crate) channels: usize,
@@ -104,7 +103,7 @@ pub(crate) struct Source {
 /// cores; whole files are decoded when first used.
 ///
 /// # Errors
-/// One line of [`DataError`] saying what to mend.
+/// One line of [`DataError`] with the remedy.
 pub fn open(spec: &str, options: &SourceOptions) -> Result<Dataset, DataError> {
     check(options)?;
     let unknown = || DataError::UnknownSource { spec: spec.to_owned() };
@@ -193,7 +192,7 @@ fn split(spec: &str, source: Source, options: &SourceOptions) -> Dataset {
 
 /// Splits a store into kept and held-out indices, both ascending.
 ///
-/// Of each class `share` is held out, rounded, but at least one image and never the last one.
+/// Holds out `share` of each class, rounded, but at least one image and never the last one.
 fn hold_out(store: &Store, n_classes: usize, share: f64, seed: u64) -> (Vec<usize>, Vec<usize>) {
     let mut by_class = vec![Vec::new(); n_classes];
     for i in 0..store.len() {

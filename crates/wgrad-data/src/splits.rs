@@ -1,4 +1,4 @@
-//! Whether the folders of an image folder are splits or classes, by their names and by what they hold.
+//! Decides if the folders of an image folder are splits or classes, by their names and contents.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,13 +27,14 @@ const NAMES: [(&str, Split); 15] = [
     ("evaluation", Split::Test),
 ];
 
-/// Words beside the name of a split, as in `train_set`, `seg_test` and `ValImages`; longer ones before what they begin with.
+/// Words beside the name of a split, as in `train_set`, `seg_test` and `ValImages`; longer ones before their
+/// prefixes.
 const FILLERS: [&str; 20] = [
     "datasets", "dataset", "data", "sets", "set", "images", "image", "imgs", "img", "pictures", "picture",
     "photos", "photo", "samples", "sample", "splits", "split", "folder", "seg", "cls",
 ];
 
-/// The split a folder's name stands for, as its place in [`NAMES`].
+/// Split named by a folder, as index into [`NAMES`].
 fn rank(name: &str) -> Option<usize> {
     let lower = name.to_lowercase();
     let mut found = None;
@@ -53,25 +54,25 @@ fn rank(name: &str) -> Option<usize> {
     found
 }
 
-/// What the folders of a folder are.
+/// Meaning of the folders of a folder.
 #[derive(Debug)]
 pub(crate) enum Layout {
     /// One class each.
     Classes,
-    /// Splits, each with a folder per class.
+    /// Splits, each with one folder per class.
     Splits {
         train: PathBuf,
         validation: Option<PathBuf>,
         test: Option<PathBuf>,
-        /// Folders that are left out, with the reason.
+        /// Folders left out, with the reason.
         ignored: Vec<String>,
     },
 }
 
-/// Decides what the folders of `dir` are.
+/// Decides the meaning of the folders of `dir`.
 ///
 /// # Errors
-/// One line that says what to do if that is not clear.
+/// One line with the remedy if the meaning is unclear.
 pub(crate) fn layout(dir: &Path) -> Result<Layout, DataError> {
     let names = folders(dir)?;
     // A folder called `train` without folders of its own is a class of trains.
@@ -139,8 +140,8 @@ fn inner(dir: PathBuf) -> Result<PathBuf, DataError> {
     }
 }
 
-/// What to ask where folders that are no splits by name look like some: all hold the same two folders or more, and no
-/// images; or there is one folder, which holds splits.
+/// Error for folders that look like splits but are not named so: all hold the same two or more folders, and
+/// no images; or there is one folder, holding splits.
 fn question(dir: &Path, names: &[String], holds: &[Vec<String>]) -> Result<Option<DataError>, DataError> {
     if let [only] = names {
         let inside = dir.join(only);
@@ -170,7 +171,7 @@ fn question(dir: &Path, names: &[String], holds: &[Vec<String>]) -> Result<Optio
     }))
 }
 
-/// What to ask where the one class of `dir` holds no images but two folders or more.
+/// Error if the only class of `dir` holds no images but two or more folders.
 pub(crate) fn nested(dir: &Path, names: &[String]) -> Result<Option<DataError>, DataError> {
     let [only] = names else { return Ok(None) };
     let inside = folders(&dir.join(only))?;
@@ -196,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn split_names_are_known_in_any_usual_spelling() {
+    fn split_names_in_usual_spellings_are_recognised() {
         let split = |name: &str| rank(name).map(|r| NAMES[r].1);
         for name in [
             "train",

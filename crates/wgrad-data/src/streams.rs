@@ -1,17 +1,17 @@
-//! Batches of a text: each row of a batch goes on where the same row of the batch before ended.
+//! Batches of a text: each row of a batch continues the same row of the batch before.
 //!
-//! The text is cut into as many streams as a batch has rows. Where the first begins is drawn for every epoch from the
-//! seed, so that windows fall differently; a batch is a function of (seed, epoch, its number).
+//! The text is cut into as many streams as a batch has rows. The start of the first is drawn for every epoch
+//! from the seed, so windows differ between epochs; a batch is a function of (seed, epoch, its number).
 
 use crate::error::DataError;
 use crate::random::{Purpose, Stream};
 
-/// Tokens and, for each, the one that follows: `rows * context` of both, row by row.
+/// Tokens and their successors: `rows * context` of both, row by row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenBatch {
-    /// What a model reads.
+    /// Model input.
     pub x: Vec<i32>,
-    /// What it should say.
+    /// Labels: the next tokens.
     pub y: Vec<i32>,
 }
 
@@ -29,7 +29,7 @@ impl Streams {
     /// Streams of `rows` rows and windows of `context` tokens.
     ///
     /// # Errors
-    /// Where the text is too short for one batch.
+    /// If the text is too short for one batch.
     pub fn new(tokens: Vec<i32>, rows: usize, context: usize, seed: u64) -> Result<Self, DataError> {
         let window = rows.saturating_mul(context);
         let batches = tokens.len().saturating_sub(1).checked_div(window).unwrap_or(0);
@@ -39,7 +39,7 @@ impl Streams {
         Ok(Self { tokens, rows, context, seed, batches })
     }
 
-    /// Batches of an epoch.
+    /// Batches per epoch.
     pub fn batches_per_epoch(&self) -> usize {
         self.batches
     }
@@ -59,8 +59,8 @@ impl Streams {
     }
 }
 
-/// A text in windows of `context` tokens, `rows` of them a batch, with how many labels count; what is missing at the
-/// end is token 0 with label `padding`.
+/// A text in windows of `context` tokens, `rows` of them per batch, with the number of labels that count;
+/// missing tokens at the end are 0 with label `padding`.
 pub fn windows(
     tokens: &[i32],
     rows: usize,
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_go_on_where_they_ended() {
+    fn stream_rows_continue_previous_batch() {
         let s = streams(101, 3, 4);
         assert_eq!(s.batches_per_epoch(), 8);
         for epoch in 0..3 {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_text_is_refused() {
+    fn stream_of_short_text_is_refused() {
         let short = Streams::new(vec![1; 12], 3, 4, 0).expect_err("one token too few");
         assert!(short.to_string().contains("12") && short.to_string().contains("13"), "{short}");
         assert_eq!(streams(13, 3, 4).batch(5, 0).x, (0..12).collect::<Vec<_>>());

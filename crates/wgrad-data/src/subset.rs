@@ -1,7 +1,7 @@
 //! A list of labelled images, either in memory or as files decoded when asked for.
 //!
-//! Files are decoded once where memory allows: the decoded image is kept while all kept images of the dataset stay
-//! under [`CACHE_BYTES`]. What [`Subset::load`] returns never depends on whether it was kept.
+//! Files are decoded once if memory allows: decoded images are kept while those of the dataset stay under
+//! [`CACHE_BYTES`]. Results of [`Subset::load`] do not depend on it.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,10 +12,10 @@ use crate::error::DataError;
 use crate::pipeline::SMALL_SIDE;
 use crate::resample::{Region, resize};
 
-/// The memory that decoded images of one dataset may take.
+/// Maximum memory for decoded images of one dataset.
 pub const CACHE_BYTES: usize = 1 << 30;
 
-/// Where images lie.
+/// Storage of images.
 pub(crate) enum Store {
     Memory(Memory),
     Files(Files),
@@ -81,7 +81,7 @@ impl Files {
     }
 }
 
-/// Scales a photo whose shorter side exceeds `side` down to it, but never so far that it would count as small.
+/// Scales a photo with a shorter side above `side` down to it, but never so far that it would count as small.
 fn shrink(image: Image, side: usize) -> Image {
     let side = side.max(SMALL_SIDE + 1);
     let short = image.width.min(image.height);
@@ -109,15 +109,15 @@ impl Store {
     }
 }
 
-/// How a dataset wants its images, whatever the store holds.
+/// Image format of a dataset, independent of the store.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View {
     pub(crate) channels: usize,
-    /// Range of 16-bit samples that becomes 0 to 255.
+    /// Range of 16-bit samples mapped to 0 to 255.
     pub(crate) levels: Levels,
     /// Photos are shrunk to this shorter side when they are decoded; `None` keeps them as they are.
     pub(crate) short_side: Option<usize>,
-    /// Refuse an image that does not decode instead of passing over it.
+    /// Refuse undecodable images instead of skipping them.
     pub(crate) strict: bool,
 }
 
@@ -180,12 +180,12 @@ impl Subset {
         }
     }
 
-    /// What this is, for people: `fashion-mini, train: 5000 images`.
+    /// Description for people: `fashion-mini, train: 5000 images`.
     pub fn description(&self) -> &str {
         &self.description
     }
 
-    /// What sample `i` is, for people: its file, or its number in the source.
+    /// Description of sample `i` for people: its file, or its number in the source.
     ///
     /// # Panics
     /// If `i` is not below [`Self::len`].
@@ -197,7 +197,7 @@ impl Subset {
         }
     }
 
-    /// Whether an image that does not decode stops a [`crate::Loader`] ([`crate::SourceOptions::strict`]).
+    /// True if an undecodable image stops a [`crate::Loader`] ([`crate::SourceOptions::strict`]).
     pub fn is_strict(&self) -> bool {
         self.view.strict
     }
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn decoded_files_are_kept_shrunk_and_within_the_budget() {
+    fn subset_cache_is_shrunk_and_within_budget() {
         let one = 200 * 100 * 3;
         let (dir, budget, subset) = two_files(one + 1);
         let first = subset.load(0).unwrap();
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn only_photos_are_shrunk_and_stay_photos() {
+    fn shrink_applies_to_photos_only() {
         let size = |width, height, side| {
             let shrunk = shrink(Image::black(width, height, 1), side);
             (shrunk.width, shrunk.height)

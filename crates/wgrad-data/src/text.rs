@@ -1,7 +1,7 @@
 //! A spec such as `text:novel.txt` to tokens for training and validation.
 //!
-//! The end of the text is held out: a model is judged on what comes after all it has read. A byte order mark is dropped;
-//! UTF-16 and UTF-32 are named. Nothing is downloaded.
+//! The end of the text is held out for validation. A byte order mark is dropped; UTF-16 and UTF-32 are named.
+//! Nothing is downloaded.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use crate::tokenizer::Tokenizer;
 /// The name of the embedded text.
 pub const EMBEDDED_TEXT: &str = "shakespeare-mini";
 
-/// The share of a text held out for validation where nothing else is asked for.
+/// Default share of a text held out for validation.
 pub const TEXT_VAL_SPLIT: f64 = 0.1;
 
-/// Whether a spec names a text rather than images.
+/// True for specs of texts.
 pub fn is_text(spec: &str) -> bool {
     spec == EMBEDDED_TEXT || spec.starts_with("text:")
 }
@@ -25,21 +25,21 @@ pub fn is_text(spec: &str) -> bool {
 /// An opened text.
 #[derive(Debug, Clone)]
 pub struct Text {
-    /// How its tokens came about.
+    /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// What a model learns from.
+    /// Training tokens.
     pub train: Vec<i32>,
-    /// What it is judged on: the text's end.
+    /// Validation tokens: the text's end.
     pub validation: Vec<i32>,
-    /// What was passed over, one line each.
+    /// One line for each thing skipped.
     pub warnings: Vec<String>,
 }
 
-/// Opens `shakespeare-mini`, `text:FILE`, or `text:DIR` (all its .txt files, by name, joined). `tokenizer` is `char`,
-/// `byte`, or one that a checkpoint kept.
+/// Opens `shakespeare-mini`, `text:FILE`, or `text:DIR` (all its .txt files, by name, joined). `tokenizer` is
+/// `char`, `byte`, or a checkpoint's.
 ///
 /// # Errors
-/// One line of [`DataError`] saying what to mend.
+/// One line of [`DataError`] with the remedy.
 pub fn open_text(spec: &str, tokenizer: &TokenizerChoice, val_split: f64) -> Result<Text, DataError> {
     if !(val_split > 0.0 && val_split < 1.0) {
         return Err(DataError::invalid("val_split", val_split, "between 0 and 1, as in 0.1"));
@@ -69,7 +69,7 @@ pub fn open_text(spec: &str, tokenizer: &TokenizerChoice, val_split: f64) -> Res
     Ok(Text { tokenizer, train: train.to_vec(), validation: validation.to_vec(), warnings })
 }
 
-/// The whole of a text by its spec, and what was passed over, one line each.
+/// The whole text of a spec, and one line for each thing skipped.
 ///
 /// # Errors
 /// As [`open_text`].
@@ -87,14 +87,14 @@ fn bytes(spec: &str, any: bool, warnings: &mut Vec<String>) -> Result<Vec<u8>, D
     }
 }
 
-/// Which tokenizer to open a text with.
+/// Choice of the tokenizer for a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenizerChoice {
     /// The text's own characters.
     Char,
     /// Bytes.
     Byte,
-    /// Pairs of bytes, in a file that `wgrad tokenize` wrote.
+    /// Byte pairs in a file written by `wgrad tokenize`.
     Pairs(PathBuf),
     /// One there is already.
     Kept(Tokenizer),
@@ -119,7 +119,7 @@ fn utf8<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, DataError> {
     str::from_utf8(bytes).map_err(|e| DataError::NoText { path: path.to_owned(), at: e.valid_up_to() })
 }
 
-/// Byte order mark of UTF-8, which some editors write at a file's start; it is no character of the text.
+/// Byte order mark of UTF-8, written by some editors at a file's start; it is not part of the text.
 const MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// A text without the byte order mark at its start.
@@ -128,7 +128,7 @@ pub(crate) fn unmarked(text: &str) -> &str {
 }
 
 /// Name of an encoding of two or four bytes per character, by its mark or by the zero bytes of its Latin letters.
-fn wide(bytes: &[u8]) -> Option<&'static str> {
+fn wide_encoding(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => return Some("UTF-32"),
         [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => return Some("UTF-16"),
@@ -155,7 +155,7 @@ fn read_file(path: &Path, any: bool, warnings: &mut Vec<String>) -> Result<Vec<u
     if bytes.starts_with(MARK) {
         bytes.drain(..MARK.len());
     }
-    match wide(&bytes) {
+    match wide_encoding(&bytes) {
         Some(encoding) if any => {
             let shown = path.display();
             warnings.push(format!("{shown} is {encoding} text: its bytes are taken as they are"));

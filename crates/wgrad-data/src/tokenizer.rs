@@ -5,12 +5,12 @@
 use crate::bpe::BytePairs;
 use crate::error::DataError;
 
-/// How text becomes tokens.
+/// From text to tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tokenizer {
-    /// Each of the 256 bytes is a token.
+    /// One token per byte.
     Bytes,
-    /// Each of these characters, ascending, is a token.
+    /// One token per character, ascending.
     Chars(Vec<char>),
     /// Bytes, and pairs of tokens learned from a text.
     Pairs(BytePairs),
@@ -25,7 +25,7 @@ impl Tokenizer {
         Self::Chars(chars)
     }
 
-    /// How many tokens there are.
+    /// Number of tokens.
     pub fn vocabulary(&self) -> usize {
         match self {
             Self::Bytes => 256,
@@ -37,7 +37,7 @@ impl Tokenizer {
     /// The tokens of a text.
     ///
     /// # Errors
-    /// Where a character is not among the tokens.
+    /// If a character is not among the tokens.
     pub fn encode(&self, text: &str) -> Result<Vec<i32>, DataError> {
         match self {
             Self::Bytes => Ok(text.bytes().map(i32::from).collect()),
@@ -52,7 +52,7 @@ impl Tokenizer {
         }
     }
 
-    /// The bytes a token stands for; none for a number that is no token.
+    /// Bytes of a token; empty for an unknown number.
     pub fn bytes(&self, token: i32) -> Vec<u8> {
         match self {
             Self::Bytes => u8::try_from(token).into_iter().collect(),
@@ -78,7 +78,7 @@ impl Decoder {
         Self { tokenizer, waiting: Vec::new() }
     }
 
-    /// The text that a token completes; bytes that make no character become U+FFFD.
+    /// The text completed by a token; invalid bytes become U+FFFD.
     pub fn push(&mut self, token: i32) -> String {
         self.waiting.extend(self.tokenizer.bytes(token));
         let mut text = String::new();
@@ -100,7 +100,7 @@ impl Decoder {
         }
     }
 
-    /// What is left at the end: U+FFFD where a character was never finished.
+    /// The rest at the end: U+FFFD for an unfinished character.
     pub fn finish(self) -> String {
         String::from_utf8_lossy(&self.waiting).into_owned()
     }
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_survives_both_ways() {
+    fn tokenizer_text_round_trips() {
         let text = "Was ist's? naïve — 雨\n";
         let pairs = BytePairs::train(&text.repeat(2), 270).expect("in range");
         for tokenizer in [Tokenizer::Bytes, Tokenizer::chars_of(text), Tokenizer::Pairs(pairs)] {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_are_numbered_in_their_order() {
+    fn tokenizer_numbers_characters_in_order() {
         let tokenizer = Tokenizer::chars_of("banana b");
         assert_eq!(tokenizer, Tokenizer::Chars(vec![' ', 'a', 'b', 'n']));
         assert_eq!(tokenizer.encode("nab").expect("known"), [3, 1, 2]);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_bytes_are_marked_not_lost() {
+    fn tokenizer_marks_broken_bytes() {
         let mut decoder = Decoder::new(Tokenizer::Bytes);
         // A lone continuation byte, half of an é, an a.
         let text: String = [0x80, 0xc3, i32::from(b'a')].into_iter().map(|t| decoder.push(t)).collect();

@@ -1,11 +1,10 @@
-//! Files kept between runs: where they are, how they are named, and how they are written and read so that a damaged one is
-//! no file.
+//! Files kept between runs: their folder, names and format. A damaged file counts as missing.
 
 use crate::AdapterReport;
 use std::path::{Path, PathBuf};
 use wgrad_types::Checksum;
 
-/// Written to a file of its own first, then renamed: readers see the old file or the new one.
+/// Written to a file of its own first, then renamed: readers see either the old file or the new one.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     static COUNT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -15,14 +14,14 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     }
     let written = std::fs::write(&fresh, bytes).and_then(|()| std::fs::rename(&fresh, path));
     if written.is_err() {
-        // Nothing is lost if even that fails.
+        // A leftover file does no harm.
         drop(std::fs::remove_file(&fresh));
     }
     written
 }
 
-/// Where files of ours are kept between runs, if anywhere: `WGRAD_CACHE_DIR`, else the system's place for such. Empty, the
-/// variable says that nothing is kept.
+/// Folder of files kept between runs, if any: `WGRAD_CACHE_DIR`, else the system's cache folder. If the
+/// variable is empty, nothing is kept.
 pub(crate) fn folder() -> Option<PathBuf> {
     let var = |name: &str| std::env::var_os(name).map(PathBuf::from);
     if let Some(own) = var("WGRAD_CACHE_DIR") {
@@ -43,12 +42,12 @@ pub(crate) fn file_name(kind: &str, adapter: &AdapterReport) -> String {
     format!("{kind}-{:08x}-{:08x}-{driver:016x}.bin", adapter.vendor, adapter.device)
 }
 
-/// Data behind a word of eight letters that says what it is, and a checksum.
+/// Data behind a magic word of eight letters and a checksum.
 pub(crate) fn seal(magic: &[u8; 8], data: &[u8]) -> Vec<u8> {
     [magic.as_slice(), &Checksum::of(data).to_le_bytes(), data].concat()
 }
 
-/// What was sealed; `None` where the file is damaged or something else.
+/// The sealed data; `None` if the file is damaged or another kind of file.
 pub(crate) fn unseal<'f>(magic: &[u8; 8], file: &'f [u8]) -> Option<&'f [u8]> {
     let (sum, data) = file.strip_prefix(magic)?.split_first_chunk::<8>()?;
     (Checksum::of(data) == u64::from_le_bytes(*sum)).then_some(data)
@@ -61,7 +60,7 @@ mod tests {
     const MAGIC: &[u8; 8] = b"wgradxx1";
 
     #[test]
-    fn a_damaged_file_is_no_file() {
+    fn cache_damaged_file_counts_as_missing() {
         let sealed = seal(MAGIC, b"compiled");
         assert_eq!(unseal(MAGIC, &sealed), Some(b"compiled".as_slice()));
         for i in 0..sealed.len() {
@@ -73,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn writing_replaces_and_leaves_nothing_behind() {
+    fn cache_write_replaces_and_leaves_no_temporary() {
         let folder = std::env::temp_dir().join(format!("wgrad-disk-{}", std::process::id()));
         let path = folder.join("sub").join("cache.bin");
         write(&path, b"one").expect("a temporary folder can be written");

@@ -1,4 +1,4 @@
-//! The CPU device: one slice a slot, steps run by their CPU twins, nothing read back because nothing is away.
+//! The CPU device: one slice per slot, kernels run by their CPU twins, no transfers.
 
 use crate::{Clock, Counters, DeviceError, Profile, Traced, host, workers};
 use std::collections::VecDeque;
@@ -35,7 +35,7 @@ type Slots = Vec<AlignedVec<u32>>;
 /// Persistent tensors.
 pub struct Memory {
     slots: Slots,
-    /// How often each slot has been written.
+    /// Number of writes to each slot.
     writes: Vec<u64>,
 }
 
@@ -58,14 +58,14 @@ fn words_of(place: Place) -> std::ops::Range<usize> {
     place.offset / 4..(place.offset + place.bytes) / 4
 }
 
-/// A plan with the memory of everything that does not persist.
+/// A plan with the memory of everything but the persistent tensors.
 pub struct Program {
     plan: Arc<Plan>,
     slots: Slots,
-    /// Per step its element-wise code, and the number of writes after which its operand was packed.
+    /// Element-wise code per kernel, and the number of writes at the time its operand was packed.
     prepared: Vec<Prepared>,
     packed: Vec<Option<u64>>,
-    /// Results of steps, one after the other, until they are asked for; and lists that held such.
+    /// Results of steps, in order, until they are asked for; and empty lists for reuse.
     done: VecDeque<Vec<u32>>,
     spent: Vec<Vec<u32>>,
 }
@@ -103,7 +103,7 @@ impl Program {
         Ok(())
     }
 
-    /// As [`Program::step`], with a clock at every kernel.
+    /// Like [`Program::step`], with a clock at every kernel.
     pub(crate) fn profile(
         &mut self,
         memory: &mut Memory,
@@ -122,8 +122,8 @@ impl Program {
         Ok(Profile { clock: Clock::Host, seconds: seconds? })
     }
 
-    /// As [`Program::step`], with a look at every kernel's operands before and results after it; ends early where
-    /// `visit` says so.
+    /// Like [`Program::step`], showing `visit` every kernel's operands and results; ends early if it returns
+    /// false.
     pub(crate) fn trace(
         &mut self,
         memory: &mut Memory,
@@ -178,7 +178,7 @@ struct All<'a> {
 }
 
 impl<'a> All<'a> {
-    /// With a step's inputs in their places.
+    /// Copies a step's inputs to their places.
     fn fed(
         plan: &Plan,
         memory: &'a mut Memory,
@@ -234,11 +234,11 @@ impl<'a> All<'a> {
     }
 }
 
-/// One kernel's results from these operands by its CPU twin, whatever device they come from: a word an element,
-/// f16 as f32.
+/// One kernel's results from these operands by its CPU twin, whatever the operands' device: one word per
+/// element, f16 as f32.
 ///
 /// # Errors
-/// Where it is a user's operation and fails.
+/// If it is a user's operation and fails.
 pub fn on_the_cpu(
     kernel: &Kernel,
     operands: &[Vec<u32>],

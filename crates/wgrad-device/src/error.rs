@@ -1,4 +1,4 @@
-//! What can go wrong on a device, as values.
+//! Errors of a device, as values.
 
 /// A failure of a device or of the search for one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -6,15 +6,15 @@ pub enum DeviceError {
     /// The name is no device.
     #[error("unknown device {name:?}: use auto, gpu, gpu:N, software or cpu (see `wgrad devices`)")]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
     },
     /// No adapter fits the request.
     #[error("no {wanted} found: {hint}")]
     NotFound {
-        /// What was asked for.
+        /// The requested device.
         wanted: String,
-        /// What to do.
+        /// The remedy.
         hint: String,
     },
     /// The driver refused to open the adapter.
@@ -38,13 +38,13 @@ pub enum DeviceError {
     Failed {
         /// Kernel and layer.
         kernel: String,
-        /// What it said.
+        /// The driver's reason.
         why: String,
     },
     /// Memory ran out.
     #[error("out of memory: {what}; use a smaller batch or a narrower model")]
     OutOfMemory {
-        /// What was to be allocated, with its size.
+        /// The allocation, with its size.
         what: String,
     },
     /// The device is gone: reset, unplugged, or killed by a watchdog.

@@ -1,4 +1,4 @@
-//! The CPU device's memory: zeroed, in whole cache lines, or an error where the system has not that much.
+//! The CPU device's memory: zeroed, in whole cache lines, or an error if the system has too little.
 
 use crate::DeviceError;
 use wgrad_kernels::cpu::AlignedVec;
@@ -7,22 +7,28 @@ use wgrad_plan::Slot;
 /// Memory for slots.
 pub(crate) fn slots(slots: &[Slot]) -> Result<Vec<AlignedVec<u32>>, DeviceError> {
     let bytes: usize = slots.iter().map(|s| s.bytes).fold(0, usize::saturating_add);
-    // A system that promises more than it has would end the process later.
+    // A system that overcommits memory would kill the process later.
     if let Some(free) = available().filter(|&free| bytes > free) {
-        return Err(refused(&format!("{} where {} are free", mib(bytes), mib(free))));
+        return Err(refused(&format!("needs {}, {} are free", size(bytes), size(free))));
     }
-    slots.iter().map(|s| AlignedVec::try_zeroed(s.bytes / 4).ok_or_else(|| refused(&mib(bytes)))).collect()
+    slots
+        .iter()
+        .map(|s| {
+            AlignedVec::try_zeroed(s.bytes / 4).ok_or_else(|| refused(&format!("needs {}", size(bytes))))
+        })
+        .collect()
 }
 
 fn refused(what: &str) -> DeviceError {
     DeviceError::OutOfMemory { what: what.into() }
 }
 
-fn mib(bytes: usize) -> String {
-    format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
+fn size(bytes: usize) -> String {
+    let mib = bytes as f64 / 1_048_576.0;
+    if mib < 1024.0 { format!("{mib:.1} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
 }
 
-/// Bytes the system could give without paging; `None` where it does not say.
+/// Bytes available without paging, if the system tells.
 fn available() -> Option<usize> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
@@ -40,11 +46,13 @@ mod tests {
     }
 
     #[test]
-    fn what_the_system_has_not_is_an_error() {
+    fn host_memory_beyond_available_is_an_error() {
         let lens: Vec<usize> =
             slots(&[slot(16), slot(0)]).expect("little memory").iter().map(|s| s.len()).collect();
         assert_eq!(lens, [4, 0]);
         let error = slots(&[slot(1 << 60), slot(usize::MAX - 3)]).map(|_| ()).expect_err("nobody has that");
         assert!(matches!(error, DeviceError::OutOfMemory { .. }), "{error}");
+        assert!(error.to_string().starts_with("out of memory: needs 17179869184.0 GiB"), "{error}");
+        assert_eq!((size(3 << 19), size(3 << 29)), ("1.5 MiB".into(), "1.5 GiB".into()));
     }
 }

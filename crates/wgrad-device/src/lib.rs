@@ -1,8 +1,8 @@
 //! Runs plans: on a GPU (or a software adapter) through wgpu, or on the CPU. Only `gpu/` knows wgpu.
 //!
-//! [`Device::open`] chooses, [`Device::memory`] makes the persistent tensors' memory, [`Device::program`] readies a
-//! plan, [`Program::step`] runs it once. A lost device, exhausted memory or a rejected kernel is a [`DeviceError`],
-//! never a panic.
+//! [`Device::open`] selects a device, [`Device::memory`] allocates the persistent tensors,
+//! [`Device::program`] compiles a plan, [`Program::step`] runs it once. A lost device, exhausted memory or a
+//! rejected kernel is a [`DeviceError`], never a panic.
 
 mod cache;
 mod cpu;
@@ -27,7 +27,7 @@ use wgrad_kernels::Launch;
 use wgrad_plan::{Choices, ParamLayout, Place, Plan, PlannedKernel};
 use wgrad_types::Caps;
 
-/// Something that runs plans. Cheap to clone; clones are the same device.
+/// A device for running plans. Cheap to clone; clones are the same device.
 #[derive(Clone)]
 pub enum Device {
     /// An adapter of a graphics API: a GPU, or one in software.
@@ -63,17 +63,17 @@ pub struct Counters {
     pub bytes: u64,
 }
 
-/// One kernel of a step as it ran.
+/// One kernel as it ran, with its operands and results.
 pub struct Traced<'a> {
     /// The kernel.
     pub kernel: &'a PlannedKernel,
-    /// What it read, as it stood before: a word an element, f16 as f32.
+    /// Its operands, as they were before: one word per element, f16 as f32.
     pub operands: Vec<Vec<u32>>,
-    /// What it wrote.
+    /// Its results.
     pub outputs: Vec<Vec<u32>>,
 }
 
-/// Which clock a [`Profile`] was taken with.
+/// Clock of a [`Profile`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
     /// The adapter's timestamps: the kernels' own time.
@@ -82,22 +82,22 @@ pub enum Clock {
     Host,
 }
 
-/// How long each kernel of a step took.
+/// Time per kernel of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
     /// The clock.
     pub clock: Clock,
-    /// Seconds of each of `Plan::steps`.
+    /// Seconds of each of `Plan::kernels`.
     pub seconds: Vec<f64>,
 }
 
 impl Device {
-    /// This machine's processor, which is always there.
+    /// This machine's processor; always available.
     pub fn cpu() -> Self {
         Self::Cpu(cpu::Cpu::new())
     }
 
-    /// What the planner may count on.
+    /// Capabilities for the planner.
     pub fn caps(&self) -> &Caps {
         match self {
             Self::Gpu(gpu) => gpu.caps(),
@@ -113,7 +113,7 @@ impl Device {
         }
     }
 
-    /// What is known of the adapter; `None` for the CPU.
+    /// Facts about the adapter; `None` for the CPU.
     pub fn adapter(&self) -> Option<&AdapterReport> {
         match self {
             Self::Gpu(gpu) => Some(gpu.report()),
@@ -121,7 +121,7 @@ impl Device {
         }
     }
 
-    /// The kernel forms measured best here, now or in an earlier run; none for the CPU.
+    /// The tuned kernel variants of this device; none for the CPU.
     pub fn choices(&self) -> Arc<Choices> {
         match self {
             Self::Gpu(gpu) => gpu.tuned().choices(),
@@ -129,11 +129,11 @@ impl Device {
         }
     }
 
-    /// Adds such forms: plans made from now on take them, in later runs, too. The file that now holds them; `None` where
-    /// nothing is kept between runs.
+    /// Adds tuned variants: plans made from now on use them, in later runs, too. Returns the path of the
+    /// cache file; `None` if nothing is kept between runs.
     ///
     /// # Errors
-    /// Where the file cannot be written; the one that was there stays.
+    /// If the file cannot be written; the old one stays.
     pub fn keep(&self, choices: &Choices) -> std::io::Result<Option<PathBuf>> {
         match self {
             Self::Gpu(gpu) => gpu.tuned().keep(choices),
@@ -144,7 +144,7 @@ impl Device {
     /// The same device opened anew, after it was lost or beside it.
     ///
     /// # Errors
-    /// Where it is gone, or the driver refuses.
+    /// If it is gone, or the driver refuses.
     pub fn reopened(&self) -> Result<Self, DeviceError> {
         match self {
             Self::Gpu(gpu) => gpu.reopened().map(Self::Gpu),
@@ -152,10 +152,11 @@ impl Device {
         }
     }
 
-    /// Runs `work` on one of the CPU device's own threads, or right here where the device is an adapter. What runs there
-    /// need not hand a step over to those threads and be woken when it is done, which takes up to 50 µs: a loop of short
-    /// steps wants this around it. What `work` computes with rayon stays among them, and numbers below the normal ones
-    /// are zeros there. Steps of other threads wait for one of these threads to be free, so `work` must not wait for them.
+    /// Runs `work` on one of the CPU device's own threads; on an adapter, in the calling thread. Inside, a
+    /// step is not handed over to another thread and back, which takes up to 50 µs: use this around a loop of
+    /// short steps. Rayon's parallelism in `work` stays among those threads, with subnormal numbers flushed
+    /// to zero. Steps of other threads wait for a free one of these threads, so `work` must not wait for
+    /// them.
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         match self {
             Self::Gpu(_) => work(),
@@ -163,7 +164,7 @@ impl Device {
         }
     }
 
-    /// Whether the adapter takes a kernel's text, before its driver compiles it; the CPU has none to take.
+    /// Checks if the adapter accepts a kernel's text, before its driver compiles it; the CPU accepts all.
     ///
     /// # Errors
     /// If the text is invalid or needs a feature the device was opened without.
@@ -177,7 +178,7 @@ impl Device {
     /// Zeroed memory for persistent tensors.
     ///
     /// # Errors
-    /// Where the device's memory does not suffice.
+    /// If the device has too little memory.
     pub fn memory(&self, layout: &ParamLayout) -> Result<Memory, DeviceError> {
         match self {
             Self::Gpu(gpu) => gpu.memory(layout).map(Memory::Gpu),
@@ -188,10 +189,10 @@ impl Device {
     /// Readies a plan made for this device's `caps`, with `memory` of its layout.
     ///
     /// # Errors
-    /// Where a kernel does not compile (the error names kernel and layer) or memory does not suffice.
+    /// If a kernel does not compile (the error names kernel and layer) or memory is exhausted.
     ///
     /// # Panics
-    /// Where `memory` belongs to another device: a caller's bug.
+    /// If `memory` belongs to another device: a caller's bug.
     pub fn program(&self, plan: Arc<Plan>, memory: &Memory) -> Result<Program, DeviceError> {
         match (self, memory) {
             (Self::Gpu(gpu), Memory::Gpu(memory)) => gpu.program(plan, memory).map(Program::Gpu),
@@ -205,7 +206,7 @@ impl Memory {
     /// Overwrites a range.
     ///
     /// # Errors
-    /// Where the device is lost.
+    /// If the device is lost.
     pub fn write(&mut self, place: Place, words: &[u32]) -> Result<(), DeviceError> {
         match self {
             Self::Gpu(memory) => memory.write(place, words),
@@ -219,7 +220,7 @@ impl Memory {
     /// A range's words; waits for work under way.
     ///
     /// # Errors
-    /// Where the device is lost.
+    /// If the device is lost.
     pub fn read(&self, place: Place) -> Result<Vec<u32>, DeviceError> {
         match self {
             Self::Gpu(memory) => memory.read(place),
@@ -231,13 +232,13 @@ impl Memory {
 impl Program {
     /// Runs the plan once: `inputs` in the order of `Plan::inputs`, `scalars` from word 0 (seed, step, then
     /// `Plan::scalars`). Returns as soon as the work is submitted; results queue up for [`Program::wait`] and
-    /// [`Program::ready`]. At most a few steps are under way; further ones wait for the oldest.
+    /// [`Program::ready`]. Only a few steps may be in flight; further ones wait for the oldest.
     ///
     /// # Errors
-    /// Where the device is lost or rejects the work.
+    /// If the device is lost or rejects the work.
     ///
     /// # Panics
-    /// Where inputs or scalars differ from the plan's in number or size, or `memory` belongs to another device.
+    /// If inputs or scalars differ from the plan's in number or size, or `memory` belongs to another device.
     pub fn step(
         &mut self,
         memory: &mut Memory,
@@ -251,12 +252,12 @@ impl Program {
         }
     }
 
-    /// Runs the plan once, kernel by kernel, and shows what each reads and writes; ends early, in the middle of the step,
-    /// where `visit` says so by `false`. The same kernels in the same memory as [`Program::step`], so the same bits; slow.
-    /// Leaves no results to wait for.
+    /// Runs the plan once, kernel by kernel, and shows each one's operands and results; ends early, in the
+    /// middle of the step, if `visit` returns `false`. The same kernels in the same memory as
+    /// [`Program::step`], so the same bits; slow. Leaves no results to wait for.
     ///
     /// # Errors
-    /// Where the device is lost or rejects the work.
+    /// If the device is lost or rejects the work.
     ///
     /// # Panics
     /// As [`Program::step`].
@@ -277,7 +278,7 @@ impl Program {
     /// Runs the plan once, kernel by kernel, with a clock at each. Leaves no results to wait for.
     ///
     /// # Errors
-    /// Where the device is lost or rejects the work.
+    /// If the device is lost or rejects the work.
     ///
     /// # Panics
     /// As [`Program::step`].
@@ -297,7 +298,7 @@ impl Program {
     /// The oldest step's results (in the order of `Plan::outputs`) if it has finished; does not block.
     ///
     /// # Errors
-    /// Where the device is lost.
+    /// If the device is lost.
     pub fn ready(&mut self) -> Result<Option<Vec<Vec<u32>>>, DeviceError> {
         match self {
             Self::Gpu(program) => program.ready(),
@@ -305,10 +306,10 @@ impl Program {
         }
     }
 
-    /// The oldest uncollected step's results, waiting for it; `None` where none is under way.
+    /// The oldest uncollected step's results, waiting for it; `None` if none is in flight.
     ///
     /// # Errors
-    /// Where the device is lost.
+    /// If the device is lost.
     pub fn wait(&mut self) -> Result<Option<Vec<Vec<u32>>>, DeviceError> {
         match self {
             Self::Gpu(program) => program.wait(),

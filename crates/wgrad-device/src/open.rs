@@ -1,4 +1,4 @@
-//! Which device runs: what was asked for, what there is, and one line that says what was taken and why.
+//! Device selection: the request, the available devices, and one line with the result and its reason.
 
 use crate::gpu::{self, AdapterReport, Found, Gpu};
 use crate::{Device, DeviceError, cpu};
@@ -6,15 +6,16 @@ use std::fmt;
 use std::str::FromStr;
 use wgrad_types::AdapterClass;
 
-/// What was asked for: `auto`, `gpu`, `gpu:N`, `software` or `cpu`, as on the command line. The default is `auto`.
+/// Requested device: `auto`, `gpu`, `gpu:N`, `software` or `cpu`, as on the command line. The default is
+/// `auto`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
     wanted: Wanted,
     /// Opens an adapter with WebGPU's default limits and no optional features, whatever it offers
     /// (`WGRAD_LIMITS=webgpu-baseline` does so from outside). The native CPU has no limits.
     pub baseline_limits: bool,
-    /// Runs kernels with the shader compiler's run-time checks (`WGRAD_SHADER_CHECKS=1` does so from outside): slower,
-    /// and safe whatever a kernel does.
+    /// Runs kernels with the shader compiler's run-time checks (like `WGRAD_SHADER_CHECKS=1`): slower, and
+    /// safe for any kernel.
     pub shader_checks: bool,
 }
 
@@ -42,7 +43,7 @@ impl FromStr for Request {
     fn from_str(name: &str) -> Result<Self, DeviceError> {
         let unknown = || DeviceError::Unknown { name: name.to_owned() };
         let name_here = name.trim().to_lowercase();
-        // What other tools call a GPU, whoever made it.
+        // Other tools' names for a GPU.
         let other = ["cuda", "mps", "metal", "vulkan", "rocm", "hip", "xpu", "dx12"];
         let (kind, number) = name_here.split_once(':').map_or((&*name_here, None), |(k, n)| (k, Some(n)));
         let name_here = match number {
@@ -79,12 +80,12 @@ impl fmt::Display for Request {
     }
 }
 
-/// What was taken.
+/// The selected device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selected {
     /// The device's own name and kind.
     pub device: String,
-    /// One line: what was asked for, what was taken, and why.
+    /// One line: the request, the selected device, and the reason.
     pub reason: String,
 }
 
@@ -95,10 +96,10 @@ pub fn adapters() -> Vec<AdapterReport> {
 }
 
 impl Device {
-    /// Opens what was asked for. `WGRAD_DEVICE` takes the place of `auto`.
+    /// Opens the requested device. `WGRAD_DEVICE` takes the place of `auto`.
     ///
     /// # Errors
-    /// Where nothing fits the request, or the driver refuses.
+    /// If nothing fits the request, or the driver refuses.
     pub fn open(request: &Request) -> Result<(Self, Selected), DeviceError> {
         crate::quiet_drivers();
         let var = |name| std::env::var(name).ok();
@@ -145,7 +146,7 @@ impl Device {
     }
 }
 
-/// The request with what the environment says, and how it was put.
+/// The request combined with the environment, and its wording.
 fn resolve(
     request: &Request,
     device: Option<&str>,
@@ -169,7 +170,7 @@ fn resolve(
     Ok((resolved, asked))
 }
 
-/// Adapters to try in order, why the first is, and whether the CPU stands in where none opens.
+/// Adapters to try in order, the reason for the first, and true if the CPU is the fallback.
 #[derive(Debug, PartialEq, Eq)]
 struct Ranked {
     adapters: Vec<usize>,
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn names_parse_and_print() {
+    fn request_names_parse_and_print() {
         for name in ["auto", "gpu", "gpu:0", "gpu:17", "software", "cpu"] {
             assert_eq!(request(name).to_string(), name);
         }
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_takes_the_place_of_auto_only() {
+    fn request_environment_replaces_auto_only() {
         let auto = request("auto");
         let (resolved, asked) = resolve(&auto, Some("software"), None).expect("a device's name");
         assert_eq!((resolved, asked.as_str()), (request("software"), "WGRAD_DEVICE=software"));
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_takes_hardware_and_never_software() {
+    fn request_auto_takes_hardware_never_software() {
         let all = [
             adapter("Big", AdapterClass::Discrete),
             adapter("Small", AdapterClass::Integrated),
@@ -313,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_says_what_to_do() {
+    fn request_without_match_names_the_remedy() {
         let software = [adapter("llvmpipe (LLVM 15)", AdapterClass::Software)];
         let said = |wanted, reports| rank(&wanted, reports).expect_err("not there").to_string();
         assert_eq!(

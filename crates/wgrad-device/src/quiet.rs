@@ -1,11 +1,12 @@
-//! What drivers print that is no concern of the user's, kept off.
+//! Silences driver output of no interest to the user.
 
-/// Mesa's layer that sorts adapters prints an error per device to the terminal if there is no desktop session. Adapters are
-/// sorted here anyway, so the layer stays off there (`NODEVICE_SELECT=1`).
+/// Mesa's device-selection layer prints an error per device to the terminal if there is no desktop session.
+/// Adapters are sorted here anyway, so the layer stays off there (`NODEVICE_SELECT=1`).
 ///
-/// [`crate::Device::open`] and [`crate::adapters`] do so by themselves if the program has a single thread, since only then may
-/// its environment be written. A program that starts threads before it opens a device calls this first in `main`, or is started
-/// with `NODEVICE_SELECT=1`. Gives whether the layer is off, or there is a session.
+/// [`crate::Device::open`] and [`crate::adapters`] do so by themselves if the program has a single thread,
+/// since only then may its environment be written. A program that starts threads before it opens a device
+/// calls this first in `main`, or is started with `NODEVICE_SELECT=1`. Returns true if the layer is off, or
+/// there is a session.
 #[expect(unsafe_code, reason = "the environment may only be written while there is one thread")]
 pub fn quiet_drivers() -> bool {
     let is_set = |name| std::env::var_os(name).is_some();

@@ -1,4 +1,4 @@
-//! The kernel forms measured best on an adapter, kept between runs. A damaged or foreign file is ignored and said to be;
+//! Tuned kernel variants of an adapter, kept between runs. A damaged or foreign file is ignored with a note;
 //! nothing else happens.
 
 use crate::AdapterReport;
@@ -15,7 +15,7 @@ pub(crate) struct Tuned {
     choices: Mutex<Arc<Choices>>,
     path: Option<PathBuf>,
     head: String,
-    /// What became of the file, for the line that tells which device was taken.
+    /// Note about the file, for the line about the selected device.
     note: Option<String>,
 }
 
@@ -52,7 +52,8 @@ impl Tuned {
         self.choices.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Adds choices, here and in the file, which is replaced as a whole; `None` where nothing is kept between runs.
+    /// Adds choices in memory and in the file, which is replaced as a whole; `None` if nothing is kept
+    /// between runs.
     pub(crate) fn keep(&self, fresh: &Choices) -> std::io::Result<Option<PathBuf>> {
         let mut choices = self.choices.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = (**choices).clone();
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_there_at_the_next_start_and_no_damage_counts() {
+    fn tuned_choices_persist_and_damage_is_ignored() {
         let folder = std::env::temp_dir().join(format!("wgrad-tuned-{}", std::process::id()));
         let path = folder.join("tuned.bin");
         let open = |driver| Tuned::at(Some(path.clone()), &adapter(driver));
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_folder_choices_last_as_long_as_the_device() {
+    fn tuned_without_folder_lasts_as_long_as_device() {
         let tuned = Tuned::at(None, &adapter("1"));
         assert_eq!(tuned.keep(&Choices([(1, "a".into())].into())).ok(), Some(None));
         assert_eq!(tuned.choices().0.len(), 1);

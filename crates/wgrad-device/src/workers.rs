@@ -4,7 +4,7 @@
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::LazyLock;
 
-/// `None` where the system gives no threads; the caller's own do the work then.
+/// `None` if the system gives no threads; the caller's own do the work then.
 static WORKERS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     let name = |i| format!("wgrad-{i}");
     // As much as a main thread has: whole training loops run on them.
@@ -12,12 +12,12 @@ static WORKERS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     workers.start_handler(|_| flush_denormals()).build().ok()
 });
 
-/// Threads that the CPU device works on: `RAYON_NUM_THREADS`, or as many as the processor has.
+/// Threads of the CPU device: `RAYON_NUM_THREADS`, or one per processor core.
 pub fn count() -> usize {
     WORKERS.as_ref().map_or_else(rayon::current_num_threads, ThreadPool::current_num_threads)
 }
 
-/// Runs `work` on one of the workers; what it does in parallel stays among them.
+/// Runs `work` on one of the workers; its parallel parts stay among them.
 pub(crate) fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     match &*WORKERS {
         Some(workers) => workers.install(work),
@@ -28,8 +28,9 @@ pub(crate) fn run<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 /// Results and operands below the normal numbers count as zero on this thread from here on.
 #[expect(unsafe_code, reason = "the floating-point control register")]
 fn flush_denormals() {
-    // SAFETY: reads and writes this thread's control register through memory of its own. Both bits only change what
-    // becomes of denormal numbers, and neither kernels nor what callers run here by `Device::install` rely on either way.
+    // SAFETY: reads and writes this thread's control register through memory of its own. Both bits only
+    // change the treatment of subnormal numbers; neither kernels nor code run by `Device::install` rely on
+    // it.
     #[cfg(target_arch = "x86_64")]
     unsafe {
         let mut word = 0u32;
@@ -54,14 +55,14 @@ mod tests {
     use std::hint::black_box;
 
     #[test]
-    fn work_of_a_worker_stays_on_it() {
+    fn workers_keep_nested_work() {
         let here = || std::thread::current().id();
         let (outer, inner) = run(|| (here(), run(here)));
         assert!(outer == inner && outer != here(), "no handing over inside");
     }
 
     #[test]
-    fn workers_take_denormals_for_zero_and_others_do_not() {
+    fn workers_flush_subnormals_and_others_do_not() {
         let tiny = || black_box(1e-30f32) * black_box(1e-10f32);
         assert!(tiny() > 0.0, "this thread keeps them");
         if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {

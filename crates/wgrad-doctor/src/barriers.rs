@@ -1,17 +1,17 @@
-//! Barriers, by reading the text: between a store to workgroup memory and a load of what another invocation may have
-//! stored (and the other way round) there must be one.
+//! Missing barriers, found by reading the text: a store to workgroup memory and another invocation's load of
+//! the same place (in either order) need a barrier between them.
 //!
-//! An adapter that runs a workgroup in lockstep never shows a missing barrier; this does. It reads lines, not syntax,
-//! as the generators write them: loops count as taken twice, branches as taken or not. A place is the invocation's own only
-//! if its index tells invocations apart (`owners.rs`); a statement's loads never conflict with its own store. A place that is
-//! the same for all may be stored by one of them alone.
+//! An adapter with lockstep workgroups never shows a missing barrier; this check does. It reads lines, not
+//! syntax, in the form printed by the generators: loops count as run twice, branches as taken or not. A place
+//! belongs to one invocation only if its index tells invocations apart (`owners.rs`); a statement's loads
+//! never conflict with its own store. A place common to all may be stored by one of them alone.
 
 use crate::owners::{Owners, words};
 
 /// Checks a module; the error names the two accesses.
 ///
 /// # Errors
-/// Where two accesses to a workgroup variable, one of them a store, have no barrier between them.
+/// If two accesses to a workgroup variable, one of them a store, have no barrier between them.
 pub fn check_barriers(source: &str) -> Result<(), String> {
     let shared: Vec<&str> = source.lines().filter_map(shared_name).collect();
     if shared.is_empty() {
@@ -33,7 +33,7 @@ pub fn check_barriers(source: &str) -> Result<(), String> {
     walk.function(entry)
 }
 
-/// The variable a line declares in workgroup memory.
+/// Name of the workgroup variable declared in a line.
 fn shared_name(line: &str) -> Option<&str> {
     line.trim().strip_prefix("var<workgroup> ")?.split(':').next().map(str::trim)
 }
@@ -79,14 +79,14 @@ struct Walk<'a> {
     functions: &'a [(String, usize)],
     /// Accesses since the last barrier.
     since: Vec<Access<'a>>,
-    /// Heads of the functions under way: a name that is part of another one, as `f(` of `if (`, must not go round.
+    /// Heads of the active functions: a name contained in another one, as `f(` in `if (`, must not recurse.
     inside: Vec<usize>,
     /// Depth of branches taken by a single invocation.
     alone: usize,
 }
 
 impl<'a> Walk<'a> {
-    /// Walks the function whose head is this line.
+    /// Analyses the function with this line as its head.
     fn function(&mut self, head: usize) -> Result<(), String> {
         if self.inside.contains(&head) {
             return Ok(());
@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let end = if line.starts_with("if ") { self.closing(at, to) } else { at };
-            let alone = usize::from(line.starts_with("if ") && self.owners.one(line));
+            let alone = usize::from(line.starts_with("if ") && self.owners.is_single(line));
             self.alone += alone;
             self.line(line)?;
             if end > at {
@@ -158,7 +158,7 @@ impl<'a> Walk<'a> {
         }
         let (accesses, before) = (self.accesses(line), self.since.clone());
         for access in accesses {
-            let own = self.owners.own(access.place);
+            let own = self.owners.is_own(access.place);
             if access.store && self.alone == 0 && !self.owners.depends(access.place) {
                 let place = Shown(&access);
                 return Err(format!("{place} is stored by every invocation, not by one alone"));
@@ -181,7 +181,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The line's accesses to workgroup memory: `name[place]`, or `name` for all of it; stored where an assignment follows.
+    /// The line's accesses to workgroup memory: `name[place]`, or `name` for all of it; stores if an
+    /// assignment follows.
     fn accesses(&self, line: &'a str) -> Vec<Access<'a>> {
         let mut found = Vec::new();
         for &name in self.shared {
@@ -209,7 +210,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether the text before `=` makes a compound assignment of it.
+/// True for operators of a compound assignment, as the text before `=`.
 fn is_operator(text: &str) -> bool {
     ["+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>"].contains(&text)
 }
@@ -226,7 +227,7 @@ impl std::fmt::Display for Shown<'_> {
     }
 }
 
-/// Where the bracket opened before `text` closes.
+/// Position of the bracket closing the one before `text`.
 fn closing_bracket(text: &str) -> usize {
     let mut depth = 0;
     for (i, c) in text.char_indices() {
@@ -268,7 +269,7 @@ mod tests {
                         workgroupBarrier();\n        c += block[k];\n        workgroupBarrier();\n    }\n";
 
     #[test]
-    fn both_barriers_of_a_tile_are_needed() {
+    fn barriers_of_a_tile_are_both_needed() {
         sound(TILE);
         let (first, last) = (TILE.find("workgroupBarrier").unwrap(), TILE.rfind("workgroupBarrier").unwrap());
         for at in [first, last] {
@@ -277,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_is_sound_and_its_first_barrier_needed() {
+    fn barriers_of_a_tree_first_is_needed() {
         let tree = "    block[li] = acc;\n    workgroupBarrier();\n    if (lane < 2u) {\n        \
                     block[li] = block[li] + block[li + 2u];\n    }\n    workgroupBarrier();\n    acc = block[li];\n";
         sound(tree);
@@ -286,7 +287,7 @@ mod tests {
 
     /// One invocation stores for all: the next round's store must wait for every load.
     #[test]
-    fn a_slot_for_all_needs_a_barrier_before_and_after_it_is_read() {
+    fn barriers_around_read_of_shared_slot_are_needed() {
         for slot in ["key[0u]", "key[wg.x % 2u]", "key[k]", "most", "block[li / 32u]", "block[min(li, 7u)]"] {
             let round = format!(
                 "    for (var k = 0u; k < 2u; k += 1u) {{\n        if (li == 0u) {{\n            {slot} = next;\n        }}\n\
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_tells_invocations_apart_is_their_own() {
+    fn barriers_not_needed_for_own_place() {
         for place in ["li", "li * 4u + 1u", "64u * k + li", "slot", "k * 64u + slot"] {
             let body = format!(
                 "    let slot = li + 7u;\n    for (var k = 0u; k < 2u; k += 1u) {{\n        block[{place}] = a;\n        \
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_barrier_that_some_go_round_is_none() {
+    fn barriers_in_a_branch_do_not_count() {
         let body = |inner: &str| {
             format!("    block[li] = a;\n    if (li < 3u) {{\n{inner}    }}\n    a = block[0u];\n")
         };
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_shared_under_another_name_is_no_place_of_ones_own() {
+    fn barriers_see_shared_slot_under_another_name() {
         for slot in ["block[li - tx]", "block[li + tx]", "block[li * k]", "block[k * li]"] {
             let round = format!(
                 "    let tx = li % 8u;\n    for (var k = 0u; k < 2u; k += 1u) {{\n        sum += {slot};\n        {slot} = next;\n    }}\n"
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_branch_that_several_take_is_not_ones_alone() {
+    fn barriers_branch_of_several_invocations_is_shared() {
         for branch in ["li % 8u == 0u", "li / 8u == 0u", "li == 0u || li == 1u", "li == wg.x + li"] {
             unsound(
                 &format!("    if ({branch}) {{\n        key[0u] = next;\n    }}\n"),
@@ -352,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_of_a_vector_is_the_same_for_several() {
+    fn barriers_vector_component_is_shared() {
         let text = kernel("    block[id.x] = next;\n    sum += block[id.x];\n").replace(
             "@builtin(local_invocation_index) li: u32",
             "@builtin(local_invocation_id) id: vec3<u32>",
@@ -362,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_for_all_is_stored_by_one() {
+    fn barriers_shared_slot_is_stored_by_one() {
         let why = "stored by every invocation";
         unsound("    key[0u] = a;\n", why);
         unsound("    if (a < 3u) {\n        most = a;\n    }\n", why);
@@ -371,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_store_is_one() {
+    fn barriers_see_every_kind_of_store() {
         for store in ["most += a;", "most = a;", "most *= 2.0;", "atomicMax(&most, a);"] {
             unsound(&format!("    if (li == 0u) {{ {store} }}\n    a = most;\n"), BETWEEN);
         }

@@ -5,7 +5,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use wgrad_graph::{Builder, Env, Graph, Tensor, Value, differentiate};
 use wgrad_types::{Array, DType, Type};
 
-/// An argument: a type and where its elements come from.
+/// An argument: its type and the source of its elements.
 #[derive(Clone, Copy, Debug)]
 pub struct Arg {
     shape: &'static [usize],
@@ -27,7 +27,8 @@ enum Kind {
 /// Magnitudes at both edges of exp's range in f32, for normal and subnormal results, and beyond.
 const PEAKS: [f64; 8] = [1000.0, 104.0, 103.0, 88.8, 88.6, 87.2, 20.0, 1.0];
 
-/// Numbers at which functions go wrong: NaN of both signs, the ends of the range, subnormal ones, zeros, bounds and small ones.
+/// Numbers that break functions: NaN of both signs, the ends of the range, subnormal ones, zeros, bounds and
+/// small ones.
 pub const SPECIAL: [f32; 25] = [
     f32::NAN,
     f32::INFINITY,
@@ -71,7 +72,7 @@ pub const fn large(shape: &'static [usize]) -> Arg {
     within(shape, -3e4, 3e4)
 }
 
-/// f32 among a few whole numbers, so that many are equal. Gradients are not compared with differences.
+/// f32 among a few whole numbers, with many ties. Gradients are not compared with differences.
 pub const fn ties(shape: &'static [usize], distinct: u32) -> Arg {
     Arg { shape, kind: Kind::Ties(distinct) }
 }
@@ -81,17 +82,18 @@ pub const fn ints(shape: &'static [usize], low: i32, high: i32) -> Arg {
     Arg { shape, kind: Kind::Ints(low, high) }
 }
 
-/// [`SPECIAL`] numbers in turn, each `times` in a row: two arguments of other `times` meet in every pair.
+/// [`SPECIAL`] numbers in turn, each `times` in a row: two arguments with different `times` meet in every
+/// pair.
 pub const fn special(shape: &'static [usize], times: usize) -> Arg {
     Arg { shape, kind: Kind::Special(times) }
 }
 
-/// f32 in [-2, 2) but for every `every`th, which is in turn NaN, infinite and negative infinite.
+/// f32 in [-2, 2) except every `every`th: in turn NaN, infinite and negative infinite.
 pub const fn holed(shape: &'static [usize], every: usize) -> Arg {
     Arg { shape, kind: Kind::Holed(every) }
 }
 
-/// f32 of either sign whose magnitudes are spread evenly over the powers of ten from `low` to `high`.
+/// f32 of either sign with magnitudes spread evenly over the powers of ten from `low` to `high`.
 pub const fn spread(shape: &'static [usize], low: i32, high: i32) -> Arg {
     Arg { shape, kind: Kind::Spread(low, high) }
 }
@@ -115,22 +117,22 @@ impl Arg {
         }
     }
 
-    /// Whether the function is smooth around these values.
+    /// True if functions are smooth around these values.
     pub(crate) fn smooth(&self) -> bool {
         matches!(self.kind, Kind::Real(..))
     }
 
-    /// Whether results are judged each by itself.
+    /// True if results are compared element by element.
     fn singular(&self) -> bool {
         matches!(self.kind, Kind::Special(_) | Kind::Holed(_) | Kind::Spread(..)) || self.peaked()
     }
 
-    /// Whether these are large numbers with finite results.
+    /// True for large numbers with finite results.
     fn peaked(&self) -> bool {
         matches!(self.kind, Kind::Peaks | Kind::Far(..))
     }
 
-    /// Whether magnitudes reach this one.
+    /// True if magnitudes reach `magnitude`.
     fn reaches(&self, magnitude: f64) -> bool {
         match self.kind {
             Kind::Real(low, high) => low.abs().max(high.abs()) >= magnitude,
@@ -138,7 +140,7 @@ impl Arg {
         }
     }
 
-    /// Whether all of these numbers have this sign.
+    /// True if all of these numbers have this sign.
     fn all(&self, negative: bool) -> bool {
         match self.kind {
             Kind::Real(low, high) | Kind::Far(low, high) => {
@@ -188,30 +190,30 @@ pub struct Case {
     pub build: fn(&[Tensor]) -> Tensor,
     /// Largest error allowed, relative to the largest element of the reference, or to each element ([`Case::each`]).
     pub tolerance: f64,
-    /// Whether a gradient exists and is compared with differences.
+    /// The gradient exists and is compared with differences.
     pub gradient: bool,
 }
 
 impl Case {
-    /// Whether every element is judged by itself, with what is not finite: some argument has such numbers, or numbers of
-    /// all magnitudes.
+    /// True if every element is compared by itself, including NaN and infinities: some argument has such
+    /// numbers, or numbers of all magnitudes.
     pub fn each(&self) -> bool {
         self.args.iter().any(Arg::singular)
     }
 
-    /// Whether arguments are large, but finite, and results must be so.
+    /// True if arguments are large but finite, and results must be finite too.
     pub(crate) fn peaked(&self) -> bool {
         self.args.iter().any(Arg::peaked)
     }
 
-    /// Whether the first argument is negative throughout, or the first two are of opposite signs: a maximum that begins at 0, and
-    /// not below everything, is wrong for it and for its products.
+    /// True if the first argument is negative throughout, or the first two have opposite signs: a maximum
+    /// starting at 0 instead of -infinity is wrong for it and for its products.
     pub(crate) fn below(&self) -> bool {
         let (first, second) = (self.args.first(), self.args.get(1));
         first.is_some_and(|x| x.all(true) || x.all(false) && second.is_some_and(|y| y.all(true)))
     }
 
-    /// Whether magnitudes of some argument reach this one.
+    /// True if magnitudes of some argument reach `magnitude`.
     pub(crate) fn reaches(&self, magnitude: f64) -> bool {
         self.args.iter().any(|arg| arg.reaches(magnitude))
     }
@@ -223,17 +225,17 @@ pub struct Built {
     pub graph: Graph,
     /// Its inputs' values and the seed.
     pub env: Env,
-    /// The scalar whose gradient is taken.
+    /// The scalar to differentiate.
     pub loss: Value,
-    /// Inputs that have gradients, with those gradients.
+    /// Inputs with gradients, and those gradients.
     pub gradients: Vec<(String, Value)>,
 }
 
-/// Builds `loss = sum(dy * f(x ..))` with random `dy`, so that the cotangent is a general one. Draws of another number
-/// are of other arguments.
+/// Builds `loss = sum(dy * f(x ..))` with random `dy` as a general cotangent. Each `draw` gives other
+/// arguments.
 ///
 /// # Panics
-/// Where shapes do not fit.
+/// If shapes do not fit.
 pub fn build(case: &Case, draw: u64) -> Built {
     let hash = case.name.bytes().fold(17u64, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(b)));
     let mut rng = ChaCha8Rng::seed_from_u64(hash ^ draw << 32);

@@ -1,12 +1,12 @@
-//! How far a result is from its reference.
+//! Distance between a result and its reference.
 
 use wgrad_types::{Array, DType, HostTensor};
 
 /// The distance of a tensor from its reference.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Distance {
-    /// Largest difference of an element, in units in the last place of the reference element in f32. Large where
-    /// terms cancel, so it is told and not judged.
+    /// Largest difference of an element, in units in the last place of the f32 reference. Large if terms
+    /// cancel, so it is reported but not judged.
     pub(crate) ulps: f64,
     /// Largest difference as a share of the reference's largest element.
     pub(crate) relative: f64,
@@ -14,7 +14,7 @@ pub(crate) struct Distance {
     pub(crate) at: usize,
 }
 
-/// Compares element by element. A result that is not finite where the reference is lies infinitely far away.
+/// Compares element by element. A NaN or infinity in place of a finite reference is infinitely far away.
 pub(crate) fn distance(want: &Array, got: &HostTensor) -> Distance {
     let scale = want.data.iter().fold(1e-30f64, |m, v| m.max(v.abs()));
     let got = got.to_array();
@@ -36,8 +36,8 @@ pub(crate) fn distance(want: &Array, got: &HostTensor) -> Distance {
     worst
 }
 
-/// As [`distance`], with each element's difference as a share of that element: the nearest of several references counts, and
-/// a number that is not finite is equal to its like only. Differences below `floor` are none.
+/// Like [`distance`], with each difference relative to its own element: the nearest of several references
+/// counts, and NaN or an infinity equals only its like. Differences below `floor` are ignored.
 pub(crate) fn each_distance(wanted: &[&Array], got: &HostTensor, floor: f64) -> Distance {
     let got = got.to_array();
     let mut worst = Distance::default();
@@ -70,7 +70,7 @@ pub(crate) fn allowed(tolerance: f64, dtype: DType) -> f64 {
     if dtype == DType::F32 { tolerance } else { 0.0 }
 }
 
-/// The step between neighbouring f32 numbers at `v`.
+/// Distance between neighbouring f32 numbers at `v`.
 fn ulp(v: f64) -> f64 {
     let v = (v.abs() as f32).clamp(f32::MIN_POSITIVE, f32::MAX);
     f64::from(v) - f64::from(f32::from_bits(v.to_bits() - 1))
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances_in_both_units() {
+    fn distance_in_ulps_and_relative() {
         let want = Array::new(&[3], vec![1.0, -4.0, 0.0]);
         let exact = distance(&want, &want.to_host(DType::F32));
         assert_eq!(exact, Distance::default());
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_infinitely_far() {
+    fn distance_of_nan_is_infinite() {
         let want = Array::new(&[2], vec![1.0, 2.0]);
         for bad in [f32::NAN, f32::INFINITY] {
             let found = distance(&want, &HostTensor::f32(&[2], &[1.0, bad]));

@@ -1,8 +1,8 @@
-//! Which forms a quick examination runs: each kernel once, sizes apart, with as little to compile as may be.
+//! Selection of variants for a quick examination: each kernel once, apart from sizes, with little to compile.
 //!
-//! Kernels of one name whose texts call the same functions are one kernel of different sizes.
-//! Every one of them is in some form that is chosen. So is every feature of what a kind of step is asked for (`features.rs`):
-//! unequal settings per axis, streams of random numbers, shared key heads, large arguments.
+//! Kernels with the same name and the same called functions are one kernel in different sizes. Each is in
+//! some selected variant, and so is every feature per kind of kernel (`features.rs`): unequal settings per
+//! axis, streams of random numbers, shared key heads, large arguments.
 
 use crate::Target;
 use crate::case::{Case, build};
@@ -14,10 +14,11 @@ use wgrad_kernels::Launch;
 use wgrad_plan::{Plan, PlannedKernel};
 use wgrad_types::AdapterClass;
 
-/// The forms to run, by case and target.
+/// The variants to run, by case and target.
 pub(crate) type Chosen = Vec<Vec<Vec<Selection>>>;
 
-/// A form to choose from: its kernels, as indices of [`Kernels`], and its features, as indices of their own.
+/// A candidate for selection: its kernels, as indices of [`Kernels`], and its features, as indices of their
+/// own.
 struct Variant {
     case: usize,
     target: usize,
@@ -26,13 +27,13 @@ struct Variant {
     features: BTreeSet<usize>,
 }
 
-/// Kernels met, each text once a target: what sets it apart from others, as a number, and what it costs to compile.
+/// Kernels found, each text once per target: a number for its structure, and the cost of compiling it.
 #[derive(Default)]
 struct Kernels {
     texts: BTreeMap<(usize, Arc<str>), usize>,
     structures: BTreeMap<String, usize>,
     of: Vec<(usize, usize)>,
-    /// Structures that need not be met.
+    /// Structures exempt from coverage.
     left_out: Vec<bool>,
 }
 
@@ -54,15 +55,16 @@ impl Kernels {
     }
 }
 
-/// A case's first guess.
+/// A case's default variant.
 const FIRST: Selection = Selection { variant: 0, only: None };
 
-/// What a form costs beyond its kernels, in the unit of [`cost`].
+/// Cost of a run beyond compiling its kernels, in the unit of [`cost`].
 const RUN: usize = 10_000;
 
-/// Chooses among the forms of these cases: step by step the one with most kernels not met before for its cost. A form is
-/// a case's first guess, or that with another variant for one step, so that nothing else is compiled for it. What cannot
-/// be planned is chosen, so that its refusal is told; so are cases of numbers that are not finite, on the first target.
+/// Selects among the variants of these cases: greedily the one with most new kernels for its cost. A variant
+/// is a case's default, or the default with another variant for one kernel, so that nothing else is compiled
+/// for it. Unplannable cases are selected, to report their error; so are cases of NaN and infinities, on the
+/// first target.
 pub(crate) fn choose(cases: &[&Case], targets: &[Target]) -> Chosen {
     let mut chosen: Chosen = cases.iter().map(|_| targets.iter().map(|_| Vec::new()).collect()).collect();
     let (mut variants, mut kernels) = (Vec::new(), Kernels::default());
@@ -72,7 +74,7 @@ pub(crate) fn choose(cases: &[&Case], targets: &[Target]) -> Chosen {
         for (t, target) in targets.iter().enumerate() {
             let planned = |variant| planned_as(&built.graph, target, Selection { variant, only: None });
             if target.caps.class == AdapterClass::Cpu {
-                // There is nothing to compile, and one form a case.
+                // Nothing to compile, and one variant per case.
                 chosen[r][t].push(FIRST);
                 continue;
             }
@@ -102,7 +104,7 @@ pub(crate) fn choose(cases: &[&Case], targets: &[Target]) -> Chosen {
     }
     let mut met = kernels.left_out.clone();
     let mut shown = vec![false; known.len()];
-    // A case's forms run on one device: what one of them compiled is there for the others.
+    // A case's variants run on one device: kernels compiled for one serve the others.
     let mut compiled: BTreeSet<(usize, usize)> = BTreeSet::new();
     let mut choose =
         |variant: &Variant, met: &mut [bool], shown: &mut [bool], compiled: &mut BTreeSet<(usize, usize)>| {
@@ -113,7 +115,7 @@ pub(crate) fn choose(cases: &[&Case], targets: &[Target]) -> Chosen {
                 compiled.insert((variant.case, k));
             }
         };
-    // What a driver makes of NaN no other kernel of the same structure tells.
+    // The driver's handling of NaN shows in no other kernel of the same structure.
     let every = |case: &Case| case.each() && !case.peaked();
     for variant in variants.iter().filter(|f| every(cases[f.case]) && f.target == 0 && f.selection == FIRST) {
         choose(variant, &mut met, &mut shown, &mut compiled);
@@ -139,7 +141,7 @@ pub(crate) fn choose(cases: &[&Case], targets: &[Target]) -> Chosen {
     }
 }
 
-/// A plan's steps, one of them as another plan has it where given.
+/// A plan's kernels, one of them replaced by another plan's if given.
 fn kernels<'a>(first: &'a Plan, other: Option<(usize, &'a Plan)>) -> Vec<&'a PlannedKernel> {
     let of = |s: usize| match other {
         Some((at, plan)) if at == s => &plan.kernels[s],
@@ -148,7 +150,8 @@ fn kernels<'a>(first: &'a Plan, other: Option<(usize, &'a Plan)>) -> Vec<&'a Pla
     (0..first.kernels.len()).map(of).collect()
 }
 
-/// A case's first guess and its other variants, a step at a time, with their steps; from its plans by rank.
+/// A case's default and its other variants, one kernel at a time, with their kernels; from its plans by
+/// variant.
 fn selections(plans: &[Plan]) -> Vec<(Selection, Vec<&PlannedKernel>)> {
     let Some(first) = plans.first() else { return Vec::new() };
     let mut selections = vec![(FIRST, kernels(first, None))];
@@ -157,7 +160,7 @@ fn selections(plans: &[Plan]) -> Vec<(Selection, Vec<&PlannedKernel>)> {
             let texts = |plan: &Plan| {
                 plan.kernels[s].variant.launches.iter().map(|l| l.source.clone()).collect::<Vec<_>>()
             };
-            // Where there is no variant of this rank, it is the last one again.
+            // A kernel without this variant takes its last one again.
             if texts(&pair[0]) != texts(&pair[1]) {
                 selections.push((
                     Selection { variant: variant + 1, only: Some(s) },
@@ -173,8 +176,9 @@ const BARRIER: &str = "workgroupBarrier";
 /// Workgroup memory for combining lanes.
 const LANES: &str = "var<workgroup> lane_values";
 
-/// How long a text takes to compile, roughly, in microseconds. A software adapter makes a branch a lane and element of what
-/// is loaded or stored, and splits kernels at barriers with all that is live: figures fitted to 508 kernels on Mesa 25.
+/// Rough compile time of a text, in microseconds. A software adapter makes a branch per lane and element of
+/// every load or store, and splits kernels at barriers with all live values: figures fitted to 508 kernels on
+/// Mesa 25.
 fn cost(text: &str, software: bool) -> usize {
     match software {
         false => text.len(),
@@ -243,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_repetitions_are_set_apart() {
+    fn structure_ignores_sizes_and_repetitions() {
         let kernel = |name: &str, source: &str| {
             let launch = Launch {
                 name: name.into(),
@@ -262,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_count_wherever_they_are_called() {
+    fn structure_functions_count_wherever_they_are_called() {
         let text = "@group(0) @binding(0) var<storage, read> x0: array<vec4<f32>>;\n\
                     @group(0) @binding(1) var<storage, read_write> y0: array<f32>;\n\
                     fn load(o: u32) -> vec4<f32> {\n    return x0[o] + x0[o + 1u];\n}\n\

@@ -1,4 +1,4 @@
-//! The examination of a case, and of all cases.
+//! The examination of one case, and of all cases.
 
 use crate::barriers::check_barriers;
 use crate::breaks::{Break, Damage};
@@ -18,20 +18,20 @@ use std::time::Instant;
 use wgrad_plan::{Plan, verify};
 use wgrad_types::{AdapterClass, Array, HostTensor};
 
-/// What to examine, and how thoroughly.
+/// Scope and thoroughness of an examination.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How many draws of arguments.
+    /// Number of draws of arguments.
     pub draws: u64,
-    /// How often a form runs; from the second time on its memory holds what the run before has left.
+    /// Runs per variant; from the second run on its memory holds leftovers of the run before.
     pub runs: usize,
-    /// Orders of workgroups that must give the same bits as the usual one.
+    /// Orders of workgroups expected to give the same bits as the usual one.
     pub orders: &'static [Order],
-    /// Whether kernels that differ from others in their sizes only are left out.
+    /// Leave out kernels that differ from others in their sizes only.
     pub sparse: bool,
-    /// Only cases whose name or family contains this.
+    /// Only cases with this text in their name or family.
     pub only: Option<String>,
-    /// Damage done to kernels first; what it does not touch is left out.
+    /// Damage to apply first; unaffected kernels are left out.
     pub broken: Option<&'static Break>,
 }
 
@@ -41,7 +41,7 @@ impl Options {
         Self { sparse: true, ..Self::each() }
     }
 
-    /// Every form of every case, run twice.
+    /// Every variant of every case, run twice.
     pub fn each() -> Self {
         Self { draws: 1, runs: 2, orders: &[], sparse: false, only: None, broken: None }
     }
@@ -87,7 +87,7 @@ pub fn examine_all(
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 1..threads.min(chosen.len()) {
-            scope.spawn(|| work(&apart(targets)));
+            scope.spawn(|| work(&thread_targets(targets)));
         }
         work(targets);
     });
@@ -104,9 +104,10 @@ pub fn examine_all(
     }
 }
 
-/// The targets for another thread. A software adapter compiles a kernel when it first runs, in the one thread of its queue: a
-/// thread has a device of its own there. Where none more opens the one there is serves all.
-fn apart(targets: &[Target]) -> Vec<Target> {
+/// The targets for another thread. A software adapter compiles kernels at their first run, in the single
+/// thread of its queue: there each thread gets a device of its own. If no more can be opened, the first one
+/// serves all.
+fn thread_targets(targets: &[Target]) -> Vec<Target> {
     let other = |target: &Target| match target.device.caps().class {
         AdapterClass::Software => target.device.reopened().unwrap_or_else(|_| target.device.clone()),
         _ => target.device.clone(),
@@ -134,19 +135,19 @@ impl InOrder<'_> {
 /// Examines one case on all targets.
 ///
 /// # Panics
-/// Where the case's shapes do not fit.
+/// If the case's shapes do not fit.
 pub fn examine(family: &'static str, case: &Case, targets: &[Target], options: &Options) -> CaseReport {
     examine_some(family, case, targets, options, None)
 }
 
-/// A quick examination of a case: forms to run per target, and the texts checked so far of all others.
+/// A quick examination of a case: variants to run per target, and the checked texts of all others.
 #[derive(Clone, Copy)]
 struct Quick<'a> {
     selections: &'a [Vec<Selection>],
     known: &'a Known,
 }
 
-/// As [`examine`]; a quick one runs the chosen forms per target and checks the others by reading.
+/// Like [`examine`]; a quick one runs the selected variants per target and checks the others by reading.
 fn examine_some(
     family: &'static str,
     case: &Case,
@@ -185,7 +186,7 @@ fn examine_some(
             report.fail("reference", "", Vec::new(), why);
         }
         if let Some(Break { damage: Damage::Gradient(_), .. }) = options.broken {
-            // Kernels do what the damaged graph says.
+            // Kernels compute the damaged graph.
             break;
         }
         let want = LazyCell::new(|| references(case, &built));
@@ -194,10 +195,10 @@ fn examine_some(
             match quick {
                 Some(quick) => {
                     for &selection in &quick.selections[t] {
-                        variants.one(selection, &mut Vec::new(), &mut report);
+                        variants.run_one(selection, &mut Vec::new(), &mut report);
                     }
                 }
-                None => variants.all(&mut report),
+                None => variants.run_all(&mut report),
             }
         }
     }
@@ -222,7 +223,7 @@ impl CaseReport {
     }
 }
 
-/// The forms of one draw of a case on one target.
+/// The variants of one draw of a case on one target.
 struct Variants<'a> {
     case: &'a Case,
     built: &'a Built,
@@ -233,22 +234,23 @@ struct Variants<'a> {
 }
 
 impl Variants<'_> {
-    /// Runs every variant once; variants that give the same kernels are the same.
-    fn all(&self, report: &mut CaseReport) {
+    /// Runs every variant once; variants with equal kernels count as one.
+    fn run_all(&self, report: &mut CaseReport) {
         if self.target.lanes_only {
             return;
         }
         let mut known = Vec::new();
         let count = if self.target.caps.class == AdapterClass::Cpu { 1 } else { TRIED_VARIANTS };
         for variant in 0..count {
-            if !self.one(Selection { variant, only: None }, &mut known, report) {
+            if !self.run_one(Selection { variant, only: None }, &mut known, report) {
                 return;
             }
         }
     }
 
-    /// Runs a form; false where it has no plan, or the kernels `known`, in whose place it leaves its own.
-    fn one(&self, selection: Selection, known: &mut Vec<Arc<str>>, report: &mut CaseReport) -> bool {
+    /// Runs one variant. Returns false if planning fails or the kernels equal `known`, which it then
+    /// replaces.
+    fn run_one(&self, selection: Selection, known: &mut Vec<Arc<str>>, report: &mut CaseReport) -> bool {
         let mut plan = match planned_as(&self.built.graph, self.target, selection) {
             Ok(plan) => plan,
             Err(why) => {
@@ -258,7 +260,7 @@ impl Variants<'_> {
         };
         let kernels = texts(&plan);
         if selection.variant > 0 && *known == kernels {
-            // No step has a variant of this rank.
+            // No kernel has this variant.
             return false;
         }
         *known = kernels;
@@ -273,12 +275,12 @@ impl Variants<'_> {
                 return true;
             }
         }
-        self.variant(plan, report);
+        self.run_plan(plan, report);
         true
     }
 
     /// Runs a plan several times, and with its workgroups in other orders.
-    fn variant(&self, plan: Plan, report: &mut CaseReport) {
+    fn run_plan(&self, plan: Plan, report: &mut CaseReport) {
         let kernels: Vec<String> = plan.kernels.iter().map(|s| s.label()).collect();
         let label = &self.target.label;
         for launch in plan.kernels.iter().flat_map(|s| &s.variant.launches) {
@@ -356,7 +358,7 @@ fn reordered(plan: &Plan, order: Order) -> Result<Plan, String> {
     Ok(plan)
 }
 
-/// The first element whose bits differ, in words.
+/// The first element with different bits, in words.
 fn unlike(plan: &Plan, a: &[HostTensor], b: &[HostTensor]) -> Option<String> {
     plan.outputs.iter().zip(a.iter().zip(b)).find_map(|(named, (a, b))| {
         let at = (0..a.words.len()).find(|&i| a.words[i] != b.words[i])?;

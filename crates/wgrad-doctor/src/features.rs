@@ -1,4 +1,5 @@
-//! Features of a step beside its sizes: a quick examination runs each feature in each form of each kind of step.
+//! Features of a kernel besides its sizes: a quick examination runs each feature in each variant of each kind
+//! of kernel.
 //!
 //! Kernels of the same structure may still be right for one and wrong for another: an exchanged axis shows only if
 //! settings differ from axis to axis, a wrong stream of random numbers if there are two, a wrong head of keys if heads
@@ -14,7 +15,7 @@ use wgrad_plan::PlannedKernel;
 const LARGE: f64 = 80.0;
 const LARGE_FACTOR: f64 = 5.0;
 
-/// The features of a row's steps, each with the kind of step and its form, sizes apart.
+/// The features of a case's kernels, each with the kind of kernel and its variant, without sizes.
 pub(crate) fn features(case: &Case, kernels: &[&PlannedKernel]) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for planned in kernels {
@@ -31,7 +32,7 @@ pub(crate) fn features(case: &Case, kernels: &[&PlannedKernel]) -> BTreeSet<Stri
     all
 }
 
-/// Of one step.
+/// Features of one kernel.
 fn of(kernel: &Kernel, case: &Case) -> Vec<&'static str> {
     let shape = |operand: usize| &kernel.operands[operand].shape[..];
     let mut found = Vec::new();
@@ -61,27 +62,27 @@ fn of(kernel: &Kernel, case: &Case) -> Vec<&'static str> {
 }
 
 fn conv(spec: &ConvSpec, image: &[usize], kernel: &[usize], found: &mut Vec<&'static str>) {
-    apart(spec.stride, "stride", found);
-    apart(spec.padding, "padding", found);
-    apart(spec.dilation, "dilation", found);
-    apart([image[2], image[3]], "image", found);
-    apart([kernel[2], kernel[3]], "kernel", found);
+    add_if_unequal(spec.stride, "stride", found);
+    add_if_unequal(spec.padding, "padding", found);
+    add_if_unequal(spec.dilation, "dilation", found);
+    add_if_unequal([image[2], image[3]], "image", found);
+    add_if_unequal([kernel[2], kernel[3]], "kernel", found);
 }
 
 fn pool(window: &Window, image: &[usize], found: &mut Vec<&'static str>) {
-    apart(window.stride, "stride", found);
-    apart(window.padding, "padding", found);
-    apart(window.kernel, "kernel", found);
-    apart([image[2], image[3]], "image", found);
+    add_if_unequal(window.stride, "stride", found);
+    add_if_unequal(window.padding, "padding", found);
+    add_if_unequal(window.kernel, "kernel", found);
+    add_if_unequal([image[2], image[3]], "image", found);
 }
 
-fn apart(axes: [usize; 2], what: &'static str, found: &mut Vec<&'static str>) {
+fn add_if_unequal(axes: [usize; 2], what: &'static str, found: &mut Vec<&'static str>) {
     if axes[0] != axes[1] {
         found.push(what);
     }
 }
 
-/// Streams of random numbers drawn by a step.
+/// Streams of random numbers drawn by a kernel.
 fn streams(kernel: &Kernel) -> Vec<u32> {
     let of = |expr: &Expr| -> Vec<u32> {
         let stream = |i: &Instr| match i {
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_differ_from_axis_to_axis_are_features() {
+    fn features_include_settings_unequal_per_axis() {
         let high = found("conv2d_high");
         for op in ["conv2d", "conv2d_input_grad", "conv2d_weight_grad"] {
             for what in ["stride", "padding", "dilation", "kernel", "image"] {
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_shared_heads_and_large_arguments_are_features() {
+    fn features_include_streams_shared_heads_and_large_arguments() {
         assert!(found("random_twice").contains("streams"));
         assert!(!found("random").contains("streams"));
         assert!(found("attention_shared_heads").iter().any(|f| f.ends_with("heads share keys")));

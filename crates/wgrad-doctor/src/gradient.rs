@@ -4,19 +4,19 @@ use crate::case::{Built, Case};
 use wgrad_graph::{Env, Graph, Value, interpret};
 use wgrad_types::DType;
 
-/// Elements of each argument that are moved.
+/// Perturbed elements per argument.
 const PROBES: usize = 24;
 /// Step of the central difference.
 const H: f64 = 1e-5;
 /// Largest difference allowed, as a share of the largest element of the gradient (or of 1).
 const TOLERANCE: f64 = 1e-6;
 
-/// Whether central differences mean anything for the case.
+/// True if central differences are meaningful for the case.
 fn comparable(case: &Case) -> bool {
     case.gradient && case.args.iter().all(|a| a.smooth() || a.ty().dtype != DType::F32)
 }
 
-/// Checks the case's gradients; the error names the first element that is off.
+/// Checks the case's gradients; the error names the first wrong element.
 pub(crate) fn check(case: &Case, built: &Built) -> Result<(), String> {
     if !comparable(case) {
         return Ok(());
@@ -42,7 +42,7 @@ pub(crate) fn check(case: &Case, built: &Built) -> Result<(), String> {
             let h = H * built.env.inputs[input].data[i].abs().max(1.0);
             let difference = (moved(h) - moved(-h)) / (2.0 * h);
             let found = gradient.data[i];
-            // Not `error > TOLERANCE`: that is false where the error is not a number.
+            // Not `error > TOLERANCE`: that is false for NaN.
             let fits = (difference - found).abs() / scale < TOLERANCE;
             if !fits {
                 return Err(format!("the gradient of {input}[{i}] is {found}, the difference {difference}"));

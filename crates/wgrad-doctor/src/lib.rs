@@ -1,9 +1,9 @@
-//! Proof that kernels compute what they should, on the machine at hand.
+//! Proof of kernels against exact references, on the machine at hand.
 //!
-//! A [`Case`] is an operation with arguments of an ugly shape; [`cases`] holds them all. [`examine`] checks a case's
-//! gradient against central differences in f64, and runs its kernels, by every launch variant, against the f64
-//! reference. The tests and `wgrad doctor` both stand on it. [`breaks`] damages kernels on purpose, to show that the
-//! damage is seen. Nothing here prints.
+//! A [`Case`] is an operation with arguments of an ugly shape; [`cases`] holds them all. [`examine`] checks a
+//! case's gradient against central differences in f64, and runs every variant of its kernels against the f64
+//! reference. Both the tests and `wgrad doctor` use it. [`breaks`] damages kernels on purpose, to show that
+//! the checks notice. Nothing here prints.
 
 mod barriers;
 pub mod breaks;

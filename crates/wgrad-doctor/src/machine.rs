@@ -1,4 +1,4 @@
-//! What is examined: the device, the capabilities it is planned for, and how both are told.
+//! Targets of an examination: the device, the capabilities to plan for, and a description of both.
 
 use serde::Serialize;
 use wgrad_device::{Device, DeviceError, Request, Selected};
@@ -7,13 +7,13 @@ use wgrad_types::{AdapterClass, Caps};
 /// A device and the capabilities its kernels are chosen by.
 #[derive(Clone)]
 pub struct Target {
-    /// What sets it apart from the other targets of an examination: "own limits", "webgpu-baseline", "as a discrete GPU".
+    /// Name of the target within an examination: "own limits", "webgpu-baseline", "as a discrete GPU".
     pub label: String,
-    /// Where kernels run.
+    /// The device to run on.
     pub device: Device,
-    /// What they are chosen by: the device's own capabilities, or those of another class of adapter.
+    /// Capabilities to plan for: the device's own, or those of another class of adapter.
     pub caps: Caps,
-    /// Whether a quick examination runs only kernels with lanes combined in workgroup memory here.
+    /// True if a quick examination runs only kernels with a tree reduction in workgroup memory here.
     pub lanes_only: bool,
 }
 
@@ -30,8 +30,8 @@ impl Target {
         Self { label: format!("as a {class}"), device, caps, lanes_only: false }
     }
 
-    /// The same for a quick examination, limited to kernels with lanes combined in workgroup memory: no kernel of a software adapter's
-    /// own does, and each of the others takes it a second to compile.
+    /// A target for a quick examination, limited to kernels with a tree reduction in workgroup memory: a
+    /// software adapter's own kernels never have one, and each takes it a second to compile.
     fn lanes(device: Device, class: AdapterClass) -> Self {
         Self { lanes_only: true, ..Self::posing(device, class) }
     }
@@ -42,7 +42,7 @@ impl Target {
 /// has neither.
 ///
 /// # Errors
-/// Where nothing fits the request, or the driver refuses.
+/// If nothing fits the request, or the driver refuses.
 pub fn targets(request: &Request, full: bool) -> Result<(Vec<Target>, Selected), DeviceError> {
     let (device, selected) = Device::open(request)?;
     let class = device.caps().class;
@@ -68,7 +68,7 @@ pub struct Machine {
     pub name: String,
     /// Kind of hardware.
     pub class: String,
-    /// Graphics API; empty for the CPU, as what follows up to the limits.
+    /// Graphics API; empty for the CPU, like the fields up to the limits.
     pub backend: String,
     /// Driver and its version.
     pub driver: String,
@@ -76,7 +76,7 @@ pub struct Machine {
     pub vendor: u32,
     /// The device's number.
     pub device: u32,
-    /// Optional features that matter to kernels.
+    /// Optional features relevant to kernels.
     pub features: Vec<String>,
     /// Smallest and largest subgroup, as the adapter tells.
     pub subgroup: [u32; 2],
@@ -91,15 +91,15 @@ pub struct InForce {
     pub binding_bytes: usize,
     /// Bytes in one buffer.
     pub buffer_bytes: usize,
-    /// Storage buffers a kernel may bind.
+    /// Maximum number of storage buffers per kernel.
     pub storage_buffers: usize,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: usize,
-    /// Invocations in a workgroup.
+    /// Maximum invocations per workgroup.
     pub workgroup_size: usize,
     /// Workgroups along one dimension of a dispatch.
     pub groups: u32,
-    /// The subgroup size kernels may count on; `None` where it varies or subgroups are absent.
+    /// The guaranteed subgroup size; `None` if it varies or subgroups are absent.
     pub subgroup: Option<u32>,
 }
 

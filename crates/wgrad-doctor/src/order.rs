@@ -1,11 +1,11 @@
-//! Workgroups in another order: the text of a launch changed so that every workgroup does another one's work.
+//! Workgroups in another order: a launch's text rewritten so that every workgroup does another one's work.
 //!
-//! WGSL promises no order between workgroups, so the results must be the same bits. Where they are not, one workgroup
-//! reads what another writes.
+//! WGSL promises no order between workgroups, so the results must be the same bits. If not, one workgroup
+//! reads another's results.
 
 use wgrad_kernels::Launch;
 
-/// How every entry point names its workgroup.
+/// Declaration of the workgroup's number in every entry point.
 const ISSUED: &str = "@builtin(workgroup_id) wg: vec3<u32>";
 
 /// An order of workgroups.
@@ -21,10 +21,10 @@ impl Order {
     /// All orders other than the usual one.
     pub const ALL: [Self; 2] = [Self::Reversed, Self::Scattered];
 
-    /// The launch with its workgroups in this order; an error where the text does not name its workgroup as all do.
+    /// The launch with its workgroups in this order.
     ///
     /// # Errors
-    /// Where the kernel has no parameter `wg` for the workgroup's number.
+    /// If the kernel has no parameter `wg` for the workgroup's number.
     pub fn apply(self, launch: &Launch) -> Result<Launch, String> {
         let [x, y, z] = launch.groups;
         let count = u64::from(x) * u64::from(y);
@@ -49,8 +49,7 @@ impl Order {
     }
 }
 
-/// A factor without a common divisor with `count` whose products fit u32: multiplying by it reorders the numbers below
-/// `count`.
+/// A factor coprime to `count` with products in u32: multiplying by it reorders the numbers below `count`.
 fn stride(count: u64) -> u64 {
     let fits = |&p: &u64| !count.is_multiple_of(p) && count * p < 1 << 32;
     [97, 31, 7, 5, 3].into_iter().find(fits).unwrap_or(1)
@@ -74,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn every_number_is_given_once() {
+    fn order_gives_every_number_once() {
         for count in [1, 2, 6, 97, 97 * 31, 65_535, 65_535 * 7] {
             let p = stride(count);
             let mut seen = vec![false; count as usize];
@@ -85,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_workgroup_is_renamed_and_found_again() {
+    fn order_renames_the_workgroup() {
         let text = Order::Reversed.apply(&launch([5, 1, 1])).expect("it names wg").source;
         assert!(text.contains("workgroup_id) issued: vec3<u32>, @builtin"), "{text}");
         assert!(text.contains("let issued_as = 4u - (issued.y * 5u + issued.x);\n"), "{text}");

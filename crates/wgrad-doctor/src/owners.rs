@@ -8,7 +8,7 @@ const MERGING: [&str; 10] = ["/", "%", ">>", "&", "|", "min(", "max(", "clamp(",
 /// Names by their dependence on the invocation.
 #[derive(Default)]
 pub(crate) struct Owners<'a> {
-    /// Another one in every invocation of a workgroup.
+    /// Names with a unique value in every invocation of a workgroup.
     own: BTreeSet<&'a str>,
     /// Computed of such, by whatever.
     dependent: BTreeSet<&'a str>,
@@ -33,7 +33,7 @@ impl<'a> Owners<'a> {
         let mut definitions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for line in lines {
             for (builtin, name) in builtins(line) {
-                // A component of a vector of numbers is the same for several.
+                // A component of a vector is shared by several invocations.
                 if builtin == "local_invocation_index" {
                     owners.own.insert(name);
                 }
@@ -61,7 +61,7 @@ impl<'a> Owners<'a> {
                 if values.iter().any(|v| words(v).any(|w| owners.changing.contains(w.1))) {
                     owners.changing.insert(name);
                 }
-                if values.iter().all(|v| owners.own(v)) && !owners.changing.contains(name) {
+                if values.iter().all(|v| owners.is_own(v)) && !owners.changing.contains(name) {
                     owners.own.insert(name);
                 }
             }
@@ -71,10 +71,10 @@ impl<'a> Owners<'a> {
         }
     }
 
-    /// Whether this index is unique per invocation and constant: exactly one name in it depends on the
-    /// invocation, in sums and products with names equal for all. A changing name may count rounds
-    /// (`t * 64u + li`).
-    pub(crate) fn own(&self, index: &str) -> bool {
+    /// True if this index is unique per invocation and constant: exactly one name in it depends on the
+    /// invocation, in sums and products with names equal for all. A changing name may count rounds (`t * 64u
+    /// + li`).
+    pub(crate) fn is_own(&self, index: &str) -> bool {
         let all: Vec<(usize, &str)> = words(index).collect();
         let still = |i: usize| {
             let (at, word) = all[i];
@@ -96,17 +96,19 @@ impl<'a> Owners<'a> {
             && !MERGING.iter().any(|m| index.contains(m))
     }
 
-    /// Whether it depends on the invocation.
+    /// True if it depends on the invocation.
     pub(crate) fn depends(&self, index: &str) -> bool {
         words(index).any(|w| self.dependent.contains(w.1))
     }
 
-    /// Whether a single invocation takes this branch: a unique name equals a number equal for all.
-    pub(crate) fn one(&self, branch: &str) -> bool {
+    /// True if a single invocation takes this branch: a unique name equals a number common to all.
+    pub(crate) fn is_single(&self, branch: &str) -> bool {
         let condition = branch.split('{').next().unwrap_or_default();
         let single = |clause: &str| {
             let sides = clause.split_once("==");
-            sides.is_some_and(|(a, b)| self.own(a) && !self.depends(b) || self.own(b) && !self.depends(a))
+            sides.is_some_and(|(a, b)| {
+                self.is_own(a) && !self.depends(b) || self.is_own(b) && !self.depends(a)
+            })
         };
         !condition.contains("||") && condition.split("&&").any(single)
     }
@@ -189,7 +191,7 @@ mod tests {
                         for (var t = 0u; t < 4u; t += 1u) {\n    run(wg.x, min(tx, 3u) + quad);\n    }\n    run(wg.y, li);\n}\n";
 
     #[test]
-    fn names_are_followed_through_lines_and_calls() {
+    fn owners_follow_names_through_lines_and_calls() {
         let lines: Vec<&str> = TEXT.lines().collect();
         let owners = Owners::of(&lines);
         assert_eq!(owners.own.iter().copied().collect::<Vec<_>>(), ["li", "quad"]);

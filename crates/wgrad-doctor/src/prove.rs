@@ -1,4 +1,4 @@
-//! One case proved on whatever this machine has: the way for a library's user to prove an operation of their own.
+//! Examines one case on all devices of this machine: the way for library users to test their own operations.
 
 use crate::case::Case;
 use crate::machine::Target;
@@ -7,15 +7,16 @@ use crate::{Options, examine};
 use wgrad_device::{Device, DeviceError, adapters};
 use wgrad_types::AdapterClass;
 
-/// Examines a case on the CPU and, where there is an adapter (a GPU, else one in software), on that with its own limits and
-/// with WebGPU's: its gradient against central differences in f64, every kernel form against the f64 reference, several
-/// runs and other orders of workgroups bit for bit. [`CaseReport::complaints`] says what does not hold.
+/// Examines a case on the CPU and, if there is an adapter (a GPU, else a software adapter), on it with its
+/// own limits and with WebGPU's: its gradient against central differences in f64, every kernel variant
+/// against the f64 reference, several runs and other orders of workgroups bit for bit.
+/// [`CaseReport::complaints`] lists the failures.
 ///
 /// # Errors
-/// Where a device that is there does not open.
+/// If an existing device does not open.
 ///
 /// # Panics
-/// Where the case's shapes do not fit.
+/// If the case's shapes do not fit.
 pub fn prove(case: &Case) -> Result<CaseReport, DeviceError> {
     let mut targets = vec![Target::own("cpu", Device::open(&"cpu".parse()?)?.0)];
     let found = adapters();

@@ -1,64 +1,65 @@
-//! What an examination found, as data: shown by the command line, attached to bug reports.
+//! Results of an examination as data: shown by the command line, attached to bug reports.
 
 use crate::machine::Machine;
 use serde::Serialize;
 
-/// What was found in one case.
+/// Results of one case.
 #[derive(Clone, Debug, Serialize)]
 pub struct CaseReport {
     /// The case.
     pub name: &'static str,
     /// Its family.
     pub family: &'static str,
-    /// Largest error of any form, in units in the last place of the reference element. Large where terms cancel.
+    /// Largest error of any variant, in units in the last place of the reference element. Large if terms
+    /// cancel.
     pub ulps: f64,
-    /// Largest error of any form, as a share of the reference's largest element.
+    /// Largest error of any variant, relative to the reference's largest element.
     pub relative: f64,
     /// The relative error allowed.
     pub tolerance: f64,
     /// Seconds spent on the case, compilation and reference included.
     pub seconds: f64,
-    /// The forms its kernels were run in.
+    /// The variants that were run.
     pub variants: Vec<VariantRun>,
-    /// What went wrong; empty where all is well.
+    /// Failures; empty if all checks passed.
     pub failures: Vec<Failure>,
-    /// Kernels, steps or gradients that a breakage has changed.
+    /// Kernels or gradients changed by a break.
     #[serde(skip)]
     pub damaged: usize,
 }
 
-/// One form of a row's kernels.
+/// One variant of a case's kernels, as run.
 #[derive(Clone, Debug, Serialize)]
 pub struct VariantRun {
-    /// Which target it ran on.
+    /// Its target.
     pub target: String,
-    /// The kernels, with their forms.
+    /// The kernels, with their variants.
     pub kernels: Vec<String>,
     /// As in [`CaseReport`].
     pub ulps: f64,
     /// As in [`CaseReport`].
     pub relative: f64,
-    /// Seconds until its first results: a software adapter compiles when a kernel first runs.
+    /// Seconds until the first results: a software adapter compiles kernels at their first run.
     pub compiling: f64,
     /// Seconds of its last run, inputs and results included.
     pub seconds: f64,
 }
 
-/// Something that went wrong.
+/// A failed check.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Failure {
     /// Failed check: "gradient", "reference", "barrier", "value", "repeat", "order", "memory" or "refused".
     pub check: &'static str,
-    /// On which target; empty for gradients, which need none.
+    /// Its target; empty for gradients, which need none.
     pub target: String,
     /// The kernels in question.
     pub kernels: Vec<String>,
-    /// What was found, and what was wanted.
+    /// Found and expected values.
     pub why: String,
 }
 
 impl CaseReport {
-    /// Whether nothing went wrong.
+    /// True if nothing failed.
     pub fn is_sound(&self) -> bool {
         self.failures.is_empty()
     }
@@ -75,7 +76,7 @@ impl CaseReport {
     }
 }
 
-/// What was found on a device.
+/// Results on a device.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The program's version.
@@ -86,7 +87,7 @@ pub struct Report {
     pub targets: Vec<String>,
     /// The breakage in force, if any.
     pub broken: Option<&'static str>,
-    /// Whether every check passed.
+    /// True if every check passed.
     pub sound: bool,
     /// Seconds it took.
     pub seconds: f64,

@@ -1,4 +1,4 @@
-//! A case's graph on a device, by the kernel variants of one rank.
+//! A case's graph on a device, with a given variant of its kernels.
 
 use crate::machine::Target;
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use wgrad_kernels::FIRST_SCALAR_WORD;
 use wgrad_plan::{Plan, PlanOptions, plan, verify};
 use wgrad_types::HostTensor;
 
-/// More variants than any step has.
+/// Number of variants to try: more than any kernel has.
 pub const TRIED_VARIANTS: usize = 8;
 
-/// Which of their variants a plan's steps take.
+/// Selection of variants for a plan's kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Selection {
-    /// By rank: 0 is the best guess.
+    /// Index of the variant: 0 is the default.
     pub(crate) variant: usize,
-    /// The one step that takes it, by its number, where it is one; the others take their best guess.
+    /// Index of the one kernel to take it, if not all; the others take their default.
     pub(crate) only: Option<usize>,
 }
 
-/// The plan by the variants of a rank, its memory proved sound.
+/// The plan with this variant of all kernels, its memory proved sound.
 ///
 /// # Errors
-/// Where the graph has no plan for these capabilities.
+/// If the graph has no plan for these capabilities.
 pub fn planned(graph: &Graph, target: &Target, variant: usize) -> Result<Plan, String> {
     planned_as(graph, target, Selection { variant, only: None })
 }
@@ -42,7 +42,7 @@ pub(crate) fn texts(plan: &Plan) -> Vec<Arc<str>> {
     plan.kernels.iter().flat_map(|s| s.variant.launches.iter().map(|l| l.source.clone())).collect()
 }
 
-/// What running a plan gave.
+/// Results of running a plan.
 pub struct Runs {
     /// The plan's outputs, of every run.
     pub results: Vec<Vec<HostTensor>>,
@@ -52,10 +52,11 @@ pub struct Runs {
     pub seconds: f64,
 }
 
-/// Runs a plan several times in the same memory: from the second time on it holds what the run before has left.
+/// Runs a plan several times in the same memory: from the second time on it holds leftovers of the run
+/// before.
 ///
 /// # Errors
-/// Where a kernel does not compile, memory does not suffice, or the device is lost.
+/// If a kernel does not compile, memory is exhausted, or the device is lost.
 pub fn run(device: &Device, plan: &Arc<Plan>, env: &Env, times: usize) -> Result<Runs, DeviceError> {
     let begun = Instant::now();
     let mut memory = device.memory(&plan.layout)?;

@@ -1,4 +1,4 @@
-//! The devices that tests run cases on. A missing adapter is a failure, never a skip.
+//! Devices for tests of cases. A missing adapter is a failure, never a skip.
 
 use crate::{Case, Options, Target, examine};
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ pub fn cpu() -> Device {
     DEVICE.get_or_init(|| open("cpu", false)).clone()
 }
 
-/// The best adapter: a real GPU where there is one, else the software adapter.
+/// The best adapter: a real GPU if there is one, else the software adapter.
 pub fn gpu() -> Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     DEVICE.get_or_init(|| open(best(), false)).clone()
@@ -28,7 +28,7 @@ pub fn own_gpu() -> Device {
     open(best(), false)
 }
 
-/// As [`gpu`], with the shader compiler's run-time checks: for kernels that are wrong on purpose.
+/// Like [`gpu`], with the shader compiler's run-time checks: for kernels broken on purpose.
 pub fn checked_gpu() -> Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     DEVICE
@@ -40,8 +40,8 @@ pub fn checked_gpu() -> Device {
         .clone()
 }
 
-/// What every case is tested on: the CPU, the adapter, the adapter under WebGPU's default limits, and the adapter with
-/// the kernels of a discrete GPU, which a software adapter would never choose.
+/// Targets of every case: the CPU, the adapter, the adapter under WebGPU's default limits, and the adapter
+/// with the kernels of a discrete GPU, never chosen by a software adapter itself.
 pub fn targets() -> Vec<Target> {
     vec![
         Target::own("cpu", cpu()),
@@ -54,7 +54,7 @@ pub fn targets() -> Vec<Target> {
 /// Everything one case proves.
 ///
 /// # Panics
-/// Where it does not hold.
+/// If a check fails.
 pub fn check(case: &Case) {
     let report = examine("", case, &targets(), &Options::each());
     assert!(report.is_sound(), "{}", report.complaints().join("\n"));

@@ -1,6 +1,6 @@
-//! Kernels of other adapters, checked without running them: every form of every step as chosen for each
-//! class of adapter and size of subgroups. Barriers are read, workgroup numbers must allow another order, and
-//! the adapter at hand must take the text.
+//! Kernels of other adapters, checked without running them: every variant of every kernel, for each class of
+//! adapter and size of subgroups. Barriers are read, workgroup numbers must allow another order, and the
+//! adapter at hand must accept the text.
 
 use crate::Order;
 use crate::barriers::check_barriers;
@@ -40,7 +40,7 @@ fn poses(own: &Caps) -> Vec<(String, Caps)> {
     gpus.into_iter().map(|(class, vendor)| gpu(class, vendor)).chain(software).map(named).collect()
 }
 
-/// Failures of the forms of a row's steps; each text is checked once per examination.
+/// Failures of the variants of a case's kernels; each text is checked once per examination.
 pub(crate) fn check(built: &Built, device: &Device, broken: Option<&Break>, known: &Known) -> Vec<Failure> {
     let mut failures = Vec::new();
     if device.caps().class == AdapterClass::Cpu {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_barriers_of_kernels_that_do_not_run_here_are_seen() {
+    fn variants_of_other_adapters_show_missing_barriers() {
         for case in ["sum_long_row", "matmul_small", "conv2d_depthwise_long"] {
             assert_eq!(found(case, None), Vec::<String>::new(), "{case}");
         }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_no_adapter_takes_is_seen() {
+    fn variants_invalid_text_is_reported() {
         let broken = Break {
             kind: "text",
             name: "text",

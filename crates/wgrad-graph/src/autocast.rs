@@ -1,15 +1,16 @@
-//! Half precision as a rewrite of a recorded graph: products, convolutions and attention read f16, and what they read is
+//! Half precision as a rewrite of a recorded graph: products, convolutions and attention read f16 operands,
 //! stored as f16. Everything else computes in f32 as before.
 //!
-//! A value that a product reads is rounded once, where it is computed: the product reads the f16, everyone after it the
-//! same f16 widened again, so that one copy is stored, and backward sees what forward saw. Parameters stay f32 and are
-//! read as f16 copies. Products add up in f32, and so do reductions, losses and optimizers.
+//! An operand of a product is rounded once, at its computation: the product reads the f16, all other readers
+//! the same f16 widened again, so that one copy is stored, and the backward pass sees the same values as the
+//! forward pass. Parameters stay f32 and are read as f16 copies. Products, reductions, losses and optimizers
+//! add up in f32.
 
 use crate::ops::{Cast, Op};
 use crate::{Graph, Update, Value};
 use wgrad_types::DType;
 
-/// How many of its operands, from the first, an operation reads as f16. Attention's statistics stay f32.
+/// Number of an operation's leading operands read as f16. Attention's statistics stay f32.
 fn f16_operands(op: &Op) -> usize {
     match op {
         Op::MatMul(_) | Op::Conv2d(_) | Op::Conv2dInputGrad(_) | Op::Conv2dWeightGrad(_) => 2,
@@ -28,7 +29,7 @@ fn behind(graph: &Graph, mut v: Value) -> Value {
     v
 }
 
-/// Nodes that gradients and results come from: not what an optimizer does with them.
+/// Nodes contributing to gradients and results, without the optimizer's own.
 fn below_gradients(graph: &Graph) -> Vec<bool> {
     let mut below = vec![false; graph.nodes.len()];
     graph.materialized.iter().chain(graph.outputs.iter().map(|o| &o.1)).for_each(|v| below[v.index()] = true);
@@ -40,8 +41,8 @@ fn below_gradients(graph: &Graph) -> Vec<bool> {
     below
 }
 
-/// The graph with f16 where products, convolutions and attention read, as far as gradients (`Graph::kept`) and results
-/// come from them.
+/// The graph with f16 operands of products, convolutions and attention, as far as gradients
+/// (`Graph::materialized`) and results depend on them.
 pub fn autocast(graph: &Graph) -> Graph {
     let below = below_gradients(graph);
     let read = |i: usize| if below[i] { f16_operands(&graph.nodes[i].op) } else { 0 };
@@ -55,9 +56,9 @@ pub fn autocast(graph: &Graph) -> Graph {
     let results = graph.materialized.iter().chain(graph.outputs.iter().map(|o| &o.1));
     results.chain(graph.updates.iter().map(|u| &u.value)).for_each(|v| ends[v.index()] = true);
     let mut to = Graph::default();
-    // What a node became, and its f16, where it has one.
+    // The new value of each node, and its f16, if it has one.
     let mut new: Vec<(Value, Option<Value>)> = Vec::with_capacity(graph.nodes.len());
-    // What those read who do not read f16.
+    // The value for readers of f32.
     let mut seen: Vec<Value> = Vec::with_capacity(graph.nodes.len());
     for (i, node) in graph.nodes.iter().enumerate() {
         to.set_scope(&node.scope);
@@ -102,7 +103,7 @@ mod tests {
     use wgrad_types::Type;
 
     #[test]
-    fn products_read_f16_and_one_copy_serves_all() {
+    fn autocast_products_share_one_f16_copy() {
         let b = Builder::new();
         let (x, w) = (b.input("x", Type::f32(&[2, 3])), b.param("w", &[3, 3], Role::Weight));
         let h = x.matmul(&w).relu();

@@ -7,13 +7,14 @@ use crate::ops::{OpDef, Vjp};
 use crate::tensor::Tensor;
 use wgrad_types::{DType, ShapeError};
 
-/// The gradient of `loss` (a scalar) with respect to each of `wrt`, in order; zeros where the loss does not depend.
+/// The gradient of `loss` (a scalar) with respect to each of `wrt`, in order; zeros for tensors not in the
+/// loss.
 ///
 /// # Errors
-/// Where `loss` is no f32 scalar, or an operation on the way has no gradient.
+/// If `loss` is no f32 scalar, or an operation on the way has no gradient.
 ///
 /// # Panics
-/// Where a tensor is of another graph than the loss.
+/// If a tensor belongs to another graph than the loss.
 #[track_caller]
 pub fn differentiate(loss: &Tensor, wrt: &[Tensor]) -> Result<Vec<Tensor>, ShapeError> {
     loss.builder().owns("differentiate", wrt);

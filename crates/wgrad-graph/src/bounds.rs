@@ -1,26 +1,26 @@
-//! What a graph asks of the integers that are fed to it: labels and tokens are indices, and an index outside its axis would
-//! read 0 in silence.
+//! A graph's requirements on integer inputs: labels and tokens are indices, and an index outside its axis
+//! would silently read 0.
 
 use crate::graph::{Graph, Value};
 use crate::ops::{Compare, CompareKind, Leaf, Op};
 use std::collections::BTreeMap;
 
-/// An input whose elements index an axis.
+/// An input with elements indexing an axis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexBound {
     /// The input's name.
     pub input: String,
-    /// Extent of the shortest axis that it indexes: elements are from 0 to one less.
+    /// Extent of the shortest indexed axis: elements must be from 0 to one less.
     pub extent: usize,
-    /// Elements outside that are meant: numbers that the graph compares the input with, as `ignore_index`.
+    /// Legal elements outside that range: constants the graph compares the input with, as `ignore_index`.
     pub allowed: Vec<i32>,
 }
 
-/// The inputs that an output or an update uses as indices as they are, or reshaped. What is computed from an input is not
-/// looked at.
+/// The inputs used directly, or reshaped, as indices by an output or an update. Computed indices are not
+/// examined.
 pub fn index_bounds(graph: &Graph) -> Vec<IndexBound> {
     let live = graph.live();
-    // The input whose elements a node holds, rearranged.
+    // The input rearranged by each node, if it is one.
     let mut of: Vec<Option<Value>> = vec![None; graph.nodes.len()];
     let mut extents: BTreeMap<Value, usize> = BTreeMap::new();
     let mut allowed: BTreeMap<Value, Vec<i32>> = BTreeMap::new();
@@ -64,7 +64,7 @@ mod tests {
     use wgrad_types::Type;
 
     #[test]
-    fn labels_and_tokens_have_the_extent_they_index() {
+    fn index_bounds_of_labels_and_tokens() {
         let b = Builder::new();
         let (tokens, labels) = (b.input("tokens", Type::i32(&[2, 3])), b.input("labels", Type::i32(&[2, 3])));
         let x = b.param("table", &[7, 5], Role::Weight).embedding(&tokens);

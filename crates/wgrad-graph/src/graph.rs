@@ -16,12 +16,12 @@ impl Value {
     }
 }
 
-/// What a persistent tensor is for. Decides where it is kept and what a checkpoint calls it.
+/// Role of a persistent tensor. Decides its place in memory and its name in a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// A trainable parameter.
     Weight,
-    /// Part of the model that is not trained: running statistics.
+    /// Untrained part of the model: running statistics.
     Buffer,
     /// An optimizer's state.
     State,
@@ -36,23 +36,23 @@ pub struct Node {
     pub inputs: Vec<Value>,
     /// Dtype and shape of the result.
     pub ty: Type,
-    /// The layer that built the node ("features.conv1"), empty outside any.
+    /// The layer of the node ("features.conv1"), empty outside any.
     pub scope: Rc<str>,
 }
 
-/// At the end of a step `target` (a `Param` leaf) takes `value`. Updates of one group read each other's old values
-/// and run as one kernel.
+/// At the end of a step `target` (a `Param` leaf) takes `value`. Updates of one group read each other's old
+/// values and run as one kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Update {
-    /// The `Param` leaf that changes.
+    /// The `Param` leaf to update.
     pub target: Value,
-    /// What it becomes.
+    /// Its new value.
     pub value: Value,
     /// Updates with the same number belong together (a parameter and its optimizer states).
     pub group: u32,
 }
 
-/// Nodes, the named results wanted of them, and the updates that end a step.
+/// Nodes, named results, and the updates at the end of a step.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     /// All nodes; operands precede users.
@@ -61,7 +61,7 @@ pub struct Graph {
     pub outputs: Vec<(String, Value)>,
     /// Changes to persistent tensors at the end of the step.
     pub updates: Vec<Update>,
-    /// Values the planner gives memory of their own whatever fusion would do: parameter gradients, so that the
+    /// Values stored in memory of their own whatever fusion would do: parameter gradients, so that the
     /// optimizer's kernels are alike and can run as one.
     pub materialized: Vec<Value>,
     known: BTreeMap<String, Value>,
@@ -94,7 +94,7 @@ impl Graph {
         Ok(v)
     }
 
-    /// Sets the layer name that following nodes carry, and gives back the one before.
+    /// Sets the layer name of the following nodes, and returns the previous one.
     pub fn set_scope(&mut self, scope: &str) -> Rc<str> {
         std::mem::replace(&mut self.scope, scope.into())
     }
@@ -104,13 +104,13 @@ impl Graph {
         self.scope.clone()
     }
 
-    /// A fresh stream number for a random leaf, so that two draws of the same shape differ.
+    /// A new stream number for a random leaf, so that two draws of the same shape differ.
     pub fn next_stream(&mut self) -> u32 {
         self.streams += 1;
         self.streams
     }
 
-    /// The persistent tensors that an output or an update needs.
+    /// The persistent tensors needed by outputs and updates.
     pub fn params(&self) -> impl Iterator<Item = (Role, &str, &Type)> {
         self.nodes.iter().zip(self.live()).filter_map(|(node, live)| match &node.op {
             Op::Leaf(Leaf::Param { name, ty, role }) if live => Some((*role, name.as_str(), ty)),
@@ -118,7 +118,7 @@ impl Graph {
         })
     }
 
-    /// For every node, whether an output or an update needs it.
+    /// For every node, true if an output or an update needs it.
     pub fn live(&self) -> Vec<bool> {
         let mut live = vec![false; self.nodes.len()];
         for v in self.outputs.iter().map(|o| o.1).chain(self.updates.iter().flat_map(|u| [u.target, u.value]))

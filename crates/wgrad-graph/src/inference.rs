@@ -1,5 +1,6 @@
-//! Rewrites of an inference graph around what depends on persistent tensors alone: batch norm's factors go into the weights
-//! of the product before it ([`fold`]), and what is the same at every step leaves the step ([`hoist`]).
+//! Rewrites of inference graphs, using values that depend on persistent tensors alone: batch norm's factors
+//! go into the weights of the product before it ([`fold`]), and constant values are computed outside the step
+//! ([`hoist`]).
 //!
 //! Exact but for rounding: a sum of products is scaled before it is added up, not afterwards.
 
@@ -10,13 +11,14 @@ use wgrad_types::{DType, Type, broadcast_shapes};
 /// A graph in two: `once` computes tensors from persistent ones, `each` reads them at every step.
 #[derive(Clone, Debug)]
 pub struct Hoisted {
-    /// Outputs by the names that `each` knows them by.
+    /// Computes, once, the tensors read by `each`, as outputs under the same names.
     pub once: Graph,
     /// The graph with those as persistent tensors of role `Buffer`.
     pub each: Graph,
 }
 
-/// For every node, whether it is the same at every step: it depends on constants, and on tensors that no update changes.
+/// For every node, true if it is the same at every step: it depends only on constants, and on tensors without
+/// updates.
 fn fixed(graph: &Graph) -> Vec<bool> {
     let mut fixed = Vec::with_capacity(graph.nodes.len());
     for (i, node) in graph.nodes.iter().enumerate() {
@@ -29,8 +31,8 @@ fn fixed(graph: &Graph) -> Vec<bool> {
     fixed
 }
 
-/// Splits a graph: what is [`fixed`] and takes arithmetic is computed once, as far as it is no larger than the tensors it
-/// is made of.
+/// Splits a graph: [`fixed`] values with arithmetic are computed once, as long as they are no larger than the
+/// tensors they depend on.
 pub fn hoist(graph: &Graph) -> Hoisted {
     let graph = simplify(graph);
     let fixed = fixed(&graph);
@@ -73,7 +75,7 @@ pub fn hoist(graph: &Graph) -> Hoisted {
             }
         });
     }
-    ends(&graph, &mut each, |v| map[v.index()]);
+    copy_results(&graph, &mut each, |v| map[v.index()]);
     Hoisted { once: simplify(&once), each }
 }
 
@@ -86,7 +88,7 @@ fn mapped(map: &[Option<Value>], inputs: &[Value]) -> Vec<Value> {
 }
 
 /// Results, updates and kept values of the new graph.
-fn ends(from: &Graph, to: &mut Graph, at: impl Fn(Value) -> Option<Value>) {
+fn copy_results(from: &Graph, to: &mut Graph, at: impl Fn(Value) -> Option<Value>) {
     let there = |v: Value| at(v).expect("results are needed");
     to.outputs = from.outputs.iter().map(|(name, v)| (name.clone(), there(*v))).collect();
     let update = |u: &Update| Update { target: there(u.target), value: there(u.value), group: u.group };
@@ -94,9 +96,8 @@ fn ends(from: &Graph, to: &mut Graph, at: impl Fn(Value) -> Option<Value>) {
     to.materialized = from.materialized.iter().filter_map(|v| at(*v)).collect();
 }
 
-/// The graph with factors along the channels of a convolution's result, or along the columns of a product's, multiplied
-/// into its weights, where both are the same at every step, and with summands of that kind as one: batch norm in
-/// evaluation becomes a bias.
+/// Multiplies fixed factors along the channels of a convolution's result, or along the columns of a
+/// product's, into its fixed weights, and merges fixed summands: batch norm in evaluation becomes a bias.
 pub fn fold(graph: &Graph) -> Graph {
     let from = simplify(graph);
     let mut uses = vec![0usize; from.nodes.len()];
@@ -115,20 +116,20 @@ pub fn fold(graph: &Graph) -> Graph {
         folding.map.push(Some(here));
     }
     let Folding { mut to, map, .. } = folding;
-    ends(&from, &mut to, |v| map[v.index()]);
+    copy_results(&from, &mut to, |v| map[v.index()]);
     simplify(&to)
 }
 
 struct Folding<'g> {
     from: &'g Graph,
-    /// Of `from`'s nodes.
+    /// Fixed nodes of `from`.
     fixed: Vec<bool>,
     uses: Vec<usize>,
     to: Graph,
     map: Vec<Option<Value>>,
 }
 
-/// A vector that multiplies a result along one axis, which is counted from the end.
+/// A vector multiplying a result along one axis, counted from the end.
 #[derive(Clone, Copy)]
 struct Factor {
     vector: Value,
@@ -136,24 +137,24 @@ struct Factor {
 }
 
 impl Folding<'_> {
-    /// The node's value in other words, where a rule has such.
+    /// The node's rewritten value, if a rule applies.
     fn folded(&mut self, i: usize) -> Option<Value> {
         let Op::Binary(Binary(kind @ (BinaryKind::Mul | BinaryKind::Add))) = self.from.nodes[i].op else {
             return None;
         };
-        let (y, other) = self.parted(i)?;
+        let (y, other) = self.variable_and_fixed(i)?;
         let other = self.map[other.index()]?;
         match kind {
             BinaryKind::Mul => {
                 let factor = self.factor(other)?;
                 self.scaled(y, factor)
             }
-            _ => self.joined(y, other),
+            _ => self.merge_summands(y, other),
         }
     }
 
-    /// Of two operands the one that changes from step to step, which nothing else reads, and the one that does not.
-    fn parted(&self, i: usize) -> Option<(Value, Value)> {
+    /// The variable operand of two, if it has no other reader, and the fixed one.
+    fn variable_and_fixed(&self, i: usize) -> Option<(Value, Value)> {
         let [a, b] = self.from.nodes[i].inputs[..] else { return None };
         let (y, other) = match (self.fixed[a.index()], self.fixed[b.index()]) {
             (false, true) => (a, b),
@@ -163,9 +164,9 @@ impl Folding<'_> {
         (self.uses[y.index()] == 1).then_some((y, other))
     }
 
-    /// A value of the new graph as a factor, where it changes along one axis alone.
+    /// A value of the new graph as a factor, if it varies along one axis alone.
     fn factor(&mut self, v: Value) -> Option<Factor> {
-        let v = self.narrow(v);
+        let v = self.before_broadcast(v);
         let shape = self.to.ty(v).shape.clone();
         let mut long = (0..shape.len()).filter(|&d| shape[d] > 1);
         let (axis, None) = (long.next()?, long.next()) else { return None };
@@ -173,7 +174,7 @@ impl Folding<'_> {
         Some(Factor { vector, axis: shape.len() - axis })
     }
 
-    /// `y` times a factor, with the factor in the weights of the product that `y` comes from.
+    /// `y` times a factor, with the factor multiplied into the weights of the product behind `y`.
     fn scaled(&mut self, y: Value, by: Factor) -> Option<Value> {
         let node = self.from.node(y).clone();
         if self.uses[y.index()] != 1 {
@@ -193,14 +194,14 @@ impl Folding<'_> {
                 return Some(push(&mut self.to, node.op, &[inner]));
             }
             (Op::Binary(Binary(BinaryKind::Add)), _) => {
-                let (inner, other) = self.parted(y.index())?;
+                let (inner, other) = self.variable_and_fixed(y.index())?;
                 let inner = self.scaled(inner, by)?;
                 let mut shape = vec![1; by.axis];
                 shape[0] = self.to.ty(by.vector).shape[0];
                 let factor = push(&mut self.to, Reshape(shape).into(), &[by.vector]);
-                let factor = self.wide(factor, &node.ty.shape);
+                let factor = self.broadcast_to(factor, &node.ty.shape);
                 let other = self.map[other.index()]?;
-                let other = self.small(BinaryKind::Mul, other, factor);
+                let other = self.combine_narrow(BinaryKind::Mul, other, factor);
                 return Some(push(&mut self.to, Binary(BinaryKind::Add).into(), &[inner, other]));
             }
             _ => return None,
@@ -209,13 +210,13 @@ impl Folding<'_> {
         let mut shape = vec![1; self.to.ty(w).shape.len()];
         shape[at] = self.to.ty(by.vector).shape[0];
         let factor = push(&mut self.to, Reshape(shape).into(), &[by.vector]);
-        let w = self.small(BinaryKind::Mul, w, factor);
+        let w = self.combine_narrow(BinaryKind::Mul, w, factor);
         let x = self.map[node.inputs[0].index()]?;
         Some(push(&mut self.to, node.op, &[x, w]))
     }
 
     /// `(c + p) + other` as `c + (p + other)`.
-    fn joined(&mut self, y: Value, other: Value) -> Option<Value> {
+    fn merge_summands(&mut self, y: Value, other: Value) -> Option<Value> {
         let sum = self.map[y.index()]?;
         let node = self.to.node(sum).clone();
         let Op::Binary(Binary(BinaryKind::Add)) = node.op else { return None };
@@ -225,23 +226,23 @@ impl Folding<'_> {
             [p, c] if fixed[p.index()] => (c, p),
             _ => return None,
         };
-        let summand = self.small(BinaryKind::Add, p, other);
+        let summand = self.combine_narrow(BinaryKind::Add, p, other);
         Some(push(&mut self.to, Binary(BinaryKind::Add).into(), &[c, summand]))
     }
 
     /// Arithmetic on two values of one shape before they are stretched to it.
-    fn small(&mut self, kind: BinaryKind, p: Value, q: Value) -> Value {
+    fn combine_narrow(&mut self, kind: BinaryKind, p: Value, q: Value) -> Value {
         let full = self.to.ty(p).shape.clone();
-        let (p, q) = (self.narrow(p), self.narrow(q));
+        let (p, q) = (self.before_broadcast(p), self.before_broadcast(q));
         let shape = broadcast_shapes(&self.to.ty(p).shape, &self.to.ty(q).shape);
         let shape = shape.expect("both stretch to one shape");
-        let (p, q) = (self.wide(p, &shape), self.wide(q, &shape));
+        let (p, q) = (self.broadcast_to(p, &shape), self.broadcast_to(q, &shape));
         let both = push(&mut self.to, Binary(kind).into(), &[p, q]);
-        self.wide(both, &full)
+        self.broadcast_to(both, &full)
     }
 
-    /// What a value was before it was stretched.
-    fn narrow(&mut self, v: Value) -> Value {
+    /// A value before its broadcast.
+    fn before_broadcast(&mut self, v: Value) -> Value {
         let node = self.to.node(v).clone();
         match node.op {
             Op::Broadcast(_) => node.inputs[0],
@@ -252,7 +253,7 @@ impl Folding<'_> {
         }
     }
 
-    fn wide(&mut self, v: Value, shape: &[usize]) -> Value {
+    fn broadcast_to(&mut self, v: Value, shape: &[usize]) -> Value {
         if self.to.ty(v).shape == shape {
             v
         } else {
@@ -308,7 +309,7 @@ mod tests {
         interpret(graph, env)[graph.outputs[i].1.index()].clone().expect("a result")
     }
 
-    /// Folds and hoists a graph, compares its results, and gives what is left of a step.
+    /// Folds and hoists a graph, compares its results, and returns the graph left for the step.
     fn check(b: &Builder) -> Graph {
         let graph = b.graph();
         let mut env = env(&graph);
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn batch_norm_becomes_a_bias() {
+    fn fold_turns_batch_norm_into_bias() {
         let b = Builder::new();
         let x = b.input("x", Type::f32(&[2, 4, 5, 6]));
         let (w, bias) = (b.param("w", &[6, 2, 3, 3], Role::Weight), b.param("b", &[6], Role::Weight));
@@ -347,7 +348,7 @@ mod tests {
         let third = norm(&b, "bn3", &second.conv_transpose2d(&u, None, ConvSpec::new(2, 0), [0, 0]));
         b.output("y", &third);
         let each = check(&b);
-        // Biases, and what the second layer adds to its input.
+        // Biases, and the second layer's addition to its input.
         assert_eq!(
             (binaries(&each, BinaryKind::Mul), binaries(&each, BinaryKind::Add)),
             (0, 4),
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn products_take_factors_along_their_columns() {
+    fn fold_factor_into_product_columns() {
         let b = Builder::new();
         let x = b.input("x", Type::f32(&[2, 3, 4]));
         let (w, bias) = (b.param("w", &[5, 4], Role::Weight), b.param("b", &[5], Role::Weight));
@@ -373,9 +374,9 @@ mod tests {
         );
     }
 
-    /// Where others read what a factor multiplies, or the factor follows other axes, it stays.
+    /// A factor stays if its product has other readers, or if it lies along other axes.
     #[test]
-    fn what_does_not_fit_stays() {
+    fn fold_keeps_factors_with_other_readers_or_axes() {
         let b = Builder::new();
         let (x, w) = (b.input("x", Type::f32(&[2, 3, 4, 4])), b.param("w", &[3, 3, 1, 1], Role::Weight));
         let y = x.conv2d(&w, None, ConvSpec::default());
@@ -396,10 +397,10 @@ mod tests {
         assert_eq!(binaries(&check(&b), BinaryKind::Mul), 3);
     }
 
-    /// A tensor that the step changes is none to compute with beforehand, and what would be larger than the tensors it is
-    /// made of is not kept.
+    /// A tensor updated in the step is not fixed, and values larger than the tensors they depend on are not
+    /// hoisted.
     #[test]
-    fn what_changes_or_grows_is_not_hoisted() {
+    fn hoist_skips_updated_and_growing_values() {
         let b = Builder::new();
         let (x, s) = (b.input("x", Type::f32(&[4])), b.param("s", &[4], Role::State));
         let w = b.param("w", &[4], Role::Weight);

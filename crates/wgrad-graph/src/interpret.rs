@@ -6,7 +6,7 @@ use crate::{Graph, Role};
 use std::collections::BTreeMap;
 use wgrad_types::{Array, DType};
 
-/// What a graph reads from outside: inputs, parameters and scalars by name, and the random draw's seed and step.
+/// Values from outside: inputs, parameters and scalars by name, and the seed and step of random draws.
 #[derive(Clone, Debug, Default)]
 pub struct Env {
     /// Inputs and scalars by name.
@@ -22,14 +22,14 @@ pub struct Env {
 /// Every node's value (`None` for nodes nothing needs), in f64.
 ///
 /// # Panics
-/// Where `env` lacks a name the graph reads or gives it another shape: a test's bug.
+/// If `env` lacks a name or has it with another shape: a test's bug.
 #[track_caller]
 pub fn interpret(graph: &Graph, env: &Env) -> Vec<Option<Array>> {
     interpret_rounded(graph, env, |v| v)
 }
 
-/// As [`interpret`], with every element of an f32 node rounded by `round`: to f32, say, so that what overflows or is lost
-/// there does here.
+/// Like [`interpret`], with every element of an f32 node rounded by `round`: to f32, say, to reproduce
+/// overflow and loss of precision.
 ///
 /// # Panics
 /// As [`interpret`].

@@ -1,8 +1,8 @@
 //! The language of wgrad: graphs of pure tensor operations, reverse-mode autodiff, an f64 interpreter.
 //!
-//! A [`Graph`] is mathematics only: it knows no device, no memory and no fusion. [`Tensor`] is a handle on a node
-//! whose methods read like PyTorch. [`differentiate`] adds gradient nodes, [`interpret`] evaluates in f64 and is the
-//! truth in every test, [`print`] writes a stable text.
+//! A [`Graph`] is mathematics only: it knows no device, no memory and no fusion. [`Tensor`] is a handle on a
+//! node, with methods like PyTorch's. [`differentiate`] adds gradient nodes, [`interpret`] evaluates in f64
+//! and is the reference of every test, [`print`] writes a stable text.
 
 mod autocast;
 mod autodiff;

@@ -24,7 +24,7 @@ pub fn philox4x32(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     counter
 }
 
-/// Uniform in [0, 1) with 24 bits: word `index % 4` of the block whose counter is (index / 4, step, stream, 0).
+/// Uniform in [0, 1) with 24 bits: word `index % 4` of the block with counter (index / 4, step, stream, 0).
 pub fn uniform(seed: u32, step: u32, stream: u32, index: u32) -> f32 {
     let block = philox4x32([index / 4, step, stream, 0], [seed, 0]);
     to_unit(block[(index % 4) as usize])
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_bit_of_seed_step_stream_and_index_counts() {
+    fn philox_every_bit_of_its_address_matters() {
         let at = [0x0012_3456u32, 0x0089_abcd, 0x0000_0fed, 0x0076_5430];
         let draw = |[seed, step, stream, index]: [u32; 4]| -> Vec<f32> {
             (0..8).map(|i| uniform(seed, step, stream, index ^ i)).collect()
@@ -57,7 +57,7 @@ mod tests {
 
     /// Known-answer vectors of the authors' Random123 distribution (kat_vectors).
     #[test]
-    fn known_answers() {
+    fn philox_known_answers() {
         assert_eq!(philox4x32([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
         let ones = u32::MAX;
         assert_eq!(philox4x32([ones; 4], [ones; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);

@@ -1,4 +1,4 @@
-//! A stable text form of a graph, for people and for snapshot tests: one live node a line.
+//! A stable text form of a graph, for people and for snapshot tests: one live node per line.
 
 use crate::ops::{Attention, AttentionGrad, AttentionLse, Leaf, Op, OpDef};
 use crate::{Graph, Node};

@@ -34,7 +34,7 @@ pub fn simplify(graph: &Graph) -> Graph {
     compact(&to)
 }
 
-/// Drops nodes that rules have made unused.
+/// Drops unused nodes.
 fn compact(graph: &Graph) -> Graph {
     let live = graph.live();
     if live.iter().all(|&l| l) { graph.clone() } else { simplify(graph) }
@@ -51,7 +51,7 @@ fn push(to: &mut Graph, op: Op, inputs: &[Value]) -> Value {
     to.try_push(op, inputs).expect("a rewrite keeps types")
 }
 
-/// The node in the new graph: an existing value where a rule makes it one, else the node itself.
+/// The node in the new graph: an existing value if a rule finds one, else the node itself.
 fn place(to: &mut Graph, node: &Node, x: &[Value]) -> Value {
     match &node.op {
         Op::Detach(_) => return x[0],
@@ -87,8 +87,8 @@ fn place(to: &mut Graph, node: &Node, x: &[Value]) -> Value {
     push(to, node.op.clone(), x)
 }
 
-/// A transposed product is the product of its transposed operands, swapped: views cost nothing, and a weight's
-/// gradient is then laid out like the weight.
+/// A transposed product is the product of its transposed operands, swapped: views cost nothing, and a
+/// weight's gradient then has the weight's layout.
 fn flip_product(to: &mut Graph, node: &Node, x: &[Value]) -> Option<Value> {
     let Op::Permute(Permute(axes)) = &node.op else { return None };
     let rank = axes.len();
@@ -112,7 +112,7 @@ fn flip_product(to: &mut Graph, node: &Node, x: &[Value]) -> Option<Value> {
     Some(push(to, inner.op, &[a, b]))
 }
 
-/// Two reshapes, permutations or broadcasts in a row are one; an identity permutation is none.
+/// Two consecutive reshapes, permutations or broadcasts are one; an identity permutation is none.
 fn merge_movement(to: &mut Graph, node: &Node, x: &[Value]) -> Value {
     let inner = to.node(x[0]).clone();
     match (&node.op, &inner.op) {

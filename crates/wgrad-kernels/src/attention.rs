@@ -1,10 +1,10 @@
-//! Attention as a step: which operands, read how, and which of the results are wanted.
+//! Attention as a kernel: operands, their views and the results wanted.
 
 use crate::SmallList;
 use smallvec::smallvec;
 use wgrad_types::View;
 
-/// A result of an attention step, forward or backward.
+/// A result of an attention kernel, forward or backward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// The result, `[B, L, H, E]`.
@@ -19,15 +19,15 @@ pub enum Part {
     Dv,
 }
 
-/// Operands by position: q `[B, H, L, D]`, k `[B, G, S, D]`, v `[B, G, S, E]`; backwards also dy `[B, L, H, E]`, lse and
-/// delta `[B, H, L]`. A step for [`Part::Lse`] alone may end with k.
+/// Operands by position: q `[B, H, L, D]`, k `[B, G, S, D]`, v `[B, G, S, E]`; backwards also dy `[B, L, H,
+/// E]`, lse and delta `[B, H, L]`. A kernel for [`Part::Lse`] alone may end with k.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attention {
     /// Hide from position `i` every key after `i`.
     pub causal: bool,
-    /// How each operand is read: no masks.
+    /// View of each operand, without masks.
     pub views: Vec<View>,
-    /// What each output is: forward parts, or backward ones.
+    /// Content of each output: forward parts, or backward ones.
     pub parts: Vec<Part>,
 }
 
@@ -52,14 +52,14 @@ pub struct Extents {
     pub queries: usize,
     /// Keys a head.
     pub keys: usize,
-    /// Elements of a query and a key.
+    /// Elements per query and per key.
     pub depth: usize,
-    /// Elements of a value.
+    /// Elements per value.
     pub width: usize,
 }
 
 impl Attention {
-    /// The extents; `width` is `depth` where there is no v.
+    /// The extents; `width` is `depth` if there is no v.
     pub fn extents(&self) -> Extents {
         let (q, k) = (&self.views[Q].shape, &self.views[K].shape);
         let v = &self.views.get(V).unwrap_or(&self.views[K]).shape;
@@ -74,12 +74,12 @@ impl Attention {
         }
     }
 
-    /// Whether the step is a gradient.
+    /// True for gradients.
     pub fn is_gradient(&self) -> bool {
         self.views.len() > V + 1
     }
 
-    /// Which output a part is.
+    /// Output index of a part.
     pub fn output(&self, part: Part) -> Option<usize> {
         self.parts.iter().position(|p| *p == part)
     }
@@ -96,15 +96,15 @@ impl Attention {
         }
     }
 
-    /// Floating-point operations by count, a multiply-add two: products over the pairs of query and key that see each
-    /// other.
+    /// Floating-point operations by count, a multiply-add counting two: products over all visible pairs of
+    /// query and key.
     pub fn flops(&self) -> usize {
         let e = self.extents();
         let seen = |i: usize| if self.causal { (i + 1).min(e.keys) } else { e.keys };
         let pairs = e.batch * e.heads * (0..e.queries).map(seen).sum::<usize>();
         let any = |parts: &[Part]| parts.iter().any(|p| self.parts.contains(p));
         let (d, w) = (e.depth, e.width);
-        // Scores are made in any case; dy v^T for what needs ds.
+        // Scores always; dy v^T only if ds is needed.
         let mut a_pair = d + if any(&[Part::Dq, Part::Dk]) { w } else { 0 };
         for part in &self.parts {
             a_pair += match part {

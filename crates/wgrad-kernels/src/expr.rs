@@ -1,4 +1,4 @@
-//! Straight-line code for one element: what fusion makes of chains and trees of element-wise operations.
+//! Straight-line code for one element: fused chains and trees of element-wise operations.
 //!
 //! An [`Expr`] runs once for every coordinate of an iteration shape. It is data: `wgsl/` prints it as WGSL, `cpu/`
 //! runs it a chunk at a time, tests evaluate it in f64.
@@ -12,13 +12,13 @@ pub type Reg = usize;
 /// One instruction. Registers it reads are smaller than its own number.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Instr {
-    /// The core operation's result at this element (epilogues only, where element = linear output index).
+    /// The core operation's result at this element (epilogues only; element = linear output index).
     Acc,
-    /// An operand's element through a view whose shape is the iteration shape; 0 outside the view's mask.
+    /// An operand's element through a view of the iteration shape; 0 outside the view's mask.
     Load {
         /// Index into `Kernel::operands`.
         operand: usize,
-        /// How coordinates become elements.
+        /// Map from coordinates to elements.
         view: View,
     },
     /// A constant of the instruction's dtype.
@@ -30,25 +30,26 @@ pub enum Instr {
     },
     /// The number the view maps the coordinates to, as i32 (`iota` through views); 0 outside the mask.
     Index(View),
-    /// Uniform f32 in [0, 1): element `view(coordinates)` of a Philox stream. Seed and step are scalar words 0 and 1.
+    /// Uniform f32 in [0, 1): element `view(coordinates)` of a Philox stream. Seed and training step are
+    /// scalar words 0 and 1.
     Random {
-        /// How coordinates become elements of the stream.
+        /// Map from coordinates to elements of the stream.
         view: View,
         /// The stream.
         stream: u32,
     },
-    /// The register where the coordinates are inside the mask, else 0 (padding of a computed value).
+    /// The register if the coordinates are inside the mask, else 0 (padding of a computed value).
     Masked {
         /// The value inside.
         value: Reg,
-        /// Half-open range an axis of the iteration shape.
+        /// Half-open range per axis of the iteration shape.
         mask: Vec<(usize, usize)>,
     },
     /// A function of one f32.
     Unary(UnaryKind, Reg),
     /// A function of two of a dtype.
     Binary(BinaryKind, Reg, Reg),
-    /// A truth value; `Expr::dtypes` of the operands says what is compared.
+    /// A truth value; `Expr::dtypes` of the operands gives the compared type.
     Compare(CompareKind, Reg, Reg),
     /// `c ? a : b`.
     Select(Reg, Reg, Reg),
@@ -77,14 +78,14 @@ impl Instr {
     }
 }
 
-/// Instructions in order, each with its result's dtype, and the registers that are results.
+/// Instructions in order, each with its result's dtype, and the registers of the results.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Expr {
     /// Code.
     pub instrs: Vec<Instr>,
     /// Dtype of each instruction's result.
     pub dtypes: Vec<DType>,
-    /// Results, in the order of the step's outputs.
+    /// Results, in the order of the kernel's outputs.
     pub results: Vec<Reg>,
 }
 
@@ -94,7 +95,7 @@ impl Expr {
         Self { instrs: vec![Instr::Acc], dtypes: vec![DType::F32], results: vec![0] }
     }
 
-    /// Whether the core's result is stored as it is.
+    /// True if the core's result is stored unchanged.
     pub fn is_identity(&self) -> bool {
         self.instrs.len() == 1 && self.instrs[0] == Instr::Acc
     }
@@ -125,7 +126,7 @@ impl Expr {
         read
     }
 
-    /// Arithmetic instructions an element, a rough count of its FLOPs.
+    /// Arithmetic instructions per element, a rough count of its FLOPs.
     pub fn flops(&self) -> usize {
         let counts = |i: &&Instr| {
             matches!(

@@ -1,4 +1,4 @@
-//! A step: one kernel's work as data, with what fusion folded into it.
+//! A kernel's work as data: a core operation and the element-wise code fused into it.
 
 use crate::attention::Attention;
 use crate::expr::Expr;
@@ -6,16 +6,16 @@ use crate::row_chain::Chain;
 use wgrad_graph::ops::{ConvSpec, Custom, OpDef as _, ReduceKind, Window};
 use wgrad_types::{DType, Type, View, numel};
 
-/// The operation at the heart of a step. Tiled, split or transposed forms are the kernel's choice, not named here.
+/// The operation at the heart of a kernel. Tiling, splitting and transposing are left to its variants.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Core {
     /// Element-wise only: the epilogue holds everything and never reads `Acc`.
     Map,
     /// Combines the prologue's value over `axes` of the prologue's shape; they keep extent 1 in the output.
     Reduce {
-        /// How elements combine.
+        /// Kind of reduction.
         kind: ReduceKind,
-        /// Axes of `input_shape` that shrink to 1, ascending.
+        /// Axes of `input_shape` reduced to extent 1, ascending.
         axes: Vec<usize>,
         /// The shape the prologue runs over.
         input_shape: Vec<usize>,
@@ -27,15 +27,15 @@ pub enum Core {
         /// The axis searched.
         axis: usize,
     },
-    /// Reductions and element-wise steps over the same rows, a block of rows at a time; no epilogue. On the CPU only: there
-    /// is no WGSL form.
+    /// Reductions and element-wise kernels over the same rows, a block of rows at a time; no epilogue. On the
+    /// CPU only: it has no WGSL.
     RowChain(Chain),
-    /// Operands 0 and 1 through views `[batch.., M, K]` and `[batch.., K, N]`: equal batch extents (0 strides where
-    /// broadcast), no masks. Output `[batch.., M, N]`.
+    /// Operands 0 and 1 through views `[batch.., M, K]` and `[batch.., K, N]`: equal batch extents (0 strides
+    /// if broadcast), no masks. Output `[batch.., M, N]`.
     MatMul {
-        /// How operand 0 is read.
+        /// View of operand 0.
         a: View,
-        /// How operand 1 is read.
+        /// View of operand 1.
         b: View,
     },
     /// Operands `x` `[N, C, H, W]` and `w` `[O, C / groups, KH, KW]`, contiguous.
@@ -52,20 +52,20 @@ pub enum Core {
     AvgPool2d(Window),
     /// Operand `dy`, contiguous.
     AvgPool2dGrad(Window),
-    /// Operands `x` (contiguous) and `index` (i32, read through the view, whose shape is the output's).
+    /// Operands `x` (contiguous) and `index` (i32, read through the view, with the output's shape).
     Gather {
         /// The axis indexed.
         axis: usize,
-        /// How the index is read.
+        /// View of the index.
         index: View,
     },
     /// Operands `dy` and `index`, read through views of one shape; extent along `axis` becomes the output's.
     GatherGrad {
         /// The axis indexed.
         axis: usize,
-        /// How `dy` is read.
+        /// View of `dy`.
         dy: View,
-        /// How the index is read.
+        /// View of the index.
         index: View,
     },
     /// Attention or its gradients; no epilogue.
@@ -74,8 +74,8 @@ pub enum Core {
     Custom(Custom),
 }
 
-/// Sums over a product's depth that come out of the product's launch as the step's second output: a bias's gradient
-/// beside its weights'. They have no epilogue.
+/// Sums over a product's depth, computed by the product's launch as the kernel's second output: a bias's
+/// gradient beside its weights'. They have no epilogue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sums {
     /// The operand summed: 0 or 1.
@@ -86,7 +86,7 @@ pub struct Sums {
     pub shape: Vec<usize>,
 }
 
-/// One kernel's work: a core, what it reads, and the element-wise code at its end.
+/// One kernel's work: a core, its operands, and the element-wise code at its end.
 ///
 /// Operands are contiguous buffers; views say how they are read. The core's own operands come first; those the
 /// expressions load follow (or repeat them). Outputs are contiguous, of `shape` (those of
@@ -97,22 +97,22 @@ pub struct Kernel {
     pub core: Core,
     /// Types of the operand buffers.
     pub operands: Vec<Type>,
-    /// The output's shape, which the epilogue's views have too.
+    /// Shape of the output and of the epilogue's views.
     pub shape: Vec<usize>,
-    /// Code applied to every output element; one result an output.
+    /// Code applied to every output element; one result per output.
     pub epilogue: Expr,
     /// Dtype of each output.
     pub outputs: Vec<DType>,
-    /// What a product sums on the side.
+    /// Sums on the side of a product.
     pub sums: Option<Sums>,
-    /// Per output the operand whose memory it takes over, if any: that operand is read only through
-    /// contiguous loads of this step's epilogue, at the element being written.
+    /// Operand overwritten by each output, if any: it is read only through contiguous loads of this kernel's
+    /// epilogue, at the element being written.
     pub in_place: Vec<Option<usize>>,
 }
 
 impl Kernel {
-    /// The same with f32 where operands and outputs are f16: how the CPU runs it. Values are rounded all the same, since
-    /// expressions say where.
+    /// The same kernel with f32 in place of f16 operands and outputs, for the CPU. Values are rounded all the
+    /// same, by the casts in the expressions.
     #[must_use]
     pub fn widened(&self) -> Self {
         let mut wide = self.clone();
@@ -121,7 +121,7 @@ impl Kernel {
         wide
     }
 
-    /// Whether operands or outputs are f16.
+    /// True if operands or outputs are f16.
     pub fn has_f16(&self) -> bool {
         self.operands.iter().map(|ty| ty.dtype).chain(self.outputs.iter().copied()).any(|d| d == DType::F16)
     }
@@ -170,7 +170,7 @@ impl Kernel {
     }
 }
 
-/// What a step costs, by count: feeds the plan's totals.
+/// Cost of a kernel, by count: feeds the plan's totals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Floating-point operations, a multiply-add counting two.

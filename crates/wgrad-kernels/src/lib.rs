@@ -1,7 +1,9 @@
-//! How each operation runs: WGSL launches for the GPU path and a CPU twin, both from one [`Kernel`].
+//! Two implementations of each operation: WGSL launches for the GPU path and a CPU twin, both from one
+//! [`Kernel`].
 //!
-//! A [`Kernel`] is an operation with everything fusion folded into it. [`variants`] gives its WGSL forms, best guess
-//! first and the first always valid; [`run_cpu`] runs it on the host. This crate knows no device and no memory plan.
+//! A [`Kernel`] is an operation with everything fused into it. [`variants`] gives its WGSL variants, the
+//! default first, always valid; [`run_cpu`] runs it on the host. This crate knows no device and no memory
+//! plan.
 
 pub mod attention;
 pub mod cpu;
@@ -18,7 +20,7 @@ pub use kernel::{Core, Cost, Kernel, Sums};
 pub use launch::{Access, Binding, Buffer, Launch, Unsupported, Variant};
 pub use wgsl::variants;
 
-/// Scalar words every plan has: the seed of random draws and the step's number, both u32.
+/// Scalar words of every plan: the seed of random draws and the training step, both u32.
 pub const SEED_WORD: usize = 0;
 /// See [`SEED_WORD`].
 pub const STEP_WORD: usize = 1;

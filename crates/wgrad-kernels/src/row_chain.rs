@@ -1,59 +1,59 @@
-//! Steps that run row by row: reductions over the end of a shape and the element-wise steps around them (softmax, layer
-//! norms, losses, and their gradients), as one step that keeps a block of rows in the cache from first to last.
+//! Row chains: reductions over trailing axes and their element-wise neighbours (softmax, layer norms, losses,
+//! and their gradients) as one kernel that keeps a block of rows in the cache from first to last.
 
 use crate::Kernel;
 use crate::kernel::Core;
 use wgrad_types::{Type, View, numel};
 
-/// Where a link reads an operand.
+/// Source of a link's operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// An operand of the whole step.
+    /// An operand of the whole kernel.
     Operand(usize),
     /// A value of the chain, row for row.
     Value(usize),
 }
 
-/// One of the steps.
+/// One of the chain's kernels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Link {
-    /// An element-wise step, or a reduction over trailing axes.
+    /// An element-wise kernel, or a reduction over trailing axes.
     pub kernel: Kernel,
-    /// Where its operands are.
+    /// Its operands.
     pub reads: Vec<Source>,
     /// The values its outputs are.
     pub writes: Vec<usize>,
 }
 
-/// What a link computes.
+/// A value computed by a link.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Value {
-    /// Its type; `numel / rows` elements a row.
+    /// Its type; `numel / rows` elements per row.
     pub ty: Type,
-    /// The output of the whole step it is, where something outside reads it.
+    /// Its output number in the whole kernel, if it is read outside.
     pub output: Option<usize>,
 }
 
-/// Links in order, over equally many rows.
+/// Links in order, over the same number of rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chain {
-    /// Rows; no link reads another row of a value.
+    /// Number of rows; no link reads another row of a value.
     pub rows: usize,
-    /// The steps.
+    /// The chain's kernels.
     pub links: Vec<Link>,
-    /// What they compute.
+    /// Their results.
     pub values: Vec<Value>,
 }
 
 impl Chain {
-    /// Elements a row of all values together.
+    /// Elements per row of all values together.
     pub fn row(&self) -> usize {
         self.values.iter().map(|v| v.ty.numel() / self.rows).sum()
     }
 }
 
-/// The rows of a step that a chain can hold: the number for reductions over trailing axes, 0 for element-wise steps,
-/// which take any that divides them.
+/// Rows of a kernel that can be in a chain: their number for reductions over trailing axes, 0 for
+/// element-wise kernels, which accept any divisor of their elements.
 pub fn rows_of(kernel: &Kernel) -> Option<usize> {
     match &kernel.core {
         Core::Map if kernel.in_place.iter().all(Option::is_none) => Some(0),
@@ -66,7 +66,7 @@ pub fn rows_of(kernel: &Kernel) -> Option<usize> {
     }
 }
 
-/// Whether all loads of an operand of `elements` stay in their row.
+/// True if all loads of an operand of `elements` stay in their row.
 pub fn row_local(kernel: &Kernel, operand: usize, elements: usize, rows: usize) -> bool {
     if rows == 0 || !elements.is_multiple_of(rows) {
         return false;
@@ -87,7 +87,7 @@ fn local(view: &View, row: usize, rows: usize) -> bool {
         return false;
     }
     let mut axes = view.shape.iter().zip(&view.strides);
-    // Leading axes that make up the rows, in order.
+    // Leading axes making up the rows, in order.
     let (mut left, mut expected) = (rows, rows);
     while left > 1 {
         let Some((&n, &stride)) = axes.next() else { return false };

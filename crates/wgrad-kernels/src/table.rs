@@ -1,34 +1,35 @@
-//! What a kernel's first form is chosen by, adapter class by adapter class: the one place where hardware is told apart.
+//! Default variants by adapter class and vendor: the one place with hardware-specific figures.
 //!
-//! The figures need no tuning and are right nowhere exactly: `wgrad tune` measures. Reasons are published measurements and
-//! compilers' own statistics; no row but the software adapter's was measured on its hardware here.
+//! The figures need no tuning and are nowhere exact: `wgrad tune` measures. Reasons are published
+//! measurements and compilers' own statistics; only the software adapter's row was measured on its hardware
+//! here.
 
 use wgrad_types::{AdapterClass, Caps, Vendor};
 
-/// Loop trips an invocation may take: Mesa 22.3 ends every loop of an invocation after 65535 in all.
+/// Maximum loop trips per invocation: Mesa 22.3 ends every loop of an invocation after 65535 in all.
 pub(crate) const MAX_TRIPS: usize = 60_000;
 
-/// Rows of a subgroup's results whose stores are written out, the others in turns of a loop: every store in the text
-/// costs a software adapter's compiler (Mesa 25) a branch a lane and element.
+/// Rows of a subgroup's results stored by unrolled text; further ones are stored in a loop: every store in
+/// the text costs a software adapter's compiler (Mesa 25) a branch per lane and element.
 pub(crate) const ROWS_STORED: usize = 4;
 
-/// What forms are chosen by on an adapter.
+/// Figures for the choice of variants on an adapter.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Figures {
     class: AdapterClass,
-    /// `None` stands for all that have no row of their own.
+    /// `None` stands for all vendors without a row of their own.
     vendor: Option<Vendor>,
-    /// Workgroups of a tiled product below which a part of the adapter has nothing to do: smaller tiles come first.
+    /// Minimum workgroups of a tiled product to keep the adapter busy; below it, smaller tiles come first.
     pub(crate) busy: usize,
-    /// Workgroups that a product is split up to, and the least depth of a part.
+    /// Maximum workgroups of a split product, and the minimum depth of a part.
     pub(crate) split: (usize, usize),
-    /// Results that an invocation of a tiled product may hold: tiles of more come last.
+    /// Maximum results per invocation of a tiled product: tiles with more come last.
     pub(crate) results: usize,
     /// Tiles offered.
     pub(crate) tiles: usize,
-    /// Channels in and out from which 3x3 convolutions go through Winograd's transform first.
+    /// Minimum channels in and out for Winograd's transform as the default of 3x3 convolutions.
     pub(crate) winograd: usize,
-    /// Invocations below which a reduction is split.
+    /// Minimum invocations of an unsplit reduction.
     pub(crate) reduction: usize,
     /// Why.
     reason: &'static str,
@@ -46,7 +47,7 @@ const ANY: Figures = Figures {
     reason: "Nothing is known of it: taken for a small GPU, which a large one outgrows sooner than the other way round.",
 };
 
-/// A row a kind of adapter; the first that fits counts.
+/// One row per kind of adapter; the first match counts.
 const TABLE: [Figures; 9] = [
     Figures {
         class: AdapterClass::Discrete,
@@ -130,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_adapter_has_a_row_with_a_reason() {
+    fn table_every_adapter_kind_has_row_and_reason() {
         let of = |class, vendor| figures(&Caps { class, vendor, ..Caps::webgpu_baseline() });
         for row in &TABLE {
             assert!(row.reason.len() > 20, "{row:?}");

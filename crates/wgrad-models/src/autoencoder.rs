@@ -49,7 +49,7 @@ impl Autoencoder {
         y.reshape(&[&[code.shape()[0]], shape].concat())
     }
 
-    /// Pictures `[N, ..]` to what the code keeps of them, of the same shape.
+    /// Reconstructs pictures `[N, ..]` from their code, in the same shape.
     #[track_caller]
     pub fn build(&self, net: &Net, x: &Tensor) -> Tensor {
         self.decode(net, &self.encode(net, x), &x.shape()[1..])

@@ -1,5 +1,6 @@
-//! BERT (Devlin et al., 2019): an encoder of Transformer blocks with norms after their layers, to fill in masked tokens or
-//! to tell sequences apart. Names are those of the Hugging Face implementation, whose weights load.
+//! BERT (Devlin et al., 2019): an encoder of Transformer blocks with norms after their layers, to fill in
+//! masked tokens or to classify sequences. Names are those of the Hugging Face implementation, so its weights
+//! load.
 
 use crate::ModelError;
 use wgrad_graph::Tensor;
@@ -28,7 +29,7 @@ const STD: f64 = 0.02;
 /// Added to the variance in norms.
 const EPS: f64 = 1e-12;
 
-/// Kinds of segments, of which only the first is used here.
+/// Kinds of segments; only the first is used here.
 const SEGMENTS: usize = 2;
 
 impl Bert {
@@ -37,10 +38,10 @@ impl Bert {
         Self { vocab: 30_522, context: 512, width: 768, layers: 12, heads: 12, dropout: 0.1 }
     }
 
-    /// Whether the model can be built, before it is.
+    /// Checks the configuration before the model is built.
     ///
     /// # Errors
-    /// Where heads do not divide the width, or anything is 0.
+    /// If heads do not divide the width, or anything is 0.
     pub fn check(&self) -> Result<(), ModelError> {
         let fits = self.vocab > 1
             && self.context > 0
@@ -71,7 +72,7 @@ impl Bert {
         x
     }
 
-    /// Tokens `[B, T]` to logits `[B, T, vocab]`: at each place for the token that belongs there. The output shares the
+    /// Tokens `[B, T]` to logits `[B, T, vocab]` for the true token at each place. The output shares the
     /// embedding's weight. Parameters of [`Bert::encode`], and `cls.predictions`.
     #[track_caller]
     pub fn fill_in(&self, net: &Net, tokens: &Tensor) -> Tensor {
@@ -157,17 +158,17 @@ mod tests {
     use wgrad_nn::Mode;
     use wgrad_types::Type;
 
-    /// Names and sizes of the weights, with the shape of what `build` gives for two sequences of eight tokens.
+    /// Names and sizes of the weights, with the shape of `build`'s result for two sequences of eight tokens.
     fn weights(build: impl Fn(&Net, &Tensor) -> Tensor) -> (Vec<(String, usize)>, Vec<usize>) {
         let net = Net::new(Mode::Train);
         let y = build(&net, &net.input("x", Type::i32(&[2, 8])));
         (net.weights().into_iter().map(|p| (p.name, p.tensor.numel())).collect(), y.shape())
     }
 
-    /// `bert-base-uncased`: its model with the pooler has 109,482,240 parameters, the one that fills in has no pooler but
-    /// the head's 622,650 instead.
+    /// `bert-base-uncased`: its model with the pooler has 109,482,240 parameters; the masked language model
+    /// has the head's 622,650 in place of the pooler.
     #[test]
-    fn as_many_parameters_as_bert_base() {
+    fn bert_base_parameter_count() {
         let base = Bert::base();
         let (all, shape) = weights(|net, x| base.classify(net, x, 2));
         let own = |all: &[(String, usize)], prefix: &str| -> usize {
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_that_make_no_model_are_refused() {
+    fn bert_invalid_shapes_are_refused() {
         let small = Bert { vocab: 9, context: 8, width: 12, layers: 1, heads: 2, dropout: 0.0 };
         assert!(small.check().is_ok());
         for wrong in [

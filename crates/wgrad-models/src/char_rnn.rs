@@ -23,8 +23,8 @@ impl CharRnn {
         net.linear("head", &net.dropout(&y, self.recurrent.dropout), self.vocab)
     }
 
-    /// One token `[1]` i32 to logits `[vocab]`, from the states the tokens before it have left, which are kept as states
-    /// `rnn.hN` and `rnn.cN`.
+    /// One token `[1]` i32 to logits `[vocab]`, from the hidden states after the previous tokens, kept as
+    /// states `rnn.hN` and `rnn.cN`.
     #[track_caller]
     pub fn step(&self, net: &Net, token: &Tensor) -> Tensor {
         let x = net.embedding("tok", &token.reshape(&[1, 1]), self.vocab, self.embedding);

@@ -1,5 +1,5 @@
-//! DCGAN (Radford et al., 2016), with the layers and names of PyTorch's example: a generator that makes pictures from
-//! noise, and a discriminator that tells them from real ones.
+//! DCGAN (Radford et al., 2016), with the layers and names of PyTorch's example: a generator of pictures from
+//! noise, and a discriminator between generated and real ones.
 //!
 //! Each player's step is a graph of its own, with its own optimizer; `Session::over` runs both over one set of tensors.
 
@@ -38,10 +38,10 @@ impl DcGan {
         Self { noise: 100, channels, side: 64, width: 64 }
     }
 
-    /// Whether the players can be built, before they are.
+    /// Checks the configuration before the players are built.
     ///
     /// # Errors
-    /// Where the side is no power of two from 8 on, or anything else is 0.
+    /// If the side is no power of two from 8 on, or anything else is 0.
     pub fn check(&self) -> Result<(), ModelError> {
         let fail = |what: String| Err(ModelError::Invalid { what });
         if !self.side.is_power_of_two() || !(2 * LEAST..=1024).contains(&self.side) {
@@ -101,8 +101,8 @@ impl DcGan {
         Ok(logits.reshape(&[pictures.shape()[0]]))
     }
 
-    /// What the discriminator makes small: cross-entropy of calling real pictures real, and the generator's as many made
-    /// up. It is for the weights named `discriminator.*`; the generator is only read.
+    /// The discriminator's loss: cross-entropy for real pictures as real, and as many generated ones as
+    /// generated. For the weights named `discriminator.*`; the generator is only read.
     ///
     /// # Errors
     /// As [`DcGan::check`].
@@ -111,7 +111,7 @@ impl DcGan {
         Ok(Self::telling_apart(&real, &made))
     }
 
-    /// The discriminator's logits of real pictures, and of as many new ones that the generator makes up.
+    /// The discriminator's logits of real pictures, and of as many generated ones.
     ///
     /// # Errors
     /// As [`DcGan::check`].
@@ -126,8 +126,8 @@ impl DcGan {
         real.bce_with_logits_loss(&real.full_like(1.0)) + made.bce_with_logits_loss(&made.zeros_like())
     }
 
-    /// What the generator makes small: cross-entropy of the discriminator calling `pictures` new ones real. It is for the
-    /// weights named `generator.*`.
+    /// The generator's loss: cross-entropy for `pictures` generated ones as real. For the weights named
+    /// `generator.*`.
     ///
     /// # Errors
     /// As [`DcGan::check`].
@@ -155,7 +155,7 @@ mod tests {
 
     /// The counts of `netG` and `netD` in PyTorch's example.
     #[test]
-    fn as_many_parameters_as_pytorchs_example() {
+    fn dcgan_parameter_count_matches_pytorch_example() {
         let net = Net::new(Mode::Train);
         assert_eq!(counts(DcGan::new(3), &net), (3_576_704, 2_765_568));
         let names: Vec<String> = net.weights().into_iter().map(|p| p.name).collect();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn every_side_makes_pictures_of_that_side() {
+    fn dcgan_generates_pictures_of_every_side() {
         for side in [8, 16, 32] {
             let model = DcGan { noise: 5, side, width: 2, ..DcGan::new(1) };
             let net = Net::new(Mode::Train);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_norm_used_twice_moves_twice() {
+    fn dcgan_norm_used_twice_updates_twice() {
         let net = Net::new(Mode::Train);
         counts(DcGan { noise: 5, side: 8, width: 2, ..DcGan::new(1) }, &net);
         let graph = net.builder().graph();

@@ -17,16 +17,17 @@ pub struct GoogLeNet {
     pub dropout: f64,
 }
 
-/// How convolutions start. The paper does not say; twenty layers with ReLU and no norms need their variance kept.
+/// Initialiser of convolutions. The paper names none; twenty layers with ReLU and no norms need a
+/// variance-preserving one.
 const INIT: Init = Init::KaimingNormal { gain: std::f64::consts::SQRT_2 };
 
 /// Dropout of an auxiliary head.
 const AUXILIARY_DROPOUT: f64 = 0.7;
 
-/// The layers of the auxiliary heads, which tell classes as the last layer does, in training only.
+/// Layers of the auxiliary heads: classifiers like the last layer, in training only.
 const AUXILIARY_HEADS: [&str; 2] = ["aux1", "aux2"];
 
-/// Whether a weight is an auxiliary head's: training has such, evaluation has not.
+/// True for weights of auxiliary heads: training has them, evaluation does not.
 pub fn is_auxiliary(weight: &str) -> bool {
     AUXILIARY_HEADS.iter().any(|head| weight.strip_prefix(head).is_some_and(|rest| rest.starts_with('.')))
 }
@@ -34,7 +35,7 @@ pub fn is_auxiliary(weight: &str) -> bool {
 /// The share of an auxiliary head's loss in training.
 pub(crate) const AUXILIARY_WEIGHT: f64 = 0.3;
 
-/// An inception block's name and widths: 1x1; 3x3 and what leads to it; 5x5 and what leads to it; after the pool.
+/// An inception block's name and widths: 1x1; 3x3 and its reduction; 5x5 and its reduction; after the pool.
 type Block = (&'static str, [usize; 6]);
 
 /// Blocks between pools.
@@ -51,15 +52,16 @@ const STAGES: [&[Block]; 3] = [
 ];
 
 impl GoogLeNet {
-    /// `[N, C, H, W] -> [N, classes]`. Below 64 pixels a side the first layer is a 3x3 convolution without stride or pool.
-    /// Parameters `conv1`, `conv2.reduce`, `conv2.conv`, `inceptionNX.{1x1, 3x3_reduce, 3x3, 5x5_reduce, 5x5, pool_proj}`, `fc`.
+    /// `[N, C, H, W] -> [N, classes]`. Below 64 pixels per side the first layer is a 3x3 convolution without
+    /// stride or pool. Parameters `conv1`, `conv2.reduce`, `conv2.conv`, `inceptionNX.{1x1, 3x3_reduce, 3x3,
+    /// 5x5_reduce, 5x5, pool_proj}`, `fc`.
     #[track_caller]
     pub fn build(&self, net: &Net, x: &Tensor) -> Tensor {
         self.features(net, x, &mut |_, _| {})
     }
 
-    /// As [`GoogLeNet::build`], with the logits of the two auxiliary heads, `aux1` and `aux2`, that training adds to the
-    /// loss with weight 0.3 each.
+    /// Like [`GoogLeNet::build`], with the logits of the two auxiliary heads, `aux1` and `aux2`, each added
+    /// to the training loss with weight 0.3.
     #[track_caller]
     pub fn build_with_auxiliary(&self, net: &Net, x: &Tensor) -> (Tensor, [Tensor; 2]) {
         let mut heads = Vec::new();
@@ -72,7 +74,7 @@ impl GoogLeNet {
         (logits, heads.try_into().unwrap_or_else(|_| unreachable!("both blocks are in the table")))
     }
 
-    /// The logits; `seen` is shown what each block gives.
+    /// The logits; calls `seen` with the result of each block.
     fn features(&self, net: &Net, x: &Tensor, seen: &mut dyn FnMut(&str, &Tensor)) -> Tensor {
         let small = x.shape()[2].min(x.shape()[3]) < SMALL;
         let mut x = if small {
@@ -119,7 +121,7 @@ impl GoogLeNet {
         net.linear(&format!("{name}.fc2"), &net.dropout(&x, AUXILIARY_DROPOUT), self.classes)
     }
 
-    /// A convolution that keeps the size, and its ReLU.
+    /// A size-preserving convolution and its ReLU.
     fn unit(&self, net: &Net, name: &str, x: &Tensor, out: usize, kernel: usize) -> Tensor {
         let conv = Conv::new(scaled(out, self.width), kernel, 1, kernel / 2);
         net.conv2d(name, x, Conv { init: INIT, ..conv }).relu()
@@ -131,8 +133,8 @@ fn normed(x: &Tensor) -> Tensor {
     x.local_response_norm(5, 1e-4, 0.75, 1.0)
 }
 
-/// A 3x3 pool of stride 2 whose last window may hang over the edge: 112 to 56. What hangs over is 0, which after a ReLU is
-/// never the largest alone.
+/// A 3x3 pool of stride 2 with the last window over the edge: 112 to 56. Elements over the edge are 0, never
+/// the only largest after a ReLU.
 pub(crate) fn halved(x: &Tensor) -> Tensor {
     let over = |n: usize| (n.max(3) - 3) % 2 + 3usize.saturating_sub(n);
     let s = x.shape();
@@ -153,7 +155,7 @@ mod tests {
         (net, logits, heads)
     }
 
-    /// Parameters whose names begin so, and those of them that are no biases.
+    /// Number of parameters with this prefix, and of those among them that are no biases.
     fn count(net: &Net, begin: &str) -> (usize, usize) {
         let own: Vec<_> = net.weights().into_iter().filter(|p| p.name.starts_with(begin)).collect();
         let sum = |biases: bool| {
@@ -163,10 +165,11 @@ mod tests {
         (sum(true), sum(false))
     }
 
-    /// The table's "params" column counts weights, in units of 1,024. Worked by hand from its widths it is what stands
-    /// here; it prints 159K, 380K, 364K, 437K, 463K, 580K, 840K, 1072K, 1388K, of which five are a little off.
+    /// The paper's "params" column counts weights in units of 1,024. The numbers here are worked out from its
+    /// widths; the paper prints 159K, 380K, 364K, 437K, 463K, 580K, 840K, 1072K, 1388K, five of them slightly
+    /// off.
     #[test]
-    fn blocks_have_the_papers_widths() {
+    fn googlenet_blocks_have_paper_widths() {
         let (net, logits, heads) = built(224);
         assert_eq!((logits.shape(), heads[1].shape()), (vec![2, 1000], vec![2, 1000]));
         for (name, weights) in [
@@ -189,14 +192,14 @@ mod tests {
     /// About 6.8 million, the paper says; the authors' model in Caffe has 6,998,552 with biases, and 13,378,280 with both
     /// auxiliary heads.
     #[test]
-    fn as_many_parameters_as_the_authors_model() {
+    fn googlenet_parameter_count() {
         let (net, ..) = built(224);
         assert_eq!(count(&net, "").0, 13_378_280);
         assert_eq!(count(&net, "").0 - count(&net, "aux").0, 6_998_552);
     }
 
     #[test]
-    fn pools_reach_over_the_edge() {
+    fn googlenet_pools_reach_over_edge() {
         let net = Net::new(Mode::Eval);
         // torch.nn.MaxPool2d(3, stride=2, ceil_mode=True).
         for (side, want) in [(112, 56), (56, 28), (28, 14), (14, 7), (7, 3), (4, 2), (2, 1)] {
@@ -206,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn small_images_have_heads_too() {
+    fn googlenet_small_images_have_auxiliary_heads() {
         for side in [32, 64] {
             assert_eq!(built(side).2[0].shape(), [2, 1000], "{side}");
         }

@@ -1,10 +1,10 @@
-//! GPT: a decoder-only Transformer with norms before its layers (Radford et al., 2019), to train on sequences and to run a
-//! token at a time over kept keys and values.
+//! GPT: a decoder-only Transformer with norms before its layers (Radford et al., 2019), for training on
+//! sequences and for generation token by token with cached keys and values.
 
 use wgrad_graph::{Role, Tensor};
 use wgrad_nn::{Heads, Init, Net, ROTARY_BASE, join};
 
-/// Where a token stands.
+/// Positional encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Positions {
     /// A learned vector a position, added to the token's.
@@ -26,13 +26,13 @@ pub struct Gpt {
     pub layers: usize,
     /// Heads of queries.
     pub heads: usize,
-    /// Heads of keys and values; as many as `heads` where nothing is shared.
+    /// Heads of keys and values; equal to `heads` without sharing.
     pub key_heads: usize,
     /// Dropout after embedding, attention and dense layers.
     pub dropout: f64,
-    /// Where a token stands.
+    /// Positional encoding.
     pub positions: Positions,
-    /// Whether the output shares the embedding's weight.
+    /// Tie the output's weight to the embedding.
     pub tied: bool,
 }
 
@@ -74,8 +74,8 @@ impl Gpt {
         self.logits(net, &x)
     }
 
-    /// One token `[1]` i32 at `position` `[1]` i32 (below `context`) to logits `[vocab]`, over the keys and values of the
-    /// positions before it, which are kept as states `blocks.N.keys` and `.values`.
+    /// One token `[1]` i32 at `position` `[1]` i32 (below `context`) to logits `[vocab]`, over the keys and
+    /// values of the previous positions, kept as states `blocks.N.keys` and `.values`.
     #[track_caller]
     pub fn step(&self, net: &Net, token: &Tensor, position: &Tensor) -> Tensor {
         let mut x = self.embed(net, &token.reshape(&[1, 1]), position);

@@ -1,4 +1,4 @@
-//! The model zoo: a config struct and a build function each. Models never learn on what they run.
+//! The model zoo: a config struct and a build function each. Models know no device.
 
 mod alexnet;
 mod autoencoder;

@@ -28,8 +28,8 @@ const STAGES: [(usize, usize, usize, usize); 7] = [
 ];
 
 impl MobileNetV2 {
-    /// `[N, C, H, W] -> [N, classes]`. Below 64 pixels a side the first two strides of 2 are 1, as is usual for CIFAR.
-    /// Parameters `features.N` and `classifier.1`.
+    /// `[N, C, H, W] -> [N, classes]`. Below 64 pixels per side the first two strides of 2 are 1, as is usual
+    /// for CIFAR. Parameters `features.N` and `classifier.1`.
     #[track_caller]
     pub fn build(&self, net: &Net, x: &Tensor) -> Tensor {
         let small = x.shape()[2].min(x.shape()[3]) < SMALL;

@@ -12,7 +12,7 @@ pub struct ResNet {
     pub classes: usize,
     /// Blocks of the four stages.
     pub blocks: [usize; 4],
-    /// Whether a block is 1x1, 3x3, 1x1 with four times the channels at its end, instead of two 3x3.
+    /// Blocks of 1x1, 3x3, 1x1 with four times the channels at the end, instead of two 3x3.
     pub bottleneck: bool,
     /// Factor on every width.
     pub width: f64,
@@ -34,9 +34,9 @@ impl ResNet {
         Self { classes, blocks: [3, 4, 6, 3], bottleneck: true, width }
     }
 
-    /// `[N, C, H, W] -> [N, classes]`. Below 64 pixels a side the stem is CIFAR's, one 3x3 convolution without a pool; from
-    /// there on ImageNet's, 7x7 with stride 2 and a pool. Parameters `conv1`, `bn1`, `layerN.M.{conv1,bn1,..}`,
-    /// `layerN.M.downsample.{0,1}`, `fc`.
+    /// `[N, C, H, W] -> [N, classes]`. Below 64 pixels per side the stem is CIFAR's, one 3x3 convolution
+    /// without a pool; from there on ImageNet's, 7x7 with stride 2 and a pool. Parameters `conv1`, `bn1`,
+    /// `layerN.M.{conv1,bn1,..}`, `layerN.M.downsample.{0,1}`, `fc`.
     #[track_caller]
     pub fn build(&self, net: &Net, x: &Tensor) -> Tensor {
         let stem = scaled(64, self.width);
@@ -79,7 +79,7 @@ impl ResNet {
     }
 }
 
-/// A convolution without bias that keeps the size but for its stride.
+/// A convolution without bias, size-preserving at stride 1.
 fn conv(out: usize, kernel: usize, stride: usize) -> Conv {
     let init = Init::KaimingNormalFanOut { gain: 2f64.sqrt() };
     Conv { init, ..Conv::new(out, kernel, stride, kernel / 2).no_bias() }

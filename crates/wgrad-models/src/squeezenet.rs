@@ -25,8 +25,8 @@ const STAGES: [&[(usize, usize, usize)]; 3] = [
 ];
 
 impl SqueezeNet {
-    /// `[N, C, H, W] -> [N, classes]`. Below 64 pixels a side the first layer has stride 1. Parameters `features.0`,
-    /// `features.N.{squeeze, expand1x1, expand3x3}`, `classifier.1`.
+    /// `[N, C, H, W] -> [N, classes]`. Below 64 pixels per side the first layer has stride 1. Parameters
+    /// `features.0`, `features.N.{squeeze, expand1x1, expand3x3}`, `classifier.1`.
     #[track_caller]
     pub fn build(&self, net: &Net, x: &Tensor) -> Tensor {
         let small = x.shape()[2].min(x.shape()[3]) < SMALL;

@@ -1,4 +1,4 @@
-//! Language models by name, for the command line: what they are made of by default, and building one.
+//! Language models by name, for the command line: their default configurations and builders.
 
 use crate::{Bert, CharRnn, Gpt, ModelError, Positions};
 use wgrad_graph::Tensor;
@@ -9,13 +9,13 @@ use wgrad_nn::{Net, Recurrent, RecurrentKind};
 pub enum TextKind {
     /// A decoder-only Transformer.
     Gpt,
-    /// An encoder that fills in masked tokens.
+    /// An encoder for masked tokens.
     Bert,
     /// A recurrent network of this cell.
     Recurrent(RecurrentKind),
 }
 
-/// Every language model with its name and a line on it.
+/// Every language model with its name and a line about it.
 pub const TEXT_ZOO: &[(&str, TextKind, &str)] = &[
     ("gpt", TextKind::Gpt, "decoder-only Transformer, 4 layers of 128"),
     ("bert", TextKind::Bert, "encoder that fills in masked tokens, 4 layers of 128"),
@@ -25,7 +25,7 @@ pub const TEXT_ZOO: &[(&str, TextKind, &str)] = &[
 ];
 
 impl TextKind {
-    /// The language model of a name; `None` where there is no such.
+    /// The language model of a name, if it exists.
     pub fn named(name: &str) -> Option<Self> {
         TEXT_ZOO.iter().find(|m| m.0 == name).map(|m| m.1)
     }
@@ -36,14 +36,14 @@ impl TextKind {
     }
 }
 
-/// A language model: what it is made of and how many tokens it knows.
+/// A language model: configuration and vocabulary size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TextModel {
-    /// Which model.
+    /// Kind of model.
     pub kind: TextKind,
     /// Tokens there are.
     pub vocab: usize,
-    /// Tokens of a training sequence; the most that a GPT sees.
+    /// Tokens per training sequence; a GPT's maximum context.
     pub context: usize,
     /// Layers.
     pub layers: usize,
@@ -55,7 +55,7 @@ pub struct TextModel {
     pub key_heads: usize,
     /// Dropout.
     pub dropout: f64,
-    /// Whether a GPT turns queries and keys by their position instead of adding a learned vector.
+    /// Rotary positions for a GPT's queries and keys, instead of a learned vector.
     pub rotary: bool,
 }
 
@@ -69,10 +69,10 @@ impl TextModel {
         Self { kind, vocab, context: 64, layers, hidden, heads: 4, key_heads: 4, dropout: 0.0, rotary: false }
     }
 
-    /// Whether the model can be built, before it is.
+    /// Checks the configuration before the model is built.
     ///
     /// # Errors
-    /// Where a number makes no model.
+    /// If a number is invalid for the model.
     pub fn check(&self) -> Result<(), ModelError> {
         let fail = |what: String| Err(ModelError::Invalid { what });
         if self.vocab < 2 {
@@ -132,8 +132,7 @@ impl TextModel {
         }
     }
 
-    /// The token that stands for a hidden one, which comes after all others; `None` where the model tells the token that
-    /// follows.
+    /// The mask token, numbered after all others; `None` for models that predict the next token.
     pub fn mask(&self) -> Option<i32> {
         (self.kind == TextKind::Bert).then_some(self.vocab as i32)
     }
@@ -143,7 +142,7 @@ impl TextModel {
         CharRnn { vocab: self.vocab, embedding: self.hidden.div_ceil(2), recurrent }
     }
 
-    /// Tokens `[B, T]` i32 to logits `[B, T, vocab]`: at each place for the token that follows, or that is hidden there.
+    /// Tokens `[B, T]` i32 to logits `[B, T, vocab]` for the next token, or the masked one, at each place.
     ///
     /// # Errors
     /// As [`TextModel::check`].
@@ -157,10 +156,11 @@ impl TextModel {
         })
     }
 
-    /// One token `[1]` i32 at `position` `[1]` i32 to logits `[vocab]`, over what the tokens before have left in states.
+    /// One token `[1]` i32 at `position` `[1]` i32 to logits `[vocab]`, from the states after the previous
+    /// tokens.
     ///
     /// # Errors
-    /// As [`TextModel::check`], and where the model reads whole sequences only.
+    /// As [`TextModel::check`], and if the model reads whole sequences only.
     pub fn step(&self, net: &Net, token: &Tensor, position: &Tensor) -> Result<Tensor, ModelError> {
         self.check()?;
         Ok(match self.kind {
@@ -173,7 +173,7 @@ impl TextModel {
         })
     }
 
-    /// The most tokens that the states hold; `None` where there is no end to them.
+    /// Maximum number of tokens in the states; `None` if unlimited.
     pub fn most_tokens(&self) -> Option<usize> {
         (self.kind == TextKind::Gpt).then_some(self.context)
     }

@@ -1,5 +1,6 @@
-//! U-Net (Ronneberger et al., 2015), which gives every pixel a class: with padding and batch normalisation, so that the
-//! result has the picture's size, and with the names of the widely used PyTorch version (milesial/Pytorch-UNet).
+//! U-Net (Ronneberger et al., 2015), a classifier of pixels: with padding and batch normalisation, so that
+//! the result has the picture's size, and with the names of the widely used PyTorch version
+//! (milesial/Pytorch-UNet).
 
 use crate::ModelError;
 use crate::zoo::scaled;
@@ -10,7 +11,7 @@ use wgrad_nn::{Conv, Net, Norm};
 /// U-Net's free choices.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UNet {
-    /// Classes of a pixel.
+    /// Number of classes.
     pub classes: usize,
     /// Factor on every width.
     pub width: f64,
@@ -20,10 +21,10 @@ pub struct UNet {
 const HALVINGS: usize = 4;
 
 impl UNet {
-    /// Whether the model takes pictures of this height and width.
+    /// Checks the configuration for pictures of this height and width.
     ///
     /// # Errors
-    /// Where a side is no multiple of 16, there are not two classes, or the width is no positive number.
+    /// If a side is no multiple of 16, there are fewer than two classes, or the width is not positive.
     pub fn check(&self, size: (usize, usize)) -> Result<(), ModelError> {
         let fail = |what: String| Err(ModelError::Invalid { what });
         let unit = 1 << HALVINGS;
@@ -42,7 +43,7 @@ impl UNet {
         Ok(())
     }
 
-    /// Values per channel and picture where the net is smallest.
+    /// Values per channel and picture at the net's narrowest level.
     pub fn smallest(size: (usize, usize)) -> usize {
         (size.0 >> HALVINGS) * (size.1 >> HALVINGS)
     }
@@ -65,7 +66,7 @@ impl UNet {
         for (step, level) in (0..HALVINGS).rev().enumerate() {
             let name = format!("up{}", step + 1);
             y = net.conv_transpose2d(&format!("{name}.up"), &y, Conv::new(channels(level), 2, 2, 0));
-            // What the way down saw beside what the way up knows.
+            // Skip connection beside the upsampled features.
             let both = Tensor::concat(&[&levels[level], &y], 1);
             y = double(net, &format!("{name}.conv.double_conv"), &both, channels(level));
         }
@@ -91,7 +92,7 @@ mod tests {
 
     /// `UNet(n_channels=3, n_classes=2, bilinear=False)` of Pytorch-UNet.
     #[test]
-    fn as_many_parameters_as_pytorch_unet() {
+    fn unet_parameter_count_matches_pytorch() {
         let net = Net::new(Mode::Train);
         let x = net.input("x", Type::f32(&[1, 3, 32, 48]));
         let y = UNet { classes: 2, width: 1.0 }.build(&net, &x).expect("a model");
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn sides_must_halve_four_times() {
+    fn unet_sides_must_be_multiples_of_16() {
         let model = UNet { classes: 2, width: 0.1 };
         assert!(model.check((16, 64)).is_ok());
         for size in [(0, 16), (24, 16), (16, 8)] {

@@ -9,7 +9,7 @@ use wgrad_nn::{Conv, Heads, Init, Net};
 pub struct ViT {
     /// Outputs.
     pub classes: usize,
-    /// Side of a patch: what is left of an image beyond whole patches is not seen.
+    /// Side of a patch: pixels beyond whole patches are ignored.
     pub patch: usize,
     /// Blocks.
     pub layers: usize,
@@ -27,8 +27,8 @@ impl ViT {
         Self { classes, patch: 16, layers: 12, heads: 12, width: 768, dropout: 0.0 }
     }
 
-    /// DeiT's tiny shape (Touvron et al., 2021), heads of 64: patches of 16 and 12 layers; below 64 pixels a side patches
-    /// of 4 and 6 layers. `factor` scales the number of heads, and with it the width.
+    /// DeiT's tiny shape (Touvron et al., 2021), heads of 64: patches of 16 and 12 layers; below 64 pixels
+    /// per side patches of 4 and 6 layers. `factor` scales the number of heads, and with it the width.
     pub fn tiny(classes: usize, factor: f64, side: usize) -> Self {
         let heads = crate::zoo::scaled(3, factor);
         let (patch, layers) = if side < SMALL { (4, 6) } else { (16, 12) };

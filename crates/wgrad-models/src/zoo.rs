@@ -1,4 +1,4 @@
-//! Models by name, for the command line: which there are, the image size they want, and building one.
+//! Models by name, for the command line: the list, image sizes, and building.
 
 use crate::googlenet::AUXILIARY_WEIGHT;
 use crate::{AlexNet, CifarCnn, GoogLeNet, LeNet, Linear, Mlp, MobileNetV2, ResNet, SqueezeNet, Vgg11, ViT};
@@ -41,10 +41,10 @@ pub enum ModelKind {
     ViT,
 }
 
-/// Sides below which residual networks and MobileNet take CIFAR's stem.
+/// Sides below this take CIFAR's stem in residual networks and MobileNet.
 pub(crate) const SMALL: usize = 64;
 
-/// Every model with its name and a line on it.
+/// Every model with its name and a line about it.
 pub const ZOO: &[(&str, ModelKind, &str)] = &[
     ("linear", ModelKind::Linear, "one linear layer"),
     ("mlp", ModelKind::Mlp, "dense 256, 128"),
@@ -88,10 +88,10 @@ pub enum ModelError {
         /// Width given.
         width: usize,
     },
-    /// A number that makes no model.
+    /// An invalid number.
     #[error("{what}")]
     Invalid {
-        /// What and why.
+        /// The number and the reason.
         what: String,
     },
 }
@@ -113,7 +113,7 @@ impl ModelKind {
         ZOO.iter().find(|m| m.1 == self).map_or("", |m| m.0)
     }
 
-    /// The image side the model is meant for; `None` where any will do.
+    /// The intended image side; `None` if any will do.
     pub fn image_size(self) -> Option<usize> {
         match self {
             Self::Linear | Self::Mlp => None,
@@ -130,7 +130,7 @@ impl ModelKind {
             Self::LeNet => 16,
             Self::CifarCnn => 18,
             Self::AlexNet => 63,
-            // Four values a channel and image at the end: enough for batch statistics of one image.
+            // Four values per channel and image at the end: enough for batch statistics of one image.
             Self::ResNet18 | Self::ResNet34 | Self::ResNet50 | Self::MobileNetV2 => 16,
             Self::SqueezeNet => 16,
             Self::Inception | Self::Vgg11 => 32,
@@ -139,10 +139,10 @@ impl ModelKind {
     }
 }
 
-/// An image classifier: a model, what it sees and what it tells apart.
+/// An image classifier: model, input and classes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageModel {
-    /// Which model.
+    /// Kind of model.
     pub kind: ModelKind,
     /// Image channels.
     pub channels: usize,
@@ -155,10 +155,10 @@ pub struct ImageModel {
 }
 
 impl ImageModel {
-    /// Whether the model can be built, before it is.
+    /// Checks the configuration before the model is built.
     ///
     /// # Errors
-    /// Where images are too small, there are no classes, or the width is no positive number.
+    /// If images are too small, there are no classes, or the width is not positive.
     pub fn check(&self) -> Result<(), ModelError> {
         let least = self.kind.least_side();
         if self.size.0 < least || self.size.1 < least {
@@ -170,12 +170,12 @@ impl ImageModel {
             });
         }
         if self.size.0.max(self.size.1) > MOST_SIDE {
-            let what = format!("images of {}x{}: at most {MOST_SIDE} a side", self.size.0, self.size.1);
+            let what = format!("images of {}x{}: at most {MOST_SIDE} per side", self.size.0, self.size.1);
             return Err(ModelError::Invalid { what });
         }
         if self.classes < 2 || self.channels == 0 {
             let what = format!(
-                "a classifier tells at least 2 classes apart and sees at least 1 channel, here {} and {}: check --data",
+                "a classifier needs at least 2 classes and 1 channel, got {} and {}: check --data",
                 self.classes, self.channels
             );
             return Err(ModelError::Invalid { what });
@@ -219,8 +219,8 @@ impl ImageModel {
         })
     }
 
-    /// As [`ImageModel::build`] for a training step: with the logits of heads on the way, which only training has, and the
-    /// share that each one's loss takes.
+    /// Like [`ImageModel::build`] for a training step: with the logits of auxiliary heads, present in
+    /// training only, and the weight of each one's loss.
     ///
     /// # Errors
     /// As [`ImageModel::check`].
@@ -263,7 +263,7 @@ mod tests {
 
     /// The counts torchvision's documentation gives for 1,000 classes.
     #[test]
-    fn as_many_parameters_as_torchvision() {
+    fn zoo_parameter_counts_match_torchvision() {
         for (name, count) in [
             ("alexnet", 61_100_840),
             ("resnet18", 11_689_512),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn vit_has_torchvisions_parameters() {
+    fn vit_parameter_count_matches_torchvision() {
         let net = Net::new(Mode::Train);
         ViT::base(1000).build(&net, &net.input("x", Type::f32(&[1, 3, 224, 224])));
         let weights = net.weights();
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_torchvisions() {
+    fn zoo_weight_names_match_torchvision() {
         let has = |model: &str, names: &[&str]| {
             let all = weights(model, 64, 10, 0.25);
             for name in names {
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn every_model_takes_its_smallest_images() {
+    fn zoo_models_accept_their_smallest_images() {
         for (name, kind, _) in ZOO {
             let side = kind.least_side();
             weights(name, side, 10, 0.1);

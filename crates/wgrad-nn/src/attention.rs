@@ -20,7 +20,7 @@ pub struct Heads {
 pub const ROTARY_BASE: f64 = 1e4;
 
 impl Heads {
-    /// Heads that share nothing, no rotary positions.
+    /// Heads without sharing, no rotary positions.
     pub fn new(queries: usize, causal: bool) -> Self {
         Self { queries, keys: queries, causal, rotary: None }
     }
@@ -30,8 +30,8 @@ impl Heads {
         width + 2 * self.keys * (width / self.queries)
     }
 
-    /// `[B, T, projected]` as queries `[B, queries, T, D]`, keys and values `[B, keys, T, D]`, queries and keys turned by
-    /// rotary positions where asked for.
+    /// `[B, T, projected]` as queries `[B, queries, T, D]`, keys and values `[B, keys, T, D]`, with rotary
+    /// positions for queries and keys if requested.
     #[track_caller]
     pub fn split(&self, qkv: &Tensor, positions: Option<(&Tensor, usize)>) -> [Tensor; 3] {
         let s = qkv.shape();
@@ -76,9 +76,9 @@ pub fn join(heads: &Tensor) -> Tensor {
 }
 
 impl Net {
-    /// `torch.nn.MultiheadAttention` of a sequence with itself (`batch_first=True`): `[B, T, E] -> [B, T, E]`. Parameters
-    /// `name.in_proj_weight`, `name.in_proj_bias`, `name.out_proj.weight`, `name.out_proj.bias`; the first two have
-    /// fewer rows where keys and values are shared.
+    /// `torch.nn.MultiheadAttention` of a sequence with itself (`batch_first=True`): `[B, T, E] -> [B, T,
+    /// E]`. Parameters `name.in_proj_weight`, `name.in_proj_bias`, `name.out_proj.weight`,
+    /// `name.out_proj.bias`; the first two have fewer rows if keys and values are shared.
     #[track_caller]
     pub fn multihead_attention(&self, name: &str, x: &Tensor, heads: Heads) -> Tensor {
         let width = *x.shape().last().unwrap_or(&1);

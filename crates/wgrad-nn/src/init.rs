@@ -1,11 +1,11 @@
-//! Initial values, as `torch.nn.init` defines them, drawn by ChaCha8 from a seed and the parameter's name: the same on
-//! every device, and independent of the order in which layers are built.
+//! Initial values, as defined by `torch.nn.init`, drawn by ChaCha8 from a seed and the parameter's name: the
+//! same on every device, and independent of the order in which layers are built.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use wgrad_types::{HostTensor, numel};
 
-/// How a parameter starts.
+/// Initial distribution of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     /// All 0.
@@ -29,8 +29,8 @@ pub enum Init {
         /// Standard deviation before truncation.
         std: f64,
     },
-    /// Rows (or columns, where they are fewer) orthogonal and of length `gain`, axes from the second on flattened;
-    /// PyTorch's `orthogonal_`. A tensor of one axis is one row.
+    /// Rows (or columns, if there are fewer) orthogonal and of length `gain`, axes from the second on
+    /// flattened; PyTorch's `orthogonal_`. A tensor of one axis is one row.
     Orthogonal {
         /// The rows' length.
         gain: f64,
@@ -117,7 +117,7 @@ fn orthogonal(source: &mut Source, shape: &[usize], gain: f64) -> Vec<f32> {
     (0..n).map(|i| (gain * at(i)) as f32).collect()
 }
 
-/// Inputs and outputs a weight `[out, in, ..]` connects, as PyTorch counts them.
+/// Fan-in and fan-out of a weight `[out, in, ..]`, by PyTorch's definition.
 fn fans(shape: &[usize]) -> (f64, f64) {
     let field = numel(shape.get(2..).unwrap_or(&[])) as f64;
     let at = |d: usize| shape.get(d).copied().unwrap_or(1).max(1) as f64;
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn distributions_have_the_stated_moments() {
+    fn init_distributions_have_stated_moments() {
         let shape = [256, 64, 3, 3];
         let (fan_in, fan_out) = (64.0f64 * 9.0, 256.0f64 * 9.0);
         let (mean, std, top) = moments(&Init::pytorch_default().draw(&shape, 1, "w"));
@@ -197,14 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn truncated_draws_stay_within_two_deviations() {
+    fn init_truncated_normal_stays_within_two_deviations() {
         let (mean, std, top) = moments(&Init::TruncatedNormal { std: 0.5 }.draw(&[128, 512], 1, "w"));
         // The deviation of a standard normal cut at two is 0.8796.
         assert!(mean.abs() < 0.01 && (std / (0.5 * 0.8796) - 1.0).abs() < 0.01 && top <= 1.0 && top > 0.99);
     }
 
     #[test]
-    fn orthogonal_rows_or_columns_are_orthonormal() {
+    fn init_orthogonal_rows_or_columns_are_orthonormal() {
         for shape in [&[5, 9][..], &[9, 5], &[4, 2, 3], &[6]] {
             let t = Init::Orthogonal { gain: 2.0 }.draw(shape, 1, "w").to_array().data;
             let rows = if shape.len() < 2 { 1 } else { shape[0] };
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_seeds_give_different_draws() {
+    fn init_draws_differ_by_name_and_seed() {
         let draw = |seed, name| Init::XavierUniform.draw(&[4, 4], seed, name);
         assert_eq!(draw(1, "a"), draw(1, "a"));
         assert_ne!(draw(1, "a"), draw(1, "b"));

@@ -15,9 +15,9 @@ pub struct Conv {
     pub spec: ConvSpec,
     /// Rows and columns added behind a transposed convolution's result; no other has any.
     pub output_padding: [usize; 2],
-    /// Whether a bias is added.
+    /// Add a bias.
     pub bias: bool,
-    /// How the weight starts.
+    /// Initialiser of the weight.
     pub init: Init,
 }
 
@@ -126,7 +126,7 @@ impl Net {
             return x.batch_norm_eval(&mean, &var, &weight, &bias, norm.eps);
         }
         let batch = x.batch_norm_train(&weight, &bias, norm.eps);
-        // A layer used twice in a step moves its statistics twice.
+        // A layer used twice in a step updates its statistics twice.
         let moved = |old: &Tensor, new: &Tensor| {
             self.builder().pending(old) * (1.0 - norm.momentum) + new.detach() * norm.momentum
         };

@@ -1,4 +1,4 @@
-//! What models are built and trained with: layers, initialisers, losses, optimizers, schedules, metrics.
+//! Building blocks of models and training: layers, initialisers, losses, optimizers, schedules, metrics.
 //!
 //! A [`Net`] carries a graph under construction; layers are its methods and name their parameters as PyTorch modules
 //! would. Nothing here knows a device.

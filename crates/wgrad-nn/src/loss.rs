@@ -2,7 +2,7 @@
 
 use wgrad_graph::{CrossEntropy, Tensor};
 
-/// What training minimises: a mean over the batch.
+/// Training losses: means over the batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loss {
     /// Logits `[.., C]` against labels `[..]` i32, a mean over all labels.
@@ -16,7 +16,7 @@ pub enum Loss {
     L1,
     /// Half the square below `delta`, linear above.
     Huber {
-        /// Where it turns linear.
+        /// Point of the transition to linear.
         delta: f64,
     },
     /// Log-probabilities `[N, C]` against labels `[N]` i32.
@@ -31,7 +31,7 @@ pub enum Loss {
     Focal {
         /// Weight of targets that are 1.
         alpha: f64,
-        /// How strongly easy elements are weighted down.
+        /// Exponent reducing the weight of easy elements.
         gamma: f64,
     },
     /// Probabilities against targets in [0, 1], equal shapes: overlap of each sample.

@@ -1,4 +1,4 @@
-//! What a classifier's predictions are worth.
+//! Quality of a classifier's predictions.
 
 /// Counts of (label, prediction) pairs and the figures drawn from them, as scikit-learn defines them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl ConfusionMatrix {
         }
     }
 
-    /// How often `label` was predicted as `prediction`.
+    /// Number of samples of `label` predicted as `prediction`.
     pub fn count(&self, label: usize, prediction: usize) -> u64 {
         self.counts[label * self.classes + prediction]
     }
@@ -39,12 +39,12 @@ impl ConfusionMatrix {
         self.count(class, class)
     }
 
-    /// Samples of a class.
+    /// Number of samples of a class.
     pub fn support(&self, class: usize) -> u64 {
         (0..self.classes).map(|p| self.count(class, p)).sum()
     }
 
-    /// How often a class was predicted.
+    /// Number of predictions of a class.
     pub fn predicted(&self, class: usize) -> u64 {
         (0..self.classes).map(|l| self.count(l, class)).sum()
     }
@@ -54,12 +54,12 @@ impl ConfusionMatrix {
         ratio((0..self.classes).map(|c| self.hits(c)).sum(), self.total())
     }
 
-    /// Of what was predicted as `class`, the share that is; 0 where nothing was.
+    /// Share of correct ones among predictions of `class`; 0 if there are none.
     pub fn precision(&self, class: usize) -> f64 {
         ratio(self.hits(class), self.predicted(class))
     }
 
-    /// Of what is `class`, the share predicted so; 0 where nothing is.
+    /// Share of correct predictions among samples of `class`; 0 if there are none.
     pub fn recall(&self, class: usize) -> f64 {
         ratio(self.hits(class), self.support(class))
     }
@@ -69,38 +69,38 @@ impl ConfusionMatrix {
         ratio(2 * self.hits(class), self.support(class) + self.predicted(class))
     }
 
-    /// Of what is or was predicted as `class`, the share that is both ("intersection over union", Jaccard); 0 of nothing.
+    /// Intersection over union of samples and predictions of `class` (Jaccard); 0 if there are none.
     pub fn iou(&self, class: usize) -> f64 {
         ratio(self.hits(class), self.support(class) + self.predicted(class) - self.hits(class))
     }
 
-    /// Whether a class occurs among labels or predictions; if it does not, its figures say nothing.
+    /// True if a class occurs among labels or predictions; otherwise its figures are meaningless.
     pub fn occurs(&self, class: usize) -> bool {
         self.support(class) + self.predicted(class) > 0
     }
 
-    /// Mean over the classes that occur, as scikit-learn's `average="macro"`; 0 of nothing.
+    /// Mean over occurring classes, like scikit-learn's `average="macro"`; 0 if there are none.
     fn mean(&self, figure: impl Fn(usize) -> f64) -> f64 {
         let occurring: Vec<usize> = (0..self.classes).filter(|&c| self.occurs(c)).collect();
         occurring.iter().map(|&c| figure(c)).sum::<f64>() / occurring.len().max(1) as f64
     }
 
-    /// Mean intersection over union of the classes that occur among labels or predictions.
+    /// Mean intersection over union over classes occurring among labels or predictions.
     pub fn mean_iou(&self) -> f64 {
         self.mean(|c| self.iou(c))
     }
 
-    /// Mean precision ("macro") of the classes that occur.
+    /// Mean precision ("macro") over occurring classes.
     pub fn macro_precision(&self) -> f64 {
         self.mean(|c| self.precision(c))
     }
 
-    /// Mean recall ("macro") of the classes that occur.
+    /// Mean recall ("macro") over occurring classes.
     pub fn macro_recall(&self) -> f64 {
         self.mean(|c| self.recall(c))
     }
 
-    /// Mean F1 ("macro") of the classes that occur.
+    /// Mean F1 ("macro") over occurring classes.
     pub fn macro_f1(&self) -> f64 {
         self.mean(|c| self.f1(c))
     }
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_of_a_known_matrix() {
+    fn confusion_metrics_of_known_matrix() {
         let mut m = ConfusionMatrix::new(3);
         for (label, prediction) in
             [(0, 0), (0, 0), (0, 1), (1, 1), (1, 1), (2, 0), (2, 2), (2, 2), (2, 2), (9, 0)]
@@ -135,7 +135,7 @@ mod tests {
 
     /// As scikit-learn's `f1_score(average="macro")`: its labels are those of both lists together.
     #[test]
-    fn means_skip_classes_of_neither_truth_nor_prediction() {
+    fn confusion_means_skip_absent_classes() {
         let mut m = ConfusionMatrix::new(3);
         m.add(0, 0);
         m.add(2, 2);

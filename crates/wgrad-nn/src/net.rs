@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use wgrad_graph::{Builder, Role, Tensor};
 use wgrad_types::{HostTensor, Type};
 
-/// Whether the graph is for training (dropout draws, batch statistics) or evaluation.
+/// Training (dropout draws, batch statistics) or evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Dropout and batch statistics are on; running statistics are updated.
@@ -23,7 +23,7 @@ pub struct Parameter {
     pub role: Role,
     /// The node.
     pub tensor: Tensor,
-    /// How it starts.
+    /// Its initialiser.
     pub init: Init,
 }
 
@@ -49,8 +49,7 @@ impl Net {
         }
     }
 
-    /// A model for evaluation that reads the moving averages of the weights, which `Optimizer::ema` keeps, instead of
-    /// the weights.
+    /// A model for evaluation, reading the moving averages kept by `Optimizer::ema` instead of the weights.
     pub fn averaged() -> Self {
         Self { averaged: true, ..Self::new(Mode::Eval) }
     }
@@ -65,8 +64,8 @@ impl Net {
         self.mode
     }
 
-    /// Builds layers that take the weights of those declared before under the same names, as a PyTorch module does that is
-    /// called twice. Elsewhere a name that is declared again is a mistake, and here one that is not declared before.
+    /// Builds layers with the weights declared before under the same names, like a PyTorch module called
+    /// twice. Elsewhere a repeated name is a mistake; in here a new one is.
     ///
     /// ```
     /// # use wgrad_nn::{Mode, Net};
@@ -101,7 +100,7 @@ impl Net {
         self.parameter(name, shape, Role::Weight, init)
     }
 
-    /// A tensor that belongs to the model but is not trained.
+    /// An untrained tensor of the model.
     #[track_caller]
     pub fn buffer(&self, name: &str, shape: &[usize], init: Init) -> Tensor {
         self.parameter(name, shape, Role::Buffer, init)

@@ -24,7 +24,7 @@ fn panic_of(build: impl FnOnce() -> Tensor) -> (String, String) {
 }
 
 #[test]
-fn weights_are_shared_only_if_asked_for() {
+fn net_shares_weights_only_on_request() {
     let net = Net::new(Mode::Train);
     let x = net.input("x", Type::f32(&[4, 8, 6, 6]));
     let flat = x.mean(&[2, 3]);
@@ -60,7 +60,7 @@ fn weights_are_shared_only_if_asked_for() {
 }
 
 #[test]
-fn tensors_of_another_net_are_refused_at_the_callers_line() {
+fn net_tensor_of_another_net_panics_at_callers_line() {
     let (net, other) = (Net::new(Mode::Train), Net::new(Mode::Train));
     let x = other.input("x", Type::f32(&[4, 8]));
     let (text, at) = panic_of(|| net.linear("fc", &x, 3));

@@ -3,7 +3,7 @@
 use crate::{Init, Net};
 use wgrad_graph::Tensor;
 
-/// Which cell.
+/// Kind of cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecurrentKind {
     /// `torch.nn.RNN` with tanh.
@@ -36,7 +36,7 @@ pub struct Recurrent {
     pub hidden: usize,
     /// Layers, each reading the one before.
     pub layers: usize,
-    /// Whether a second cell a layer reads the steps from the last to the first.
+    /// Adds a second cell per layer, reading the steps from the last to the first.
     pub bidirectional: bool,
     /// Dropout between layers.
     pub dropout: f64,
@@ -58,7 +58,7 @@ pub struct CellState {
     pub cell: Option<Tensor>,
 }
 
-/// What a recurrent layer gives.
+/// Results of a recurrent layer.
 pub struct Sequence {
     /// The last layer's hidden states `[N, T, hidden]`, or `[N, T, 2 * hidden]` with both directions side by side.
     pub y: Tensor,
@@ -135,7 +135,8 @@ impl Net {
         self.recurrent_from(name, x, layer, &[])
     }
 
-    /// As [`Net::recurrent`], from given states, in the order of [`Sequence::last`]; zeros where there are none.
+    /// Like [`Net::recurrent`], from given states, in the order of [`Sequence::last`]; zeros for missing
+    /// ones.
     #[track_caller]
     pub fn recurrent_from(&self, name: &str, x: &Tensor, layer: Recurrent, start: &[CellState]) -> Sequence {
         let shape = x.shape();

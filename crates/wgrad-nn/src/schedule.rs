@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-/// How the learning rate moves from step 0 to the last.
+/// Learning rate schedule from step 0 to the last.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Schedule {
     /// Always the base rate.
@@ -16,12 +16,12 @@ pub enum Schedule {
     },
     /// Half a cosine from the base rate to 0; `CosineAnnealingLR`.
     Cosine,
-    /// Up from 1/25 of the base rate over the first 30 % of steps, then down to 1/250,000, both by half a cosine;
-    /// `OneCycleLR` with its defaults, but for the momentum, which stays.
+    /// Up from 1/25 of the base rate over the first 30 % of steps, then down to 1/250,000, both by half a
+    /// cosine; `OneCycleLR` with its defaults, except for the momentum: it stays constant.
     OneCycle,
     /// Linear from 0 over the first `share` of steps, then half a cosine to 0.
     LinearWarmup {
-        /// Share of the run that warms up.
+        /// Share of the run for the warm-up.
         share: f64,
     },
 }
@@ -61,7 +61,7 @@ mod tests {
 
     /// The formula of torch.optim.lr_scheduler.OneCycleLR(max_lr=0.1, total_steps=10), worked by hand.
     #[test]
-    fn one_cycle_is_pytorchs() {
+    fn schedule_one_cycle_matches_pytorch() {
         let torch = [
             0.004,
             0.052,
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn ends_are_where_they_are_said_to_be() {
+    fn schedule_ends_match_definition() {
         assert_eq!(Schedule::Constant.rate(0.1, 7, 10), 0.1);
         assert!((Schedule::Cosine.rate(0.1, 5, 10) - 0.05).abs() < 1e-12);
         let step = Schedule::Step { every: 0.5, gamma: 0.1 };

@@ -1,11 +1,10 @@
-//! Attention's results that need the same scores come from one step: the result with its log-sum-exp, and the three
-//! gradients.
+//! Merges attention kernels over the same scores: the result with its log-sum-exp, and the three gradients.
 
 use crate::plan::Draft;
 use wgrad_kernels::Core;
 use wgrad_kernels::attention::Attention;
 
-/// Moves every attention step that an earlier one can compute too into that one.
+/// Moves an attention kernel into an earlier one if that can compute it too.
 pub(crate) fn merge(drafts: &mut Vec<Draft>) {
     let mut i = 0;
     while i < drafts.len() {
@@ -27,7 +26,7 @@ fn spec(draft: &Draft) -> Option<&Attention> {
     }
 }
 
-/// Whether the host reads all that the guest reads, in the same way. Log-sum-exp reads no values.
+/// True if the host reads all of the guest's operands in the same way. Log-sum-exp reads no values.
 fn serves(host: &Draft, guest: &Draft) -> bool {
     let (Some(a), Some(b)) = (spec(host), spec(guest)) else { return false };
     let n = b.views.len();

@@ -1,18 +1,19 @@
-//! Kernel forms chosen by measurement in place of the first guess: plain data, so that a plan stays a pure function.
+//! Kernel variants chosen by measurement in place of the default: plain data, so a plan stays a pure
+//! function.
 
 use std::collections::BTreeMap;
 use wgrad_kernels::{Access, Buffer, Variant};
 use wgrad_types::Checksum;
 
-/// Candidates of a step that are compared at most.
+/// Maximum number of variants of a kernel that the tuner compares.
 pub const MOST_VARIANTS: usize = 6;
 
-/// Which form a step takes, by the step's [`key`]; the form by its name.
+/// The tuner's record: the chosen variant, by name, per kernel [`key`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choices(pub BTreeMap<u64, String>);
 
 impl Choices {
-    /// The variant chosen, by its place; `None` where nothing was, or the form chosen is not among them.
+    /// Index of the chosen variant; `None` if there is no choice or the chosen variant no longer exists.
     pub(crate) fn of(&self, variants: &[Variant]) -> Option<usize> {
         if self.0.is_empty() || variants.len() < 2 {
             return None;
@@ -22,9 +23,9 @@ impl Choices {
     }
 }
 
-/// A step as far as its kernels know it: a checksum over all they are made of. Texts hold family, shapes and layouts as
-/// constants, so another shape, layout, fusion or version of a shader is another key, and a form measured and verified
-/// under a key is the very text that runs.
+/// Checksum of a kernel's variants: texts, grids, bindings, scratch. Texts hold operation family, shapes and
+/// layouts as constants, so a different shape, layout, fusion or shader version gives a different key, and
+/// the text verified under a key is exactly the text that runs.
 pub fn key(variants: &[Variant]) -> u64 {
     let mut sum = Checksum::default();
     for variant in variants.iter().take(MOST_VARIANTS) {
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_everything_a_kernel_is_made_of() {
+    fn key_covers_texts_and_grids() {
         let both = |source: &str, groups| [variant("a", source, groups), variant("b", "f", 1)];
         let first = key(&both("x", 1));
         assert_eq!(first, key(&both("x", 1)));
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_that_is_gone_is_no_choice() {
+    fn choice_of_missing_variant_is_ignored() {
         let both = [variant("a", "x", 1), variant("b", "y", 1)];
         let choose = |variant: &str| Choices([(key(&both), variant.to_owned())].into()).of(&both);
         assert_eq!((choose("b"), choose("c")), (Some(1), None));

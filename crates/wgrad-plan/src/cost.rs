@@ -1,4 +1,4 @@
-//! What a step costs by count. A kernel may do more (recomputation, padding); this is the work asked for.
+//! Cost of a kernel by count: the mathematics alone, without recomputation or padding.
 
 use wgrad_kernels::{Core, Cost, Kernel};
 use wgrad_types::{Type, numel};
@@ -7,7 +7,7 @@ use wgrad_types::{Type, numel};
 pub fn cost(kernel: &Kernel) -> Cost {
     let n = kernel.numel() as u64;
     let shape = |i: usize| kernel.operands[i].shape.as_slice();
-    // Products a convolution makes: output elements times taps times channels of a group.
+    // Multiply-adds of a convolution: output elements times taps times channels per group.
     let conv = |out: usize, w: &[usize]| (out * numel(&w[1..])) as u64 * 2;
     let core = match &kernel.core {
         Core::Map => 0,
@@ -21,7 +21,7 @@ pub fn cost(kernel: &Kernel) -> Cost {
         Core::MaxPool2dGrad(w) => kernel.operands[1].numel() as u64 * (w.kernel[0] * w.kernel[1]) as u64,
         Core::AvgPool2dGrad(w) => kernel.operands[0].numel() as u64 * (w.kernel[0] * w.kernel[1]) as u64,
         Core::RowChain(chain) => chain.links.iter().map(|l| cost(&l.kernel).flops).sum(),
-        // What a user's operation does is not known: one operation an element.
+        // The cost of a user's operation is unknown: count one operation per element.
         Core::Gather { .. } | Core::GatherGrad { .. } | Core::Custom(_) => n,
         Core::Attention(attention) => attention.flops() as u64,
     };

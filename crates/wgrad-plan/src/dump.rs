@@ -1,4 +1,4 @@
-//! A plan for people and for snapshot tests: one line a kernel, then the totals.
+//! A plan as text, for people and snapshot tests: one line per kernel, then the totals.
 
 use crate::plan::{Plan, SlotKind};
 use std::fmt::Write;
@@ -7,15 +7,15 @@ use wgrad_graph::Role;
 /// A plan's totals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// Dispatches a step makes.
+    /// Dispatches per training step.
     pub dispatches: usize,
-    /// Floating-point operations a step makes.
+    /// Floating-point operations per step.
     pub flops: u64,
-    /// Bytes a step reads and writes if every operand is touched once.
+    /// Bytes read and written per step if every operand is touched once.
     pub bytes: u64,
     /// Bytes of all buffers, staging and threads' own blocks included.
     pub peak_bytes: usize,
-    /// Of these, weights and buffers, packed copies of them included.
+    /// Of these, weights and buffers, including their packed copies.
     pub weight_bytes: usize,
     /// Optimizer state.
     pub state_bytes: usize,
@@ -23,19 +23,19 @@ pub struct Summary {
     pub gradient_bytes: usize,
     /// Activations and scratch.
     pub activation_bytes: usize,
-    /// What inputs and results pass through on their way to an adapter and back.
+    /// Staging buffers between host and adapter.
     pub staging_bytes: usize,
-    /// What the CPU's threads keep for their tasks; see [`Plan::thread_bytes`].
+    /// Scratch memory of the CPU's threads; see [`Plan::thread_bytes`].
     pub thread_bytes: usize,
 }
 
 impl Summary {
-    /// Totals of a plan, its buffers alone.
+    /// Totals of a plan, without thread scratch.
     pub fn of(plan: &Plan) -> Self {
         Self::on(plan, 0)
     }
 
-    /// The same with what so many threads of the CPU keep, where it runs there.
+    /// Totals with the scratch of this many CPU threads, if the plan runs on the CPU.
     pub fn on(plan: &Plan, threads: usize) -> Self {
         let held = |f: fn(SlotKind) -> bool| plan.slots.iter().filter(|s| f(s.kind)).map(|s| s.bytes).sum();
         Self {
@@ -55,7 +55,7 @@ impl Summary {
     }
 }
 
-/// One line a kernel: number, name, layer, output shape, buffers, work.
+/// One line per kernel: number, name, layer, output shape, buffers, work.
 pub fn dump(plan: &Plan) -> String {
     let mut text = String::new();
     for (i, s) in plan.kernels.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! From nodes to one kernel's step: fused expressions with views, and the heavy operation at its heart.
+//! From graph nodes to one kernel: fused expressions with views, around a heavy operation if there is one.
 
 use crate::fuse::{Class, Fusion, class};
 use std::collections::BTreeMap;
@@ -8,12 +8,12 @@ use wgrad_kernels::attention::{Attention, Part};
 use wgrad_kernels::{Core, Expr, FIRST_SCALAR_WORD, Instr, Kernel, Reg};
 use wgrad_types::{DType, Type, View, strides_of};
 
-/// A step and the values in memory it reads, in the order of its operands.
+/// A kernel and the stored values it reads, in operand order.
 #[derive(Clone, Debug)]
 pub(crate) struct Emitted {
     pub kernel: Kernel,
     pub operands: Vec<Value>,
-    /// The heavy node whose epilogue the kernel's own node is.
+    /// The heavy node that absorbed this kernel's own node as its epilogue.
     pub absorbed: Option<Value>,
 }
 
@@ -28,13 +28,13 @@ enum Move {
     Reshape(Vec<usize>),
 }
 
-/// What emission needs to know.
+/// Inputs of emission.
 pub(crate) struct Context<'a> {
     pub graph: &'a Graph,
     pub fusion: &'a Fusion,
     /// Names of scalars; a scalar's word is its position after the fixed words.
     pub scalars: &'a [String],
-    /// Storage buffers a kernel may bind.
+    /// Maximum number of storage buffers per kernel.
     pub max_buffers: usize,
 }
 
@@ -42,7 +42,7 @@ struct Writer<'a> {
     cx: &'a Context<'a>,
     operands: Vec<Value>,
     absorbed: Option<Value>,
-    /// The node being written: read through even though it is stored (it is what the kernel computes).
+    /// The node being written: inlined even though it is stored, since the kernel computes it.
     root: Option<Value>,
     known: BTreeMap<(Value, Vec<Move>), Reg>,
 }
@@ -52,7 +52,7 @@ impl Context<'_> {
         self.graph.ty(v)
     }
 
-    /// The kernel that computes a stored node.
+    /// Kernel of a stored node.
     pub(crate) fn node(&self, v: Value) -> Result<Emitted, MustStore> {
         if class(&self.graph.node(v).op) == Class::Heavy {
             return self.heavy(v);
@@ -65,12 +65,13 @@ impl Context<'_> {
         self.map(&[(v, Some(v))])
     }
 
-    /// An element-wise kernel with one result a pair: the value, and the root to read through where it is the kernel's own.
+    /// Element-wise kernel with one result per pair: the value, and the root to inline if the kernel computes
+    /// it.
     pub(crate) fn map(&self, values: &[(Value, Option<Value>)]) -> Result<Emitted, MustStore> {
         self.map_onto(values, &[])
     }
 
-    /// As [`Context::map`], results overwriting `targets`: one that is read, too, is bound once.
+    /// Like [`Context::map`] with results overwriting `targets`; a target read as well is bound once.
     pub(crate) fn map_onto(
         &self,
         values: &[(Value, Option<Value>)],
@@ -118,7 +119,7 @@ impl Context<'_> {
         Emitted { kernel, operands, absorbed: None }
     }
 
-    /// The heavy result that `root` alone reads, element for element: `root` can be its epilogue.
+    /// The heavy result read by `root` alone, element for element: `root` can be its epilogue.
     fn absorbable(&self, root: Value) -> Option<Value> {
         let mut best: Option<Value> = None;
         let mut todo = vec![root];
@@ -141,7 +142,7 @@ impl Context<'_> {
         best
     }
 
-    /// `root` as the epilogue of `h`; `None` where views or the number of buffers stand against it.
+    /// `root` as the epilogue of `h`; `None` if views or the number of buffers forbid it.
     fn with_epilogue(&self, root: Value, h: Value) -> Result<Option<Emitted>, MustStore> {
         let core = self.heavy(h)?;
         let mut writer = Writer {
@@ -170,8 +171,8 @@ impl Context<'_> {
         Ok(Some(emitted))
     }
 
-    /// Where a kernel would bind more buffers than the adapter offers: the value below `roots` that reads the most
-    /// of them must be stored first.
+    /// Checks the adapter's buffer limit. Beyond it, the value below `roots` with the most stored inputs must
+    /// be stored first.
     fn check_buffers(&self, operands: &[Value], others: usize, roots: &[Value]) -> Result<(), MustStore> {
         if operands.len().saturating_add(others) <= self.max_buffers {
             return Ok(());
@@ -192,7 +193,7 @@ impl Context<'_> {
         }
     }
 
-    /// Stored values that computing `v` inside a kernel reads.
+    /// Stored values read by a kernel that computes `v` inline.
     fn reads(&self, v: Value) -> std::collections::BTreeSet<Value> {
         let (mut found, mut todo) = (std::collections::BTreeSet::new(), self.graph.node(v).inputs.clone());
         while let Some(x) = todo.pop() {
@@ -290,7 +291,7 @@ impl Context<'_> {
         Ok(self.finish(core, writer.operands, &node.ty.shape, Expr::identity(), vec![node.ty.dtype]))
     }
 
-    /// The stored value behind movements and the view that reads it; needs a view without padding.
+    /// Stored value behind movements, and the view that reads it; fails for views with padding.
     fn strided(&self, v: Value) -> Result<(Value, View), MustStore> {
         let (mut at, mut moves) = (v, Vec::new());
         while !self.fusion.stored[at.index()] && class(&self.graph.node(at).op) == Class::Movement {
@@ -311,7 +312,7 @@ impl Context<'_> {
         x.iter().map(|&v| self.strided(v)).collect::<Result<Vec<_>, _>>().map(|all| all.into_iter().unzip())
     }
 
-    /// The stored value that holds `v`'s elements in order.
+    /// Stored value holding `v`'s elements in order.
     fn contiguous(&self, v: Value) -> Result<Value, MustStore> {
         let (at, view) = self.strided(v)?;
         let whole = view.is_contiguous() && self.ty(at).numel() == self.ty(v).numel();
@@ -340,7 +341,7 @@ impl Context<'_> {
     }
 }
 
-/// Whether a heavy kernel applies element-wise code at its end.
+/// True for heavy operations with an epilogue.
 fn has_epilogue(op: &Op) -> bool {
     !matches!(op, Op::ArgMax(_) | Op::Custom(_)) && attention(op).is_none()
 }
@@ -363,7 +364,7 @@ fn attention(op: &Op) -> Option<(bool, Part)> {
 }
 
 impl Writer<'_> {
-    /// The register that holds `v` as seen through `moves`.
+    /// Register holding `v` as seen through `moves`.
     fn value(&mut self, expr: &mut Expr, v: Value, moves: &[Move]) -> Result<Reg, MustStore> {
         let key = (v, moves.to_vec());
         if let Some(&reg) = self.known.get(&key) {
@@ -445,7 +446,7 @@ impl Writer<'_> {
         let node = self.cx.graph.node(v);
         let x = node.inputs[0];
         let mut inner = moves.to_vec();
-        // A reshape that is undone at once says nothing.
+        // A reshape undone at once has no effect.
         let undone = matches!(node.op, Op::Reshape(_))
             && matches!(inner.last(), Some(Move::Reshape(shape)) if *shape == self.cx.ty(x).shape);
         if undone {

@@ -1,10 +1,10 @@
-//! Which nodes get memory of their own, and which are recomputed inside the kernels that read them.
+//! Decides which nodes get memory of their own and which are recomputed inside their readers.
 
 use std::collections::BTreeSet;
 use wgrad_graph::ops::{Leaf, Op};
 use wgrad_graph::{Graph, Value};
 
-/// What fusion sees in a node.
+/// Kinds of node, as seen by fusion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     /// Lives in memory from outside: inputs, parameters, literals.
@@ -31,11 +31,11 @@ pub(crate) fn class(op: &Op) -> Class {
     }
 }
 
-/// Limits of what one fused expression may hold: WebGPU binds 8 buffers, of which outputs and scalars take some; and
-/// a longer body costs compile time on software adapters.
+/// Limits of one fused expression: WebGPU binds 8 buffers, shared with outputs and scalars, and long bodies
+/// cost compile time on software adapters.
 const MAX_LOADS: usize = 4;
 const MAX_FLOPS: usize = 96;
-/// A value read by several kernels is recomputed in each where it is this cheap, stored otherwise.
+/// A value with several readers is recomputed in each if it is this cheap, stored otherwise.
 const CHEAP_LOADS: usize = 2;
 const CHEAP_FLOPS: usize = 4;
 
@@ -43,11 +43,11 @@ const CHEAP_FLOPS: usize = 4;
 pub(crate) struct Fusion {
     /// Nodes something needs.
     pub live: Vec<bool>,
-    /// Nodes whose value is in memory where a kernel reads it (a heavy one may still be absorbed by its only reader).
+    /// Nodes stored in memory for their readers (a heavy node may still be absorbed by its only reader).
     pub stored: Vec<bool>,
     /// Reading edges of each node, results and updates included.
     pub uses: Vec<usize>,
-    /// Nodes that may not vanish into a reader's epilogue: kept values and results.
+    /// Nodes that must not vanish into a reader's epilogue: materialized values and results.
     pub pinned: BTreeSet<Value>,
 }
 
@@ -59,7 +59,7 @@ enum Reader {
     Update(u32),
 }
 
-/// Decides for every node. `forced` are nodes that emission has found it cannot read through.
+/// Decides for every node. `forced` nodes must be stored: emission found that it cannot inline them.
 pub(crate) fn fuse(graph: &Graph, forced: &BTreeSet<Value>) -> Fusion {
     let n = graph.nodes.len();
     let live = graph.live();
@@ -123,7 +123,7 @@ pub(crate) fn fuse(graph: &Graph, forced: &BTreeSet<Value>) -> Fusion {
     Fusion { live, stored, uses, pinned }
 }
 
-/// For nodes that only one update group reads, that group: they run inside its kernel whatever their number of uses.
+/// Update group of nodes read by that group alone: they run inside its kernel however many uses they have.
 fn update_owner(
     graph: &Graph,
     live: &[bool],
@@ -148,7 +148,7 @@ fn update_owner(
     owner
 }
 
-/// Everything that reads a node, through movements; and whether a broadcast on the way makes it larger.
+/// Readers of a node through movements, and true if a broadcast on the way enlarges it.
 fn readers(graph: &Graph, consumers: &[Vec<Reader>], v: Value) -> (BTreeSet<Reader>, bool) {
     let (mut found, mut enlarged, mut todo) = (BTreeSet::new(), false, vec![v]);
     while let Some(v) = todo.pop() {

@@ -1,16 +1,17 @@
-//! One layout for several graphs, so that their plans run over the same tensors: two players of a game, a gradient summed
-//! over several batches and the update that uses it.
+//! One layout shared by the plans of several graphs: generator and discriminator of a GAN, or gradients
+//! accumulated over several batches and their update.
 
 use crate::plan::{ParamLayout, ParamPlace, PlanError, PlanOptions, plan};
 use wgrad_graph::Graph;
 use wgrad_graph::ops::{Leaf, Op};
 use wgrad_types::Caps;
 
-/// Where every tensor is that any of the graphs keeps. A tensor lies where the plan of the first graph that updates it
-/// would have it, so that this plan's updates run as few kernels; else where the first graph that reads it would.
+/// Places of all persistent tensors of the graphs. A tensor lies as in the plan of the first graph that
+/// updates it, so that this plan's updates merge into few kernels; otherwise as in the first graph that reads
+/// it.
 ///
 /// # Errors
-/// Where a graph has no plan, or two graphs give a tensor different shapes.
+/// If a graph has no plan, or two graphs give a tensor different shapes.
 pub fn common_layout(graphs: &[&Graph], caps: &Caps) -> Result<ParamLayout, PlanError> {
     let mut layouts = Vec::with_capacity(graphs.len());
     for graph in graphs {
@@ -34,12 +35,12 @@ pub fn common_layout(graphs: &[&Graph], caps: &Caps) -> Result<ParamLayout, Plan
     Ok(common)
 }
 
-/// Whether a layout has a tensor; with `alike` also of the same type.
+/// True if a layout has a tensor; with `alike`, of the same type too.
 fn has(layout: &ParamLayout, p: &ParamPlace, alike: bool) -> bool {
     layout.params.iter().any(|q| q.role == p.role && q.name == p.name && (!alike || q.ty == p.ty))
 }
 
-/// Adds the slots of `from` in which a wanted tensor lies that has no place yet.
+/// Adds the slots of `from` holding wanted tensors not placed yet.
 fn take(common: &mut ParamLayout, from: &ParamLayout, wanted: &dyn Fn(&ParamPlace) -> bool) {
     for (number, slot) in from.slots.iter().enumerate() {
         let new = |p: &&ParamPlace| p.place.slot == number && !has(common, p, false);

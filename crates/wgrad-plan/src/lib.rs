@@ -1,7 +1,8 @@
-//! From graph to plan: which kernels run, in which order, in which memory. Pure data; no device, no input or output.
+//! From graph to plan: kernels, their order and their memory. Pure data; no device, no input or output.
 //!
-//! [`plan`] is a pure function of (graph, capabilities, options). The result says before the first step what
-//! every dispatch is, what it costs, and the peak memory; [`verify`] proves that every step reads what it is to read.
+//! [`plan`] is a pure function of (graph, capabilities, options). Its result tells before the first step the
+//! work of every dispatch, its cost and the peak memory; [`verify`] proves that every kernel finds its
+//! operands in memory.
 
 mod attention;
 mod choices;

@@ -1,4 +1,4 @@
-//! Memory: lifetimes, slots by best fit, elementwise results in place of operands that die.
+//! Memory: lifetimes, best-fit slots, element-wise results in place of operands at their last use.
 
 use crate::cost::cost;
 use crate::merge::Pages;
@@ -21,7 +21,7 @@ pub(crate) struct Drafts {
     pub scalars: Vec<String>,
 }
 
-/// Buffers take at least a word, and whole vec4s, so that no binding is empty or ragged.
+/// Size of a buffer: at least a word and whole vec4s, so that no binding is empty or ragged.
 fn footprint(bytes: usize) -> usize {
     bytes.max(4).next_multiple_of(16)
 }
@@ -40,7 +40,7 @@ impl Placer<'_> {
         self.slots.len() - 1
     }
 
-    /// The range of a buffer that lies in a page, or of the page itself.
+    /// Range of a buffer inside a page, or of the page itself.
     fn paged(&mut self, b: usize, bytes: usize) -> Option<Place> {
         let (page, offset) = match self.pages.members[b] {
             Some(m) => (m.page, m.offset),
@@ -53,11 +53,11 @@ impl Placer<'_> {
         Some(Place { slot: self.page_slots[page]?, offset, bytes })
     }
 
-    fn own(&mut self, bytes: usize, kind: SlotKind) -> Place {
+    fn new_slot(&mut self, bytes: usize, kind: SlotKind) -> Place {
         Place { slot: self.slot(bytes, kind), offset: 0, bytes }
     }
 
-    /// A slot that is free meanwhile: the smallest that fits, else the largest grown, else a new one of this kind.
+    /// A free slot: the smallest large enough, else the largest one grown, else a new one of this kind.
     fn passing(&mut self, bytes: usize, kind: SlotKind) -> Place {
         let size = footprint(bytes);
         let fits = self
@@ -66,7 +66,7 @@ impl Placer<'_> {
             .copied()
             .filter(|&s| self.slots[s].bytes >= size)
             .min_by_key(|&s| (self.slots[s].bytes, s));
-        // A slot far too large is left for values that need it.
+        // A slot far too large is left for larger values.
         let chosen = fits.filter(|&s| self.slots[s].bytes <= size.saturating_mul(8)).or_else(|| {
             let largest = self.free.iter().copied().max_by_key(|&s| (self.slots[s].bytes, s))?;
             (self.slots[largest].bytes < size && self.slots[largest].bytes * 4 >= size).then_some(largest)
@@ -77,11 +77,11 @@ impl Placer<'_> {
                 self.slots[s].bytes = self.slots[s].bytes.max(size);
                 Place { slot: s, offset: 0, bytes }
             }
-            None => self.own(bytes, kind),
+            None => self.new_slot(bytes, kind),
         }
     }
 
-    /// Whether a buffer's memory serves others after its last reader: activations, and gradients that lie in no page.
+    /// True if a buffer's memory is reused after its last reader: activations, and gradients outside pages.
     fn passes(&self, buffers: &[Buffer], b: usize) -> bool {
         match buffers[b].kind {
             SlotKind::Activation => true,
@@ -121,12 +121,12 @@ pub(crate) fn place(
         let bytes = buffer.ty.bytes();
         match buffer.kind {
             SlotKind::Input => {
-                let place = placer.own(bytes, SlotKind::Input);
+                let place = placer.new_slot(bytes, SlotKind::Input);
                 placer.places[b] = Some(place);
                 inputs.push(Named { name: buffer.name.clone(), ty: buffer.ty.clone(), place });
             }
             SlotKind::Literal => {
-                let place = placer.own(bytes, SlotKind::Literal);
+                let place = placer.new_slot(bytes, SlotKind::Literal);
                 placer.places[b] = Some(place);
                 let node = graph.node(buffer.leaf.expect("literals are leaves"));
                 literals.push((place, literal(node)));
@@ -160,7 +160,7 @@ pub(crate) fn place(
                     Place { bytes, ..place }
                 }
                 (None, None) if placer.passes(&buffers, b) => placer.passing(bytes, buffers[b].kind),
-                (None, None) => placer.own(bytes, buffers[b].kind),
+                (None, None) => placer.new_slot(bytes, buffers[b].kind),
             };
             placer.places[b] = Some(place);
         }
@@ -170,7 +170,7 @@ pub(crate) fn place(
         let kept =
             if options.packed && caps.class == AdapterClass::Cpu { packed(draft, &constant) } else { None };
         let scratch: Vec<Place> = match kept {
-            Some((_, bytes)) => vec![placer.own(bytes, SlotKind::Packed)],
+            Some((_, bytes)) => vec![placer.new_slot(bytes, SlotKind::Packed)],
             None => scratch(draft, caps, &variant)
                 .iter()
                 .map(|&b| placer.passing(b, SlotKind::Activation))
@@ -183,7 +183,7 @@ pub(crate) fn place(
         };
         let operands: Vec<Place> = draft.operands.iter().map(|&b| at(&mut placer, b)).collect();
         let results: Vec<Place> = draft.outputs.iter().map(|&b| at(&mut placer, b)).collect();
-        // Free what dies here: operands not taken over, results nobody reads, scratch.
+        // Free dead buffers: operands not taken over, results without readers, scratch.
         let mut dead: Vec<usize> = scratch.iter().map(|p| p.slot).collect();
         for &b in draft.operands.iter().chain(&draft.outputs) {
             let over = last[b].is_none_or(|l| l <= i);
@@ -221,7 +221,7 @@ pub(crate) fn place(
     Ok(Plan { slots: placer.slots, kernels, inputs, outputs, layout, literals, scalars, flow })
 }
 
-/// Values read and written per step, before memory is placed.
+/// Values read and written per kernel, before memory is placed.
 fn flow(buffers: &[Buffer], drafts: &[Draft], outputs: &[(String, usize)], pages: &Pages) -> Flow {
     let mut in_page: BTreeMap<usize, Vec<(usize, usize, usize)>> = BTreeMap::new();
     for (b, member) in pages.members.iter().enumerate() {
@@ -261,7 +261,7 @@ fn params(
             }
             None => match placer.paged(b, buffer.ty.bytes()) {
                 Some(place) => place,
-                None => placer.own(buffer.ty.bytes(), buffer.kind),
+                None => placer.new_slot(buffer.ty.bytes(), buffer.kind),
             },
         };
         placer.places[b] = Some(place);
@@ -280,7 +280,7 @@ fn literal(node: &wgrad_graph::Node) -> HostTensor {
     }
 }
 
-/// Lets an element-wise kernel write over an operand that it alone still reads, element by element.
+/// Writes an element-wise result over an operand at its last use, element by element.
 fn take_over(draft: &mut Draft, buffers: &[Buffer], last: &[Option<usize>], i: usize) {
     if draft.kernel.core != Core::Map || draft.outputs.len() != 1 || draft.kernel.in_place[0].is_some() {
         return;
@@ -320,7 +320,7 @@ fn choose(draft: &Draft, caps: &Caps, options: &PlanOptions<'_>, rank: usize) ->
     }
 }
 
-/// The operand that the draft's kernel packs, where that never changes, and bytes for it.
+/// The constant operand packed by the draft's kernel, and its packed size in bytes.
 fn packed(draft: &Draft, constant: &[bool]) -> Option<(usize, usize)> {
     let (operand, words) = wgrad_kernels::cpu::packed(&draft.kernel)?;
     constant[draft.operands[operand]].then_some((operand, words * 4))
@@ -336,7 +336,7 @@ fn scratch(draft: &Draft, caps: &Caps, variant: &Variant) -> Vec<usize> {
     }
 }
 
-/// A tensor that cannot be bound is named before kernels are asked for.
+/// Names a tensor too large to bind before kernels are asked for.
 fn check_bindings(draft: &Draft, caps: &Caps, buffers: &[Buffer]) -> Result<(), PlanError> {
     let limit = caps.limits.binding_bytes;
     let all = draft.operands.iter().chain(&draft.outputs).map(|&b| &buffers[b]);

@@ -1,6 +1,7 @@
-//! One kernel for all parameters: optimizer updates that do the same to differently sized tensors run once over flat
-//! pages. Each operand position (weights, gradients, each state) gets pages of its own, with equal offsets. A large tensor
-//! fills a launch by itself; its update comes as soon as it can, so that its gradient's memory serves the next one.
+//! Merges optimizer updates: those with the same code run once over flat pages, whatever their tensors'
+//! sizes. Each operand position (weights, gradients, each state) gets pages of its own with equal offsets. A
+//! large tensor fills a launch by itself and is updated as early as possible, so that its gradient's memory
+//! serves the next one.
 
 use crate::plan::{Buffer, Draft, ParamLayout, Place, SlotKind};
 use std::collections::BTreeMap;
@@ -8,26 +9,26 @@ use wgrad_graph::Role;
 use wgrad_kernels::{Core, Expr, Instr};
 use wgrad_types::{AdapterClass, Caps, Type, View};
 
-/// A buffer that is a range of a page.
+/// Range of a page taken by a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub page: usize,
     pub offset: usize,
 }
 
-/// Pages and which buffers lie in them.
+/// Pages and their members.
 #[derive(Default)]
 pub(crate) struct Pages {
-    /// Size in bytes and what they hold.
+    /// Size in bytes and kind of content.
     pub pages: Vec<(usize, SlotKind)>,
-    /// Per buffer its range, where it has one.
+    /// Range of each buffer inside a page, if it is in one.
     pub members: Vec<Option<Member>>,
-    /// Per page the buffer that stands for the whole of it.
+    /// Buffer standing for the whole of each page.
     pub whole: Vec<usize>,
 }
 
-/// The code of an update with its shape taken out, and which of its operands are single values that every element reads,
-/// by buffer; `None` where it reads anything else but whole tensors in order.
+/// Shape-independent code of an update, and its operands that are single values read by every element, by
+/// buffer; `None` if it reads anything other than whole tensors in order.
 fn signature(draft: &Draft) -> Option<(Expr, Vec<Option<usize>>)> {
     let mut shared = vec![None; draft.operands.len()];
     let mut expr = draft.kernel.epilogue.clone();
@@ -52,7 +53,7 @@ fn signature(draft: &Draft) -> Option<(Expr, Vec<Option<usize>>)> {
     Some((expr, shared))
 }
 
-/// Merges update kernels of one signature, as far as the layout, where there is one already, has kept room for that.
+/// Merges update kernels of one signature, as far as an existing layout allows.
 pub(crate) fn updates(
     buffers: &mut Vec<Buffer>,
     drafts: &mut Vec<Draft>,
@@ -64,8 +65,8 @@ pub(crate) fn updates(
     for d in drafts.iter().filter(|d| signature(d).is_some()) {
         d.operands.iter().for_each(|&b| taken[b] += 1);
     }
-    // Every operand is this update's alone: a weight or state it overwrites, or a gradient (which norms may read before);
-    // or shared by all.
+    // Operands must belong to this update alone (a weight or state it overwrites, a gradient, possibly read
+    // by norms before) or be shared by all.
     let own = |d: &Draft, shared: &[Option<usize>]| {
         d.operands.iter().zip(shared).all(|(&b, shared)| match buffers[b].kind {
             _ if shared.is_some() => !d.outputs.contains(&b),
@@ -109,11 +110,11 @@ pub(crate) fn updates(
     pages
 }
 
-/// Bytes of a tensor that is updated alone.
+/// Bytes from which on a tensor is updated alone.
 const LARGE: usize = 16 << 20;
 
-/// Moves updates that stand alone to the first place where all they read is there and nobody else reads what they write
-/// over.
+/// Moves stand-alone updates forward to the first place where their operands exist and nobody else still
+/// reads their targets.
 pub(crate) fn hoist_updates(drafts: &mut [Draft], pages: &Pages) {
     for i in 0..drafts.len() {
         let update = &drafts[i];
@@ -129,7 +130,7 @@ pub(crate) fn hoist_updates(drafts: &mut [Draft], pages: &Pages) {
     }
 }
 
-/// A page must be bindable; half of that keeps allocators happy.
+/// Maximum page size: half of the binding limit, which suits allocators.
 fn page_limit(caps: &Caps) -> usize {
     match caps.class {
         AdapterClass::Cpu => 1 << 30,
@@ -141,7 +142,7 @@ fn aligned(bytes: usize, alignment: usize) -> usize {
     bytes.next_multiple_of(alignment)
 }
 
-/// Consecutive members whose sizes fit one page; a tensor too large for any page stays alone.
+/// Consecutive members that fit into one page; a tensor too large for any page stays alone.
 fn chunks(drafts: &[Draft], members: &[usize], limit: usize, alignment: usize) -> Vec<Vec<usize>> {
     let mut chunks: Vec<Vec<usize>> = Vec::new();
     let mut room = 0;
@@ -158,8 +159,8 @@ fn chunks(drafts: &[Draft], members: &[usize], limit: usize, alignment: usize) -
     chunks
 }
 
-/// Members whose persistent tensors lie in the same pages of a layout, in the pages' order. Where they do not fill the
-/// pages from the front, as where another plan has merged others with them, they stay alone.
+/// Members with persistent tensors in the same pages of a layout, in page order. If they do not fill the
+/// pages from the front, because another plan merged others with them, they stay alone.
 fn in_pages(
     drafts: &[Draft],
     buffers: &[Buffer],

@@ -1,4 +1,4 @@
-//! The plan's data and the function that makes it.
+//! The plan's data and the function `plan`.
 
 use crate::choices::Choices;
 use crate::emit::{Context, Emitted, MustStore};
@@ -13,7 +13,7 @@ use wgrad_types::{AdapterClass, Caps, HostTensor, Type};
 /// Why a graph has no plan on an adapter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// No kernel of a step fits the adapter's limits.
+    /// No variant of a kernel fits the adapter's limits.
     #[error("{kernel}: {why}")]
     Unsupported {
         /// The kernel and its layer.
@@ -22,18 +22,18 @@ pub enum PlanError {
         why: String,
     },
     /// A tensor is larger than the adapter can bind.
-    #[error("{what} takes {bytes} bytes, this adapter binds at most {limit}: use {remedy}")]
+    #[error("{what} needs {bytes} bytes in one buffer, this adapter allows {limit}: use {remedy}")]
     TooLarge {
-        /// Which tensor.
+        /// The tensor.
         what: String,
         /// Its size.
         bytes: usize,
         /// The adapter's limit.
         limit: usize,
-        /// What helps.
+        /// A remedy.
         remedy: &'static str,
     },
-    /// A graph wants a parameter that the given layout lacks, or has with another type.
+    /// The given layout lacks a parameter of the graph, or has it with another type.
     #[error("parameter {name} is not in the layout of the training plan with this shape")]
     Layout {
         /// The parameter.
@@ -41,20 +41,20 @@ pub enum PlanError {
     },
 }
 
-/// What a slot is for.
+/// Purpose of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SlotKind {
     /// Persistent tensors of a role; shared by all plans of a session.
     Param(Role),
     /// Gradients, laid out like the parameters they belong to.
     Gradient,
-    /// Fed at every step.
+    /// Fed before every training step.
     Input,
     /// Read by the caller after a step.
     Output,
     /// A table uploaded once.
     Literal,
-    /// A persistent tensor in the order in which the CPU's kernel reads it.
+    /// A persistent tensor in the packed layout of the CPU's kernel.
     Packed,
     /// Values in between; reused as soon as nothing needs them.
     Activation,
@@ -65,11 +65,11 @@ pub enum SlotKind {
 pub struct Slot {
     /// Size.
     pub bytes: usize,
-    /// What it is for.
+    /// Its purpose.
     pub kind: SlotKind,
 }
 
-/// A range of a slot.
+/// Byte range of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// Index into `Plan::slots`.
@@ -87,7 +87,7 @@ pub struct Named {
     pub name: String,
     /// Dtype and shape.
     pub ty: Type,
-    /// Where it is.
+    /// Its place.
     pub place: Place,
 }
 
@@ -100,11 +100,11 @@ pub struct ParamPlace {
     pub role: Role,
     /// Dtype and shape.
     pub ty: Type,
-    /// Where it is.
+    /// Its place.
     pub place: Place,
 }
 
-/// Where every persistent tensor is. Their slots are the first of every plan that shares the layout.
+/// Places of all persistent tensors. Their slots come first in every plan sharing the layout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParamLayout {
     /// The slots.
@@ -116,19 +116,19 @@ pub struct ParamLayout {
 /// One kernel of the plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedKernel {
-    /// What it computes.
+    /// The kernel.
     pub kernel: Kernel,
     /// The layer it belongs to; empty outside any.
     pub scope: String,
-    /// Where each operand is.
+    /// Place of each operand.
     pub operands: Vec<Place>,
-    /// Where each output goes.
+    /// Place of each output.
     pub outputs: Vec<Place>,
-    /// Scratch memory, live during this step only, or holding an operand packed.
+    /// Scratch memory: live during this kernel only, or holding a packed operand.
     pub scratch: Vec<Place>,
-    /// The operand whose packed form the scratch keeps from step to step, as long as the operand does not change.
+    /// Index of the operand with packed data in the scratch, valid until the operand changes.
     pub packed: Option<usize>,
-    /// The WGSL form chosen; without launches on the CPU.
+    /// The chosen WGSL variant; without launches on the CPU.
     pub variant: Variant,
     /// Work, by count.
     pub cost: Cost,
@@ -147,9 +147,9 @@ impl PlannedKernel {
 /// Values by number, from before memory was placed; [`verify`](crate::verify()) follows them through the places.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
-    /// Value of each operand, per step.
+    /// Value numbers of the operands, per kernel.
     pub reads: Vec<Vec<usize>>,
-    /// Value of each output, per step.
+    /// Value numbers of the outputs, per kernel.
     pub writes: Vec<Vec<usize>>,
     /// Values from outside, with their places: inputs, persistent tensors, literals.
     pub given: Vec<(usize, Place)>,
@@ -166,7 +166,7 @@ pub struct Plan {
     pub slots: Vec<Slot>,
     /// Kernels in order.
     pub kernels: Vec<PlannedKernel>,
-    /// Tensors fed at every step.
+    /// Tensors fed before every step.
     pub inputs: Vec<Named>,
     /// Tensors read after a step.
     pub outputs: Vec<Named>,
@@ -176,17 +176,17 @@ pub struct Plan {
     pub literals: Vec<(Place, HostTensor)>,
     /// Names of the scalar words after the fixed ones.
     pub scalars: Vec<String>,
-    /// Values per step, for `verify`.
+    /// Values per kernel, for `verify`.
     pub flow: Flow,
 }
 
-/// Steps whose inputs may be on their way to an adapter at once.
+/// Steps with inputs on their way to an adapter at the same time, at most.
 pub const UPLOADS: usize = 3;
-/// Steps whose results may be on their way back at once.
+/// Steps with results on their way back at the same time, at most.
 pub const READBACKS: usize = 8;
 
 impl Plan {
-    /// Bytes of the rings through which inputs go up to an adapter and results come back; the CPU needs none.
+    /// Bytes of the staging rings for inputs and results; 0 on the CPU.
     pub fn staging_bytes(&self) -> usize {
         if self.kernels.iter().all(|s| s.variant.launches.is_empty()) {
             return 0;
@@ -195,8 +195,8 @@ impl Plan {
         UPLOADS * ring(&self.inputs) + READBACKS * ring(&self.outputs)
     }
 
-    /// Bytes that so many threads of the CPU keep as their own, packed panels and blocks of rows, whichever of the plan's
-    /// steps each of them takes part in; adapters need none.
+    /// Scratch bytes of this many CPU threads: packed panels and blocks of rows, the maximum over the plan's
+    /// kernels; 0 on adapters.
     pub fn thread_bytes(&self, threads: usize) -> usize {
         if threads == 0 {
             return 0;
@@ -211,7 +211,7 @@ impl Plan {
         self.slots.iter().map(|s| s.bytes).sum()
     }
 
-    /// Dispatches a step makes.
+    /// Dispatches per step.
     pub fn dispatches(&self) -> usize {
         self.kernels.iter().map(|s| s.variant.launches.len().max(1)).sum()
     }
@@ -225,7 +225,7 @@ pub(crate) struct Draft {
     pub outputs: Vec<usize>,
 }
 
-/// What a numbered buffer holds.
+/// Content of a numbered buffer.
 #[derive(Clone, Debug)]
 pub(crate) struct Buffer {
     pub ty: Type,
@@ -235,27 +235,27 @@ pub(crate) struct Buffer {
     pub name: String,
 }
 
-/// What a plan may be told.
+/// Options of [`plan`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlanOptions<'a> {
-    /// The layout of the session's training plan, where there is one: persistent tensors are found there instead of
-    /// being laid out anew.
+    /// Layout of the session's training plan, if it has one: persistent tensors are taken from there instead
+    /// of being laid out anew.
     pub layout: Option<&'a ParamLayout>,
-    /// Which of a step's kernel forms to take: 0 is the best guess; a step with fewer takes its last.
+    /// Index of the variant each kernel takes: 0 is the default; a kernel with fewer takes its last.
     pub variant: usize,
-    /// Where set, the one step that takes it, by its number; all others take their best guess.
+    /// Index of the kernel that `variant` applies to; all if `None`. Other kernels take their default.
     pub only: Option<usize>,
-    /// Forms to take in place of that one.
+    /// Tuned variants, in place of that index.
     pub choices: Option<&'a Choices>,
-    /// Whether the CPU keeps packed what its kernels pack of tensors that the graph does not update: faster steps for
-    /// their memory once more. Adapters pack nothing.
+    /// Keep weights the graph does not update in packed layout on the CPU: faster, but doubles their memory.
+    /// Adapters pack nothing.
     pub packed: bool,
 }
 
 /// Plans a graph for an adapter.
 ///
 /// # Errors
-/// Where a tensor or kernel exceeds the adapter's limits, or the layout lacks a parameter.
+/// If a tensor or kernel exceeds the adapter's limits, or the layout lacks a parameter.
 pub fn plan(graph: &Graph, caps: &Caps, options: &PlanOptions<'_>) -> Result<Plan, PlanError> {
     let mut graph = simplify(graph);
     graph.materialized = graph.materialized.iter().map(|&v| behind_reshapes(&graph, v)).collect();
@@ -280,7 +280,7 @@ pub fn plan(graph: &Graph, caps: &Caps, options: &PlanOptions<'_>) -> Result<Pla
     memory::place(&graph, caps, options, memory::Drafts { buffers, drafts, outputs, pages, scalars })
 }
 
-/// The value whose memory a chain of reshapes shows under another shape.
+/// Value behind a chain of reshapes, with the same memory.
 fn behind_reshapes(graph: &Graph, v: Value) -> Value {
     match graph.node(v).op {
         Op::Reshape(_) => behind_reshapes(graph, graph.node(v).inputs[0]),
@@ -315,7 +315,7 @@ fn draft(
     let updates = update_kernels(&cx)?;
     let mut copies = Vec::new();
     for (name, v) in &graph.outputs {
-        // A result that is a kernel's own is read where it is; leaves and views are copied.
+        // A result computed by a kernel is read in place; leaves and views are copied.
         let own = fusion.stored[v.index()] && class(&graph.node(*v).op) != Class::Stored;
         copies.push((name, *v, if own { None } else { Some(cx.map(&[(*v, None)])?) }));
     }
@@ -412,8 +412,8 @@ impl Table<'_> {
     }
 }
 
-/// One kernel an update group, with the targets its outputs overwrite. A group whose values read another group's
-/// target is computed into memory of its own first, so that all updates see old values.
+/// One kernel per update group, with the targets its outputs overwrite. If a group reads another group's
+/// target, its values are first computed into memory of their own, so that all updates see old values.
 fn update_kernels(cx: &Context<'_>) -> Result<Vec<(Emitted, Vec<Value>)>, MustStore> {
     type Pairs = Vec<(Value, Value)>;
     let mut groups: BTreeMap<(u32, Vec<usize>), Pairs> = BTreeMap::new();

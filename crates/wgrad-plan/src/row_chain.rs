@@ -1,5 +1,5 @@
-//! Chains of rows: a reduction over the end of a shape and the element-wise steps around it become one step, which
-//! keeps a block of rows in the cache and needs no memory for what only the chain reads.
+//! Row chains: a reduction over trailing axes and its element-wise neighbours become one kernel, which keeps
+//! a block of rows in the cache and needs no memory for values used inside the chain only.
 
 use crate::plan::{Buffer, Draft, SlotKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,10 +9,10 @@ use wgrad_types::{AdapterClass, Caps};
 
 /// Fewer rows give threads nothing to share.
 const LEAST_ROWS: usize = 16;
-/// Steps that a chain may reach over.
+/// Maximum number of kernels a chain reaches over.
 const REACH: usize = 8;
 
-/// Merges chains in `drafts`. `results` are buffers read when a step is over.
+/// Merges chains in `drafts`. `results` are the plan's result buffers.
 pub(crate) fn merge(buffers: &[Buffer], drafts: &mut Vec<Draft>, results: &[usize], caps: &Caps) {
     if caps.class != AdapterClass::Cpu {
         return;
@@ -30,17 +30,17 @@ pub(crate) fn merge(buffers: &[Buffer], drafts: &mut Vec<Draft>, results: &[usiz
     }
 }
 
-/// Whether a step may be a link: it computes row by row, into memory of its own.
+/// Rows of a kernel that can be a link: it computes row by row, into memory of its own.
 fn fits(buffers: &[Buffer], draft: &Draft) -> Option<usize> {
     let own = |&b: &usize| !matches!(buffers[b].kind, SlotKind::Param(_)) && buffers[b].ty.numel() > 0;
     let own = draft.scope != "optimizer" && draft.outputs.iter().all(own);
     rows_of(&draft.kernel).filter(|_| own)
 }
 
-/// The chain that begins at a step: its rows and the steps.
+/// The chain beginning at a kernel: its rows and members.
 fn chain_from(buffers: &[Buffer], drafts: &[Draft], start: usize) -> Option<(usize, Vec<usize>)> {
     fits(buffers, &drafts[start])?;
-    // An element-wise step takes its number of rows from the first reduction after it.
+    // An element-wise kernel takes its number of rows from the first reduction after it.
     let near = drafts[start..].iter().take(REACH).filter_map(|d| fits(buffers, d));
     let rows = near.into_iter().find(|&r| r > 0).filter(|&r| r >= LEAST_ROWS)?;
     let mut members: Vec<usize> = Vec::new();
@@ -69,7 +69,7 @@ fn chain_from(buffers: &[Buffer], drafts: &[Draft], start: usize) -> Option<(usi
     (members.len() > 1 && reduces).then_some((rows, members))
 }
 
-/// The members as one step.
+/// The members as one kernel.
 fn build(buffers: &[Buffer], drafts: &[Draft], results: &[usize], rows: usize, members: &[usize]) -> Draft {
     let outside = |b: usize| {
         results.contains(&b)

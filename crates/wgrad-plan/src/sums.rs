@@ -1,5 +1,5 @@
-//! A bias's gradient comes out of the launch that makes its weights' gradient: both read the same `dy`, one of them sums
-//! it over the depth of the other's product.
+//! Moves a bias's gradient into the kernel of its weights' gradient: both read the same `dy`, and the bias's
+//! sum runs over the depth of the product.
 
 use crate::plan::Draft;
 use wgrad_graph::ops::ReduceKind;
@@ -9,8 +9,8 @@ use wgrad_types::{AdapterClass, Caps, DType, View, numel};
 /// Buffers a product with sums binds beside its operands: two results, two of parts, the scalars.
 const OTHERS: usize = 5;
 
-/// Moves sums over an operand's depth into the product that reads it. On adapters only: the CPU's products would not
-/// share the reading.
+/// Moves sums over an operand's depth into the product reading it. On adapters only: the CPU's products would
+/// not share the loads.
 pub(crate) fn merge(drafts: &mut Vec<Draft>, caps: &Caps) {
     if caps.class == AdapterClass::Cpu {
         return;
@@ -35,13 +35,13 @@ pub(crate) fn merge(drafts: &mut Vec<Draft>, caps: &Caps) {
     }
 }
 
-/// Whether nothing between the sum and a later product reads it.
+/// True if nothing between the sum and a later product reads the sum.
 fn free_until(drafts: &[Draft], sum: usize, product: usize) -> bool {
     let between = drafts.get(sum + 1..product).unwrap_or_default();
     !between.iter().any(|d| d.operands.contains(&drafts[sum].outputs[0]))
 }
 
-/// The memory that a plain sum reads, as `[outer, kept, inner]`, and its buffer.
+/// Memory read by a plain sum as `[outer, kept, inner]`, and its buffer.
 fn guest(draft: &Draft) -> Option<([usize; 3], usize)> {
     let Core::Reduce { kind: ReduceKind::Sum, axes, input_shape, prologue } = &draft.kernel.core else {
         return None;
@@ -63,7 +63,7 @@ fn guest(draft: &Draft) -> Option<([usize; 3], usize)> {
     (plain && whole && is_float && together && all).then(|| (spans, draft.operands[0]))
 }
 
-/// The position among a product's operands at which it reads the buffer with this depth.
+/// Operand position at which a product reads the buffer with this depth.
 fn serves(draft: &Draft, spans: [usize; 3], buffer: usize, caps: &Caps) -> Option<usize> {
     let kernel = &draft.kernel;
     let room = kernel.operands.len() + OTHERS <= caps.limits.storage_buffers;
@@ -74,7 +74,7 @@ fn serves(draft: &Draft, spans: [usize; 3], buffer: usize, caps: &Caps) -> Optio
     match &kernel.core {
         Core::Conv2dWeightGrad(spec) => {
             let dy = &kernel.operands[1].shape;
-            // Depthwise forms are no products.
+            // Depthwise variants are no products.
             let product = spec.groups == 1 || kernel.shape[1] > 1;
             (product && reads(1) && [dy[0], dy[1], dy[2] * dy[3]] == spans).then_some(1)
         }
@@ -89,7 +89,7 @@ fn serves(draft: &Draft, spans: [usize; 3], buffer: usize, caps: &Caps) -> Optio
     }
 }
 
-/// Whether a matrix of these extents and strides has what the sum keeps as rows, and the rest as depth.
+/// True if a matrix of these extents and strides has the sum's kept axis as rows and the rest as depth.
 fn walks([outer, n, inner]: [usize; 3], kept: (usize, isize), depth: (usize, isize)) -> bool {
     let columns = inner == 1 && depth == (outer, n as isize) && (kept == (n, 1));
     let rows = outer == 1 && depth == (inner, 1) && kept == (n, inner as isize);

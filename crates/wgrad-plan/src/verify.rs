@@ -1,9 +1,9 @@
-//! The planner's proof: every step finds its operands in its places, and no dispatch binds one buffer both
-//! for reading and writing, or writes a place twice.
+//! The planner's proof: every kernel finds its operands in their places, and no dispatch binds one buffer
+//! both for reading and writing, or writes a place twice.
 //!
-//! The planner's lifetimes are not used. The plan is walked step by step, twice in a row as a
-//! device runs it, with a note of the value in every place: [`Flow`](crate::Flow) numbers the values a step reads and
-//! writes, from before memory was placed; any other write empties a place.
+//! Independent of the planner's lifetimes: simulates two runs of the plan, as a device would run it, with a
+//! record of the value in every place. [`Flow`](crate::Flow) numbers the values read and written per kernel,
+//! from before memory was placed; any other write empties a place.
 
 use crate::plan::{Place, Plan, PlannedKernel};
 use wgrad_kernels::{Core, Instr};
@@ -11,11 +11,11 @@ use wgrad_kernels::{Core, Instr};
 /// Content of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Held {
-    /// A value, as the step's readers want it.
+    /// A value, as the kernel's readers expect it.
     Value(usize),
     /// A persistent value after its update: nobody reads it before the next run.
     Updated(usize),
-    /// The packed operand of this step, kept from run to run.
+    /// The packed operand of this kernel, kept from run to run.
     Packed(usize),
     /// A persistent tensor of the layout, used by other plans only.
     Other(usize),
@@ -25,7 +25,7 @@ enum Held {
 struct Memory<'a> {
     plan: &'a Plan,
     slots: Vec<Vec<(Place, Held)>>,
-    /// Whether a run has packed its operands already.
+    /// True in the second run: operands are packed already.
     again: bool,
 }
 
@@ -34,7 +34,7 @@ fn overlap(a: &Place, b: &Place) -> bool {
 }
 
 impl Memory<'_> {
-    /// Writes; anything that overlapped the place is gone.
+    /// Writes; anything overlapping the place is lost.
     fn put(&mut self, place: Place, held: Option<Held>) {
         let slot = &mut self.slots[place.slot];
         slot.retain(|(p, _)| !overlap(p, &place));
@@ -45,7 +45,7 @@ impl Memory<'_> {
         self.slots[place.slot].iter().any(|(p, h)| *h == held && p == place)
     }
 
-    /// The value and its place, or a page's members and theirs.
+    /// The value and its place, or the members of a page and theirs.
     fn parts(&self, value: usize, place: Place) -> Vec<(usize, Place)> {
         let part = |&(v, offset, bytes): &(usize, usize, usize)| {
             (v, Place { offset: place.offset + offset, bytes, ..place })
@@ -121,11 +121,11 @@ impl Memory<'_> {
     }
 }
 
-/// Checks a plan; an error names the value or the step.
+/// Checks a plan; an error names the value or the kernel.
 ///
 /// # Errors
-/// If a step reads a place without its operand, a result or a persistent tensor is written over, a range
-/// leaves its slot, or a step reads and writes one slot other than in place.
+/// If a kernel reads a place without its operand, a result or a persistent tensor is overwritten, a range
+/// leaves its slot, or a kernel reads and writes one slot other than in place.
 pub fn verify(plan: &Plan) -> Result<(), String> {
     let flow = &plan.flow;
     if [flow.reads.len(), flow.writes.len()] != [plan.kernels.len(); 2]
@@ -160,7 +160,7 @@ pub fn verify(plan: &Plan) -> Result<(), String> {
     memory.run().map_err(|why| format!("in a second run: {why}"))
 }
 
-/// Checks one step's bindings.
+/// Checks the bindings of one kernel.
 fn bindings(i: usize, s: &PlannedKernel) -> Result<(), String> {
     let written: Vec<&Place> = s.outputs.iter().chain(&s.scratch).collect();
     for (j, a) in written.iter().enumerate() {

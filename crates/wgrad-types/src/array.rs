@@ -14,7 +14,7 @@ pub struct Array {
 }
 
 impl Array {
-    /// An array of these elements. Panics where the count does not fit the shape: a caller's bug.
+    /// An array of these elements. Panics if the count does not fit the shape: a caller's bug.
     #[track_caller]
     pub fn new(shape: &[usize], data: Vec<f64>) -> Self {
         assert_eq!(numel(shape), data.len(), "array of shape {shape:?} given {} elements", data.len());
@@ -62,14 +62,14 @@ pub struct HostTensor {
 }
 
 impl HostTensor {
-    /// From f32 elements. Panics where the count does not fit the shape: a caller's bug.
+    /// From f32 elements. Panics if the count does not fit the shape: a caller's bug.
     #[track_caller]
     pub fn f32(shape: &[usize], data: &[f32]) -> Self {
         assert_eq!(numel(shape), data.len(), "tensor of shape {shape:?} given {} elements", data.len());
         Self { ty: Type::f32(shape), words: bytemuck::cast_slice(data).to_vec() }
     }
 
-    /// From i32 elements. Panics where the count does not fit the shape: a caller's bug.
+    /// From i32 elements. Panics if the count does not fit the shape: a caller's bug.
     #[track_caller]
     pub fn i32(shape: &[usize], data: &[i32]) -> Self {
         assert_eq!(numel(shape), data.len(), "tensor of shape {shape:?} given {} elements", data.len());

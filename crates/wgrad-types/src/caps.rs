@@ -1,13 +1,13 @@
-//! What an adapter can do, as plain data the planner and the kernels choose by.
+//! Capabilities of an adapter, as plain data for the planner and the choice of kernels.
 
 use std::fmt;
 
-/// The kind of hardware behind a device. It decides kernels and the order in which `auto` chooses.
+/// Kind of hardware behind a device. Decides the default variants, and the order of devices for `auto`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AdapterClass {
     /// A GPU with its own memory.
     Discrete,
-    /// A GPU that shares the processor's memory.
+    /// A GPU sharing the processor's memory.
     Integrated,
     /// A GPU of unknown kind (virtual machines, browsers).
     OtherGpu,
@@ -29,14 +29,14 @@ impl fmt::Display for AdapterClass {
     }
 }
 
-/// The limits a plan must keep within.
+/// Limits for a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
-    /// Storage buffers a kernel may bind.
+    /// Maximum number of storage buffers per kernel.
     pub storage_buffers: usize,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: usize,
-    /// Invocations in a workgroup.
+    /// Maximum invocations per workgroup.
     pub workgroup_size: usize,
     /// Bytes in one binding.
     pub binding_bytes: usize,
@@ -49,7 +49,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What every WebGPU implementation offers by default.
+    /// Default limits of every WebGPU implementation.
     pub const WEBGPU_BASELINE: Self = Self {
         storage_buffers: 8,
         workgroup_bytes: 16 << 10,
@@ -61,7 +61,7 @@ impl Limits {
     };
 }
 
-/// Whose hardware it is, as far as kernels are chosen by it.
+/// Hardware vendor, as far as kernels depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Vendor {
     /// AMD.
@@ -77,7 +77,7 @@ pub enum Vendor {
 }
 
 impl Vendor {
-    /// By PCI vendor id, which Metal's adapters give, too.
+    /// Vendor of a PCI vendor id, which Metal's adapters have, too.
     pub fn of(id: u32) -> Self {
         match id {
             0x1002 => Self::Amd,
@@ -94,13 +94,13 @@ impl Vendor {
 pub struct Caps {
     /// Kind of hardware.
     pub class: AdapterClass,
-    /// Whose hardware.
+    /// Hardware vendor.
     pub vendor: Vendor,
     /// Limits in force.
     pub limits: Limits,
-    /// Whether shaders may load and store f16.
+    /// Shaders may load and store f16.
     pub f16: bool,
-    /// The subgroup size where subgroup operations are there and the size is fixed.
+    /// The subgroup size if subgroup operations exist and the size is fixed.
     pub subgroup: Option<u32>,
 }
 

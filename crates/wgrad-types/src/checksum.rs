@@ -11,14 +11,14 @@ impl Default for Checksum {
 }
 
 impl Checksum {
-    /// Of bytes alone.
+    /// Checksum of bytes alone.
     pub fn of(bytes: &[u8]) -> u64 {
         let mut sum = Self::default();
         sum.bytes(bytes);
         sum.sum()
     }
 
-    /// Adds bytes and their number, so that neighbours do not run together.
+    /// Adds bytes and their number, so that neighbouring parts stay distinct.
     pub fn add(&mut self, bytes: &[u8]) {
         self.bytes(bytes);
         self.number(bytes.len() as u64);
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_sums() {
+    fn checksum_known_values() {
         assert_eq!(Checksum::of(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(Checksum::of(b"a"), 0xaf63_dc4c_8601_ec8c);
         let sum = |parts: &[&str]| {

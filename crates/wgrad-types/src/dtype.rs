@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The element type of a tensor. On a device an element takes one 32-bit word, an f16 half of one; in host memory every
-/// element takes a word, and f16 are words of f32 that f16 can hold.
+/// The element type of a tensor. On a device an element takes one 32-bit word, an f16 half of one; in host
+/// memory every element takes a word, and f16 are stored as f32 words holding f16 values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DType {
     /// IEEE 754 single precision.

@@ -1,9 +1,10 @@
-//! IEEE half precision as a storage type: conversions on the host, and two elements a word as adapters hold them.
+//! IEEE half precision as a storage type: conversions on the host, and adapters' layout of two elements per
+//! word.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 
-/// The nearest f16's bits, ties to even; what is too large becomes infinity.
+/// The nearest f16's bits, ties to even; overflow becomes infinity.
 pub fn f16_bits(value: f32) -> u16 {
     f16::from_f32(value).to_bits()
 }
@@ -23,7 +24,7 @@ pub fn round_f16(x: &[f32], out: &mut [f32]) {
     }
 }
 
-/// f32 words as f16, two a word.
+/// f32 words as f16, two per word.
 pub fn pack_f16(words: &[u32]) -> Vec<u32> {
     let bits = |w: &u32| u32::from(f16_bits(f32::from_bits(*w)));
     words.chunks(2).map(|pair| bits(&pair[0]) | pair.get(1).map_or(0, bits) << 16).collect()
@@ -40,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_f16_is_its_own_nearest_and_halfway_goes_to_even() {
+    fn f16_round_trips_and_ties_go_to_even() {
         for bits in 0..=u16::MAX {
             let value = f16_value(bits);
             if value.is_nan() {
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn words_hold_two() {
+    fn f16_pack_holds_two_per_word() {
         let words: Vec<u32> = [1.0f32, -2.5, 0.1].map(f32::to_bits).to_vec();
         let packed = pack_f16(&words);
         assert_eq!(packed.len(), 2);

@@ -1,4 +1,4 @@
-//! Shapes, tensor types and the one error that shape rules return.
+//! Shapes, tensor types and the error type of shape rules.
 
 use crate::DType;
 use std::fmt;
@@ -76,7 +76,7 @@ impl Type {
         (self.numel() * self.dtype.bytes()).next_multiple_of(4)
     }
 
-    /// The same with f32 where it has f16.
+    /// The same type with f32 in place of f16.
     #[must_use]
     pub fn widened(&self) -> Self {
         let dtype = if self.dtype == DType::F16 { DType::F32 } else { self.dtype };
@@ -96,7 +96,7 @@ impl fmt::Display for Type {
 pub struct ShapeError {
     /// The operation, as its `Tensor` method is called.
     pub op: &'static str,
-    /// What does not fit, with the shapes.
+    /// The mismatch, with the shapes.
     pub why: String,
 }
 

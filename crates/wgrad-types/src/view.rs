@@ -1,7 +1,8 @@
 //! Strided, masked views of a contiguous buffer: how movement operations are read without being run.
 //!
-//! A view maps coordinates of its `shape` to `offset + sum(coordinate * stride)` in the buffer. Where a `mask` is
-//! set, coordinates outside its half-open ranges read padding instead. Applying a movement never touches data.
+//! A view maps coordinates of its `shape` to `offset + sum(coordinate * stride)` in the buffer. With a
+//! `mask`, coordinates outside its half-open ranges read padding instead. Applying a movement never touches
+//! data.
 
 use crate::{numel, strides_of};
 
@@ -10,11 +11,11 @@ use crate::{numel, strides_of};
 pub struct View {
     /// Extents of the view's own axes.
     pub shape: Vec<usize>,
-    /// Elements of the buffer between neighbours along each axis (0 where broadcast).
+    /// Strides in elements along each axis (0 if broadcast).
     pub strides: Vec<isize>,
-    /// Element of the buffer at coordinate zero (may be negative where a mask hides it).
+    /// Buffer element at coordinate zero (may be negative if masked).
     pub offset: isize,
-    /// Per axis the half-open range `[lo, hi)` that is inside the buffer; `None` where everything is.
+    /// Half-open range `[lo, hi)` inside the buffer, per axis; `None` if nothing is masked.
     pub mask: Option<Vec<(usize, usize)>>,
 }
 
@@ -25,7 +26,7 @@ impl View {
         Self { shape: shape.to_vec(), strides, offset: 0, mask: None }
     }
 
-    /// Whether linear index `i` of the view is element `i` of the buffer, for every `i`.
+    /// True if linear index `i` of the view is element `i` of the buffer, for every `i`.
     pub fn is_contiguous(&self) -> bool {
         let mut expect = 1isize;
         for d in (0..self.shape.len()).rev() {
@@ -39,7 +40,7 @@ impl View {
         self.offset == 0 && self.mask.is_none()
     }
 
-    /// Whether every coordinate reads the same element.
+    /// True if every coordinate reads the same element.
     pub fn is_uniform(&self) -> bool {
         self.mask.is_none() && self.shape.iter().zip(&self.strides).all(|(&n, &s)| n == 1 || s == 0)
     }
@@ -128,7 +129,7 @@ impl View {
         }
     }
 
-    /// The same elements in the same order under another shape, where strides can say it; `None` where they cannot.
+    /// The same elements in the same order under another shape; `None` if strides cannot express it.
     pub fn reshape(&self, shape: &[usize]) -> Option<Self> {
         if numel(shape) != self.numel() {
             return None;
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn movements_compose() {
+    fn view_movements_compose() {
         let v = View::contiguous(&[2, 3]).permute(&[1, 0]);
         assert_eq!(elements(&v), [0, 3, 1, 4, 2, 5].map(Some));
         assert!(v.reshape(&[6]).is_none(), "a transposed matrix is not a flat range");
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn reshape_keeps_order() {
+    fn view_reshape_keeps_order() {
         for (from, to) in [
             (vec![2, 3, 4], vec![6, 4]),
             (vec![6, 1, 4], vec![2, 3, 1, 4]),

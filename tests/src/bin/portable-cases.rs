@@ -1,7 +1,8 @@
 //! Cases for other implementations of WebGPU (`cargo xtask dawn`), as JSON files.
 //!
-//! `portable-cases write DIR [NAME]`: every case with NAME in its name, as a plan under WebGPU's default limits with its inputs.
-//! `portable-cases judge DIR`: holds `DIR/CASE.result`, the words of each output, against the references, as the doctor does.
+//! `portable-cases write DIR [NAME]`: every case with NAME in its name, as a plan under WebGPU's default
+//! limits with its inputs. `portable-cases judge DIR`: compares `DIR/CASE.result`, the words of each output,
+//! with the references, like the doctor.
 
 use serde_json::{Value, json};
 use std::error::Error;

@@ -20,7 +20,8 @@ fn near(what: &str, hits: usize, p: f64) {
     assert!((share - p).abs() <= 5.0 * spread, "{what}: a share of {share} where {p} is expected");
 }
 
-/// Outputs of a graph over one input `x` of `SIDE` squared at a seed and a step, in f64, then on the CPU and on the adapter.
+/// Outputs of a graph over one input `x` of `SIDE` squared for a seed and a step, in f64, then on the CPU and
+/// on the adapter.
 fn outputs(graph: &Graph, x: &Array, seed: u32, step: u32) -> Vec<Vec<Array>> {
     let env = Env { inputs: [("x".into(), x.clone())].into(), seed, step, ..Env::default() };
     let mut all = vec![exact(graph, &env).into_iter().map(|o| o.1).collect::<Vec<_>>()];
@@ -53,7 +54,7 @@ fn both(a: &[bool], b: &[bool]) -> usize {
 }
 
 #[test]
-fn dropout_keeps_its_share_scaled_and_its_gradient_has_the_same_mask() {
+fn dropout_share_scale_and_gradient_mask() {
     let x = pixels();
     for p in [0.1, 0.3, 0.5, 0.8] {
         let b = Builder::new();
@@ -84,7 +85,7 @@ fn dropout_keeps_its_share_scaled_and_its_gradient_has_the_same_mask() {
 }
 
 #[test]
-fn draws_of_a_graph_of_steps_and_of_seeds_are_independent() {
+fn draws_are_independent_by_stream_step_and_seed() {
     let x = pixels();
     let b = Builder::new();
     let input = b.input("x", Type::f32(&[SIDE, SIDE]));
@@ -117,7 +118,7 @@ fn draws_of_a_graph_of_steps_and_of_seeds_are_independent() {
 }
 
 #[test]
-fn uniform_draws_fill_the_unit_interval_evenly() {
+fn draws_are_uniform() {
     let b = Builder::new();
     b.output("draw", &b.rand(&[SIDE, SIDE]));
     // An input, as every graph here has one.
@@ -145,7 +146,7 @@ fn streams(graph: &Graph) -> Vec<u32> {
 /// A stack of copying layers with dropout between them: each element is 0 or scaled once per gap, and the
 /// last layer's own result is not dropped.
 #[test]
-fn recurrent_layers_drop_between_layers_in_training_alone() {
+fn dropout_between_recurrent_layers_in_training_only() {
     let (rows, steps, width, p) = (32, 8, 16, 0.5);
     assert_eq!((rows * steps * width) as f64, COUNT);
     for (layers, bidirectional) in [(1, false), (2, false), (3, false), (2, true)] {
@@ -235,7 +236,7 @@ fn drawn(name: &str, count: usize, build: impl Fn(&Net) -> Vec<Tensor>) {
 }
 
 #[test]
-fn models_draw_in_training_where_they_should_and_never_in_evaluation() {
+fn dropout_of_models_in_training_only() {
     for &(name, kind, _) in ZOO {
         let side = kind.image_size().unwrap_or(32).min(64);
         let model = ImageModel { kind, channels: 3, size: (side, side), classes: 4, width: 0.1 };
@@ -280,7 +281,7 @@ fn layers() -> Graph {
 }
 
 #[test]
-fn masks_of_twenty_layers_are_all_different() {
+fn dropout_masks_of_20_layers_differ() {
     for (at, found) in outputs(&layers(), &pixels(), 3, 1).into_iter().enumerate() {
         for (i, a) in found.iter().enumerate() {
             assert!(!found[..i].contains(a), "layer {i} has the mask of one before it (device {at})");
@@ -289,7 +290,7 @@ fn masks_of_twenty_layers_are_all_different() {
 }
 
 #[test]
-fn high_bits_of_seed_and_step_change_the_mask() {
+fn dropout_mask_depends_on_high_bits() {
     let b = Builder::new();
     b.output("y", &b.input("x", Type::f32(&[SIDE, SIDE])).dropout(0.5));
     let (graph, x) = (b.graph(), pixels());

@@ -57,7 +57,7 @@ fn composed(q: &Tensor, k: &Tensor, v: &Tensor, causal: bool) -> Tensor {
 }
 
 #[test]
-fn attention_as_a_kernel_and_as_products_are_the_same() {
+fn attention_fused_matches_products() {
     for (b, h, g, l, s, d, e, causal) in [
         (2, 4, 2, 37, 70, 8, 12, false),
         (1, 6, 2, 70, 70, 16, 8, true),
@@ -113,7 +113,7 @@ fn taps(x: &Tensor, w: &Tensor, spec: ConvSpec) -> Tensor {
 }
 
 #[test]
-fn convolutions_by_every_path_and_as_shifted_products_are_the_same() {
+fn conv_paths_match_shifted_products() {
     let spec = |stride, padding, dilation, groups| ConvSpec { stride, padding, dilation, groups };
     for (x, w, spec) in [
         // Winograd's shape, then the first layer's, strides, depthwise, groups, unequal dilations.
@@ -137,7 +137,7 @@ type AlongAxis = fn(&Tensor, isize) -> Tensor;
 
 /// Chains over rows: softmax and layer norm along the last axis run as one step there, and in pieces over another axis.
 #[test]
-fn row_chains_and_the_same_over_another_axis_are_the_same() {
+fn row_chains_match_other_axes() {
     let last: [(&str, AlongAxis); 3] = [
         ("softmax", |x, d| x.softmax(d)),
         ("log_softmax", |x, d| x.log_softmax(d)),

@@ -135,7 +135,7 @@ fn check(reference: &Reference, case: &Value) -> Vec<String> {
 }
 
 #[test]
-fn layers_give_pytorchs_values_and_gradients() {
+fn layers_match_pytorch() {
     let reference = read("layers.safetensors");
     let cases = reference.cases();
     let own = |c: &&Value| c["layer"] != "batch_norm";
@@ -167,7 +167,7 @@ fn layers_give_pytorchs_values_and_gradients() {
 
 /// Batch normalisation on a device: three steps of training, the running statistics by value, evaluation by them.
 #[test]
-fn batch_norms_statistics_after_steps_are_pytorchs_and_evaluation_goes_by_them() {
+fn batch_norm_statistics_match_pytorch() {
     let reference = read("layers.safetensors");
     let all = reference.cases();
     let mut failures = Vec::new();

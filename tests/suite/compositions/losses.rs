@@ -47,7 +47,7 @@ pub(super) fn by_name(a: &Value) -> Loss {
     }
 }
 
-/// The reference's name of a loss: a new variant does not compile until it has one, and a case.
+/// The reference's name of a loss: a new variant does not compile without one, and needs a case.
 pub(super) fn name(loss: Loss) -> &'static str {
     match loss {
         Loss::CrossEntropy { .. } => "cross_entropy",

@@ -208,7 +208,7 @@ pub(super) fn cross_entropy(a: &Value) -> CrossEntropy {
 }
 
 #[test]
-fn methods_give_pytorchs_values_and_gradients() {
+fn methods_match_pytorch() {
     let reference = read("compositions.safetensors");
     let failures: Vec<String> = reference
         .cases()

@@ -6,7 +6,7 @@ use wgrad_nn::{Conv, Heads, Mode, Net, Recurrent, RecurrentKind, join};
 use wgrad_types::{Array, DType, Type};
 
 #[test]
-fn constants_are_what_is_asked_for() {
+fn constants_have_requested_values() {
     let b = Builder::new();
     let x = b.input("x", Type::f32(&[2, 3]));
     b.output("like", &x.full_like(2.5));
@@ -35,7 +35,7 @@ fn constants_are_what_is_asked_for() {
 }
 
 #[test]
-fn shared_heads_follow_each_other() {
+fn repeated_heads_are_consecutive() {
     let b = Builder::new();
     let x = b.input("x", Type::f32(&[1, 2, 1, 2]));
     let heads = Heads { keys: 2, ..Heads::new(6, true) };
@@ -50,7 +50,7 @@ fn shared_heads_follow_each_other() {
 }
 
 #[test]
-fn constructors_fill_in_what_they_say() {
+fn constructors_set_their_defaults() {
     let conv = Conv::new(5, 3, 2, 1);
     assert_eq!((conv.out, conv.kernel, conv.bias, conv.output_padding), (5, [3, 3], true, [0, 0]));
     let spec = conv.spec;
@@ -60,9 +60,9 @@ fn constructors_fill_in_what_they_say() {
     assert_eq!((own.hidden, own.layers, own.bidirectional, own.dropout), (4, 2, false, 0.0));
 }
 
-/// A layer used twice in a step moves its statistics twice, one use after the other.
+/// A layer used twice in a step updates its statistics twice, one use after the other.
 #[test]
-fn batch_norm_used_twice_moves_its_statistics_twice() {
+fn batch_norm_used_twice_updates_twice() {
     let net = Net::new(Mode::Train);
     let (a, b) = (net.input("a", Type::f32(&[4, 1])), net.input("b", Type::f32(&[4, 1])));
     let norm = wgrad_nn::Norm { eps: 1e-5, momentum: 0.25 };
@@ -90,7 +90,7 @@ fn batch_norm_used_twice_moves_its_statistics_twice() {
 
 /// First values of a layer's parameters, from PyTorch's documentation: a bound, or a mean and a deviation.
 #[test]
-fn layers_start_as_pytorchs_do() {
+fn layers_start_with_pytorch_distributions() {
     let net = Net::new(Mode::Train);
     let input = |name: &str, shape: &[usize]| net.input(name, Type::f32(shape));
     let picture = input("picture", &[1, 8, 9, 9]);
@@ -161,9 +161,9 @@ fn layers_start_as_pytorchs_do() {
     }
 }
 
-/// Windows so large that each axis is pooled by itself, by loops over both.
+/// Windows large enough for pooling axis by axis, compared with loops over both axes.
 #[test]
-fn large_windows_are_pooled_as_small_ones_are() {
+fn pool_large_windows_match_loops() {
     let (height, width) = (131, 134);
     let window = wgrad_graph::ops::Window { kernel: [127, 130], stride: [2, 3], padding: [1, 4] };
     let out = [4, 5];

@@ -1,5 +1,5 @@
-//! No public method is without values from outside: the sources are read, and each `pub fn` must have a case of
-//! PyTorch's, a test of plain loops, or a reason here why it computes nothing.
+//! Every public method has reference values from outside: the sources are read, and each `pub fn` must have a
+//! case of PyTorch's, a test of plain loops, or a reason here for computing nothing.
 
 use super::read;
 use std::collections::BTreeSet;
@@ -7,25 +7,25 @@ use std::path::{Path, PathBuf};
 
 /// Methods with a test of their own in place of a case, and the test.
 const PLAIN: &[(&str, &str)] = &[
-    ("Tensor::full_like", "plain::constants_are_what_is_asked_for"),
-    ("Tensor::zeros_like", "plain::constants_are_what_is_asked_for"),
-    ("Tensor::iota_like", "plain::constants_are_what_is_asked_for"),
+    ("Tensor::full_like", "plain::constants_have_requested_values"),
+    ("Tensor::zeros_like", "plain::constants_have_requested_values"),
+    ("Tensor::iota_like", "plain::constants_have_requested_values"),
     ("Tensor::dropout", "draws"),
     ("Tensor::custom", "suite::custom: what a user brings has a reference of its own"),
-    ("Builder::full", "plain::constants_are_what_is_asked_for"),
-    ("Builder::iota", "plain::constants_are_what_is_asked_for"),
-    ("Builder::literal", "plain::constants_are_what_is_asked_for"),
+    ("Builder::full", "plain::constants_have_requested_values"),
+    ("Builder::iota", "plain::constants_have_requested_values"),
+    ("Builder::literal", "plain::constants_have_requested_values"),
     ("Builder::rand", "draws"),
     ("Heads::projected", "within multihead_attention"),
     ("Heads::split", "within multihead_attention"),
     ("Heads::attend", "within multihead_attention"),
-    ("Heads::shared", "plain::shared_heads_follow_each_other"),
-    ("fn::join", "plain::shared_heads_follow_each_other"),
-    ("Heads::new", "plain::shared_heads_follow_each_other"),
+    ("Heads::shared", "plain::repeated_heads_are_consecutive"),
+    ("fn::join", "plain::repeated_heads_are_consecutive"),
+    ("Heads::new", "plain::repeated_heads_are_consecutive"),
     ("Loss::of", "layers: a case a variant"),
-    ("Conv::new", "plain::constructors_fill_in_what_they_say"),
-    ("Conv::no_bias", "plain::constructors_fill_in_what_they_say"),
-    ("Recurrent::new", "plain::constructors_fill_in_what_they_say"),
+    ("Conv::new", "plain::constructors_set_their_defaults"),
+    ("Conv::no_bias", "plain::constructors_set_their_defaults"),
+    ("Recurrent::new", "plain::constructors_set_their_defaults"),
     ("RecurrentKind::gates", "within recurrent: the parameters' shapes"),
 ];
 
@@ -95,7 +95,7 @@ fn methods(text: &str, types: &[&str]) -> Vec<String> {
             let name = rest.split([' ', '<', '{']).next().unwrap_or("");
             of = types.iter().find(|t| **t == name && !rest.contains(" for ")).copied().unwrap_or("");
         }
-        // The table of functions of one operand: a name and a kind a row.
+        // The table of functions of one operand: a name and a kind per row.
         if line.starts_with("unary_methods! {") {
             rows = true;
         } else if line == "}" {
@@ -117,7 +117,7 @@ fn methods(text: &str, types: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn every_public_method_has_values_that_do_not_come_of_it() {
+fn public_methods_have_reference_values() {
     let types = ["Tensor", "Builder", "Net", "Heads", "Loss", "Conv", "Recurrent", "RecurrentKind"];
     let mut public = BTreeSet::new();
     for folder in ["wgrad-graph/src/tensor", "wgrad-nn/src"] {

@@ -1,9 +1,9 @@
-//! A device's gradient far from f64 comes with a decision that fell otherwise: layer, node and element.
+//! A device's gradient far from f64 comes with a changed decision: its layer, node and element.
 //!
 //! `WGRAD_GOLDEN_DIR=DIR cargo test --workspace --test suite stray_of_a_step` prints each step of another seed's run, as
 //! `python3 xtask/golden_torch.py DIR --seed N` makes it.
 
-use super::noise::{decides, shaken, turns};
+use super::noise::{changed_decisions, decides, shaken};
 use super::read;
 use super::runs::{cifar_cnn_adam, distances, graph, host, initial, largest, step};
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use wgrad_types::Array;
 const SUMS: f64 = 1e-6;
 
 #[test]
-fn stray_of_a_step_beyond_sums_comes_with_a_decision_that_fell_otherwise() {
+fn golden_stray_gradient_has_changed_decision() {
     let run = cifar_cnn_adam();
     let reference = read(&format!("runs/{}.safetensors", run.file));
     for (label, device) in devices() {
@@ -47,7 +47,7 @@ fn stray_of_a_step_beyond_sums_comes_with_a_decision_that_fell_otherwise() {
             for v in &shown {
                 seen[v.index()] = Some(outputs.get(&format!("value {}", v.index())).to_array());
             }
-            let turned = turns(&graph, &truth, &seen);
+            let turned = changed_decisions(&graph, &truth, &seen);
             let want = truth[gradient.index()].as_ref().expect("a gradient");
             let stray =
                 distances(want, &outputs.get("grad conv1.weight").to_array(), &(0..0)).0 / largest(want);

@@ -11,13 +11,14 @@ use wgrad_graph::{Env, Graph, Role, interpret};
 use wgrad_nn::OptimizerKind;
 use wgrad_types::{Array, DType};
 
-/// A way to evaluate a graph at a step.
+/// Evaluates a graph at a step.
 type Evaluate<'a> = dyn Fn(&Graph, &Env, u32) -> Vec<Option<Array>> + 'a;
 
-/// How far the two f64 runs may be from each other, relative to a tensor's largest element.
+/// Largest distance between the two f64 runs, relative to a tensor's largest element.
 const EXACT: f64 = 1e-9;
 
-/// What a whole run leaves: losses, the first step's gradients by the names of the graph's outputs, the tensors at the end.
+/// Results of a whole run: losses, the first step's gradients by the names of the graph's outputs, the
+/// tensors at the end.
 pub(super) struct Whole {
     pub losses: Vec<f64>,
     pub gradients: BTreeMap<String, Array>,
@@ -91,8 +92,8 @@ pub(super) fn check(run: &Run, reference: &Reference, ours: &Whole) {
     }
 }
 
-/// The scalars of PyTorch's f64 run: ours, but that its NAdam keeps the product of its momenta in f32 whatever the
-/// parameters' type, which alone is 1.6e-9 in the end.
+/// The scalars of PyTorch's f64 run: ours, except that its NAdam keeps the product of its momenta in f32 for
+/// parameters of any type, alone worth 1.6e-9 at the end.
 fn torch_scalars(run: &Run, t: u64) -> Vec<(&'static str, f64)> {
     let mut scalars = run.optimizer.exact_scalars(t, run.lr);
     if let OptimizerKind::NAdam { betas, momentum_decay, .. } = run.optimizer.kind {
@@ -109,7 +110,7 @@ fn torch_scalars(run: &Run, t: u64) -> Vec<(&'static str, f64)> {
     scalars
 }
 
-/// Constants as they are written: the reference of `Const` gives what a device stores, in f32.
+/// Constants in f64: the reference of `Const` gives the device's f32 value.
 fn unround(graph: &mut Graph) {
     for node in &mut graph.nodes {
         if let Op::Leaf(Leaf::Const { ty, value }) = &node.op

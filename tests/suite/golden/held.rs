@@ -1,11 +1,12 @@
-//! Devices held, step by step, to our own f64 step from the device's own state, over twenty seeds: what earlier steps' noise
-//! has done to the weights does not count, so that the bounds are those of one step's rounding.
+//! Devices compared, step by step, with our own f64 step from the device's own state, over twenty seeds:
+//! noise of earlier steps in the weights does not count, so the bounds are those of one step's rounding.
 //!
-//! A step is held in two halves. Its gradients: within what the f64 step moves by where every result is moved as f32 may
-//! move it ([`super::noise::shaken`]). Its updates: element by element, from the device's own gradients, within the error
-//! that rounding can add ([`super::noise::bounded`]); so Adam's division of tiny by tiny blurs nothing.
+//! A step is compared in two halves. Its gradients: within the change of the f64 step if every result is
+//! perturbed like f32 rounding ([`super::noise::shaken`]). Its updates: element by element, from the device's
+//! own gradients, within the possible rounding error ([`super::noise::bounded`]); so Adam's division of tiny
+//! by tiny blurs nothing.
 
-use super::noise::{ROUNDING, ROUNDINGS, bounded, shaken, turns};
+use super::noise::{ROUNDING, ROUNDINGS, bounded, changed_decisions, shaken};
 use super::runs::{CLASSES, largest, sgd};
 use std::collections::BTreeMap;
 use wgrad_device::Device;
@@ -18,7 +19,7 @@ use wgrad_tests::devices;
 use wgrad_types::{Array, DType, HostTensor, Type};
 
 const SEEDS: u32 = 20;
-/// Shaken steps that set the bound, and as many more before a device is refused.
+/// Perturbed steps to set the bound, and as many more before a device is refused.
 const DRAWS: u32 = 4;
 const MORE_DRAWS: u32 = 16;
 
@@ -71,7 +72,7 @@ fn start(graph: &Graph, seed: u32) -> Tensors {
     weights.map(value).collect()
 }
 
-/// The first of a step's results that is farther from f64 than rounding explains.
+/// The first of a step's results farther from f64 than rounding explains.
 fn refuse(graph: &Graph, env: &Env, got: &BTreeMap<&str, Array>) -> Result<(), String> {
     let truth = shaken(graph, env, 0.0, 0);
     let distance = |name: Value, of: &Array| {
@@ -90,7 +91,7 @@ fn refuse(graph: &Graph, env: &Env, got: &BTreeMap<&str, Array>) -> Result<(), S
         for (bound, (_, v)) in allowed.iter_mut().zip(&graph.outputs) {
             *bound = bound.max(distance(*v, other[v.index()].as_ref().expect("an output")));
         }
-        turned.extend(turns(graph, &truth, &other));
+        turned.extend(changed_decisions(graph, &truth, &other));
         let mut outputs = graph.outputs.iter().zip(&allowed);
         let Some(((name, v), bound)) =
             outputs.find(|((name, v), bound)| distance(*v, &got[name.as_str()]) > **bound)
@@ -110,7 +111,8 @@ fn refuse(graph: &Graph, env: &Env, got: &BTreeMap<&str, Array>) -> Result<(), S
     Err(format!("{off}; rounding may turn {} decisions: {turned:?}", turned.len()))
 }
 
-/// The first element of the updated tensors that is farther from the rule on the device's own gradients than rounding is.
+/// The first element of the updated tensors farther from the rule on the device's own gradients than rounding
+/// explains.
 fn refuse_updates(
     graph: &Graph,
     env: &Env,
@@ -236,7 +238,7 @@ fn held_cut_cifar_cnn_of_twenty_seeds_is_within_f32s_rounding() {
     });
 }
 
-/// What a device would give for the first step of the multilayer perceptron, were it exact, spoilt by `spoil`.
+/// An exact device's results for the first step of the multilayer perceptron, spoilt by `spoil`.
 fn spoilt(spoil: impl Fn(&str, &mut Array)) -> Result<(), String> {
     let case = mlp_case();
     let graph = graph(&case);
@@ -284,7 +286,8 @@ fn held_decision_within_rounding_is_named_by_its_layer() {
     env.params.insert((Role::Weight, "near.weight".into()), Array::new(&[1, 2], vec![1.0, 1e-8 - 1.0]));
     env.params.insert((Role::Weight, "near.bias".into()), Array::zeros(&[1]));
     let truth = shaken(&graph, &env, 0.0, 0);
-    let named: Vec<String> =
-        (0..8).flat_map(|draw| turns(&graph, &truth, &shaken(&graph, &env, ROUNDINGS, draw))).collect();
+    let named: Vec<String> = (0..8)
+        .flat_map(|draw| changed_decisions(&graph, &truth, &shaken(&graph, &env, ROUNDINGS, draw)))
+        .collect();
     assert!(named.iter().any(|n| n.contains("relu of \"near\"") && n.ends_with("at element 0")), "{named:?}");
 }

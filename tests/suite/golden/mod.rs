@@ -63,7 +63,7 @@ impl Reference {
         self.tensors.get(name).map(|t| &t.0)
     }
 
-    /// Whether the tensor holds whole numbers.
+    /// True if the tensor holds integers.
     pub(crate) fn whole(&self, name: &str) -> bool {
         self.tensors[name].1
     }

@@ -1,19 +1,20 @@
-//! What rounding to f32 can do to a graph's values: the f64 interpreter with every result moved at random by as much as f32
-//! could move it, and the decisions (comparisons, signs, maxima) that fall otherwise because of it.
+//! Effect of f32 rounding on a graph's values: the f64 interpreter with every result perturbed at random by
+//! up to f32's error, and the decisions (comparisons, signs, maxima) changed by it.
 
 use std::collections::BTreeMap;
 use wgrad_graph::ops::{Leaf, Op, ReduceKind};
 use wgrad_graph::{Env, Graph, Node, OpDef, Value, philox};
 use wgrad_types::{Array, DType};
 
-/// Half the distance between neighbours of 1 in f32: what one rounding may move.
+/// Half the distance between neighbours of 1 in f32: the largest error of one rounding.
 pub(super) const ROUNDING: f64 = 1.0 / (1 << 24) as f64;
-/// Roundings of the largest sum that a result may be off: a sum of n terms in any order is off by about the square root of n
-/// of its partial sums' roundings, those in blocks by less, and a function of the shading language by several.
+/// Largest error of a result, in roundings of its largest partial sum: a sum of n terms in any order is off
+/// by about the square root of n of its partial sums' roundings, those in blocks by less, and a function of
+/// the shading language by several.
 pub(super) const ROUNDINGS: f64 = 8.0;
 
-/// Every live node's value, each moved by up to `roundings` of the magnitude that its sum passes through. No roundings give
-/// the truth.
+/// Every live node's value, perturbed by up to `roundings` of the magnitude of its partial sums. With 0
+/// roundings the values are exact.
 pub(super) fn shaken(graph: &Graph, env: &Env, roundings: f64, draw: u32) -> Vec<Option<Array>> {
     let mut values: Vec<Option<Array>> = Vec::with_capacity(graph.nodes.len());
     for (at, (node, live)) in graph.nodes.iter().zip(graph.live()).enumerate() {
@@ -44,7 +45,7 @@ pub(super) fn result(node: &Node, env: &Env, operands: &[Array]) -> Array {
     }
 }
 
-/// Whether a device rounds where it computes this.
+/// True if a device rounds this node's result.
 fn rounds(node: &Node) -> bool {
     let exact = match &node.op {
         Op::Leaf(_) | Op::Select(_) | Op::Cast(_) | Op::MaxPool2d(_) | Op::Gather(_) => true,
@@ -54,7 +55,7 @@ fn rounds(node: &Node) -> bool {
     !exact && node.ty.dtype == DType::F32
 }
 
-/// What a result's partial sums reach: the operation on its operands' magnitudes where it adds up.
+/// Magnitude of a result's partial sums: the operation on its operands' magnitudes if it adds up.
 fn magnitude(node: &Node, value: &Array, operands: &[Array]) -> Array {
     let absolute =
         |a: &Array| Array { shape: a.shape.clone(), data: a.data.iter().map(|v| v.abs()).collect() };
@@ -66,7 +67,7 @@ fn magnitude(node: &Node, value: &Array, operands: &[Array]) -> Array {
     }
 }
 
-/// Whether a value shows a decision: a number's side of 0, or a window's largest element.
+/// True if a value shows a decision: a number's side of 0, or a window's largest element.
 pub(super) fn decides(op: &Op) -> bool {
     match op {
         Op::Compare(_) | Op::MaxPool2dGrad(_) => true,
@@ -75,8 +76,8 @@ pub(super) fn decides(op: &Op) -> bool {
     }
 }
 
-/// The decisions that two evaluations of a graph take otherwise, each by its layer, node and element.
-pub(super) fn turns(graph: &Graph, a: &[Option<Array>], b: &[Option<Array>]) -> Vec<String> {
+/// The decisions that differ between two evaluations of a graph, each by its layer, node and element.
+pub(super) fn changed_decisions(graph: &Graph, a: &[Option<Array>], b: &[Option<Array>]) -> Vec<String> {
     let mut found = Vec::new();
     for (at, (node, pair)) in graph.nodes.iter().zip(a.iter().zip(b)).enumerate() {
         let (Some(a), Some(b)) = pair else { continue };
@@ -92,7 +93,7 @@ pub(super) fn turns(graph: &Graph, a: &[Option<Array>], b: &[Option<Array>]) -> 
     found
 }
 
-/// The layer that built a node, or the one that its first operand comes from.
+/// The layer of a node, or of its first operand.
 fn layer<'a>(graph: &'a Graph, mut node: &'a Node) -> &'a str {
     while node.scope.is_empty() {
         let Some(first) = node.inputs.first() else { return "" };
@@ -101,8 +102,8 @@ fn layer<'a>(graph: &'a Graph, mut node: &'a Node) -> &'a str {
     &node.scope
 }
 
-/// Values of the nodes wanted and how far rounding may put each element, where everything between them and `given` goes
-/// element by element: each operand's error is followed to both sides, and each operation adds its own.
+/// Values of the wanted nodes and the possible rounding error of each element, if everything between them and
+/// `given` is element-wise: each operand's error is followed to both sides, and each operation adds its own.
 pub(super) fn bounded(
     graph: &Graph,
     env: &Env,
@@ -150,7 +151,7 @@ fn reach(graph: &Graph, env: &Env, v: Value, known: &mut BTreeMap<Value, (Array,
             _ => 1.0,
         };
         for (e, v) in error.data.iter_mut().zip(&value.data) {
-            // The smallest normal number: adapters may take what is below it as 0.
+            // The smallest normal number: adapters may flush smaller ones to 0.
             *e += own * ROUNDING * v.abs() + f64::from(f32::MIN_POSITIVE);
         }
     }

@@ -4,7 +4,7 @@ use super::runs::{Run, check, same, sgd};
 use wgrad_graph::Tensor;
 use wgrad_nn::{Init, Loss, Net, Optimizer, OptimizerKind};
 
-/// A linear layer whose parameters have no prefix.
+/// A linear layer with unprefixed parameters.
 fn bare_linear(net: &Net, x: &Tensor) -> Tensor {
     x.linear(&net.weight("weight", &[1, 3], Init::Zeros), Some(&net.weight("bias", &[1], Init::Zeros)))
 }

@@ -1,5 +1,6 @@
-//! Training runs: our f64 run against PyTorch's, then devices against ours, by the loss of every step, the first step's
-//! gradients, and the parameters at the end. The bound is how far f64 runs end up whose results are moved as f32 moves them.
+//! Training runs: our f64 run compared with PyTorch's, then devices with ours, by the loss of every step, the
+//! first step's gradients, and the parameters at the end. The bound is the distance between f64 runs with
+//! results perturbed like f32.
 
 use super::exact::{self, Whole};
 use super::noise::{ROUNDING, ROUNDINGS};
@@ -13,7 +14,7 @@ use wgrad_session::{Session, Tensors};
 use wgrad_tests::devices;
 use wgrad_types::{Array, DType, HostTensor};
 
-/// Shaken f64 runs that say how far rounding puts a device from the f64 run.
+/// Perturbed f64 runs, to measure the effect of rounding on a device.
 const DRAWS: u32 = 2;
 
 /// A run's model, loss and optimizer.
@@ -25,8 +26,8 @@ pub(super) struct Run {
     pub lr: f64,
     /// Our parameter names for PyTorch's.
     pub rename: fn(&str) -> String,
-    /// Elements (a name's end, a range) whose gradient is 0 but for rounding, which Adam scales up to whole steps: both
-    /// sides walk at random there, at most a step each time.
+    /// Elements (a name's end, a range) with a gradient of 0 but for rounding, scaled up to whole steps by
+    /// Adam: both sides walk at random there, by at most one step each time.
     pub free: Option<(&'static str, Range<usize>)>,
 }
 
@@ -91,8 +92,8 @@ pub(super) fn check(run: &Run) {
     }
 }
 
-/// As [`check`], and in f16. Not for the optimizers' regressions: their first gradients overflow at the first scale, and
-/// the steps skipped for that are missing from then on.
+/// Like [`check`], and in f16. Not for the optimizers' regressions: their first gradients overflow at the
+/// first scale, and the skipped steps are missing from then on.
 pub(super) fn check_both(run: &Run) {
     check(run);
     let reference = read(&format!("runs/{}.safetensors", run.file));

@@ -39,7 +39,7 @@ fn golden_run_gpt_tiny_adamw() {
         optimizer: Optimizer { weight_decay: 0.1, ..Optimizer::new(kind) },
         lr: 1e-3,
         rename: same,
-        // Keys' biases add the same to all of a row's scores, which softmax takes out again.
+        // Keys' biases add the same to all of a row's scores; softmax removes it again.
         free: Some(("qkv.bias", 32..64)),
     });
 }

@@ -6,16 +6,16 @@ use wgrad_graph::ops::{ConvSpec, Window};
 use wgrad_graph::{Builder, Env, Interpolation, Tensor, differentiate, interpret_rounded};
 use wgrad_types::{Array, DType, Type};
 
-/// Where a result is not PyTorch's, and why. Everything else is.
+/// Results that differ from PyTorch's, with the reason. All others are equal.
 const EXCEPT: &[(&str, &str, &str)] = &[
     // hardswish and elu have gradient 1 at NaN there: the gradient of a NaN says nothing.
     ("hardswish", "din/0", "at NaN"),
     ("elu", "din/0", "at NaN"),
-    // From y + 1 there, which has no digits left where y is -1.
+    // From y + 1 there, without digits left at y = -1.
     ("expm1", "din/0", "below -15"),
     // x times 6 overflows there before it is divided.
     ("hardswish", "out", "beyond 1e38"),
-    // PyTorch's is another power, which is 0 at negative infinity and loses the sign of -0.
+    // PyTorch's is another power: 0 at negative infinity, without the sign of -0.
     ("powf_minus_half", "din/0", "below -15"),
     ("powf_minus_half", "din/0", "at zero"),
 ];
@@ -104,10 +104,10 @@ fn apply(name: &str, x: &[Tensor]) -> Tensor {
     }
 }
 
-/// The first element that is not its like.
+/// The first element that differs.
 fn unlike(want: &Array, got: &Array, least: f64, skip: impl Fn(usize) -> bool) -> Option<String> {
     assert_eq!(want.shape, got.shape);
-    // Sums in another order stray by some units of what is added, not of what is left.
+    // Sums in another order differ by some units of their terms, not of the rest after cancellation.
     let most = |w: f64| least.max(2e-5 * w.abs() + if w.abs() > 1e-3 { 1e-7 } else { 1e-37 });
     want.data.iter().zip(&got.data).enumerate().find_map(|(i, (&w, &g))| {
         let like = w == g || (w.is_nan() && g.is_nan());
@@ -129,7 +129,7 @@ fn check(reference: &Reference, name: &str, inputs: usize) -> Vec<String> {
     b.output("out", &y);
     let own: Vec<usize> =
         (0..inputs).filter(|i| reference.find(&format!("{name}/din/{i}")).is_some()).collect();
-    // Of a binary cross-entropy, the target's gradient holds logarithms at -100, which PyTorch's does not.
+    // The target's gradient of a binary cross-entropy holds logarithms at -100; PyTorch's does not.
     let own: Vec<usize> = own.into_iter().filter(|&i| (name, i) != ("bce_loss", 1)).collect();
     if !own.is_empty() {
         let wrt: Vec<Tensor> = own.iter().map(|&i| x[i].clone()).collect();

@@ -12,8 +12,8 @@ use wgrad_session::{Tensors, checkpoint};
 use wgrad_train::{Config, ModelCard, Reading, TextCard};
 use wgrad_types::DType;
 
-/// How far losses may be, and weights relative to how far the run moved a tensor's furthest element: Adam and its kin
-/// divide small by small.
+/// Tolerances of losses, and of weights relative to the largest change of a tensor's elements during the run:
+/// Adam and its kin divide small by small.
 const LOSS: f64 = 2e-5;
 const MOVED: f64 = 2e-3;
 
@@ -103,7 +103,8 @@ fn check(place: &Place, reference: &Reference, case: &Value, more: &Value) -> Ve
         };
         let (begun, want) =
             (reference.get(&format!("{name}/init/{own}")), reference.get(&format!("{name}/final/{own}")));
-        // Keys' biases add one number to all scores of a row; softmax removes it, and Adam scales up the rounding left.
+        // Keys' biases add one number to all scores of a row; softmax removes it, and Adam scales up the
+        // remaining rounding error.
         let keys = own.ends_with("qkv.bias").then(|| want.data.len() / 3..2 * want.data.len() / 3);
         let pairs = want.data.iter().zip(&got.data).enumerate();
         let held = pairs.filter(|(i, _)| keys.as_ref().is_none_or(|keys| !keys.contains(i)));
@@ -129,21 +130,21 @@ fn all(prefix: &str, place: &Place, more: &Value) {
 }
 
 #[test]
-fn classifiers_train_as_pytorch_does() {
+fn loop_of_classifiers_matches_pytorch() {
     let place = Place::new();
     let data = place.pictures(SIDE, &COUNTS, &TESTS);
     all("pictures", &place, &json!({ "data": data }));
 }
 
 #[test]
-fn segmenters_train_as_pytorch_does() {
+fn loop_of_segmenters_matches_pytorch() {
     let place = Place::new();
     let data = place.scenes(SCENE_SIDE, SCENES);
     all("scenes", &place, &json!({ "data": data, "image_size": SCENE_SIDE, "val_split": SCENE_SPLIT }));
 }
 
 #[test]
-fn language_models_train_as_pytorch_does() {
+fn loop_of_language_models_matches_pytorch() {
     let place = Place::new();
     let data = place.text(LETTERS);
     all("text", &place, &json!({ "data": data, "val_split": TEXT_SPLIT }));

@@ -1,4 +1,5 @@
-//! Every setting of a run is heeded: changed alone, it changes the run's results, or none of their bits if it must not.
+//! Every setting of a run takes effect: changed alone, it changes the run's results, or none of their bits if
+//! it must not.
 
 use super::{Place, Seen, run, weights};
 use std::collections::BTreeMap;
@@ -99,8 +100,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("data", "every test here gives its own"),
     ("accumulate", "loops::golden: PyTorch's sums of parts; loops::resumed"),
     ("tune", "tuning"),
-    ("init_from", "loops::golden starts by it; a_head_begins_anew_where_asked_for"),
-    ("head", "a_head_begins_anew_where_asked_for"),
+    ("init_from", "loops::golden starts by it; settings_head_new_reinitialises_head"),
+    ("head", "settings_head_new_reinitialises_head"),
     ("device", "same, device's own tests"),
 ];
 
@@ -137,19 +138,19 @@ fn all(place: &Place, base: &Config, rows: &[Row], moves: bool) {
 }
 
 #[test]
-fn settings_of_a_classifier_move_what_it_leaves() {
+fn settings_of_classifier_take_effect() {
     let place = Place::new();
     all(&place, &base(&place), MOVES, true);
 }
 
 #[test]
-fn settings_of_work_alone_leave_every_bit() {
+fn settings_of_speed_change_no_bit() {
     let place = Place::new();
     all(&place, &Config { augment: "flip,crop:2".into(), ..base(&place) }, STILL, false);
 }
 
 #[test]
-fn settings_of_a_language_model_move_what_it_leaves() {
+fn settings_of_language_model_take_effect() {
     let place = Place::new();
     let gpt = Config {
         model: "gpt".into(),
@@ -165,7 +166,7 @@ fn settings_of_a_language_model_move_what_it_leaves() {
 }
 
 #[test]
-fn settings_of_a_segmenter_move_what_it_leaves() {
+fn settings_of_segmenter_take_effect() {
     let place = Place::new();
     let unet = Config {
         model: "unet".into(),
@@ -180,7 +181,7 @@ fn settings_of_a_segmenter_move_what_it_leaves() {
 }
 
 #[test]
-fn a_head_begins_anew_where_asked_for() {
+fn settings_head_new_reinitialises_head() {
     let place = Place::new();
     let first = Config { seed: 8, ..base(&place) };
     let out = place.path("first");
@@ -201,9 +202,10 @@ fn a_head_begins_anew_where_asked_for() {
     }
 }
 
-/// A new setting does not compile until it is in this list, and does not pass until a row or a reason names it.
+/// A new setting does not compile until it is in this list, and does not pass until a row or a reason names
+/// it.
 #[test]
-fn every_setting_is_in_a_row_or_held_elsewhere() {
+fn settings_are_all_covered() {
     let toml = {
         let all = Config {
             steps: Some(1),

@@ -1,5 +1,5 @@
-//! Reports of a run and of `wgrad eval` against sums made here by hand: pixels as in the files, one sample at a
-//! time, whatever the augmentation and the last batch's size.
+//! Reports of a run and of `wgrad eval` compared with sums made here by hand: pixels as in the files, one
+//! sample at a time, whatever the augmentation and the last batch's size.
 
 use super::{Place, band, level, run, text, weights};
 use std::collections::BTreeMap;
@@ -101,7 +101,7 @@ fn dense(x: &[f64], weights: &Weights, name: &str) -> Vec<f64> {
 
 /// Twelve classes' worth of pictures are more than one evaluation batch, and no multiple of it.
 #[test]
-fn classifiers_are_judged_by_plain_pixels_and_a_mean_over_all_pictures() {
+fn evaluation_of_classifiers_matches_hand_sums() {
     let place = Place::new();
     // Most are of the last class: the likeliest is not the first.
     let (side, counts, tests) = (6, [2, 4, 9], [31, 40, 6]);
@@ -190,7 +190,7 @@ fn classifiers_are_judged_by_plain_pixels_and_a_mean_over_all_pictures() {
 
 /// Dropout and running statistics: evaluation after an epoch, at the end and by `eval` is in evaluation mode.
 #[test]
-fn classifiers_with_dropout_and_norms_are_judged_as_in_evaluation() {
+fn evaluation_of_classifiers_uses_evaluation_mode() {
     let place = Place::new();
     let (side, counts, tests) = (16, [7, 5], [3, 4]);
     let data = place.pictures(side, &counts, &tests);
@@ -254,7 +254,7 @@ pub(super) fn logits(
 }
 
 #[test]
-fn segmenters_are_judged_by_plain_pixels_and_a_mean_over_all_that_count() {
+fn evaluation_of_segmenters_matches_hand_sums() {
     let place = Place::new();
     let (side, count) = (16, 15);
     let data = place.scenes(side, count);
@@ -316,7 +316,7 @@ fn segmenters_are_judged_by_plain_pixels_and_a_mean_over_all_that_count() {
 }
 
 #[test]
-fn language_models_are_judged_window_by_window_and_by_a_mean_over_all_tokens() {
+fn evaluation_of_language_models_matches_hand_sums() {
     let place = Place::new();
     let (letters, context) = (700, 5);
     let config = Config {
@@ -358,7 +358,7 @@ fn language_models_are_judged_window_by_window_and_by_a_mean_over_all_tokens() {
 }
 
 #[test]
-fn autoencoders_are_judged_by_plain_pixels_and_a_mean_over_all_pictures() {
+fn evaluation_of_autoencoders_matches_hand_sums() {
     let place = Place::new();
     let (side, counts, tests) = (5, [6, 4], [50, 21]);
     let config = Config {
@@ -403,7 +403,7 @@ fn autoencoders_are_judged_by_plain_pixels_and_a_mean_over_all_pictures() {
 
 /// Figures of a lopsided matrix by hand: 7 of class 0, 2 of 1, 1 of 2, none of 3, once predicted.
 #[test]
-fn figures_of_a_lopsided_matrix_are_those_made_by_hand() {
+fn evaluation_metrics_of_lopsided_matrix() {
     let mut m = ConfusionMatrix::new(4);
     for (label, told, times) in [(0, 0, 4), (0, 1, 2), (0, 3, 1), (1, 1, 1), (1, 2, 1), (2, 0, 1)] {
         (0..times).for_each(|_| m.add(label, told));

@@ -27,7 +27,7 @@ fn level(class: usize, number: usize, y: usize, x: usize) -> u8 {
     ((class * 71 + number * 37 + y * (11 + class) + x * 7 + x * y * (number % 3 + 1)) % 256) as u8
 }
 
-/// Class of a pixel of a scene: bands of a width per scene, so that scenes differ in their most frequent class.
+/// Class of a pixel: bands with a width per image, so that images differ in their most frequent class.
 fn band(number: usize, y: usize, x: usize) -> u8 {
     ((y * 3 + x + number * 5) / (9 + 7 * (number % 5)) % 3) as u8
 }

@@ -82,7 +82,7 @@ fn scenes(place: &Place) -> (Vec<usize>, Vec<Vec<usize>>) {
 }
 
 #[test]
-fn loaders_give_the_order_that_the_golden_runs_have() {
+fn orders_of_loaders_match_golden_runs() {
     let place = Place::new();
     let (pictures, (held_out, scenes)) = (pictures(&place), scenes(&place));
     assert!(pictures[0] != pictures[1] && pictures[1] != pictures[2], "another order in each epoch");
@@ -111,7 +111,7 @@ fn loaders_give_the_order_that_the_golden_runs_have() {
 
 /// Epochs of one batch of the same tokens, at a rate of nearly 0: steps differ by dropout alone.
 #[test]
-fn every_step_of_a_run_draws_anew_in_every_epoch() {
+fn draws_differ_in_every_step_and_epoch() {
     let place = Place::new();
     // Text to train on for one batch, and no token more.
     let letters = 4 * CONTEXT + 1 + 12;

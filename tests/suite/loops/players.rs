@@ -1,5 +1,5 @@
-//! DCGAN's two players through `wgrad_train::train`, against a loop written out here over the f64 interpreter: who moves when,
-//! by which noise, and how both are judged.
+//! DCGAN's two players through `wgrad_train::train`, compared with a loop written out here over the f64
+//! interpreter: order of the updates, noise, and evaluation of both.
 
 use super::{Place, level, run, weights};
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ fn moves(net: &Net, loss: &Tensor, player: &str) {
 }
 
 #[test]
-fn two_players_move_in_turn_by_new_noise_and_are_judged_as_by_hand() {
+fn dcgan_players_alternate_and_match_hand_loop() {
     let place = Place::new();
     let config = Config {
         data: place.pictures(SIDE, &COUNTS, &TESTS),

@@ -1,5 +1,5 @@
-//! An interrupted run ends in the bits of an uninterrupted one: in the middle of an epoch, with dropout, augmentation, parts of
-//! batches, averages and statistics, for every kind of task.
+//! An interrupted run ends in the bits of an uninterrupted one: in the middle of an epoch, with dropout,
+//! augmentation, micro-batches, averages and statistics, for every kind of task.
 
 use super::{Place, run, run_until};
 use std::collections::BTreeMap;
@@ -92,7 +92,7 @@ fn usual(model: &str, data: String) -> Config {
 }
 
 #[test]
-fn classifiers_with_dropout_augmentation_averages_and_parts_go_on_to_the_same_bits() {
+fn resumed_classifiers_end_in_same_bits() {
     let place = Place::new();
     let data = place.pictures(16, &[9, 6, 5], &[3, 2, 2]);
     let augment = "flip,crop:2,rotate:15,jitter:0.2";
@@ -105,13 +105,13 @@ fn classifiers_with_dropout_augmentation_averages_and_parts_go_on_to_the_same_bi
             optimizer: "adamw".into(),
             ..usual(model, data.clone())
         };
-        // Three batches an epoch, the last of four.
+        // Three batches per epoch, the last of four.
         same(&place, &config, &[2, 4, 8]);
     }
 }
 
 #[test]
-fn segmenters_go_on_to_the_same_bits() {
+fn resumed_segmenters_end_in_same_bits() {
     let place = Place::new();
     let data = place.scenes(32, 10);
     let config = Config {
@@ -126,7 +126,7 @@ fn segmenters_go_on_to_the_same_bits() {
 }
 
 #[test]
-fn language_models_with_dropout_go_on_to_the_same_bits() {
+fn resumed_language_models_end_in_same_bits() {
     let place = Place::new();
     let data = place.text(160);
     for model in ["gpt", "bert", "char-lstm"] {
@@ -145,7 +145,7 @@ fn language_models_with_dropout_go_on_to_the_same_bits() {
 }
 
 #[test]
-fn autoencoders_and_players_go_on_to_the_same_bits() {
+fn resumed_generative_models_end_in_same_bits() {
     let place = Place::new();
     let data = place.pictures(16, &[9, 6, 5], &[3, 2, 2]);
     let own = usual("autoencoder", data.clone());
@@ -156,7 +156,7 @@ fn autoencoders_and_players_go_on_to_the_same_bits() {
 
 /// Settings given at resume count from there on; all others are the run's own.
 #[test]
-fn a_resumed_run_takes_its_rate_and_length_and_keeps_the_rest() {
+fn resumed_run_changes_rate_and_length_only() {
     let place = Place::new();
     let data = place.pictures(8, &[9, 6, 5], &[3, 2, 2]);
     let config = Config { accumulate: 1, width: 0.05, schedule: "cosine".into(), ..usual("mlp", data) };

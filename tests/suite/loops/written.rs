@@ -10,7 +10,7 @@ use wgrad_types::Array;
 
 /// Greedy text over kept state is greedy text over the whole sequence.
 #[test]
-fn text_is_written_as_the_whole_sequence_tells() {
+fn generate_matches_whole_sequence() {
     let place = Place::new();
     let data = place.text(200);
     for (model, rotary, key_heads) in [

@@ -1,4 +1,4 @@
-//! Which crate may depend on which: data flows one way, and one crate alone knows wgpu.
+//! Allowed dependencies between crates: data flows one way, and one crate alone knows wgpu.
 //!
 //! Reads manifests line by line, as far as dependencies are concerned; it is no TOML parser.
 
@@ -22,7 +22,7 @@ const CLI: &str = "wgrad-cli";
 const TESTS: &str = "wgrad-tests";
 const AUDIT: &str = "wgrad-audit";
 
-/// The crates of ours that each crate's code may use. Tests may use more, through dev-dependencies.
+/// Allowed dependencies of each crate's code on our crates. Tests may use more, through dev-dependencies.
 const EDGES: [(&str, &[&str]); 15] = [
     (TYPES, &[]),
     (GRAPH, &[TYPES]),
@@ -41,7 +41,7 @@ const EDGES: [(&str, &[&str]); 15] = [
     (CLI, &[TYPES, GRAPH, PLAN, DEVICE, DOCTOR, BENCH, SESSION, NN, DATA, MODELS, TRAIN, FACADE]),
 ];
 
-/// The crates at the end of the flow, which may use any.
+/// The crates at the end of the flow, allowed to use any.
 const FREE: [&str; 5] = [TESTS, AUDIT, "wgrad-benches", "wgrad-examples", "xtask"];
 
 /// A dependency as a manifest states it.
@@ -53,14 +53,14 @@ struct Dependency {
     dev: bool,
 }
 
-/// Every edge that no table allows, in all manifests of the tree but the workspace's own.
+/// Every edge missing in the tables, in all manifests of the tree but the workspace's own.
 pub(super) fn check(tree: &[File]) -> Vec<Problem> {
     tree.iter().filter(|file| file.path.ends_with("/Cargo.toml")).flat_map(check_manifest).collect()
 }
 
 fn check_manifest(file: &File) -> Vec<Problem> {
     if file.text.lines().any(|line| line.trim() == "[workspace]") {
-        // A workspace of its own: a program that is measured beside ours, and shares nothing with it.
+        // A workspace of its own: a peer's program for comparison, sharing nothing with ours.
         return Vec::new();
     }
     let (name, dependencies) = read_manifest(&file.text);
@@ -100,13 +100,13 @@ fn knows_wgpu(package: &str) -> bool {
     package == "wgpu" || package.starts_with("wgpu-") || package == "naga"
 }
 
-/// A manifest's package name and dependencies, in every form that cargo takes: `a = …`, `a.workspace = true`,
-/// `[dependencies.a]`, the sections of targets, and renamed packages.
+/// A manifest's package name and dependencies, in every form accepted by cargo: `a = …`, `a.workspace =
+/// true`, `[dependencies.a]`, the sections of targets, and renamed packages.
 fn read_manifest(text: &str) -> (String, Vec<Dependency>) {
     let mut name = String::new();
     let mut dependencies: Vec<Dependency> = Vec::new();
     let mut section = String::new();
-    // Inside `[dependencies.a]`, the place of `a`, which a `package` key renames.
+    // Inside `[dependencies.a]`: `a`'s index, which a `package` key renames.
     let mut own_section = None;
     for (i, line) in text.lines().enumerate() {
         let line = without_comment(line).trim();
@@ -168,7 +168,7 @@ fn unquoted(value: &str) -> &str {
     value.trim().trim_matches(['"', '\''])
 }
 
-/// The line up to a `#` that stands outside of quotes.
+/// The line up to a `#` outside of quotes.
 fn without_comment(line: &str) -> &str {
     let mut quote = None;
     for (at, c) in line.char_indices() {
@@ -187,25 +187,25 @@ mod tests {
     use super::super::tests::tree;
     use super::*;
 
-    /// What is said of one manifest: a crate's name and the text of its dependencies.
-    fn said(name: &str, dependencies: &str) -> Vec<String> {
+    /// Problems of one manifest: a crate's name and the text of its dependencies.
+    fn problems_of(name: &str, dependencies: &str) -> Vec<String> {
         let text = format!("[package]\nname = \"{name}\" # the crate\n\n{dependencies}");
         check(&tree(&[("crates/x/Cargo.toml", &text)])).iter().map(Problem::to_string).collect()
     }
 
     #[test]
-    fn each_edge_of_the_table_is_allowed_and_no_other() {
+    fn edges_in_table_are_allowed_and_no_other() {
         let names: Vec<&str> = EDGES.iter().map(|(name, _)| *name).collect();
         for (from, allowed) in EDGES {
             for to in &names {
-                let found = said(from, &format!("[dependencies]\n{to}.workspace = true\n"));
+                let found = problems_of(from, &format!("[dependencies]\n{to}.workspace = true\n"));
                 assert_eq!(found.is_empty(), allowed.contains(to), "{from} -> {to}: {found:?}");
             }
         }
     }
 
     #[test]
-    fn the_table_flows_one_way() {
+    fn edges_table_flows_one_way() {
         // Every crate's row comes after those of the crates it may use.
         let place = |name: &str| EDGES.iter().position(|(row, _)| *row == name).expect("each name has a row");
         for (from, allowed) in EDGES {
@@ -214,21 +214,24 @@ mod tests {
     }
 
     #[test]
-    fn a_workspace_of_its_own_is_left_alone() {
-        assert_eq!(said("burn-peer", "[dependencies]\nwgpu = \"30\"\n").len(), 1);
-        assert!(said("burn-peer", "[workspace]\n\n[dependencies]\nwgpu = \"30\"\n").is_empty());
+    fn edges_separate_workspace_is_ignored() {
+        assert_eq!(problems_of("burn-peer", "[dependencies]\nwgpu = \"30\"\n").len(), 1);
+        assert!(problems_of("burn-peer", "[workspace]\n\n[dependencies]\nwgpu = \"30\"\n").is_empty());
     }
 
     #[test]
-    fn the_message_names_both_crates_and_the_line() {
+    fn edges_message_names_crates_and_line() {
         assert_eq!(
-            said(PLAN, "[dependencies]\nwgrad-types.workspace = true\nwgrad-device.workspace = true\n"),
+            problems_of(
+                PLAN,
+                "[dependencies]\nwgrad-types.workspace = true\nwgrad-device.workspace = true\n"
+            ),
             ["crates/x/Cargo.toml:6: `wgrad-plan` may not depend on `wgrad-device`"]
         );
     }
 
     #[test]
-    fn every_spelling_of_an_edge_is_seen() {
+    fn edges_every_spelling_is_found() {
         for spelling in [
             "[dependencies]\nwgrad-device = { path = \"../wgrad-device\" }\n",
             "[dependencies]\n\"wgrad-device\" = \"1\"\n",
@@ -239,42 +242,42 @@ mod tests {
             "[target.'cfg(unix)'.dependencies]\nwgrad-device.workspace = true\n",
             "[target.'cfg(any(unix, feature = \"a.b\"))'.dependencies.wgrad-device]\nworkspace = true\n",
         ] {
-            assert_eq!(said(NN, spelling).len(), 1, "{spelling}");
+            assert_eq!(problems_of(NN, spelling).len(), 1, "{spelling}");
         }
     }
 
     #[test]
-    fn what_is_no_edge_is_passed_over() {
+    fn edges_other_entries_are_ignored() {
         for other in [
             "[dev-dependencies]\nwgrad-device.workspace = true\n",
             "[dependencies]\n# wgrad-device.workspace = true\nserde.workspace = true\n",
             "[features]\nwgrad-device = []\n",
             "[package.metadata]\nwgrad-device = 1\n",
         ] {
-            assert!(said(NN, other).is_empty(), "{other}");
+            assert!(problems_of(NN, other).is_empty(), "{other}");
         }
         let root = "[workspace.dependencies]\nwgpu = \"30\"\n";
         assert!(check(&tree(&[("Cargo.toml", root)])).is_empty());
     }
 
     #[test]
-    fn only_the_device_knows_wgpu() {
+    fn edges_only_device_may_use_wgpu() {
         let wgpu = "[dependencies]\nwgpu.workspace = true\n";
         let naga = "[dev-dependencies]\nnaga.workspace = true\n";
-        assert!(said(DEVICE, wgpu).is_empty());
-        assert!(said(TESTS, naga).is_empty() && said(AUDIT, naga).is_empty());
+        assert!(problems_of(DEVICE, wgpu).is_empty());
+        assert!(problems_of(TESTS, naga).is_empty() && problems_of(AUDIT, naga).is_empty());
         for name in [SESSION, TESTS, AUDIT, FACADE, CLI, "wgrad-examples", "xtask"] {
-            assert_eq!(said(name, wgpu).len(), 1, "{name}");
+            assert_eq!(problems_of(name, wgpu).len(), 1, "{name}");
         }
         for name in [SHADERS, KERNELS, "wgrad-benches"] {
-            assert_eq!(said(name, naga).len(), 1, "{name}");
+            assert_eq!(problems_of(name, naga).len(), 1, "{name}");
         }
-        assert_eq!(said(KERNELS, "[dependencies]\nwgpu-types = \"30\"\n").len(), 1);
+        assert_eq!(problems_of(KERNELS, "[dependencies]\nwgpu-types = \"30\"\n").len(), 1);
     }
 
     #[test]
-    fn an_unknown_crate_needs_a_row() {
-        assert_eq!(said("wgrad-extra", "").len(), 1);
-        assert!(said("wgrad-benches", "[dependencies]\nwgrad-kernels.workspace = true\n").is_empty());
+    fn edges_unknown_crate_is_reported() {
+        assert_eq!(problems_of("wgrad-extra", "").len(), 1);
+        assert!(problems_of("wgrad-benches", "[dependencies]\nwgrad-kernels.workspace = true\n").is_empty());
     }
 }

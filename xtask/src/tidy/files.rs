@@ -1,6 +1,6 @@
-//! What the tree must hold: the documents of the root, and a row for every shader.
+//! Files of the tree: the documents of the root, and the list of shaders.
 //!
-//! Says nothing about what the documents contain beyond that they are not empty.
+//! Of the documents it only checks that they are not empty.
 
 use super::{File, Problem};
 
@@ -8,7 +8,7 @@ use super::{File, Problem};
 const REQUIRED: [&str; 6] =
     ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
 
-/// Where shaders lie, and the file that names them all.
+/// The shaders' folder, and the file naming them all.
 const SHADERS: &str = "shaders/";
 const SHADER_LIST: &str = "shaders/lib.rs";
 
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_required_file_is_missed() {
+    fn files_missing_document_is_reported() {
         let full: Vec<(&str, &str)> = REQUIRED.map(|path| (path, "text")).to_vec();
         assert!(check_required(&tree(&full)).is_empty());
         for (i, path) in REQUIRED.into_iter().enumerate() {
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shader_without_a_row_is_found() {
+    fn files_unlisted_shader_is_reported() {
         let files = [
             (
                 SHADER_LIST,

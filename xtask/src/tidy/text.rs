@@ -1,20 +1,20 @@
-//! What each text must look like by itself: size, header, white space, no leftovers.
+//! Format of each text by itself: size, header, white space, no leftovers.
 //!
-//! Works on lines, not on syntax: whole-line comments are passed over where code is meant, nothing cleverer.
+//! Works on lines, not on syntax: whole-line comments are skipped in checks of code, nothing cleverer.
 
 use super::{File, Problem};
 
 /// No file of code is longer.
 const MAX_LINES: usize = 500;
 
-/// Macros that mark unfinished work. (Spelled in two parts, since this file is checked too.)
+/// Macros for unfinished work. (Spelled in two parts, since this file is checked too.)
 const LEFTOVERS: [&str; 3] = ["todo", "unimplemented", "dbg"];
 
-/// Macros that write to the terminal, and the folders whose code may.
+/// Macros that write to the terminal, and the folders allowed to use them.
 const PRINTS: [&str; 4] = ["println", "eprintln", "print", "eprint"];
 const PRINTERS: [&str; 5] = ["crates/wgrad-cli/", "crates/wgrad-audit/", "xtask/", "examples/", "benches/"];
 
-/// The folder beside the checkout that a clone does not have.
+/// The folder beside the checkout, missing in a clone.
 const OUTSIDE: &str = concat!("../", "shared");
 
 /// Everything wrong with one file.
@@ -73,80 +73,89 @@ fn calls(line: &str, name: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// What the checks say about one file, a line each.
-    fn said(path: &str, text: &str) -> Vec<String> {
+    /// Problems of one file, one line each.
+    fn problems_of(path: &str, text: &str) -> Vec<String> {
         check(&File { path: path.to_owned(), text: text.to_owned() }).iter().map(Problem::to_string).collect()
     }
 
     #[test]
-    fn a_clean_file_passes() {
+    fn text_clean_file_passes() {
         let none: [&str; 0] = [];
-        assert_eq!(said("crates/wgrad-nn/src/lib.rs", "//! Layers.\n\nfn f() {}\n"), none);
-        assert_eq!(said("shaders/add.wgsl", "// Adds.\n"), none);
-        assert_eq!(said("README.md", "Two blanks  \nbreak a line in Markdown.\n"), none);
+        assert_eq!(problems_of("crates/wgrad-nn/src/lib.rs", "//! Layers.\n\nfn f() {}\n"), none);
+        assert_eq!(problems_of("shaders/add.wgsl", "// Adds.\n"), none);
+        assert_eq!(problems_of("README.md", "Two blanks  \nbreak a line in Markdown.\n"), none);
     }
 
     #[test]
-    fn five_hundred_lines_are_the_most() {
+    fn text_longer_than_500_lines_is_reported() {
         let full = format!("//! Long.\n{}", "x\n".repeat(MAX_LINES - 1));
-        assert!(said("tests/src/lib.rs", &full).is_empty());
+        assert!(problems_of("tests/src/lib.rs", &full).is_empty());
         assert_eq!(
-            said("tests/src/lib.rs", &(full.clone() + "x")),
+            problems_of("tests/src/lib.rs", &(full.clone() + "x")),
             ["tests/src/lib.rs: 501 lines, at most 500 are allowed"]
         );
-        assert_eq!(said("shaders/a.wgsl", &(full.clone() + "x")).len(), 1);
-        assert!(said("README.md", &(full + "x")).is_empty());
+        assert_eq!(problems_of("shaders/a.wgsl", &(full.clone() + "x")).len(), 1);
+        assert!(problems_of("README.md", &(full + "x")).is_empty());
     }
 
     #[test]
-    fn headers_are_required() {
-        assert_eq!(said("xtask/src/a.rs", "// A.\n"), ["xtask/src/a.rs: does not start with `//!`"]);
-        assert_eq!(said("shaders/a.wgsl", "fn f() {}\n"), ["shaders/a.wgsl: does not start with `//`"]);
-        assert_eq!(said("xtask/src/a.rs", "").len(), 1);
+    fn text_missing_header_is_reported() {
+        assert_eq!(problems_of("xtask/src/a.rs", "// A.\n"), ["xtask/src/a.rs: does not start with `//!`"]);
+        assert_eq!(
+            problems_of("shaders/a.wgsl", "fn f() {}\n"),
+            ["shaders/a.wgsl: does not start with `//`"]
+        );
+        assert_eq!(problems_of("xtask/src/a.rs", "").len(), 1);
     }
 
     #[test]
-    fn trailing_white_space_is_found_on_its_line() {
-        assert_eq!(said("shaders/a.wgsl", "// A.\nx \n"), ["shaders/a.wgsl:2: trailing white space"]);
-        assert_eq!(said("xtask/src/a.rs", "//! A.\nx\t\n").len(), 1);
-        assert_eq!(said("xtask/src/a.rs", "//! A.\r\nx\n").len(), 1);
-        assert_eq!(said("xtask/src/a.rs", "//! A.\n ").len(), 1);
+    fn text_trailing_white_space_is_reported() {
+        assert_eq!(problems_of("shaders/a.wgsl", "// A.\nx \n"), ["shaders/a.wgsl:2: trailing white space"]);
+        assert_eq!(problems_of("xtask/src/a.rs", "//! A.\nx\t\n").len(), 1);
+        assert_eq!(problems_of("xtask/src/a.rs", "//! A.\r\nx\n").len(), 1);
+        assert_eq!(problems_of("xtask/src/a.rs", "//! A.\n ").len(), 1);
     }
 
     #[test]
-    fn leftovers_are_found_anywhere_but_in_comments() {
+    fn text_leftovers_are_reported_outside_comments() {
         for name in LEFTOVERS {
-            let found = said("xtask/src/a.rs", &format!("//! A.\n    {name}!(1);\n"));
+            let found = problems_of("xtask/src/a.rs", &format!("//! A.\n    {name}!(1);\n"));
             assert_eq!(found, [format!("xtask/src/a.rs:2: `{name}!` is left over")]);
-            assert!(said("xtask/src/a.rs", &format!("//! A.\n// {name}!(1);\nmy_{name}!(1);\n")).is_empty());
-        }
-    }
-
-    #[test]
-    fn only_the_command_line_prints() {
-        for name in PRINTS {
-            let text = format!("//! A.\nfn f() {{ {name}!(\"x\") }}\n");
-            for path in
-                ["crates/wgrad-nn/src/lib.rs", "tests/src/lib.rs", "shaders/lib.rs", "crates/wgrad/src/a.rs"]
-            {
-                assert_eq!(said(path, &text), [format!("{path}:2: `{name}!` outside of the command line")]);
-            }
-            for path in
-                ["crates/wgrad-cli/src/main.rs", "examples/xor.rs", "benches/src/a.rs", "shaders/build.rs"]
-            {
-                assert!(said(path, &text).is_empty(), "{path}");
-            }
             assert!(
-                said("crates/wgrad/src/lib.rs", &format!("//! ```\n//! {name}!(\"x\");\n//! ```\n"))
+                problems_of("xtask/src/a.rs", &format!("//! A.\n// {name}!(1);\nmy_{name}!(1);\n"))
                     .is_empty()
             );
         }
     }
 
     #[test]
-    fn nothing_refers_to_the_folder_outside() {
+    fn text_printing_is_reported_outside_command_line() {
+        for name in PRINTS {
+            let text = format!("//! A.\nfn f() {{ {name}!(\"x\") }}\n");
+            for path in
+                ["crates/wgrad-nn/src/lib.rs", "tests/src/lib.rs", "shaders/lib.rs", "crates/wgrad/src/a.rs"]
+            {
+                assert_eq!(
+                    problems_of(path, &text),
+                    [format!("{path}:2: `{name}!` outside of the command line")]
+                );
+            }
+            for path in
+                ["crates/wgrad-cli/src/main.rs", "examples/xor.rs", "benches/src/a.rs", "shaders/build.rs"]
+            {
+                assert!(problems_of(path, &text).is_empty(), "{path}");
+            }
+            assert!(
+                problems_of("crates/wgrad/src/lib.rs", &format!("//! ```\n//! {name}!(\"x\");\n//! ```\n"))
+                    .is_empty()
+            );
+        }
+    }
+
+    #[test]
+    fn text_reference_to_outside_folder_is_reported() {
         for path in ["README.md", "tests/Cargo.toml", "tests/golden/make.py"] {
-            assert_eq!(said(path, &format!("see {OUTSIDE}/golden\n")).len(), 1, "{path}");
+            assert_eq!(problems_of(path, &format!("see {OUTSIDE}/golden\n")).len(), 1, "{path}");
         }
     }
 }

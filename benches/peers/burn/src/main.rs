@@ -158,7 +158,7 @@ impl Net for Gpt {
     }
 }
 
-/// What a model is trained on.
+/// A training run.
 struct Run<'a> {
     name: &'a str,
     items: usize,
@@ -196,7 +196,7 @@ fn ints(rng: &mut Rng, n: usize, below: u64, d: &Device) -> Tensor<1, Int> {
 
 fn kernels(r: &Report, d: &Device, name: &str) {
     let g = &mut Rng(42);
-    // The result lives until the device is idle, so that nothing is left out.
+    // The result lives until the device is idle, so nothing is left out.
     let time = |amount: Amount, f: &dyn Fn() -> Tensor<4>| {
         r.kernel(name, amount, || {
             let result = f();

@@ -33,8 +33,8 @@ fn cifar_cnn(vb: VarBuilder) -> Result<Forward> {
     }))
 }
 
-/// With pools of 2 by 2 in place of 3 by 3 at stride 2, which candle cannot differentiate: nearly the same work, and the same
-/// products.
+/// With 2x2 pools in place of 3x3 at stride 2, since candle cannot differentiate those: nearly the same work,
+/// and the same products.
 fn alexnet(vb: VarBuilder) -> Result<Forward> {
     let s = [
         (3, 64, 11, 4, 2),

@@ -96,8 +96,8 @@ fn init_params(s: &mut Session, rng: &mut Rng) {
     }
 }
 
-/// Bytes a training step reads and writes if every buffer is touched once: those its dispatches name, and of Adam four that
-/// are read and three that are written a parameter.
+/// Bytes read and written by a training step if every buffer is touched once: those named by its dispatches,
+/// and for Adam four read and three written per parameter.
 fn moved(s: &Session) -> f64 {
     let plan = s.plan();
     let size = |b: &BufferRef| plan.buffers[b.0 as usize];

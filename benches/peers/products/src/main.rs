@@ -53,7 +53,7 @@ fn main() {
     let (a, b, mut c) = (rng.floats(n * n), rng.floats(n * n), vec![0.0; n * n]);
     let report = Report { peer: peer.clone(), device: format!("cpu{threads}t") };
     report.kernel(workload, matmul(n, n, n), || product(n, threads, &a, &b, &mut c));
-    // What it gave, against one sum in f64.
+    // One result element, compared with a sum in f64.
     let (i, j) = (n / 3, n / 2);
     let want: f64 = (0..n).map(|k| f64::from(a[i * n + k]) * f64::from(b[k * n + j])).sum();
     assert!((f64::from(c[i * n + j]) - want).abs() < 1e-3, "a wrong product");

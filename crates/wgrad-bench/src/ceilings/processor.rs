@@ -8,13 +8,13 @@ use std::time::Instant;
 /// Times a ceiling is measured; the best counts, since others' work can only slow one down.
 const TRIES: usize = 10;
 
-/// Times that every sum is multiplied and added to: some milliseconds.
+/// Multiply-adds per sum: some milliseconds.
 const ROUNDS: usize = 2_000_000;
 
 struct Peak;
 
-/// `ROUNDS` multiply-adds on each of the sums, written out: sums in an array would live in memory, and a processor that
-/// does two multiply-adds a cycle waits for loads and stores.
+/// `ROUNDS` multiply-adds on each of the sums, unrolled: sums in an array would live in memory, and a
+/// processor with two multiply-adds per cycle would wait for loads and stores.
 macro_rules! multiply_adds {
     ($simd:ident: $($sum:ident)*) => {{
         let (a, b) = ($simd.splat_f32s(black_box(0.999_9)), $simd.splat_f32s(black_box(1e-4)));
@@ -29,8 +29,8 @@ macro_rules! multiply_adds {
 impl WithSimd for Peak {
     type Output = f64;
 
-    /// Operations done. As many independent sums as registers hold beside the two factors, at least ten: two units of four
-    /// or five cycles are kept busy by that many.
+    /// Number of operations. As many independent sums as registers hold beside the two factors, at least ten:
+    /// enough for two units with a latency of four or five cycles.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> f64 {
         let sums: usize = if S::REGISTER_COUNT >= 32 {
@@ -42,7 +42,7 @@ impl WithSimd for Peak {
     }
 }
 
-/// Floating-point operations a second.
+/// Floating-point operations per second.
 pub(super) fn multiply_adds() -> f64 {
     let threads = rayon::current_num_threads();
     let round = |_| {
@@ -62,7 +62,7 @@ struct Sum<'a>(&'a [f32]);
 impl WithSimd for Sum<'_> {
     type Output = f32;
 
-    /// Sums of eight vectors at a time, so that no addition waits for another.
+    /// Sums of eight vectors at a time, so no addition waits for another.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> f32 {
         let (vectors, _) = S::as_simd_f32s(self.0);
@@ -83,8 +83,8 @@ impl WithSimd for Sum<'_> {
     }
 }
 
-/// Bytes a second of the faster of two streams: values read, or copied, where a byte read and written counts twice. The
-/// memory is there, and touched, before a clock runs.
+/// Bytes per second of the faster of two streams: values read, or copied, with a copied byte counting twice.
+/// The memory is allocated and touched before the clock runs.
 pub(super) fn bandwidth() -> f64 {
     let part = STREAM.div_ceil(rayon::current_num_threads());
     let (from, mut to) = (vec![1.0f32; STREAM], vec![2.0f32; STREAM]);

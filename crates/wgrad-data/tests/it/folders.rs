@@ -1,4 +1,4 @@
-//! Image folders: layouts, formats, and what is passed over or refused.
+//! Image folders: layouts, formats, skipped and refused files.
 
 use wgrad_data::{SourceOptions, decode_image};
 
@@ -9,7 +9,7 @@ fn strict() -> SourceOptions {
 }
 
 #[test]
-fn a_folder_without_splits_is_held_out_from() {
+fn folder_without_splits_gets_hold_out() {
     let (_guard, dir) = two_classes(10);
     let data = open("folder", &dir, &SourceOptions::default()).unwrap();
     assert_eq!(data.classes, ["cat", "dog"]);
@@ -26,7 +26,7 @@ fn a_folder_without_splits_is_held_out_from() {
 }
 
 #[test]
-fn split_folders_are_used_as_they_are() {
+fn folder_with_splits_keeps_them() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path();
     for (split, n) in [("train", 4), ("test", 2)] {
@@ -64,7 +64,7 @@ fn split_folders_are_used_as_they_are() {
 }
 
 #[test]
-fn classes_may_be_called_train_or_test() {
+fn folder_classes_named_train_or_test_are_classes() {
     let dir = tempfile::tempdir().unwrap();
     for class in ["train", "plane"] {
         for i in 0..5 {
@@ -77,7 +77,7 @@ fn classes_may_be_called_train_or_test() {
 }
 
 #[test]
-fn files_left_out_are_counted_and_named_in_one_line() {
+fn folder_left_out_files_are_reported_in_one_line() {
     let (_guard, dir) = two_classes(2);
     for name in ["cat/.DS_Store", "cat/._1.png", "cat/notes.txt", ".git/x.png", "README.md", "cat/noext"] {
         write(dir.join(name), "x");
@@ -85,7 +85,7 @@ fn files_left_out_are_counted_and_named_in_one_line() {
     for name in ["cat/a.tif", "cat/b.tif", "dog/c.TIF", "dog/Thumbs.db"] {
         write(dir.join(name), if name.ends_with("db") { "x" } else { "II*\0" });
     }
-    // Text that begins as a BMP does.
+    // Text beginning like a BMP.
     write(dir.join("dog/BM.txt"), "BM");
     write(dir.join("__MACOSX/cat/1.png"), "x");
     paint(dir.join("cat/deeper/still/1.PNG"), 8, 8, [3; 3]);
@@ -106,7 +106,7 @@ fn files_left_out_are_counted_and_named_in_one_line() {
     ] {
         assert!(line.contains(words), "{words}: {line}");
     }
-    // Another format is an image that does not decode.
+    // An unreadable format is an undecodable image.
     assert_eq!(
         open("folder", &dir, &strict()).unwrap_err(),
         "cannot decode cat/a.tif: only JPEG, PNG, GIF, WebP and BMP are read; save it again as jpg or png, or remove it"
@@ -114,7 +114,7 @@ fn files_left_out_are_counted_and_named_in_one_line() {
 }
 
 #[test]
-fn images_are_found_by_content_whatever_they_are_called() {
+fn folder_images_are_recognised_by_content() {
     let (_guard, dir) = two_classes(2);
     for (i, name) in ["cat/lie.tif", "cat/noext", "dog/photo.dat", "dog/really.jpg"].iter().enumerate() {
         paint(dir.join("x.png"), 8, 8, [i as u8; 3]);
@@ -127,14 +127,14 @@ fn images_are_found_by_content_whatever_they_are_called() {
         "{:?}",
         data.warnings
     );
-    // A TIFF called .png is named for what it is.
+    // A TIFF called .png is named as a TIFF.
     write(dir.join("dog/tiff.png"), b"II*\0\x08\0\0\0");
     let data = open("folder", &dir, &SourceOptions::default()).unwrap();
     assert!(data.warnings[0].contains("1 .png (dog/tiff.png)"), "{:?}", data.warnings);
     assert!(
         decode_image(dir.join("dog/tiff.png"), 3).unwrap_err().to_string().contains("it is a TIFF image")
     );
-    // A class of nothing else says what it has.
+    // A class of other files only is reported with its contents.
     for i in 0..3 {
         write(dir.join(format!("fox/{i}.tiff")), b"II*\0");
     }
@@ -146,7 +146,7 @@ fn images_are_found_by_content_whatever_they_are_called() {
 }
 
 #[test]
-fn splits_are_known_in_any_usual_spelling() {
+fn folder_splits_in_usual_spellings_are_recognised() {
     for (train, other, sizes) in [
         ("Training", "Testing", (4, 0, 2)),
         ("TRAIN", "TEST", (4, 0, 2)),
@@ -169,7 +169,7 @@ fn splits_are_known_in_any_usual_spelling() {
 }
 
 #[test]
-fn folders_that_all_hold_the_same_folders_are_a_question() {
+fn folder_of_equal_subfolders_is_ambiguous() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path();
     for name in ["part1/cat/0.png", "part1/dog/0.png", "part2/cat/0.png", "part2/dog/0.png"] {
@@ -194,7 +194,7 @@ fn folders_that_all_hold_the_same_folders_are_a_question() {
 }
 
 #[test]
-fn folders_that_hide_their_classes_are_a_question() {
+fn folder_with_nested_classes_is_ambiguous() {
     for (images, want) in [
         (
             ["train/cat.1.png", "train/dog.1.png", "test1/1.png"],
@@ -218,7 +218,7 @@ fn folders_that_hide_their_classes_are_a_question() {
 }
 
 #[test]
-fn a_hot_and_a_dead_pixel_leave_the_range_in_use_alone() {
+fn levels_ignore_hot_and_dead_pixels() {
     let dir = tempfile::tempdir().unwrap();
     for (class, i) in ["a", "b"].iter().flat_map(|class| (0..3).map(move |i| (class, i))) {
         let path = dir.path().join(format!("{class}/{i}.png"));
@@ -237,7 +237,7 @@ fn a_hot_and_a_dead_pixel_leave_the_range_in_use_alone() {
 }
 
 #[test]
-fn sixteen_bit_pictures_are_scaled_by_the_range_in_use() {
+fn levels_scale_16_bit_pictures_by_range_in_use() {
     let dir = tempfile::tempdir().unwrap();
     let deep = |name: &str, level: u16| {
         let path = dir.path().join(name);
@@ -264,7 +264,7 @@ fn sixteen_bit_pictures_are_scaled_by_the_range_in_use() {
 }
 
 #[test]
-fn jpegs_that_would_be_misread_are_refused() {
+fn decode_refuses_jpegs_the_decoder_misreads() {
     let dir = tempfile::tempdir().unwrap();
     // Segments alone: the frame's sampling and how many components the first scan holds decide.
     let jpeg = |marker: u8, sampling: [u8; 3], in_scan: u8| {
@@ -289,7 +289,7 @@ fn jpegs_that_would_be_misread_are_refused() {
 }
 
 #[test]
-fn wrong_layouts_are_named() {
+fn folder_wrong_layout_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path();
     let none =
@@ -326,7 +326,7 @@ fn wrong_layouts_are_named() {
 }
 
 #[test]
-fn an_unreadable_header_is_named_or_refused() {
+fn folder_unreadable_header_is_named_or_refused() {
     let (_guard, dir) = two_classes(3);
     write(dir.join("cat/broken.png"), "not a png");
     write(dir.join("dog/empty.jpg"), "");
@@ -351,7 +351,7 @@ fn an_unreadable_header_is_named_or_refused() {
 const FORMAT_ERROR: &str = "not an image this reads";
 
 #[test]
-fn every_format_decodes_by_content() {
+fn decode_recognises_every_format_by_content() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path();
     for name in ["a.png", "a.bmp", "a.gif", "a.webp", "a.jpg", "a.jpeg"] {
@@ -377,7 +377,7 @@ fn every_format_decodes_by_content() {
 }
 
 #[test]
-fn jpegs_decode_progressive_and_upright() {
+fn decode_jpeg_progressive_and_upright() {
     let dir = tempfile::tempdir().unwrap();
     let at = |bytes: &[u8]| {
         let path = dir.path().join("a.jpg");
@@ -404,7 +404,7 @@ fn jpegs_decode_progressive_and_upright() {
 }
 
 #[test]
-fn decoding_refuses_what_is_no_whole_image() {
+fn decode_refuses_incomplete_images() {
     let dir = tempfile::tempdir().unwrap();
     let refused = |name: &str, bytes: &[u8]| {
         write(dir.path().join(name), bytes);
@@ -434,7 +434,7 @@ fn decoding_refuses_what_is_no_whole_image() {
 }
 
 #[test]
-fn grey_folders_are_grey_and_photos_have_no_size() {
+fn folder_of_grey_images_is_grey_and_photos_have_no_size() {
     let dir = tempfile::tempdir().unwrap();
     for (class, side) in [("a", 20), ("a", 21), ("b", 20), ("b", 22)] {
         let path = dir.path().join(class);

@@ -1,4 +1,4 @@
-//! The loader: order, resuming, workers, and files that turn out not to decode.
+//! The loader: order, resuming, workers, and undecodable files.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ fn data() -> (tempfile::TempDir, Dataset) {
 }
 
 #[test]
-fn workers_change_nothing() {
+fn loader_workers_change_nothing() {
     let (_guard, data) = data();
     let of =
         |workers, prefetch| batches(&loader(&data, LoaderOptions { workers, prefetch, ..options() }), 3, 0);
@@ -50,7 +50,7 @@ fn workers_change_nothing() {
 }
 
 #[test]
-fn an_epoch_is_a_permutation_of_seed_and_epoch() {
+fn loader_epoch_is_a_permutation_of_seed_and_epoch() {
     let (_guard, data) = data();
     let order =
         |seed, epoch| indices(&batches(&loader(&data, LoaderOptions { seed, ..options() }), epoch, 0));
@@ -70,7 +70,7 @@ fn an_epoch_is_a_permutation_of_seed_and_epoch() {
 }
 
 #[test]
-fn the_order_never_changes_between_releases() {
+fn loader_order_is_stable_between_releases() {
     let (_guard, data) = data();
     let batches = batches(&loader(&data, options()), 0, 0);
     // A changed order would make resumed runs see other batches than they would have.
@@ -78,7 +78,7 @@ fn the_order_never_changes_between_releases() {
 }
 
 #[test]
-fn resuming_sees_the_rest() {
+fn loader_resumed_epoch_sees_the_rest() {
     let (_guard, data) = data();
     for workers in [0, 2] {
         let loader = loader(&data, LoaderOptions { workers, ..options() });
@@ -91,7 +91,7 @@ fn resuming_sees_the_rest() {
 }
 
 #[test]
-fn the_last_batch_may_be_dropped() {
+fn loader_drop_last_drops_incomplete_batch() {
     let (_guard, data) = data();
     let lens = |batch_size, drop_last| {
         let loader = loader(&data, LoaderOptions { batch_size, drop_last, ..options() });
@@ -107,7 +107,7 @@ fn the_last_batch_may_be_dropped() {
 }
 
 #[test]
-fn evaluation_is_plain() {
+fn loader_evaluation_is_ordered_and_unaugmented() {
     let (_guard, data) = data();
     let plain = LoaderOptions { augment: false, shuffle: false, ..options() };
     let batch = &batches(&loader(&data, plain), 0, 0)[0];
@@ -117,7 +117,7 @@ fn evaluation_is_plain() {
     }
 }
 
-/// Six images, of which `dog/001.jpg` has a header but no whole body.
+/// Six images; `dog/001.jpg` has a header but a truncated body.
 fn with_a_cut_jpeg(strict: bool) -> (tempfile::TempDir, Dataset, String) {
     let (guard, dir) = two_classes(3);
     std::fs::remove_file(dir.join("dog/001.png")).unwrap();
@@ -137,7 +137,7 @@ fn with_a_cut_jpeg(strict: bool) -> (tempfile::TempDir, Dataset, String) {
 }
 
 #[test]
-fn a_broken_file_is_replaced_by_the_next_and_named_once() {
+fn loader_broken_file_is_replaced_and_named_once() {
     let (_guard, data, message) = with_a_cut_jpeg(false);
     assert_eq!(data.train.len(), 6);
     assert!(data.warnings.is_empty());
@@ -162,7 +162,7 @@ fn a_broken_file_is_replaced_by_the_next_and_named_once() {
 }
 
 #[test]
-fn a_strict_subset_stops_at_a_broken_file() {
+fn loader_strict_stops_at_broken_file() {
     let (_guard, data, message) = with_a_cut_jpeg(true);
     for workers in [0, 2] {
         let plain = LoaderOptions { batch_size: 2, shuffle: false, workers, ..options() };
@@ -176,7 +176,7 @@ fn a_strict_subset_stops_at_a_broken_file() {
 }
 
 #[test]
-fn a_subset_without_any_readable_image_is_an_error() {
+fn loader_without_readable_images_is_an_error() {
     let (guard, data) = data();
     guard.close().unwrap();
     let loader = loader(&data, LoaderOptions { workers: 2, ..options() });
@@ -188,7 +188,7 @@ fn a_subset_without_any_readable_image_is_an_error() {
 }
 
 #[test]
-fn an_empty_subset_has_no_batches() {
+fn loader_of_empty_subset_has_no_batches() {
     let (_guard, data) = data();
     let pipeline =
         Pipeline { size: (8, 8), channels: 3, augment: vec![], mean: vec![0.0; 3], std: vec![1.0; 3] };
@@ -198,7 +198,7 @@ fn an_empty_subset_has_no_batches() {
 }
 
 #[test]
-fn loaders_that_cannot_work_are_refused() {
+fn loader_impossible_options_are_refused() {
     let (_guard, data) = data();
     let refused = |channels: usize, options: LoaderOptions| {
         let (mean, std) = (vec![0.0; channels], vec![1.0; channels]);

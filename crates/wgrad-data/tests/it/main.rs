@@ -1,4 +1,4 @@
-//! What the crate promises, checked from outside: every source, every message, and reproducible loading.
+//! The crate's promises, checked from outside: every source, every message, and reproducible loading.
 
 mod folders;
 mod idx_and_cifar;

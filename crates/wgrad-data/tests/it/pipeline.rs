@@ -23,7 +23,7 @@ fn key(index: usize) -> Option<SampleKey> {
 }
 
 #[test]
-fn values_are_normalised_planes_first() {
+fn pipeline_output_is_normalised_planes() {
     let pipeline = Pipeline {
         size: (1, 2),
         channels: 3,
@@ -38,7 +38,7 @@ fn values_are_normalised_planes_first() {
 }
 
 #[test]
-fn small_images_are_padded_or_scaled_whole() {
+fn pipeline_small_images_are_padded_or_scaled() {
     let image = grey(3, (1..=9).collect());
     assert_eq!(bytes(&pipeline(3, "none").apply(&image, None).unwrap()), image.data);
     let padded = [
@@ -63,7 +63,7 @@ fn small_images_are_padded_or_scaled_whole() {
 }
 
 #[test]
-fn photos_lose_their_margin_but_not_their_shape() {
+fn pipeline_photos_are_center_cropped() {
     // A white square of half the height in the middle of a wide black photo.
     let (width, height) = (300, 200);
     let data = (0..width * height)
@@ -79,13 +79,13 @@ fn photos_lose_their_margin_but_not_their_shape() {
 
     // A ribbon neither fails nor takes the memory of its full length.
     assert_eq!(pipeline(70, "none").apply(&grey(1, vec![5; 40_000]), None).unwrap(), vec![5.0; 4_900]);
-    // Of the target size already, nothing is cut.
+    // Images of the target size are not cropped.
     let exact = grey(100, (0..10_000).map(|i| (i % 251) as u8).collect());
     assert_eq!(bytes(&pipeline(100, "none").apply(&exact, None).unwrap()), exact.data);
 }
 
 #[test]
-fn random_crops_are_windows_of_the_padded_image() {
+fn random_crop_is_window_of_padded_image() {
     let image = grey(4, (1..=16).collect());
     let pipeline = pipeline(4, "crop:1");
     let at = |x: i32, y: i32| if (0..4).contains(&x) && (0..4).contains(&y) { y * 4 + x + 1 } else { 0 };
@@ -103,7 +103,7 @@ fn random_crops_are_windows_of_the_padded_image() {
 }
 
 #[test]
-fn flips_happen_with_their_probability() {
+fn flip_happens_with_its_probability() {
     let image = grey(2, vec![1, 2, 3, 4]);
     let flipped = |spec: &str| {
         let pipeline = pipeline(2, spec);
@@ -114,7 +114,7 @@ fn flips_happen_with_their_probability() {
 }
 
 #[test]
-fn resized_crops_fill_the_target() {
+fn resized_crop_fills_target() {
     let photo = grey(200, (0..200 * 150).map(|i| (i % 200) as u8).collect());
     let pipeline = pipeline(32, "resized-crop:0.2");
     let mut widths = Vec::new();
@@ -201,7 +201,7 @@ fn augmentation_lists_are_read() {
 }
 
 #[test]
-fn wrong_pipelines_and_images_are_refused() {
+fn pipeline_wrong_settings_and_images_are_refused() {
     let image = grey(2, vec![0; 4]);
     let refused = |change: fn(&mut Pipeline)| {
         let mut pipeline = pipeline(2, "none");
@@ -229,7 +229,7 @@ fn wrong_pipelines_and_images_are_refused() {
 }
 
 #[test]
-fn normalisation_is_measured_per_channel() {
+fn pipeline_measures_moments_per_channel() {
     let dir = tempfile::tempdir().unwrap();
     // Red is 0 or 255 evenly, green always 51, blue 0 and 102; a larger image weighs no more.
     paint(dir.path().join("train/a/1.png"), 8, 8, [0, 51, 0]);

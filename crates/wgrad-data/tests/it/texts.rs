@@ -1,4 +1,4 @@
-//! Text sources: the embedded one, files, folders, and what is wrong with them.
+//! Text sources: the embedded one, files, folders, and their errors.
 
 use crate::write;
 use wgrad_data::{EMBEDDED_TEXT, TokenizerChoice, is_text, open_text};
@@ -8,7 +8,7 @@ fn open(spec: &str, tokenizer: &TokenizerChoice, split: f64) -> Result<wgrad_dat
 }
 
 #[test]
-fn the_embedded_text_is_there() {
+fn text_embedded_is_present() {
     let text = open(EMBEDDED_TEXT, &TokenizerChoice::Char, 0.1).unwrap();
     let size = text.train.len() + text.validation.len();
     assert!((150_000..=200_000).contains(&size), "{size}");
@@ -19,7 +19,7 @@ fn the_embedded_text_is_there() {
 }
 
 #[test]
-fn folders_are_joined_by_name() {
+fn text_folder_is_joined_by_name() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path().join("b.txt"), "beta\n");
     write(dir.path().join("a.TXT"), "alpha");
@@ -38,14 +38,14 @@ fn folders_are_joined_by_name() {
 }
 
 #[test]
-fn what_is_wrong_is_one_line() {
+fn text_errors_are_one_line() {
     let dir = tempfile::tempdir().unwrap();
     let spec = |name: &str| format!("text:{}", dir.path().join(name).display());
     write(dir.path().join("latin1.txt"), b"na\xefve");
     std::fs::create_dir(dir.path().join("empty")).unwrap();
     let char = |name: &str| open(&spec(name), &TokenizerChoice::Char, 0.1).unwrap_err();
     assert!(char("none.txt").contains("none.txt does not exist; give the path of a text file"));
-    assert!(char("latin1.txt").contains("no UTF-8 text from byte 2 on"));
+    assert!(char("latin1.txt").contains("not UTF-8 text from byte 2 on"));
     assert!(char("empty").contains("*.txt does not exist; put .txt files"));
     assert!(open("text:", &TokenizerChoice::Char, 0.1).unwrap_err().contains("text:FILE"));
     assert!(open(EMBEDDED_TEXT, &TokenizerChoice::Char, 1.0).unwrap_err().starts_with("val_split is 1;"));
@@ -55,7 +55,7 @@ fn what_is_wrong_is_one_line() {
 }
 
 #[test]
-fn byte_order_marks_are_no_tokens() {
+fn text_byte_order_mark_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path().join("texts/a.txt"), b"\xEF\xBB\xBFabcabcabc");
     write(dir.path().join("texts/b.txt"), b"\xEF\xBB\xBFdef");
@@ -74,7 +74,7 @@ fn byte_order_marks_are_no_tokens() {
 }
 
 #[test]
-fn wide_and_empty_texts_are_named_as_such() {
+fn text_utf16_and_empty_files_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let spec = |name: &str| format!("text:{}", dir.path().join(name).display());
     let wide =
@@ -104,7 +104,7 @@ fn wide_and_empty_texts_are_named_as_such() {
     write(dir.path().join("both/a.txt"), "fine");
     write(dir.path().join("both/b.txt"), b"na\xefve");
     let why = open(&spec("both"), &TokenizerChoice::Char, 0.1).unwrap_err();
-    assert!(why.contains("b.txt is no UTF-8 text from byte 2 on"), "{why}");
+    assert!(why.contains("b.txt is not UTF-8 text from byte 2 on"), "{why}");
     write(dir.path().join("nothing/a.txt"), "");
     let why = open(&spec("nothing"), &TokenizerChoice::Char, 0.1).unwrap_err();
     assert!(why.contains("nothing is empty"), "{why}");

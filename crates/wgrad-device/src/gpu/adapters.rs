@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use wgrad_types::{AdapterClass, Limits};
 
-/// What is known of an adapter before it is opened.
+/// Facts about an adapter, known before it is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdapterReport {
     /// The adapter's own name.
@@ -18,7 +18,7 @@ pub struct AdapterReport {
     pub vendor: u32,
     /// The device's number.
     pub device: u32,
-    /// The PCI address, where known.
+    /// The PCI address, if known.
     pub bus: String,
     /// Limits it offers.
     pub limits: Limits,
@@ -26,7 +26,7 @@ pub struct AdapterReport {
     pub subgroup_min: u32,
     /// Largest subgroup.
     pub subgroup_max: u32,
-    /// Optional features that matter to kernels.
+    /// Optional features relevant to kernels.
     pub features: Vec<String>,
 }
 
@@ -36,22 +36,22 @@ impl AdapterReport {
         format!("{} ({}, {})", self.short_name(), self.class, self.backend)
     }
 
-    /// The name without the compiler's version that Mesa appends.
+    /// The name without the compiler's version appended by Mesa.
     pub fn short_name(&self) -> &str {
         self.name.split(" (LLVM").next().unwrap_or(&self.name)
     }
 }
 
-/// An adapter that can be opened.
+/// An adapter ready to be opened.
 pub(crate) struct Found {
     pub(crate) instance: wgpu::Instance,
     pub(crate) adapter: wgpu::Adapter,
     pub(crate) report: AdapterReport,
 }
 
-/// Every adapter that can compute, once each, best class first.
+/// Every adapter with compute support, once each, best class first.
 pub(crate) fn find() -> Vec<Found> {
-    // Reached through Vulkan, Metal and DirectX 12 only: what GL offers beside them lacks compute or is the same again.
+    // Vulkan, Metal and DirectX 12 only: GL's adapters lack compute or are duplicates.
     let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends,
@@ -76,7 +76,7 @@ pub(crate) fn find() -> Vec<Found> {
     found
 }
 
-/// Best class first; within a class Vulkan, Metal, DirectX 12; else as the system lists them.
+/// Best class first; within a class Vulkan, Metal, DirectX 12; otherwise in the system's order.
 fn order(a: &AdapterReport, b: &AdapterReport) -> Ordering {
     let rank = |r: &AdapterReport| {
         let class = match r.class {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn one_card_through_two_apis_is_one_and_two_equal_cards_are_two() {
+    fn adapters_listed_once_per_card() {
         let vulkan = a("X", "Vulkan", AdapterClass::Discrete, (1, 2), "0000:01:00.0");
         let dx12 = a("X", "DirectX 12", AdapterClass::Discrete, (1, 2), "");
         let twin = a("X", "Vulkan", AdapterClass::Discrete, (1, 2), "0000:02:00.0");
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_title_is_short() {
+    fn adapter_title_is_short() {
         let mesa = a("llvmpipe (LLVM 15.0.6, 256 bits)", "Vulkan", AdapterClass::Software, (0, 0), "");
         assert_eq!(mesa.title(), "llvmpipe (software adapter, Vulkan)");
     }

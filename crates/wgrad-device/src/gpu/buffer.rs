@@ -1,4 +1,4 @@
-//! Buffers, mappings and waiting: the only place that makes buffers and the only one that blocks.
+//! Buffers, mappings and waiting: the only place to create buffers and the only one to block.
 
 use super::Inner;
 use super::health::scoped;
@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 use wgrad_types::AdapterClass;
 
-/// A wait that takes longer means that the device hangs. Drivers' own watchdogs act within seconds; a software adapter
-/// may need minutes for an honest step.
+/// After this time the device counts as hung. Drivers' own watchdogs act within seconds; a software adapter
+/// may need minutes for a legitimate step.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// Usage of a plan's buffers.
@@ -64,16 +64,17 @@ impl Inner {
         self.poll()
     }
 
-    /// Runs the callbacks that are due; does not block.
+    /// Runs due callbacks; does not block.
     ///
-    /// Through the instance, whose poll drops errors, not through `Device::poll`, which panics when the device is lost.
+    /// Through the instance: its poll drops errors, while `Device::poll` panics on a lost device.
     pub(super) fn poll(&self) -> Result<(), DeviceError> {
         self.instance.poll_all(false);
         self.health.check()
     }
 
-    /// Blocks until a mapping is there: yields at first, so that short waits stay exact, then sleeps a small share of
-    /// what has passed. A software adapter's threads take what is yielded, and every end of a sleep would interrupt them.
+    /// Blocks until a mapping is ready: yields at first, so that short waits stay exact, then sleeps for a
+    /// small share of the elapsed time. A software adapter's threads use the yielded time, and frequent
+    /// wake-ups would interrupt them.
     pub(super) fn wait(&self, mapping: &Mapping) -> Result<(), DeviceError> {
         let start = Instant::now();
         let yielding = match self.caps.class {
@@ -99,7 +100,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Whether a mapping is there; does not block, does not poll.
+    /// True if a mapping is ready; does not block, does not poll.
     pub(super) fn mapped(&self, mapping: &Mapping) -> Result<bool, DeviceError> {
         match mapping.get() {
             MAPPED => Ok(true),
@@ -116,11 +117,11 @@ const PENDING: u8 = 0;
 const MAPPED: u8 = 1;
 const FAILED: u8 = 2;
 
-/// How far a buffer's mapping has come.
+/// Progress of a buffer's mapping.
 pub(super) struct Mapping(Arc<AtomicU8>);
 
 impl Mapping {
-    /// Of a buffer mapped at creation.
+    /// The mapping of a buffer mapped at creation.
     pub(super) fn mapped() -> Self {
         Self(Arc::new(AtomicU8::new(MAPPED)))
     }

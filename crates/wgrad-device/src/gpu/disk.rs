@@ -1,5 +1,5 @@
-//! The driver's compiled kernels, kept between runs where wgpu can (Vulkan). A missing, unreadable or damaged file means
-//! compiling again, nothing else.
+//! The driver's compiled kernels, kept between runs if wgpu can (Vulkan). A missing, unreadable or damaged
+//! file means compiling again, nothing else.
 
 use super::adapters::AdapterReport;
 use super::health::scoped;
@@ -14,13 +14,13 @@ const MAGIC: &[u8; 8] = b"wgradpc1";
 pub(super) struct DiskCache {
     cache: wgpu::PipelineCache,
     path: PathBuf,
-    /// Checksum of what the file holds, to leave it alone while nothing changes.
+    /// Checksum of the file's content, to skip writing it unchanged.
     saved: Mutex<u64>,
 }
 
 impl DiskCache {
-    /// The adapter's cache, if the device has the feature and there is a folder for it. `WGRAD_CACHE_DIR` names another
-    /// folder; empty, it turns the cache off.
+    /// The adapter's cache, if the device has the feature and there is a folder for it. `WGRAD_CACHE_DIR`
+    /// names another folder; if empty, it turns the cache off.
     pub(super) fn open(device: &wgpu::Device, adapter: &AdapterReport) -> Option<Self> {
         if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;

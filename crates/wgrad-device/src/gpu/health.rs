@@ -1,7 +1,7 @@
-//! What goes wrong on a device, kept as state until a call can return it, and the error scopes around creation.
+//! Failures of a device, kept as state until a call can return them, and the error scopes around creation.
 //!
-//! wgpu reports a lost device through a callback only: calls on it then fail silently. So every call here that can fail
-//! ends with [`Health::check`].
+//! wgpu reports a lost device through a callback only: later calls on it fail silently. So every fallible
+//! call here ends with [`Health::check`].
 
 use crate::DeviceError;
 use std::error::Error;
@@ -52,7 +52,7 @@ impl Health {
         state.error.take().map_or(Ok(()), Err)
     }
 
-    /// The error behind a failed mapping: what is known, else that the device must be gone.
+    /// The error behind a failed mapping: the known failure, else a lost device.
     pub(super) fn unmappable(&self) -> DeviceError {
         let gone = DeviceError::Lost { why: "its memory can no longer be mapped".into() };
         self.check().err().unwrap_or(gone)
@@ -65,7 +65,8 @@ impl Health {
     }
 }
 
-/// Runs creation calls and catches what they report. Scopes are a thread's own, so parallel creation does not mix.
+/// Runs creation calls and catches their errors. Scopes belong to a thread, so parallel creation does not mix
+/// them.
 pub(super) fn scoped<T>(device: &wgpu::Device, create: impl FnOnce() -> T) -> Result<T, wgpu::Error> {
     let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
     let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -87,8 +88,8 @@ fn typed(error: &wgpu::Error) -> DeviceError {
     }
 }
 
-/// wgpu's reason in one line: the first line of every cause, the outermost (which call it was) left out where there
-/// are others.
+/// wgpu's reason in one line: the first line of every cause, without the outermost (the name of the call) if
+/// there are others.
 pub(super) fn reason(error: &wgpu::Error) -> String {
     let mut lines = Vec::new();
     let mut cause = error.source();

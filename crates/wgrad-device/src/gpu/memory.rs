@@ -62,7 +62,7 @@ impl Memory {
     pub(crate) fn read(&self, place: Place) -> Result<Vec<u32>, DeviceError> {
         let gpu = &self.gpu;
         gpu.health.check()?;
-        // Taken out, so that a failure half way leaves no mapped buffer behind for the next read to trip over.
+        // Taken out, so that a failure half way leaves no mapped buffer for the next read.
         let mut kept = self.down.lock().unwrap_or_else(PoisonError::into_inner);
         let staging = match kept.take() {
             Some(staging) => staging,

@@ -1,4 +1,4 @@
-//! The GPU device: a plan's launches as wgpu calls. The only code that knows wgpu.
+//! The GPU device: a plan's launches as wgpu calls. No other code knows wgpu.
 //!
 //! Errors from outside are values: creation runs in error scopes ([`health`]), everything else reports through the
 //! device's error state. Every buffer is made by [`Inner::buffer`], every wait is [`Inner::wait`].
@@ -36,7 +36,7 @@ pub struct Gpu {
     inner: Arc<Inner>,
 }
 
-/// What clones of a [`Gpu`], its memories and its programs share.
+/// State shared by the clones of a [`Gpu`], its memories and its programs.
 struct Inner {
     instance: wgpu::Instance,
     device: wgpu::Device,
@@ -53,8 +53,8 @@ struct Inner {
 }
 
 impl Gpu {
-    /// Opens an adapter: with everything it offers, or with exactly WebGPU's default limits and no optional feature;
-    /// `checks` turns on the run-time checks that launches make needless.
+    /// Opens an adapter: with all its limits and features, or with exactly WebGPU's default limits and no
+    /// optional feature; `checks` turns on the run-time checks that valid launches do not need.
     pub(crate) fn open(found: Found, baseline: bool, checks: bool) -> Result<Self, DeviceError> {
         let Found { instance, adapter, report } = found;
         let offered = adapter.features();
@@ -147,8 +147,8 @@ impl Gpu {
         Program::new(self.inner.clone(), plan, memory)
     }
 
-    /// Gives the adapter up. Whatever is called afterwards, on any clone, memory or program, is an error that says the
-    /// device was lost: what a reset or an unplugged card looks like.
+    /// Gives up the adapter. Every later call, on any clone, memory or program, fails with a lost device, as
+    /// after a reset or an unplugged card.
     pub fn destroy(&self) {
         self.inner.device.destroy();
         // wgpu says so only once the work under way has ended, and until then lets further calls fail silently.

@@ -1,4 +1,4 @@
-//! Pipelines: compiled in parallel, kept by source text, so that equal kernels are compiled once a device.
+//! Pipelines: compiled in parallel and kept by source text, so equal kernels are compiled once per device.
 
 use super::adapters::AdapterReport;
 use super::disk::DiskCache;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use wgrad_kernels::{Access, Launch};
 
-/// The WGSL compiler recurses: deep generated expressions need more than a thread's usual stack.
+/// The WGSL compiler recurses: deep generated expressions need more stack than a thread usually has.
 const STACK: usize = 16 << 20;
 
 /// A compiled kernel.
@@ -42,7 +42,8 @@ pub(super) struct Pipelines {
 }
 
 impl Pipelines {
-    /// None yet. `checks`, or `WGRAD_SHADER_CHECKS=1`, turns on the run-time checks that launches make needless.
+    /// An empty cache. `checks`, or `WGRAD_SHADER_CHECKS=1`, turns on the run-time checks that valid launches
+    /// do not need.
     pub(super) fn new(device: &wgpu::Device, adapter: &AdapterReport, checks: bool) -> Self {
         let checks = checks || std::env::var("WGRAD_SHADER_CHECKS").is_ok_and(|v| v == "1");
         Self { made: Mutex::default(), disk: DiskCache::open(device, adapter), checks }
@@ -105,7 +106,7 @@ impl Pipelines {
             }
             other => fail(explain(&reason(&other))),
         };
-        // Compilers and drivers do panic on code they do not expect; that is their rejection.
+        // Compilers and drivers do panic on unexpected code: this counts as a rejection.
         let compiled = catch_unwind(AssertUnwindSafe(|| {
             let module = scoped(device, || self.module(device, wanted.launch))
                 .map_err(|e| refused_source(&e, wanted).map_or_else(|| refused(e), fail))?;
@@ -198,7 +199,7 @@ fn refused_source(error: &wgpu::Error, wanted: &Wanted<'_>) -> Option<String> {
     Some(format!("{} (line {line}: `{}`)", explain(&reason(error)), code.trim()))
 }
 
-/// The reason without naga's preamble, which repeats the label.
+/// The reason without naga's preamble, a repetition of the label.
 fn explain(reason: &str) -> String {
     let after = |mark: &str| reason.split_once(mark).map(|(_, rest)| rest.trim().to_owned());
     after(" parsing error:")

@@ -1,4 +1,4 @@
-//! A step with a clock at every kernel: the adapter's own where it has timestamps, else this machine's.
+//! A step with a clock at every kernel: the adapter's own if it has timestamps, else the host's.
 
 use super::buffer::{Mapping, READBACK};
 use super::memory::Memory;
@@ -30,7 +30,7 @@ impl Program {
         for number in 0..kernels {
             let start = Instant::now();
             let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            self.record_step(&mut encoder, number, None);
+            self.record_kernel(&mut encoder, number, None);
             gpu.submit(encoder)?;
             self.finish(&marker)?;
             seconds.push(start.elapsed().as_secs_f64());
@@ -38,8 +38,8 @@ impl Program {
         Ok(Profile { clock: Clock::Host, seconds })
     }
 
-    /// A pass of its own for one step of the plan.
-    fn record_step(
+    /// Records one kernel of the plan as a pass of its own.
+    fn record_kernel(
         &self,
         encoder: &mut wgpu::CommandEncoder,
         number: usize,
@@ -50,7 +50,7 @@ impl Program {
         self.dispatches.iter().filter(|d| d.kernel == number).for_each(|d| d.record(&mut pass));
     }
 
-    /// Seconds of every step by the adapter's timestamps.
+    /// Seconds per kernel by the adapter's timestamps.
     fn stamped(&self, kernels: usize) -> Result<Vec<f64>, DeviceError> {
         let gpu = &self.gpu;
         let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
@@ -70,7 +70,7 @@ impl Program {
                 beginning_of_pass_write_index: at(0),
                 end_of_pass_write_index: at(1),
             };
-            self.record_step(&mut encoder, number, Some(writes));
+            self.record_kernel(&mut encoder, number, Some(writes));
         }
         encoder.resolve_query_set(&queries, 0..2 * kernels as u32, &resolved, 0);
         encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, Some(bytes as u64));
@@ -84,7 +84,7 @@ impl Program {
         Ok(stamps.chunks_exact(2).map(|s| s[1].saturating_sub(s[0]) as f64 * tick).collect())
     }
 
-    /// Waits until all work handed to the queue has ended: clearing `marker`, which is not mapped, comes last.
+    /// Waits for all work in the queue: clearing `marker`, an unmapped buffer, comes last.
     fn finish(&self, marker: &wgpu::Buffer) -> Result<(), DeviceError> {
         let gpu = &self.gpu;
         let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());

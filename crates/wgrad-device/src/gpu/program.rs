@@ -1,4 +1,4 @@
-//! A plan on the device: buffers, pipelines and bind groups made once, then one submission a step.
+//! A plan on the device: buffers, pipelines and bind groups are created once, then one submission per step.
 
 use super::Inner;
 use super::buffer::SLOT;
@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use wgrad_kernels::{Buffer, FIRST_SCALAR_WORD, Launch};
 use wgrad_plan::{Place, Plan, PlannedKernel, Slot, SlotKind};
 
-/// A plan ready to run, with the memory of everything that does not persist.
+/// A plan ready to run, with the memory of everything but the persistent tensors.
 pub struct Program {
     pub(super) gpu: Arc<Inner>,
     pub(super) plan: Arc<Plan>,
@@ -32,7 +32,7 @@ struct Staging {
     readback: Readback,
 }
 
-/// A dispatch, ready to be recorded, and the number of the plan's step it belongs to.
+/// A dispatch ready to be recorded, and the number of its kernel in the plan.
 pub(super) struct Dispatch {
     pub(super) kernel: usize,
     pipeline: wgpu::ComputePipeline,
@@ -62,7 +62,7 @@ impl Program {
         assert_eq!(shared.len(), plan.layout.slots.len(), "program: the memory is of another layout");
         gpu.health.check()?;
         let allocated_before = gpu.allocations.load(Ordering::Relaxed);
-        // Kernels first: what cannot compile should not cost memory.
+        // Kernels first: a compile error should not cost memory.
         let launches = launches(&plan)?;
         let wanted: Vec<Wanted<'_>> = launches
             .iter()
@@ -132,7 +132,7 @@ impl Program {
         Ok(())
     }
 
-    /// Begins a step's commands with the way up of its inputs; [`Program::uploaded`] follows the submission.
+    /// Begins a step's commands with the upload of its inputs; [`Program::uploaded`] follows the submission.
     fn upload(
         &mut self,
         memory: &Memory,
@@ -152,7 +152,7 @@ impl Program {
         Ok(encoder)
     }
 
-    /// Brings a step's inputs to the device in a submission of their own.
+    /// Uploads a step's inputs in a submission of their own.
     pub(super) fn feed(
         &mut self,
         memory: &Memory,
@@ -167,7 +167,7 @@ impl Program {
         submitted
     }
 
-    /// After the submission of what [`Program::upload`] began.
+    /// Completes [`Program::upload`] after the submission.
     fn uploaded(&mut self) {
         self.staging.upload.submitted();
     }
@@ -198,7 +198,7 @@ impl Program {
     }
 }
 
-/// Kernel and layer, and which of the kernel's dispatches where it has several.
+/// Kernel and layer, with the dispatch's name if the kernel has several.
 fn label(kernel: &PlannedKernel, launch: &Launch) -> String {
     match kernel.variant.launches.len() {
         1 => kernel.label(),
@@ -206,7 +206,7 @@ fn label(kernel: &PlannedKernel, launch: &Launch) -> String {
     }
 }
 
-/// Every dispatch with its step and that one's number, in order. A step without elements has none.
+/// Every dispatch with its kernel and the kernel's number, in order. A kernel without elements has none.
 fn launches(plan: &Plan) -> Result<Vec<(usize, &PlannedKernel, &Launch)>, DeviceError> {
     let mut all = Vec::new();
     for (number, kernel) in plan.kernels.iter().enumerate() {

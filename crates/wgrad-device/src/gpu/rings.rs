@@ -1,4 +1,4 @@
-//! Staging: rings of mappable buffers that carry a step's inputs up and its results down without new allocations.
+//! Staging: rings of mappable buffers for a step's inputs and results, without new allocations.
 
 use super::Inner;
 use super::buffer::{Mapping, READBACK, UPLOAD};
@@ -6,7 +6,7 @@ use crate::DeviceError;
 use std::collections::VecDeque;
 use wgrad_plan::{READBACKS, UPLOADS};
 
-/// A range of a device buffer and where it lies in the staging buffer.
+/// A range of a device buffer and its offset in the staging buffer.
 pub(super) struct Part {
     buffer: wgpu::Buffer,
     offset: usize,
@@ -92,14 +92,14 @@ impl Upload {
 /// Carries parts of device buffers to the host.
 pub(super) struct Readback {
     parts: Parts,
-    /// How many of the parts are results; a last one may be there only to be waited for.
+    /// Number of parts that are results; a last part may exist only as a marker of the end.
     results: usize,
     free: Vec<Staging>,
     pending: VecDeque<Staging>,
 }
 
 impl Readback {
-    /// `marker` is copied where there is nothing else, so that the step's end can be seen.
+    /// `marker` is copied if there is nothing else, to make the step's end visible.
     pub(super) fn new(
         gpu: &Inner,
         results: Vec<(wgpu::Buffer, usize, usize)>,
@@ -121,12 +121,12 @@ impl Readback {
         self.free.iter().map(|s| s.buffer.size()).sum()
     }
 
-    /// Whether a further step must wait for the oldest results.
+    /// True if a further step must wait for the oldest results.
     pub(super) fn is_full(&self) -> bool {
         self.free.is_empty()
     }
 
-    /// Whether no results are under way.
+    /// True if no results are in flight.
     pub(super) fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
@@ -140,7 +140,7 @@ impl Readback {
         }
     }
 
-    /// After the submission: asks for the results. That fails at once where the device silently dropped the work.
+    /// After the submission: asks for the results. Fails at once if the device silently dropped the work.
     pub(super) fn submitted(&mut self, gpu: &Inner) -> Result<(), DeviceError> {
         let staging = self.free.pop().expect("`record` found it");
         staging.mapping.request(&staging.buffer, wgpu::MapMode::Read);
@@ -152,7 +152,7 @@ impl Readback {
         mapped.map(drop)
     }
 
-    /// The oldest results; `None` where none are under way, or where they are and `block` is not set.
+    /// The oldest results; `None` if none are in flight, or if they are unfinished and `block` is false.
     pub(super) fn take(&mut self, gpu: &Inner, block: bool) -> Result<Option<Vec<Vec<u32>>>, DeviceError> {
         let Some(oldest) = self.pending.front() else { return Ok(None) };
         if block {

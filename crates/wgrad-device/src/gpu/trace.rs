@@ -1,4 +1,4 @@
-//! A step run kernel by kernel, with everything a kernel reads and writes brought to the host: slow, the same bits.
+//! A step run kernel by kernel, with every operand and result copied to the host: slow, with the same bits.
 
 use super::buffer::{Mapping, READBACK};
 use super::memory::Memory;
@@ -37,7 +37,7 @@ impl Program {
         Ok(())
     }
 
-    /// The words at each place, a word an element; waits for the work under way.
+    /// The words at each place, one per element; waits for the work in flight.
     fn look(&self, places: &[Place], types: &[Type]) -> Result<Vec<Vec<u32>>, DeviceError> {
         let gpu = &self.gpu;
         let read = |(place, ty): (&Place, &Type)| {

@@ -1,4 +1,4 @@
-//! Every failure is a typed value that says what failed.
+//! Every failure is a typed value naming the cause.
 
 use crate::fixture::{N, Rig, W1, expected, plan, software};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ fn edit(plan: &mut Plan, kernel: usize, launch: usize, from: &str, to: &str) {
 }
 
 #[test]
-fn a_kernel_that_does_not_parse_is_named_with_its_line() {
+fn kernel_parse_error_names_kernel_and_line() {
     let refused = refusal(|plan| edit(plan, 0, 0, "in1[i];", "nothing[i];"));
     let said = "kernel map.hand in features.0 was rejected: no definition in scope for identifier: `nothing` (line 9: \
                 `out0[i] = in0[i] * bitcast<f32>(scalars[2]) + nothing[i];`)";
@@ -33,7 +33,7 @@ fn a_kernel_that_does_not_parse_is_named_with_its_line() {
 }
 
 #[test]
-fn a_kernel_that_does_not_validate_is_named() {
+fn kernel_validation_error_names_kernel() {
     let refused = refusal(|plan| edit(plan, 1, 0, "out0[i] = out0[i]", "in1[i] = out0[i]"));
     let DeviceError::Kernel { kernel, why } = refused else { panic!("{refused}") };
     assert_eq!(kernel, "map.hand in optimizer");
@@ -41,7 +41,7 @@ fn a_kernel_that_does_not_validate_is_named() {
 }
 
 #[test]
-fn a_kernel_that_does_not_fit_its_bindings_is_named_with_its_dispatch() {
+fn kernel_binding_mismatch_names_kernel_and_dispatch() {
     let refused = refusal(|plan| edit(plan, 2, 1, "@binding(1)", "@binding(5)"));
     let DeviceError::Kernel { kernel, why } = refused else { panic!("{refused}") };
     assert_eq!(kernel, "map.hand in head (map.second)");
@@ -49,7 +49,7 @@ fn a_kernel_that_does_not_fit_its_bindings_is_named_with_its_dispatch() {
 }
 
 #[test]
-fn of_several_broken_kernels_the_first_is_named() {
+fn kernel_errors_name_the_first() {
     let refused = refusal(|plan| (0..4).for_each(|kernel| edit(plan, kernel, 0, "let i", "lett i")));
     assert!(
         matches!(&refused, DeviceError::Kernel { kernel, .. } if kernel == "map.hand in features.0"),
@@ -58,14 +58,14 @@ fn of_several_broken_kernels_the_first_is_named() {
 }
 
 #[test]
-fn a_plan_for_the_cpu_has_nothing_to_run_here() {
+fn plan_of_cpu_is_refused_on_adapter() {
     let refused = refusal(|plan| plan.kernels[3].variant.launches.clear());
     let said = "kernel map.hand was rejected: it has no launches: the plan was made for the CPU";
     assert_eq!(refused.to_string(), said);
 }
 
 #[test]
-fn a_buffer_larger_than_the_adapter_allows_is_out_of_memory() {
+fn buffer_beyond_limit_is_out_of_memory() {
     let request: wgrad_device::Request = "software".parse().unwrap();
     let device = Device::open(&request.with_baseline_limits()).unwrap().0;
     let slots = vec![Slot { bytes: 300 << 20, kind: SlotKind::Activation }];
@@ -76,7 +76,7 @@ fn a_buffer_larger_than_the_adapter_allows_is_out_of_memory() {
 }
 
 #[test]
-fn a_rejected_step_is_an_error_and_leaves_no_result() {
+fn step_rejected_is_an_error_without_result() {
     let mut plan = plan();
     plan.kernels[1].variant.launches[0].groups = [100_000, 1, 1];
     let mut rig = Rig::with(software(), plan);
@@ -92,14 +92,14 @@ fn a_rejected_step_is_an_error_and_leaves_no_result() {
 
 #[test]
 #[should_panic(expected = "step: size of input x")]
-fn an_input_of_another_size_is_a_bug_of_the_caller() {
+fn step_with_wrong_input_size_panics() {
     let Rig { mut memory, mut program, .. } = Rig::new(software());
     drop(program.step(&mut memory, &[&[0; N - 1]], &[0; 4]));
 }
 
 #[test]
 #[should_panic(expected = "step: the program was made with another memory")]
-fn another_memory_is_a_bug_of_the_caller() {
+fn step_with_other_memory_panics() {
     let Rig { device, mut program, .. } = Rig::new(software());
     let mut other = device.memory(&plan().layout).unwrap();
     drop(program.step(&mut other, &[&[0; N]], &[0; 4]));
@@ -114,7 +114,7 @@ fn is_lost<T>(result: Result<T, DeviceError>) {
 }
 
 #[test]
-fn a_lost_device_is_an_error_wherever_it_is_met() {
+fn lost_device_is_an_error_everywhere() {
     let mut rig = Rig::new(software());
     let Device::Gpu(gpu) = rig.device.clone() else { panic!("not an adapter") };
     (1..=3).for_each(|k| rig.step(k));
@@ -136,7 +136,7 @@ fn a_lost_device_is_an_error_wherever_it_is_met() {
 }
 
 #[test]
-fn a_device_lost_while_others_wait_lets_them_go() {
+fn lost_device_releases_waiting_threads() {
     let mut rig = Rig::new(software());
     let Device::Gpu(gpu) = rig.device.clone() else { panic!("not an adapter") };
     let waiting = std::thread::spawn(move || {

@@ -1,7 +1,8 @@
-//! A small plan by hand: literals, scalars, scratch, two launches in a step, an update in place within a page.
+//! A small hand-made plan: literals, scalars, scratch, two launches in one kernel, an update in place within
+//! a page.
 //!
-//! Per step: `act = x * rate + table`, `w1 += act` (in place, at an offset of its page), `y = w1 + w1` by way of scratch
-//! memory, `z = w0[0] * scale`.
+//! Per step: `act = x * rate + table`, `w1 += act` (in place, at an offset of its page), `y = w1 + w1`
+//! through scratch memory, `z = w0[0] * scale`.
 
 use std::sync::Arc;
 use wgrad_device::{Device, Memory, Program, Request};
@@ -32,7 +33,7 @@ pub(crate) fn cpu() -> Device {
     Device::open(&"cpu".parse().unwrap()).unwrap().0
 }
 
-/// A module with one guarded line a thread; each binding is `array<f32>`, the scalars `array<u32>`.
+/// A module with one guarded line per thread; each binding is `array<f32>`, the scalars `array<u32>`.
 pub(crate) fn launch(name: &str, bindings: &[(Buffer, Access)], n: usize, line: &str) -> Launch {
     let mut source = String::new();
     for (i, (buffer, access)) in bindings.iter().enumerate() {
@@ -217,7 +218,7 @@ impl Rig {
         self.program.step(&mut self.memory, &[&[(k as f32).to_bits(); N]], &scalars(k))
     }
 
-    /// As [`Rig::step`], with a clock at every kernel.
+    /// Like [`Rig::step`], with a clock at every kernel.
     pub(crate) fn profile(&mut self, k: usize) -> wgrad_device::Profile {
         self.program.profile(&mut self.memory, &[&[(k as f32).to_bits(); N]], &scalars(k)).unwrap()
     }

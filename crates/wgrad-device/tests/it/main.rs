@@ -1,5 +1,5 @@
-//! What the device promises, checked from outside on the software adapter and on the CPU. The adapter must be there: a
-//! machine without one fails these tests.
+//! The device's promises, checked from outside on the software adapter and on the CPU. The adapter is
+//! required: a machine without one fails these tests.
 
 mod failures;
 mod fixture;

@@ -1,4 +1,4 @@
-//! Which device is opened, and what is said about it.
+//! Selection of devices, and the messages about it.
 
 use std::process::Command;
 use wgrad_device::{Device, DeviceError, Request, adapters};
@@ -9,7 +9,7 @@ fn open(name: &str) -> Result<(Device, wgrad_device::Selected), DeviceError> {
 }
 
 #[test]
-fn the_software_adapter_is_listed_and_never_called_a_gpu() {
+fn software_adapter_is_listed_and_no_gpu() {
     let all = adapters();
     let report = all.iter().find(|a| a.class == AdapterClass::Software).expect("lavapipe is installed");
     assert!(report.name.contains("llvmpipe"));
@@ -22,7 +22,7 @@ fn the_software_adapter_is_listed_and_never_called_a_gpu() {
 }
 
 #[test]
-fn software_opens_with_all_it_has() {
+fn software_adapter_opens_with_full_limits() {
     let (device, selected) = open("software").unwrap();
     let report = adapters().into_iter().find(|a| a.class == AdapterClass::Software).unwrap();
     assert_eq!(device.caps().class, AdapterClass::Software);
@@ -36,7 +36,7 @@ fn software_opens_with_all_it_has() {
 }
 
 #[test]
-fn adapters_are_opened_by_number() {
+fn adapter_opens_by_number() {
     let all = adapters();
     for (n, report) in all.iter().enumerate() {
         assert_eq!(open(&format!("gpu:{n}")).unwrap().0.name(), report.title());
@@ -46,21 +46,21 @@ fn adapters_are_opened_by_number() {
 }
 
 #[test]
-fn the_cpu_is_there_by_name() {
+fn cpu_opens_by_name() {
     let (device, selected) = open("cpu").unwrap();
     assert_eq!(device.caps().class, AdapterClass::Cpu);
     assert_eq!(selected.reason, format!("cpu: {}, as asked", device.name()));
 }
 
 #[test]
-fn unknown_names_are_refused() {
+fn device_unknown_name_is_refused() {
     let error = open("toaster").err().unwrap();
     assert_eq!(error, DeviceError::Unknown { name: "toaster".into() });
     assert!(error.to_string().contains("auto, gpu, gpu:N, software or cpu"));
 }
 
 #[test]
-fn a_gpu_is_real_or_not_found() {
+fn gpu_is_real_or_not_found() {
     let real = adapters().iter().any(|a| a.class != AdapterClass::Software);
     match open("gpu") {
         Ok((device, _)) => assert!(real && device.caps().class != AdapterClass::Software),
@@ -101,14 +101,14 @@ fn in_an_environment() {
     }
 }
 
-/// What the child process says to its parent.
+/// Message from the child process to its parent.
 fn answer(line: &str) {
     use std::io::Write;
     std::io::stdout().write_all(format!("{line}\n").as_bytes()).expect("the parent listens");
 }
 
 #[test]
-fn the_environment_has_a_say() {
+fn device_environment_variable_is_used() {
     let said = with_environment(&[("WGRAD_DEVICE", "software")]);
     assert_eq!(said, "WGRAD_DEVICE=software: llvmpipe (software adapter, Vulkan), as asked | false");
     let vars =
@@ -120,7 +120,7 @@ fn the_environment_has_a_say() {
 }
 
 #[test]
-fn compiled_kernels_are_kept_and_a_damaged_file_does_no_harm() {
+fn pipeline_cache_persists_and_damage_is_harmless() {
     let folder = std::env::temp_dir().join(format!("wgrad-device-{}", std::process::id()));
     let vars = [("WGRAD_DEVICE", "software"), ("WGRAD_CACHE_DIR", folder.to_str().unwrap())];
     let run = || {
@@ -139,14 +139,14 @@ fn compiled_kernels_are_kept_and_a_damaged_file_does_no_harm() {
     std::fs::write(&kept, &damaged).unwrap();
     assert_ne!(std::fs::read(run()).unwrap(), damaged);
     std::fs::remove_dir_all(&folder).unwrap();
-    // A file where the folder should be: no cache, no complaint.
+    // A file in place of the folder: no cache, no complaint.
     std::fs::write(&folder, "in the way").unwrap();
     with_environment(&vars);
     std::fs::remove_file(&folder).unwrap();
 }
 
 #[test]
-fn auto_prefers_hardware_and_the_cpu_to_software() {
+fn auto_prefers_hardware_then_cpu() {
     let said = with_environment(&[]);
     match &adapters()[..] {
         [only] if only.class == AdapterClass::Software => {

@@ -8,7 +8,7 @@ use wgrad_plan::{ParamLayout, Place, Slot, SlotKind, UPLOADS};
 use wgrad_types::Limits;
 
 #[test]
-fn the_cpu_and_the_adapter_agree_step_by_step() {
+fn step_results_agree_on_cpu_and_adapter() {
     for device in [cpu(), software()] {
         let name = device.name();
         let mut rig = Rig::new(device);
@@ -22,7 +22,7 @@ fn the_cpu_and_the_adapter_agree_step_by_step() {
 }
 
 #[test]
-fn results_queue_up_in_order_beyond_the_ring() {
+fn results_queue_in_order_beyond_ring() {
     for device in [cpu(), software()] {
         let mut rig = Rig::new(device);
         (1..=20).for_each(|k| rig.step(k));
@@ -35,7 +35,7 @@ fn results_queue_up_in_order_beyond_the_ring() {
 }
 
 #[test]
-fn ready_does_not_block_and_comes_in_the_end() {
+fn ready_does_not_block_and_finally_returns() {
     let mut rig = Rig::new(software());
     assert_eq!(rig.program.ready().unwrap(), None);
     rig.step(1);
@@ -49,9 +49,10 @@ fn ready_does_not_block_and_comes_in_the_end() {
     assert_eq!(rig.program.ready().unwrap(), None);
 }
 
-/// By the adapter's clock, by this machine's where the limits leave no other, and on the CPU: the same work as a step.
+/// By the adapter's clock, by the host's if the limits leave no other, and on the CPU: the same work as a
+/// step.
 #[test]
-fn a_profile_times_every_kernel_of_one_step() {
+fn profile_times_every_kernel_of_a_step() {
     let baseline = "software".parse::<Request>().unwrap().with_baseline_limits();
     let baseline = Device::open(&baseline).unwrap().0;
     for (device, clock) in [(software(), Clock::Adapter), (baseline, Clock::Host), (cpu(), Clock::Host)] {
@@ -67,7 +68,7 @@ fn a_profile_times_every_kernel_of_one_step() {
 }
 
 #[test]
-fn one_submission_a_step_and_no_allocation_once_made() {
+fn step_is_one_submission_without_allocation() {
     let mut rig = Rig::new(software());
     let scalars = 16;
     let made = rig.program.counters();
@@ -90,8 +91,8 @@ fn one_submission_a_step_and_no_allocation_once_made() {
 }
 
 #[test]
-fn memory_starts_zeroed_and_keeps_what_is_written() {
-    // More than a staging buffer, so that it travels in pieces.
+fn memory_starts_zeroed_and_keeps_writes() {
+    // More than a staging buffer, so it is sent in pieces.
     let words = (20 << 20) / 4 + 5;
     let whole = Place { slot: 1, offset: 0, bytes: words * 4 };
     let slot = |bytes: usize| Slot { bytes: bytes.next_multiple_of(16), kind: SlotKind::Gradient };
@@ -114,7 +115,7 @@ fn memory_starts_zeroed_and_keeps_what_is_written() {
 }
 
 #[test]
-fn writes_take_their_place_among_the_steps() {
+fn writes_are_ordered_with_steps() {
     let mut rig = Rig::new(software());
     (1..=3).for_each(|k| rig.step(k));
     rig.memory.write(W1, &[0; N]).unwrap();
@@ -138,7 +139,7 @@ fn programs_share_memory() {
 }
 
 #[test]
-fn a_plan_without_results_still_says_when_it_is_done() {
+fn plan_without_results_still_finishes() {
     let mut plan = plan();
     plan.outputs.clear();
     let mut rig = Rig::with(software(), plan);
@@ -151,7 +152,7 @@ fn a_plan_without_results_still_says_when_it_is_done() {
 }
 
 #[test]
-fn a_page_is_read_and_written_in_one_dispatch_when_bound_so() {
+fn page_bound_once_is_read_and_written() {
     let mut plan = plan();
     let w0 = plan.layout.params[0].place;
     let bound = [(Buffer::Operand(0), Access::ReadWrite), (Buffer::Output(0), Access::ReadWrite)];
@@ -174,7 +175,7 @@ fn a_page_is_read_and_written_in_one_dispatch_when_bound_so() {
 }
 
 #[test]
-fn many_kernels_compile_at_once_and_equal_ones_once() {
+fn kernels_compile_in_parallel_and_equal_ones_once() {
     let mut plan = plan();
     let first = plan.kernels[0].clone();
     plan.kernels = (0..40)
@@ -214,7 +215,7 @@ fn baseline_limits_are_in_force() {
 }
 
 #[test]
-fn everything_can_move_to_another_thread() {
+fn device_types_are_send() {
     fn moves<T: Send>() {}
     moves::<Device>();
     moves::<Memory>();
@@ -228,7 +229,7 @@ fn everything_can_move_to_another_thread() {
 }
 
 #[test]
-fn dropping_everything_under_way_neither_hangs_nor_panics() {
+fn drop_in_flight_neither_hangs_nor_panics() {
     let mut slow = plan();
     let launch = &mut slow.kernels[1].variant.launches[0];
     let line = "out0[i] = out0[i] + in1[i];";

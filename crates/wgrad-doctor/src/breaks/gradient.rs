@@ -47,7 +47,7 @@ const fn wrong(name: &'static str, what: &'static str, damage: fn(&mut Graph, Va
     Break { kind: "gradient", name, what, damage: Damage::Gradient(damage) }
 }
 
-/// Changes the first node behind the loss that lets itself be changed; dead nodes are passed over.
+/// Applies `change` to the first live node behind the loss that accepts it.
 fn behind(graph: &mut Graph, loss: Value, change: impl Fn(&mut Op) -> bool) -> bool {
     let live = graph.live();
     let after = graph.nodes.iter_mut().zip(live).skip(loss.index() + 1);

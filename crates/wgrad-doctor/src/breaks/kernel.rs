@@ -1,4 +1,5 @@
-//! Mistakes in a step before its kernels are written: operands, masks, paddings, epilogues. The CPU makes them too.
+//! Mistakes in a kernel before its variants are written: operands, masks, paddings, epilogues. The CPU makes
+//! them too.
 
 use super::{Break, Damage};
 use wgrad_graph::ops::{BinaryKind, ConvSpec, UnaryKind};
@@ -128,7 +129,7 @@ const fn kernel(
     Break { kind, name, what, damage: Damage::Kernel(damage) }
 }
 
-/// Changes the first instruction, of the prologue or the epilogue, that lets itself be changed.
+/// Applies `change` to the first instruction of prologue or epilogue that accepts it.
 fn first(kernel: &mut Kernel, mut change: impl FnMut(&mut Instr) -> bool) -> bool {
     walk(kernel, &mut change)
 }

@@ -15,7 +15,7 @@ pub(super) const BREAKS: &[Break] = &[
         }
         false
     }),
-    memory("late-beginning", "a step reads a value's place before it is written", |plan| {
+    memory("late-beginning", "a kernel reads a value's place before it is written", |plan| {
         let Some(i) =
             (1..plan.kernels.len()).find(|&i| plan.flow.reads[i].contains(&plan.flow.writes[i - 1][0]))
         else {
@@ -32,13 +32,13 @@ const fn memory(name: &'static str, what: &'static str, damage: fn(&mut Plan) ->
     Break { kind: "memory", name, what, damage: Damage::Memory(damage) }
 }
 
-/// Index of the last step to read step `i`'s first result.
+/// Index of the last kernel reading kernel `i`'s first result.
 fn last_reader(plan: &Plan, i: usize) -> Option<usize> {
     let value = plan.flow.writes[i][0];
     (i + 1..plan.kernels.len()).rev().find(|&j| plan.flow.reads[j].contains(&value))
 }
 
-/// Moves step `j`'s result to a place, for its readers too; false if the caller owns the result.
+/// Moves kernel `j`'s result to a place, for its readers too; false if the caller owns the result.
 fn put(plan: &mut Plan, j: usize, place: Place) -> bool {
     let value = plan.flow.writes[j][0];
     let to = Place { bytes: plan.kernels[j].outputs[0].bytes, ..place };

@@ -1,8 +1,8 @@
-//! Kernels damaged on purpose: each mistake that an examination must see, and how to make it.
+//! Kernels damaged on purpose: the mistakes an examination must find, and their implementation.
 //!
-//! A mistake is made in a launch's text, in a step before its kernels are written, in the gradient graph, or in a plan's
-//! placement of values. None makes an index leave workgroup memory or a loop endless; what may leave a buffer is caught by
-//! the run-time checks a device should be opened with.
+//! A mistake is made in a launch's text, in a kernel before its variants are written, in the gradient graph,
+//! or in a plan's placement of values. None makes an index leave workgroup memory or a loop endless; accesses
+//! beyond a buffer are caught by run-time checks, with which the device should be opened.
 
 mod gradient;
 mod kernel;
@@ -19,20 +19,20 @@ use wgrad_types::Caps;
 pub struct Break {
     /// The kind of mistake it is an example of: barrier, index, edge, axis, large argument, ..
     pub kind: &'static str,
-    /// What it is called on the command line.
+    /// Its name on the command line.
     pub name: &'static str,
     /// The mistake in words.
     pub what: &'static str,
-    /// How it is made.
+    /// Its implementation.
     pub damage: Damage,
 }
 
-/// How a mistake is made. Each function says whether there was something to damage.
+/// Implementation of a mistake. Each function returns false or `None` if there is nothing to damage.
 #[derive(Clone, Copy, Debug)]
 pub enum Damage {
     /// In the text of a launch.
     Text(fn(&Launch) -> Option<String>),
-    /// In a step, before its kernels are written.
+    /// In a kernel, before its variants are written.
     Kernel(fn(&mut Kernel) -> bool),
     /// In a graph, behind the loss it is given.
     Gradient(fn(&mut Graph, Value) -> bool),
@@ -70,7 +70,7 @@ impl Break {
                         continue;
                     }
                     if !planned.variant.launches.is_empty() {
-                        // The damaged step's kernels must fit the memory that is planned.
+                        // The damaged kernel's variants must fit the planned memory.
                         let variants = variants(&kernel, caps).unwrap_or_default();
                         let alike = |c: &&wgrad_kernels::Variant| {
                             c.name == planned.variant.name && c.scratch == planned.variant.scratch
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_found() {
+    fn break_names_are_unique_and_found() {
         let mut names: Vec<_> = all().map(|b| b.name).collect();
         assert!(names.iter().all(|n| named(n).is_some_and(|b| b.name == *n)));
         let count = names.len();

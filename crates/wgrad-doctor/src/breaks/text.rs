@@ -237,7 +237,7 @@ fn exchanged(line: &str, from: &str, to: &str) -> Option<String> {
     line.contains(from).then(|| line.replacen(from, to, 1))
 }
 
-/// All occurrences replaced; `None` where there is none.
+/// Replaces all occurrences; `None` if there are none.
 fn replaced(source: &str, from: &str, to: &str) -> Option<String> {
     source.contains(from).then(|| source.replace(from, to))
 }
@@ -251,7 +251,7 @@ fn starts(line: &str, with: &str) -> bool {
     line.trim_start().starts_with(with)
 }
 
-/// Every line that `wanted` names, changed; `None` where no line was.
+/// Changes every line selected by `wanted`; `None` if there is none.
 fn in_lines(
     source: &str,
     wanted: impl Fn(&str) -> bool,
@@ -282,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn number_shrinks_in_its_place() {
+    fn break_text_reduces_numbers_in_place() {
         assert_eq!(
             less("let ar0 = min(row0 + 0u, 32u);", "u);").as_deref(),
             Some("let ar0 = min(row0 + 0u, 31u);")

@@ -1,4 +1,4 @@
-//! Attention and positions: causal, masked, crossed, shared heads, a row that sees nothing.
+//! Attention and positions: causal, masked, crossed, shared heads, a row without visible keys.
 
 use super::cases;
 use crate::{ints, real};
@@ -23,7 +23,7 @@ cases! {
         let part = |i: usize| x[0].narrow(2, 16 * i, 16).reshape(&[2, 9, 2, 8]).permute(&[0, 2, 1, 3]);
         part(0).scaled_dot_product_attention(&part(1), &part(2), true).permute(&[0, 2, 1, 3]).reshape(&[2, 9, 16])
     };
-    // Columns that do not lie side by side.
+    // Columns that are not contiguous.
     attention_turned [real(&[1, 2, 4, 7]), real(&[1, 2, 4, 7]), real(&[1, 2, 4, 7])] |x| {
         x[0].t().scaled_dot_product_attention(&x[1].t(), &x[2].t(), false)
     };

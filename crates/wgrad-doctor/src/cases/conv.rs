@@ -1,4 +1,4 @@
-//! Convolutions and their gradients, in every shape that has a path of its own; second derivatives too.
+//! Convolutions and their gradients, one case per code path; second derivatives too.
 
 use super::cases;
 use crate::real;
@@ -32,7 +32,7 @@ cases! {
     conv2d_oblong [real(&[2, 3, 12, 7]), real(&[4, 3, 5, 1])] |x| x[0].conv2d(&x[1], None, ConvSpec { stride: [2, 1], padding: [1, 0], ..ConvSpec::default() });
     conv2d_whole_image [real(&[3, 4, 5, 5]), real(&[7, 4, 5, 5])] |x| x[0].conv2d(&x[1], None, spec(1, 0, 1, 1));
     conv2d_many_channels [real(&[2, 33, 6, 6]), real(&[40, 33, 3, 3])] |x| x[0].conv2d(&x[1], None, spec(1, 1, 1, 1));
-    // Channels that fill vectors; the gradients' mathematics is that of the rows above.
+    // Channels filling vectors; the gradients' mathematics is covered by the cases above.
     conv2d_wide [real(&[2, 16, 9, 11]), real(&[20, 16, 3, 3]), real(&[20])] no gradient |x| x[0].conv2d(&x[1], Some(&x[2]), spec(1, 1, 1, 1));
     conv2d_wide_grouped [real(&[2, 32, 6, 7]), real(&[32, 16, 3, 3])] no gradient |x| x[0].conv2d(&x[1], None, spec(1, 1, 1, 2));
     conv2d_wide_input_grad_beyond_kernel [real(&[2, 12, 3, 2]), real(&[12, 16, 2, 2])] no gradient |x| x[0].conv2d_input_grad(&x[1], spec(3, 0, 1, 1), [8, 7]);
@@ -48,7 +48,7 @@ cases! {
     conv2d_winograd_valid [real(&[1, 32, 6, 11]), real(&[32, 32, 3, 3])] |x| x[0].conv2d(&x[1], None, spec(1, 0, 1, 1));
     conv2d_input_grad [real(&[2, 5, 7, 6]), real(&[5, 3, 3, 3])] |x| x[0].conv2d_input_grad(&x[1], spec(1, 0, 1, 1), [9, 8]);
     conv2d_input_grad_strided [real(&[2, 4, 4, 4]), real(&[4, 3, 3, 3])] |x| x[0].conv2d_input_grad(&x[1], spec(2, 1, 1, 1), [8, 7]);
-    // Large enough for a kernel a phase of the stride.
+    // Large enough for one kernel per phase of the stride.
     conv2d_input_grad_phases [real(&[2, 64, 16, 16]), real(&[64, 16, 3, 3])] no gradient |x| x[0].conv2d_input_grad(&x[1], spec(2, 1, 1, 1), [32, 31]);
     conv2d_weight_grad [real(&[2, 3, 9, 8]), real(&[2, 5, 7, 6])] |x| x[0].conv2d_weight_grad(&x[1], spec(1, 0, 1, 1), [3, 3]);
     conv2d_weight_grad_long [real(&[8, 3, 24, 24]), real(&[8, 6, 20, 20])] |x| x[0].conv2d_weight_grad(&x[1], spec(1, 0, 1, 1), [5, 5]);

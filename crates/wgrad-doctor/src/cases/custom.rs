@@ -1,5 +1,5 @@
-//! Operations as a library's user brings them: element by element over two operands, and a row a workgroup with memory of
-//! its own; through views, after and before what would fuse, with a CPU function and without one.
+//! A library user's operations: element by element over two operands, and one row per workgroup with
+//! workgroup memory; through views, before and after fusible operations, with and without a CPU function.
 
 use super::cases;
 use crate::real;
@@ -87,7 +87,7 @@ impl CustomOp for RmsRows {
 
 cases! {
     custom_elements [real(&[3, 5, 7]), real(&[3, 5, 7])] |x| x[0].custom(Gated, &[&x[1]]);
-    // The operand's memory is stored in order first; what follows is a kernel of its own.
+    // The operand is first stored in order; the operations after it are kernels of their own.
     custom_between_others [real(&[7, 5]), real(&[5, 7])] |x| (x[0].t() * 2.0).custom(Gated, &[&x[1].tanh()]).relu() + 1.0;
     custom_of_itself [real(&[33])] |x| x[0].custom(Gated, &[&x[0]]);
     custom_of_constants [real(&[6])] |x| x[0].custom(Gated, &[&x[0].full_like(0.5)]);

@@ -19,7 +19,7 @@ cases! {
     sin [real(&[31])] |x| x[0].sin();
     cos [real(&[31])] |x| x[0].cos();
     tanh [within(&[64], -5.0, 5.0)] |x| x[0].tanh();
-    // Its gradient 1 - y^2 is all rounding where y is 1 in f32; `tanh` checks the gradient.
+    // Its gradient 1 - y^2 is pure rounding error if y is 1 in f32; `tanh` checks the gradient.
     tanh_large [within(&[64], -500.0, 500.0)] no gradient |x| x[0].tanh();
     erf [within(&[65], -4.0, 4.0)] |x| x[0].erf();
     sigmoid [within(&[64], -9.0, 9.0)] |x| x[0].sigmoid();

@@ -1,4 +1,4 @@
-//! Shapes of fusion: values read by several kernels, epilogues that read much, chains through broadcasts.
+//! Shapes of fusion: values with several readers, epilogues with many operands, chains through broadcasts.
 
 use super::cases;
 use crate::{ints, real};
@@ -36,7 +36,7 @@ cases! {
     pool_epilogue [real(&[2, 3, 8, 8]), real(&[3])] |x| x[0].avg_pool2d(Window::new(2, 2, 0)).relu() * x[1].reshape(&[3, 1, 1]);
     reduce_epilogue [real(&[6, 9]), real(&[6])] |x| (x[0].exp().sum(&[1]) * 0.5 + &x[1]).log();
     gather_epilogue [real(&[6, 9]), ints(&[6, 2], 0, 9)] |x| x[0].gather(1, &x[1]).exp() * 2.0;
-    // Rows that share a row of vectors, more of them than a workgroup takes.
+    // Rows sharing a row of vectors, more of them than fit a workgroup.
     map_over_rows [real(&[37, 64]), real(&[64]), real(&[37, 1])] |x| (&x[0] - &x[2]).tanh() * &x[1] + &x[0];
     chain_of_views [real(&[4, 3, 2])] |x| (x[0].permute(&[1, 0, 2]).reshape(&[3, 8]) * 2.0).t().reshape(&[4, 6]).narrow(1, 1, 4).exp();
     in_place_chain [real(&[64, 33])] |x| {

@@ -1,7 +1,8 @@
-//! f16 as storage: read by products, convolutions and attention, written by what comes before them. Operands are rounded alike
-//! everywhere and sums are f32, so f32's tolerance holds; where a result is rounded to f16 it may be the neighbour.
+//! f16 as storage: read by products, convolutions and attention, written by the kernels before them. Operands
+//! are rounded alike everywhere and sums are f32, so f32's tolerance holds; an f16 result may be rounded to
+//! the neighbour.
 //!
-//! No gradients: f16 is put in after differentiation, and the gradients' own kernels are rows here.
+//! No gradients: f16 is introduced after differentiation, and the gradients' own kernels are cases here.
 
 use super::cases;
 use crate::{real, within};
@@ -96,7 +97,7 @@ cases! {
     f16_attention_shared_heads [real(&[2, 4, 6, 4]), real(&[2, 2, 6, 4]), real(&[2, 2, 6, 4])] no gradient |x| {
         half(&x[0]).scaled_dot_product_attention(&half(&x[1]), &half(&x[2]), true)
     };
-    // The last operand is the gradient of the result, which lies [B, L, H, E].
+    // The last operand is the gradient of the result, in layout [B, L, H, E].
     f16_attention_grad_q [real(&[1, 2, 37, 12]), real(&[1, 2, 37, 12]), real(&[1, 2, 37, 12]), real(&[1, 37, 2, 12])] no gradient |x| {
         attention_grad(x, AttentionOperand::Q)
     };

@@ -1,7 +1,8 @@
 //! Large arguments: +-1000, and both edges of exp's range in f32 (88.7 and -87.3, -104), alone and beside small ones.
 //!
-//! Functions that subtract a maximum, or take exp of negative magnitudes only, stay finite here, value and gradient; one that forgets
-//! to does not, in f32 or in f64. Each element is judged by itself, attention's by the largest.
+//! Functions that subtract a maximum, or take exp of negative magnitudes only, stay finite here, value and
+//! gradient; without it they overflow, in f32 and in f64. Each element is compared by itself, attention's by
+//! the largest.
 
 use super::cases;
 use crate::{far, ints, peaks, real, within};

@@ -1,4 +1,4 @@
-//! A case an operation (or a shape of it that has its own path). Shapes are ugly on purpose.
+//! One case per operation, or per shape with its own code path. Shapes are ugly on purpose.
 
 pub mod attention;
 pub mod conv;

@@ -1,8 +1,9 @@
-//! Every setting another one along each axis: image, kernel, stride, padding, dilation, output padding. A kernel that takes one
-//! axis' number for the other's is right on every square, and wrong here.
+//! Different settings along each axis: image, kernel, stride, padding, dilation, output padding. A kernel
+//! confusing the axes is right on every square, and wrong here.
 //!
-//! A row for each path of the CPU's convolutions (vectors of pixels or of channels, phases, outer products, sums over ranges
-//! of images) and for each form on adapters (products, split ones, phases, depthwise, Winograd's).
+//! One case for each path of the CPU's convolutions (vectors of pixels or of channels, phases, outer
+//! products, sums over ranges of images) and for each variant on adapters (products, split ones, phases,
+//! depthwise, Winograd's).
 
 use super::cases;
 use crate::{real, ties};
@@ -18,7 +19,7 @@ const fn window(kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> 
     Window { kernel, stride, padding }
 }
 
-/// The gradient of a function's sum of squares: its own gradient is a second derivative.
+/// Gradient of the sum of squares of `f`: differentiating it gives a second derivative.
 fn slope(x: &Tensor, f: impl Fn(&Tensor) -> Tensor) -> Tensor {
     differentiate(&f(x).square().sum_all(), std::slice::from_ref(x)).expect("it has a gradient").remove(0)
 }
@@ -57,7 +58,7 @@ cases! {
     conv2d_weight_grad_grouped_wide [real(&[2, 4, 9, 8]), real(&[2, 6, 10, 3])] |x| x[0].conv2d_weight_grad(&x[1], grouped(WIDE, 2), [2, 3]);
     conv2d_input_grad_high [real(&[2, 5, 6, 11]), real(&[5, 3, 3, 2])] |x| x[0].conv2d_input_grad(&x[1], HIGH, [13, 10]);
     conv2d_input_grad_dense [real(&[2, 5, 9, 13]), real(&[5, 3, 3, 2])] |x| x[0].conv2d_input_grad(&x[1], spec([1, 1], [1, 3], [2, 3], 1), [11, 10]);
-    // Large enough for a kernel a phase of the stride.
+    // Large enough for one kernel per phase of the stride.
     conv2d_input_grad_phases_high [real(&[2, 64, 20, 38]), real(&[64, 16, 3, 2])] no gradient |x| x[0].conv2d_input_grad(&x[1], spec([2, 1], [1, 2], [1, 3], 1), [39, 37]);
     conv2d_input_grad_phases_wide [real(&[2, 64, 38, 13]), real(&[64, 16, 2, 4])] no gradient |x| x[0].conv2d_input_grad(&x[1], spec([1, 3], [0, 1], [2, 1], 1), [40, 38]);
     // Winograd's transform: only its padding is free.
@@ -65,7 +66,7 @@ cases! {
     conv2d_winograd_input_grad_high [real(&[1, 33, 8, 9]), real(&[33, 32, 3, 3])] no gradient |x| x[0].conv2d_input_grad(&x[1], spec([1, 1], [2, 0], [1, 1], 1), [6, 11]);
     conv_transpose2d_high [real(&[2, 6, 5, 7]), real(&[6, 4, 3, 2]), real(&[4])] |x| x[0].conv_transpose2d(&x[1], Some(&x[2]), spec([2, 3], [1, 0], [2, 1], 1), [1, 2]);
     conv_transpose2d_channels_wide [real(&[1, 13, 6, 4]), real(&[13, 16, 2, 3])] |x| x[0].conv_transpose2d(&x[1], None, spec([1, 2], [2, 1], [3, 1], 1), [0, 1]);
-    // More zeros behind than the stride: the whole result, and a part of it.
+    // More zeros at the end than the stride: the whole result, and a part of it.
     conv_transpose2d_far [real(&[1, 3, 4, 5]), real(&[3, 2, 2, 3])] |x| x[0].conv_transpose2d(&x[1], None, spec([1, 2], [2, 1], [3, 2], 1), [2, 1]);
     conv2d_slope_high [real(&[1, 2, 9, 8]), real(&[3, 2, 3, 2])] |x| slope(&x[0], |y| y.conv2d(&x[1], None, HIGH).tanh());
     f16_conv_high [real(&[2, 3, 13, 10]), real(&[5, 3, 3, 2])] no gradient |x| x[0].cast(DType::F16).conv2d(&x[1].cast(DType::F16), None, HIGH);

@@ -1,6 +1,6 @@
-//! NaN, infinities, zeros of both signs, subnormal and the largest numbers through every operation, and numbers of all
-//! magnitudes through those that cancel: each result is judged by itself (docs/numbers.md). A sum's rounding is a share of what it
-//! adds, not of what is left: rows of sums have room for that.
+//! NaN, infinities, zeros of both signs, subnormal and the largest numbers through every operation, and
+//! numbers of all magnitudes through cancelling ones: each result is compared by itself (docs/numbers.md). A
+//! sum's rounding is relative to its terms, not to the rest after cancellation: cases of sums allow for it.
 
 use super::cases;
 use crate::{holed, ints, special, spread};
@@ -23,7 +23,7 @@ cases! {
     square_special [special(&[25], 1)] |x| x[0].square();
     tanh_special [special(&[25], 1)] |x| x[0].tanh();
     erf_special [special(&[25], 1)] |x| x[0].erf();
-    // Its gradient is y (1 - y), whose second factor has few digits at 6.
+    // Its gradient is y (1 - y); the second factor has few digits at 6.
     sigmoid_special [special(&[25], 1)] tolerance 1e-4 |x| x[0].sigmoid();
     softplus_special [special(&[25], 1)] |x| x[0].softplus();
     finite_special [special(&[25], 1)] |x| x[0].finite();

@@ -1,9 +1,9 @@
 //! Scaled dot-product attention as operations of its own: result, log-sum-exp of the scores, and the three gradients.
 //!
-//! With s = q k^T / sqrt(D) over the keys a query sees: lse = log sum exp s, p = exp(s - lse), y = p v. Backwards
-//! (Dao et al., "FlashAttention-2", 2023), with delta = the row sums of dy * y:
-//! dv = p^T dy, ds = p * (dy v^T - delta), dq = ds k / sqrt(D), dk = ds^T q / sqrt(D).
-//! No operation keeps p: it is as large as queries times keys, and cheap to make again.
+//! With s = q k^T / sqrt(D) over a query's visible keys: lse = log sum exp s, p = exp(s - lse), y = p v.
+//! Backwards (Dao et al., "FlashAttention-2", 2023), with delta = the row sums of dy * y: dv = p^T dy, ds = p
+//! * (dy v^T - delta), dq = ds k / sqrt(D), dk = ds^T q / sqrt(D). No operation stores p: its size is queries
+//! times keys, and it is cheap to recompute.
 
 use super::{OpDef, Vjp};
 use crate::Tensor;
@@ -17,7 +17,7 @@ pub struct Attention {
     pub causal: bool,
 }
 
-/// The logarithm of the sum of `exp(q k^T / sqrt(D))` over the keys a query sees: q, k -> `[B, H, L]`.
+/// The logarithm of the sum of `exp(q k^T / sqrt(D))` over a query's visible keys: q, k -> `[B, H, L]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttentionLse {
     /// As in [`Attention`].
@@ -110,7 +110,7 @@ impl Extents {
         (b * self.heads + h) * self.queries + i
     }
 
-    /// The row of k and v that key `j` of head `h` has.
+    /// Row of k and v for key `j` of head `h`.
     fn key(&self, b: usize, h: usize, j: usize) -> usize {
         (b * self.groups + h / (self.heads / self.groups)) * self.keys + j
     }

@@ -1,4 +1,4 @@
-//! Two-dimensional convolution and its two gradients, which are closed under differentiation.
+//! Two-dimensional convolution and its two gradients, closed under differentiation.
 //!
 //! Images are NCHW, weights `[Cout, Cin / groups, KH, KW]`, as in PyTorch (`torch.nn.functional.conv2d`).
 
@@ -9,13 +9,13 @@ use wgrad_types::{Array, DType, ShapeError, Type};
 /// Stride, zero padding, dilation (each for height and width) and groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvSpec {
-    /// Step between windows.
+    /// Stride of the windows, rows and columns.
     pub stride: [usize; 2],
     /// Zeros on both sides.
     pub padding: [usize; 2],
     /// Step between a window's taps.
     pub dilation: [usize; 2],
-    /// Channel groups that do not see each other.
+    /// Number of independent channel groups.
     pub groups: usize,
 }
 

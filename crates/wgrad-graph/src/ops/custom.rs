@@ -1,7 +1,8 @@
-//! Operations that a library's user brings along: mathematics, gradient and kernels in one value.
+//! Operations of a library's user: mathematics, gradient and kernels in one value.
 //!
-//! The set of operations is closed but for this one variant. What the planner and the devices need to know of such an
-//! operation is a trait; it takes part in differentiation, planning, checkpoints and proofs like any other.
+//! The set of operations is closed but for this one variant. A trait provides everything the planner and the
+//! devices need; a custom operation takes part in differentiation, planning, checkpoints and proofs like any
+//! other.
 
 use super::{OpDef, Vjp};
 use crate::Tensor;
@@ -11,8 +12,8 @@ use wgrad_types::{Array, DType, ShapeError, Type};
 
 /// An operation of one's own: f32 tensors to one f32 tensor.
 ///
-/// `Debug` is its identity: two operations of one type that print alike are the same, and graphs print them so. Derive it,
-/// and keep everything that changes the result in fields.
+/// `Debug` is its identity: two operations of one type with equal debug text are the same, and graphs print
+/// it. Derive it, and keep everything that influences the result in fields.
 pub trait CustomOp: fmt::Debug + Send + Sync + 'static {
     /// The name in printed graphs, plans, profiles and messages.
     fn name(&self) -> &'static str;
@@ -20,14 +21,14 @@ pub trait CustomOp: fmt::Debug + Send + Sync + 'static {
     /// The result's shape for operands of these shapes, or why they do not fit.
     ///
     /// # Errors
-    /// Where the operands do not fit; the text follows the operation's name in the message.
+    /// If the operands do not fit; the text follows the operation's name in the message.
     fn shape(&self, x: &[&[usize]]) -> Result<Vec<usize>, String>;
 
-    /// The result in f64, written for clarity: what the kernels are proved against.
+    /// The result in f64, written for clarity: the reference for the kernels.
     fn reference(&self, x: &[Array]) -> Array;
 
-    /// One gradient an operand, built of graph operations (or other operations of one's own) from the operands, the result
-    /// and its cotangent; `Vjp::None("why")` where there is none.
+    /// One gradient per operand, built of graph operations (or other custom operations) from the operands,
+    /// the result and its cotangent; `Vjp::None("why")` if there is none.
     fn gradient(&self, x: &[Tensor], y: &Tensor, dy: &Tensor) -> Vjp;
 
     /// The kernel for operands and a result of these shapes.
@@ -68,14 +69,14 @@ pub struct Operand<'a> {
 pub struct Wgsl {
     /// The text.
     pub source: String,
-    /// Invocations in a workgroup.
+    /// Invocations per workgroup.
     pub workgroup: usize,
     /// Workgroups.
     pub groups: usize,
 }
 
 impl Wgsl {
-    /// A kernel that computes element `i` of the result by `expression`: `max(x0[i], 0.0)`.
+    /// A kernel computing element `i` of the result by `expression`: `max(x0[i], 0.0)`.
     pub fn elements(expression: &str, y: &[usize]) -> Self {
         let source = format!(
             "fn run(group: u32, local: u32) {{\n    let i = group * 64u + local;\n    \
@@ -89,7 +90,7 @@ impl Wgsl {
 #[derive(Clone)]
 pub struct Custom {
     op: Arc<dyn CustomOp>,
-    /// The type's path and what the value prints: what sets it apart from others.
+    /// The type's path and the value's debug text.
     identity: (&'static str, String),
 }
 
@@ -100,7 +101,7 @@ impl Custom {
         Self { op: Arc::new(op), identity }
     }
 
-    /// What the user has supplied.
+    /// The user's operation.
     pub fn op(&self) -> &dyn CustomOp {
         &*self.op
     }
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_ones_are_one_node_and_print_their_attributes() {
+    fn custom_equal_operations_share_a_node() {
         let b = Builder::new();
         let x = b.input("x", Type::f32(&[3]));
         let (two, again, three) =

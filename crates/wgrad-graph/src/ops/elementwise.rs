@@ -32,7 +32,7 @@ macro_rules! unary_table {
                 match self { $(Self::$kind => { let f: fn(f64) -> f64 = $f; f(x) }),* }
             }
 
-            /// Where tests draw their arguments.
+            /// Domain of test arguments.
             pub fn domain(self) -> (f64, f64) {
                 match self { $(Self::$kind => $domain),* }
             }
@@ -84,7 +84,7 @@ unary_table! {
     Sigmoid "sigmoid", "sigmoid_(x)", |x| 1.0 / (1.0 + (-x).exp()), (-6.0, 6.0), |x, y, dy| Some(dy * &(y * &(1.0 - y)));
     /// log(1 + e^x), as max(x, 0) + log(1 + e^-|x|)
     Softplus "softplus", "softplus_(x)", |x| x.max(0.0) + (-x.abs()).exp().ln_1p(), (-6.0, 6.0), |x, y, dy| Some(dy * &x.sigmoid());
-    /// 1 where x is a finite number, else 0; gradient 0
+    /// 1 if x is finite, else 0; gradient 0
     Finite "finite", "finite_(x)", |x| f64::from(u8::from(x.is_finite())), (-4.0, 4.0), |x, y, dy| Some(dy.zeros_like());
     /// max(x, 0), NaN of NaN; gradient 0 at 0
     Relu "relu", "relu_(x)", |x| if x < 0.0 { 0.0 } else { x }, (-4.0, 4.0), |x, y, dy| Some(y.le(&y.zeros_like()).select(&dy.zeros_like(), dy));
@@ -159,13 +159,13 @@ fn chosen(a: f64, b: f64, b_wins: bool) -> f64 {
     if a.is_nan() || !(b_wins || b.is_nan()) { a } else { b }
 }
 
-/// Gradient of a power for its base: 0 where the exponent is 0, whatever the base.
+/// Gradient of a power with respect to its base: 0 if the exponent is 0, whatever the base.
 fn power_base(a: &Tensor, b: &Tensor, dy: &Tensor) -> Tensor {
     let zero = dy.zeros_like();
     b.eq(&zero).select(&zero, &(dy * &(b * &a.pow(&(b - 1.0)))))
 }
 
-/// Gradient of a power for its exponent: 0 where the base is 0 and the exponent is not below 0.
+/// Gradient of a power with respect to its exponent: 0 if the base is 0 and the exponent is not negative.
 fn power_exponent(a: &Tensor, b: &Tensor, y: &Tensor, dy: &Tensor) -> Tensor {
     let zero = dy.zeros_like();
     let steep = dy * &(y * &a.log());
@@ -291,7 +291,7 @@ impl OpDef for Compare {
     }
 }
 
-/// `y[i] = c[i] ? a[i] : b[i]`, PyTorch's `where`. The operand not chosen gets gradient 0 (never NaN).
+/// `y[i] = c[i] ? a[i] : b[i]`, PyTorch's `where`. The operand not selected gets gradient 0 (never NaN).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Select;
 
@@ -315,9 +315,9 @@ impl OpDef for Select {
     }
 }
 
-/// `y[i] = x[i] as dtype`: truncation towards zero to i32 (to the nearest end of its range beyond it, 0 of NaN), `x != 0` to
-/// bool, 0 or 1 from bool; the nearest f16, which only
-/// goes back to f32. No gradient: f16 is put in by `autocast`, after differentiation.
+/// `y[i] = x[i] as dtype`: truncation towards zero to i32 (to the nearest end of its range beyond it, NaN to
+/// 0), `x != 0` to bool, 0 or 1 from bool; the nearest f16, convertible back to f32 only. No gradient: f16 is
+/// introduced by `autocast`, after differentiation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cast(pub DType);
 

@@ -1,4 +1,5 @@
-//! Gather along an axis and its deterministic gradient. Embedding is a gather whose index is broadcast along rows.
+//! Gather along an axis and its deterministic gradient. Embedding is a gather with its index broadcast along
+//! rows.
 
 use super::{OpDef, Vjp};
 use crate::Tensor;
@@ -24,7 +25,7 @@ fn check(op: &'static str, x: &[usize], index: &Type, axis: usize) -> Result<(),
     }
 }
 
-/// Linear index into `x` of every element of `index`, `None` where out of range.
+/// Linear index into `x` of every element of `index`; `None` if out of range.
 fn sources(x: &[usize], index: &Array, axis: usize) -> Vec<Option<usize>> {
     let strides = strides_of(x);
     let source = |(i, &v): (usize, &f64)| {

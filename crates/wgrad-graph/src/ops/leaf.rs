@@ -1,11 +1,11 @@
-//! Leaves: where values enter a graph.
+//! Leaves: sources of a graph's values.
 
 use super::{OpDef, Vjp};
 use crate::{Role, Tensor};
 use std::sync::Arc;
 use wgrad_types::{Array, DType, ShapeError, Type};
 
-/// A value that no operation computes.
+/// A value without an operation: from outside the graph, constant, or random.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Leaf {
     /// Given anew at every step.
@@ -47,7 +47,7 @@ pub enum Leaf {
     Iota {
         /// Extents.
         shape: Vec<usize>,
-        /// The axis that counts.
+        /// The axis to count along.
         axis: usize,
     },
     /// Uniform f32 in [0, 1) by Philox, a function of (seed, step, stream, element); see [`crate::philox`].
@@ -84,7 +84,8 @@ impl OpDef for Leaf {
         Vjp::Of(Vec::new())
     }
 
-    /// Constants and iota; what depends on the step (`Input`, `Param`, `Scalar`, `Random`) the interpreter supplies.
+    /// Constants and iota; the interpreter supplies values that depend on the step (`Input`, `Param`,
+    /// `Scalar`, `Random`).
     fn reference(&self, _: &[Array]) -> Array {
         match self {
             Self::Const { ty, value } => {

@@ -1,4 +1,4 @@
-//! The closed set of operations, one small struct each, in a file per family, and the one variant that is open.
+//! The closed set of operations, one small struct each, in a file per family, and one open variant.
 //!
 //! An operation is mathematics: a shape rule, a gradient built from other operations, and a slow, obvious f64
 //! reference. How it runs fast is another crate's matter. To add one, see CONTRIBUTING.md.
@@ -30,13 +30,13 @@ use wgrad_types::{Array, ShapeError, Type};
 
 /// The gradient of a node with respect to its operands.
 pub enum Vjp {
-    /// One gradient an operand, in order; `None` for operands that carry none (integers, truth values).
+    /// One gradient per operand, in order; `None` for operands without one (integers, truth values).
     Of(Vec<Option<Tensor>>),
     /// The operation has no gradient, and why.
     None(&'static str),
 }
 
-/// The mathematics of an operation: pure, no defaults, so that nothing is left out in silence.
+/// The mathematics of an operation: pure, without defaults, so that nothing is forgotten silently.
 pub trait OpDef {
     /// The result's type, or why these operands do not fit.
     fn infer(&self, x: &[Type]) -> Result<Type, ShapeError>;
@@ -48,7 +48,7 @@ pub trait OpDef {
     fn name(&self) -> &'static str;
 }
 
-/// Declares the `Op` enum and its dispatch. One word an operation.
+/// Declares the `Op` enum and its dispatch. One word per operation.
 macro_rules! ops {
     ($($op:ident),* $(,)?) => {
         /// One primitive operation.
@@ -69,7 +69,7 @@ macro_rules! ops {
                 match self { $(Self::$op(_) => stringify!($op)),* }
             }
 
-            /// Whether it only says where elements are.
+            /// True if it only rearranges elements.
             pub fn is_movement(&self) -> bool {
                 matches!(
                     self,

@@ -115,7 +115,7 @@ impl OpDef for MaxPool2dGrad {
         Ok(x[0].clone())
     }
     fn vjp(&self, x: &[Tensor], _: &Tensor, g: &Tensor) -> Vjp {
-        // Where the maxima are is piecewise constant.
+        // The position of the maxima is piecewise constant.
         Vjp::Of(vec![None, Some(x[0].max_pool2d_of(g, self.0))])
     }
     fn reference(&self, x: &[Array]) -> Array {

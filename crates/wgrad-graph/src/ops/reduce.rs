@@ -4,7 +4,7 @@ use super::{BinaryKind, OpDef, Vjp};
 use crate::Tensor;
 use wgrad_types::{Array, DType, ShapeError, Type, coordinates, numel, strides_of};
 
-/// How elements combine.
+/// Kind of reduction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReduceKind {
     /// Sum, in a fixed order; 0 of nothing.
@@ -30,7 +30,7 @@ impl ReduceKind {
         }
     }
 
-    /// Where a reduction starts: 0, or infinity of the other sign.
+    /// Start value of a reduction: 0, or infinity of the other sign.
     pub fn start(self) -> f64 {
         match self {
             Self::Sum => 0.0,
@@ -40,12 +40,12 @@ impl ReduceKind {
     }
 }
 
-/// A reduction over `axes` (sorted), which keep extent 1: `[2, 3, 4]` over `[1]` gives `[2, 1, 4]`.
+/// A reduction over `axes` (sorted) to extent 1: `[2, 3, 4]` over `[1]` gives `[2, 1, 4]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reduce {
-    /// How elements combine.
+    /// Kind of reduction.
     pub kind: ReduceKind,
-    /// Axes that shrink to 1, ascending.
+    /// Axes reduced to extent 1, ascending.
     pub axes: Vec<usize>,
 }
 
@@ -94,14 +94,15 @@ impl OpDef for Reduce {
     }
 }
 
-/// Position of the first largest element, or of the first NaN, along an axis, which keeps extent 1; i32. No gradient.
+/// Position of the first largest element, or of the first NaN, along an axis, reduced to extent 1; i32. No
+/// gradient.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ArgMax {
     /// The axis searched.
     pub axis: usize,
 }
 
-/// Whether `v` takes the place of the largest so far: NaN counts as the largest, the first one stays.
+/// True if `v` replaces the largest so far: NaN counts as the largest, the first one stays.
 fn beats(v: f64, best: f64) -> bool {
     v > best || v.is_nan() && !best.is_nan()
 }

@@ -5,17 +5,18 @@ use crate::ops::{Binary, BinaryKind};
 use std::f64::consts::{PI, SQRT_2};
 
 impl Tensor {
-    /// `x` where positive, `slope * x` elsewhere (`torch.nn.functional.leaky_relu`).
+    /// `x` if positive, `slope * x` otherwise (`torch.nn.functional.leaky_relu`).
     #[must_use]
     pub fn leaky_relu(&self, slope: f64) -> Self {
         self.gt(&self.zeros_like()).select(self, &(self * slope))
     }
 
-    /// `x` where positive, `alpha * (e^x - 1)` elsewhere (`torch.nn.functional.elu`); gradient `alpha` at 0.
+    /// `x` if positive, `alpha * (e^x - 1)` otherwise (`torch.nn.functional.elu`); gradient `alpha` at 0.
     #[must_use]
     pub fn elu(&self, alpha: f64) -> Self {
         let zero = self.zeros_like();
-        // Where x is positive this is a constant 0: an overflow of e^x would make the gradient NaN there. At 0 it is x.
+        // For positive x this is a constant 0: an overflow of e^x would make the gradient NaN there. At 0 it
+        // is x.
         let below = self.le(&zero).select(self, &self.minimum(&zero).detach());
         self.gt(&zero).select(self, &(below.expm1() * alpha))
     }
@@ -57,8 +58,9 @@ impl Tensor {
         self.clamp(0.0, 6.0)
     }
 
-    /// Limits elements to `[low, high]` (`torch.clamp` with numbers): NaN of NaN, gradient 0 outside and at the bounds. With
-    /// tensors as bounds, where a tie halves the gradient, it is [`Tensor::maximum`] and [`Tensor::minimum`].
+    /// Limits elements to `[low, high]` (`torch.clamp` with numbers): NaN stays NaN, gradient 0 outside and
+    /// at the bounds. For tensors as bounds, with half the gradient at ties, use [`Tensor::maximum`] and
+    /// [`Tensor::minimum`].
     #[must_use]
     pub fn clamp(&self, low: f64, high: f64) -> Self {
         let from_below = self.apply(Binary(BinaryKind::ClampMin), &[&self.full_like(low)]);

@@ -51,7 +51,7 @@ unary_methods! {
     sigmoid Sigmoid;
     /// log(1 + e^x)
     softplus Softplus;
-    /// 1 where x is a finite number, else 0
+    /// 1 if x is finite, else 0
     finite Finite;
     /// max(x, 0), NaN of NaN
     relu Relu;

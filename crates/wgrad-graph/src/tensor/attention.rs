@@ -4,7 +4,7 @@ use super::Tensor;
 use crate::ops::{Attention, AttentionGrad, AttentionLse};
 use wgrad_types::{Array, DType};
 
-/// What scores of hidden positions are set to: below any other, and finite, since WGSL may assume no infinities.
+/// Score of hidden positions: below any other, and finite, since WGSL may assume no infinities.
 const HIDDEN: f64 = -1e30;
 
 impl Tensor {
@@ -12,8 +12,8 @@ impl Tensor {
     /// `[B, H, L, D]`, k `[B, G, S, D]`, v `[B, G, S, E]` -> `[B, H, L, E]`; G divides H, and heads in groups of H / G
     /// share keys and values. `causal` hides from position `i` every key after `i`.
     ///
-    /// Head sizes that are multiples of 4 up to 128 run as one kernel that never stores the scores; others, and single
-    /// queries, as products around a softmax.
+    /// Head sizes in multiples of 4 up to 128 run as one kernel without storing the scores; others, and
+    /// single queries, as products around a softmax.
     #[track_caller]
     #[must_use]
     pub fn scaled_dot_product_attention(&self, k: &Self, v: &Self, causal: bool) -> Self {
@@ -47,8 +47,8 @@ impl Tensor {
         self.apply(op, &rest)
     }
 
-    /// As [`Tensor::scaled_dot_product_attention`], with `mask` (truth values that broadcast to `[B, H, L, S]`) saying
-    /// which keys a position sees. A row that sees none gets the mean of all values.
+    /// Like [`Tensor::scaled_dot_product_attention`], with `mask` (truth values that broadcast to `[B, H, L,
+    /// S]`) as the visible keys per position. A row without visible keys gets the mean of all values.
     #[track_caller]
     #[must_use]
     pub fn masked_dot_product_attention(&self, k: &Self, v: &Self, mask: &Self) -> Self {
@@ -74,8 +74,8 @@ impl Tensor {
         mask.select(self, &self.full_like(HIDDEN)).softmax(-1)
     }
 
-    /// `[B, G, S, D]` with every head repeated `times` times in a row: `[B, G * times, S, D]`, as grouped-query
-    /// attention shares keys and values (`torch.repeat_interleave(x, times, 1)`).
+    /// `[B, G, S, D]` with every head repeated `times` times in a row: `[B, G * times, S, D]`, for the shared
+    /// keys of grouped-query attention (`torch.repeat_interleave(x, times, 1)`).
     #[track_caller]
     #[must_use]
     pub fn repeat_heads(&self, times: usize) -> Self {

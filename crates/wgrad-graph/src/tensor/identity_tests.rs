@@ -1,4 +1,4 @@
-//! Tensors of two graphs, and names that mean two things, are refused at the caller's line.
+//! Tensors of two graphs, and names with two meanings, are refused at the caller's line.
 
 use crate::{Builder, Role, Tensor, differentiate};
 use std::cell::RefCell;
@@ -33,7 +33,7 @@ fn two() -> (Builder, Tensor, Tensor) {
 }
 
 #[test]
-fn operands_of_two_graphs_are_refused_at_the_callers_line() {
+fn tensors_of_two_graphs_panic_at_callers_line() {
     type Case = (&'static str, fn(&Builder, &Tensor, &Tensor));
     let cases: &[Case] = &[
         ("add", |_, x, p| drop(x + p)),
@@ -70,7 +70,7 @@ fn operands_of_two_graphs_are_refused_at_the_callers_line() {
 }
 
 #[test]
-fn a_name_stands_for_one_tensor() {
+fn leaf_name_used_twice_is_refused() {
     let b = Builder::new();
     let x = b.input("x", Type::f32(&[2]));
     let s = b.scalar("s");

@@ -1,16 +1,16 @@
-//! Products, convolutions, normalisation, lookup: what layers are made of.
+//! Building blocks of layers: products, convolutions, normalisation, lookup.
 
 use super::Tensor;
 use crate::ops::{Conv2d, Conv2dInputGrad, Conv2dWeightGrad, ConvSpec, Gather, GatherGrad, MatMul};
 use wgrad_types::numel;
 
-/// What training-time batch normalisation gives.
+/// Results of training-time batch normalisation.
 pub struct BatchNorm {
     /// The normalised tensor.
     pub y: Tensor,
     /// Mean of each channel over this batch, `[C]`.
     pub mean: Tensor,
-    /// Unbiased variance of each channel over this batch, `[C]`: what running statistics take in.
+    /// Unbiased variance per channel over this batch, `[C]`, for the running statistics.
     pub var: Tensor,
 }
 
@@ -107,7 +107,8 @@ impl Tensor {
         if (0..2).all(|d| output_padding[d] < spec.stride[d]) {
             return self.conv2d_input_grad(weight, spec, size).channel_bias(bias);
         }
-        // No convolution has a result this large for its gradient: the whole of it, zeros behind, and a part of that.
+        // No convolution's gradient has this size: take the whole result, padded with zeros, and a part of
+        // it.
         let unpadded = ConvSpec { padding: [0; 2], ..spec };
         let all = self.conv2d_input_grad(weight, unpadded, [whole(0), whole(1)]);
         let behind = |d: usize| (0, (spec.padding[d] + size[d]).saturating_sub(whole(d)));

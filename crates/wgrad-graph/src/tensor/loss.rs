@@ -3,8 +3,7 @@
 use super::Tensor;
 use wgrad_types::{DType, numel};
 
-/// The least number taken the logarithm of: the smallest normal one, since what is smaller is 0 to a device that flushes
-/// subnormal numbers.
+/// Smallest argument of the logarithm: the smallest normal number, since devices may flush smaller ones to 0.
 const LEAST: f64 = f32::MIN_POSITIVE as f64;
 
 /// Options of [`Tensor::cross_entropy`].
@@ -23,7 +22,7 @@ impl Default for CrossEntropy {
 }
 
 impl Tensor {
-    /// Mean cross-entropy of logits `[N, C]` against labels `[N]` (i32). NaN-free where every label is ignored: 0.
+    /// Mean cross-entropy of logits `[N, C]` against labels `[N]` (i32). 0 if every label is ignored.
     #[track_caller]
     #[must_use]
     pub fn cross_entropy(&self, labels: &Self, options: CrossEntropy) -> Self {
@@ -98,8 +97,8 @@ impl Tensor {
         (self.softplus() - self * target).mean_all()
     }
 
-    /// Mean of `-x[label]` over log-probabilities `[N, C]` and labels `[N]` (i32); 0 where every label is ignored
-    /// (`torch.nn.functional.nll_loss`).
+    /// Mean of `-x[label]` over log-probabilities `[N, C]` and labels `[N]` (i32); 0 if every label is
+    /// ignored (`torch.nn.functional.nll_loss`).
     #[track_caller]
     #[must_use]
     pub fn nll_loss(&self, labels: &Self, ignore_index: i32) -> Self {
@@ -116,8 +115,9 @@ impl Tensor {
         total / &counted.to_f32().sum_all().maximum(&self.builder().full(&[], 1.0))
     }
 
-    /// Kullback-Leibler divergence of log-probabilities from probabilities `target`, summed over all but the first axis,
-    /// averaged over that (`torch.nn.functional.kl_div(reduction="batchmean")`). A target of 0 adds 0.
+    /// Kullback-Leibler divergence of log-probabilities from probabilities `target`, summed over all but the
+    /// first axis, averaged over the first (`torch.nn.functional.kl_div(reduction="batchmean")`). A target of
+    /// 0 adds 0.
     #[track_caller]
     #[must_use]
     pub fn kl_div(&self, target: &Self) -> Self {
@@ -152,8 +152,9 @@ impl Tensor {
         margins.mean_all() * (1.0 / s[1] as f64)
     }
 
-    /// Mean focal loss of logits against targets in [0, 1] (Lin et al., 2017; `torchvision.ops.sigmoid_focal_loss`):
-    /// `alpha_t (1 - p_t)^gamma` times binary cross-entropy, `p_t` the probability of what is true.
+    /// Mean focal loss of logits against targets in [0, 1] (Lin et al., 2017;
+    /// `torchvision.ops.sigmoid_focal_loss`): `alpha_t (1 - p_t)^gamma` times binary cross-entropy, with
+    /// `p_t` the probability of the true class.
     #[track_caller]
     #[must_use]
     pub fn sigmoid_focal_loss(&self, target: &Self, alpha: f64, gamma: f64) -> Self {
@@ -179,7 +180,7 @@ impl Tensor {
         1.0 - (shared / &both).mean_all()
     }
 
-    /// How many rows of logits `[N, C]` have their first maximum at the label `[N]`; f32 scalar.
+    /// Number of rows of logits `[N, C]` with their first maximum at the label `[N]`; f32 scalar.
     #[track_caller]
     #[must_use]
     pub fn correct(&self, labels: &Self) -> Self {

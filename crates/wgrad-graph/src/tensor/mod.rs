@@ -58,11 +58,11 @@ impl Builder {
         Tensor::push(&self.graph, leaf.into(), &[])
     }
 
-    /// That a named leaf is what the name stands for already: a step takes and keeps tensors by name. A parameter or a scalar
-    /// may be asked for again, as optimizers do; a second input of one name is a mistake.
+    /// Asserts a single meaning of a leaf's name: a step reads and stores tensors by name. A parameter or a
+    /// scalar may be requested again, as optimizers do; a second input of one name is a mistake.
     #[track_caller]
     fn check_name(&self, leaf: &Leaf) {
-        let told = |leaf: &Leaf| match leaf {
+        let named = |leaf: &Leaf| match leaf {
             Leaf::Input { name, ty } => Some((name.clone(), format!("input {ty}"))),
             Leaf::Scalar { name } => Some((name.clone(), "scalar".to_owned())),
             Leaf::Param { name, ty, role } => {
@@ -70,7 +70,7 @@ impl Builder {
             }
             _ => None,
         };
-        let Some((name, here)) = told(leaf) else { return };
+        let Some((name, here)) = named(leaf) else { return };
         let graph = self.graph.borrow();
         for node in &graph.nodes {
             let Op::Leaf(other) = &node.op else { continue };
@@ -82,7 +82,7 @@ impl Builder {
                 }
                 _ => false,
             };
-            let Some((_, before)) = told(other).filter(|t| meet && t.0 == name) else { continue };
+            let Some((_, before)) = named(other).filter(|t| meet && t.0 == name) else { continue };
             assert!(
                 here == before,
                 "name {name:?}: {here} here, {before} before; give one of them another name"
@@ -135,10 +135,10 @@ impl Builder {
         self.leaf(Leaf::Random { shape: shape.to_vec(), stream })
     }
 
-    /// Names a result the caller wants of a step.
+    /// Names a result for the caller of a step.
     ///
     /// # Panics
-    /// Where the value is of another graph, or the name another result's.
+    /// If the value belongs to another graph, or another result has the name.
     #[track_caller]
     pub fn output(&self, name: &str, value: &Tensor) {
         self.owns("output", [value]);
@@ -147,15 +147,15 @@ impl Builder {
         self.graph.borrow_mut().outputs.push((name.into(), value.value));
     }
 
-    /// Asks the planner to give a value memory of its own (see `Graph::kept`).
+    /// Asks the planner to give a value memory of its own (see `Graph::materialized`).
     #[track_caller]
     pub fn keep(&self, value: &Tensor) {
         self.owns("keep", [value]);
         self.graph.borrow_mut().materialized.push(value.value);
     }
 
-    /// What a persistent tensor is to become at the end of the step, as far as [`Builder::update`] has been told: the value
-    /// of its update, or itself.
+    /// Value of a persistent tensor at the end of the step, according to the calls of [`Builder::update`] so
+    /// far: its update's value, or itself.
     #[track_caller]
     pub fn pending(&self, target: &Tensor) -> Tensor {
         self.owns("pending", [target]);
@@ -164,11 +164,11 @@ impl Builder {
         update.map_or_else(|| target.clone(), |u| target.at(u.value))
     }
 
-    /// At the end of a step each target takes its value; all of them read the old values. A target given again takes the
-    /// later value.
+    /// At the end of a step each target takes its value; all of them read the old values. A repeated target
+    /// takes the later value.
     ///
     /// # Panics
-    /// Where a target is no `param` or its value's type differs.
+    /// If a target is no `param` or its value's type differs.
     #[track_caller]
     pub fn update(&self, pairs: &[(&Tensor, &Tensor)]) {
         self.owns("update", pairs.iter().flat_map(|(target, value)| [*target, *value]));
@@ -191,25 +191,25 @@ impl Builder {
         }
     }
 
-    /// Panics at the caller's line, in the name of an operation, unless all tensors are of this graph: a node's number means
-    /// another node elsewhere.
+    /// Panics at the caller's line, in the name of an operation, unless all tensors belong to this graph: a
+    /// node's number has another meaning in other graphs.
     ///
     /// # Panics
-    /// Where one is not.
+    /// If one does not.
     #[track_caller]
     pub fn owns<'a>(&self, op: &str, tensors: impl IntoIterator<Item = &'a Tensor>) {
         for tensor in tensors {
             if !Rc::ptr_eq(&self.graph, &tensor.graph) {
                 panic!(
                     "{op}: {} is of another graph; make all operands with one Builder or Net",
-                    tensor.told()
+                    tensor.description()
                 );
             }
         }
     }
 
-    /// Layer name in force until the guard is dropped, as in [`Builder::scoped`], for code that cannot be a closure: a panic
-    /// within one is not at the caller's line.
+    /// Layer name in force until the guard is dropped, as in [`Builder::scoped`], for code that cannot be a
+    /// closure: a panic within a closure is not at the caller's line.
     pub fn scope(&self, name: &str) -> Scope {
         let outer = self.graph.borrow().scope();
         let full = if outer.is_empty() { name.to_string() } else { format!("{outer}.{name}") };
@@ -217,14 +217,15 @@ impl Builder {
         Scope { graph: self.graph.clone(), outer }
     }
 
-    /// Runs `f` with `name` appended to the layer name that nodes carry ("features" then "conv1": "features.conv1").
+    /// Runs `f` with `name` appended to the layer name of new nodes ("features" then "conv1":
+    /// "features.conv1").
     pub fn scoped<R>(&self, name: &str, f: impl FnOnce() -> R) -> R {
         let _scope = self.scope(name);
         f()
     }
 }
 
-/// Restores the layer name that was in force before [`Builder::scope`].
+/// Restores the previous layer name of [`Builder::scope`].
 #[must_use = "the layer name holds until this is dropped"]
 pub struct Scope {
     graph: Rc<RefCell<Graph>>,
@@ -238,8 +239,8 @@ impl Drop for Scope {
 }
 
 impl Tensor {
-    /// What this is, for messages: a leaf by its name, else by its operation.
-    fn told(&self) -> String {
+    /// Description for messages: a leaf by its name, else the operation's name.
+    fn description(&self) -> String {
         let graph = self.graph.borrow();
         let ty = graph.ty(self.value);
         match &graph.node(self.value).op {
@@ -323,7 +324,7 @@ impl Tensor {
         Self::push(&self.graph, Leaf::Iota { shape: self.shape(), axis }.into(), &[])
     }
 
-    /// An axis counted from the end where negative, as in PyTorch.
+    /// Index of an axis, counted from the end if negative, as in PyTorch.
     #[track_caller]
     pub(crate) fn axis(&self, op: &str, dim: isize) -> usize {
         let rank = self.shape().len();

@@ -4,12 +4,13 @@ use super::Tensor;
 use crate::ops::{AvgPool2d, AvgPool2dGrad, MaxPool2d, MaxPool2dGrad, Window};
 use wgrad_types::Array;
 
-/// Elements of a window above which each axis is pooled by itself: one result is no longer the work of one invocation.
+/// Elements of a window above which each axis is pooled by itself: one result is too much work for one
+/// invocation.
 const LARGE: usize = 1 << 14;
 
 impl Window {
-    /// The window along each axis, the rows' first, if it is large. The first maximum in row-major order is the first
-    /// maximum of the first row that has it, so the gradients are the same.
+    /// The window along each axis, rows first, if it is large. The first maximum in row-major order is the
+    /// first maximum of the first row containing it, so the gradients are the same.
     fn by_axis(self) -> Option<[Self; 2]> {
         let [kh, kw] = self.kernel;
         (kh * kw > LARGE && kh > 1 && kw > 1).then(|| {
@@ -41,7 +42,7 @@ impl Tensor {
         self.apply(MaxPool2dGrad(window), &[dy])
     }
 
-    /// Elements of `other` from where `max_pool2d` of this tensor has its maxima: what a gradient of a gradient needs.
+    /// Elements of `other` at the positions of this tensor's `max_pool2d` maxima, for second derivatives.
     #[track_caller]
     #[must_use]
     pub(crate) fn max_pool2d_of(&self, other: &Self, window: Window) -> Self {
@@ -75,7 +76,7 @@ impl Tensor {
         picked
     }
 
-    /// Tap `at` of every window of an image, zeros where that lies in the padding: `[N, C, H, W]` to `[N, C, out]`.
+    /// Tap `at` of every window of an image, with zeros in the padding: `[N, C, H, W]` to `[N, C, out]`.
     fn strided(&self, window: Window, at: [usize; 2], out: [usize; 2]) -> Self {
         let s = self.shape();
         let reach = |d: usize| at[d] + out[d] * window.stride[d];
@@ -121,8 +122,8 @@ impl Tensor {
         self.cells(3, size[1]).cells(2, size[0])
     }
 
-    /// Means over uneven cells of an axis: sums over all of it, of which a cell takes its own part. Not a product with an
-    /// averaging matrix, whose zeros would carry a NaN into every cell.
+    /// Means over uneven cells of an axis, by sums over the whole axis, masked per cell. Not a product with
+    /// an averaging matrix: its zeros would carry a NaN into every cell.
     fn cells(&self, axis: usize, cells: usize) -> Self {
         let s = self.shape();
         let n = s[axis];

@@ -1,5 +1,5 @@
-//! One step of recurrent layers, with PyTorch's gate order. `self` is the input's share of the gates, `x W_ih^T + b_ih`,
-//! which a layer computes for all steps at once; `hidden` is `None` where the state before is all zeros.
+//! One step of recurrent layers, with PyTorch's gate order. `self` is the input's share of the gates, `x
+//! W_ih^T + b_ih`, computed by a layer for all steps at once; `hidden` is `None` for a state of zeros.
 
 use super::Tensor;
 

@@ -12,7 +12,7 @@ impl Tensor {
         self.apply(Reduce { kind, axes }, &[])
     }
 
-    /// Sum over axes, which keep extent 1.
+    /// Sum over axes, kept with extent 1.
     #[track_caller]
     #[must_use]
     pub fn sum_keep(&self, axes: &[usize]) -> Self {
@@ -26,7 +26,7 @@ impl Tensor {
         self.reshape(&kept)
     }
 
-    /// Sum over axes, which go.
+    /// Sum over axes, removed from the shape.
     #[track_caller]
     #[must_use]
     pub fn sum(&self, axes: &[usize]) -> Self {
@@ -39,7 +39,7 @@ impl Tensor {
         self.sum(&(0..self.shape().len()).collect::<Vec<_>>())
     }
 
-    /// Mean over axes, which keep extent 1; NaN of nothing.
+    /// Mean over axes, kept with extent 1; NaN if there are no elements.
     #[track_caller]
     #[must_use]
     pub fn mean_keep(&self, axes: &[usize]) -> Self {
@@ -54,7 +54,7 @@ impl Tensor {
         if count == 0 { self + f64::NAN } else { self * (1.0 / count as f64) }
     }
 
-    /// Mean over axes, which go.
+    /// Mean over axes, removed from the shape.
     #[track_caller]
     #[must_use]
     pub fn mean(&self, axes: &[usize]) -> Self {
@@ -67,28 +67,29 @@ impl Tensor {
         self.mean(&(0..self.shape().len()).collect::<Vec<_>>())
     }
 
-    /// Largest over axes, which keep extent 1; NaN if any is.
+    /// Largest over axes, kept with extent 1; NaN if any is.
     #[track_caller]
     #[must_use]
     pub fn amax_keep(&self, axes: &[usize]) -> Self {
         self.reduce(ReduceKind::Max, axes)
     }
 
-    /// Largest over axes, which go; NaN if any is (`torch.amax`).
+    /// Largest over axes, removed from the shape; NaN if any is (`torch.amax`).
     #[track_caller]
     #[must_use]
     pub fn amax(&self, axes: &[usize]) -> Self {
         self.amax_keep(axes).drop_axes(axes)
     }
 
-    /// Smallest over axes, which go; NaN if any is (`torch.amin`).
+    /// Smallest over axes, removed from the shape; NaN if any is (`torch.amin`).
     #[track_caller]
     #[must_use]
     pub fn amin(&self, axes: &[usize]) -> Self {
         self.reduce(ReduceKind::Min, axes).drop_axes(axes)
     }
 
-    /// Variance over axes, which go: two passes, divided by `count - correction` (`torch.var`; 1 is Bessel's).
+    /// Variance over axes, removed from the shape: two passes, divided by `count - correction` (`torch.var`;
+    /// 1 is Bessel's).
     #[track_caller]
     #[must_use]
     pub fn var(&self, axes: &[usize], correction: usize) -> Self {
@@ -99,7 +100,8 @@ impl Tensor {
         centred.square().sum(axes) * (1.0 / (count - correction) as f64)
     }
 
-    /// Position of the first largest, or of the first NaN, along `dim` (negative counts from the end), which goes; i32.
+    /// Position of the first largest, or of the first NaN, along `dim` (negative counts from the end),
+    /// removed from the shape; i32.
     #[track_caller]
     #[must_use]
     pub fn argmax(&self, dim: isize) -> Self {
@@ -136,8 +138,8 @@ impl Tensor {
         self.sum_keep(&axes).reshape(shape)
     }
 
-    /// `log(sum(e^x))` along axes, which keep extent 1; shifted by the largest, so it does not overflow. An infinite largest
-    /// shifts nothing: the result is that.
+    /// `log(sum(e^x))` along axes, kept with extent 1; shifted by the largest, so it does not overflow. An
+    /// infinite largest is the result itself, without a shift.
     #[track_caller]
     #[must_use]
     pub fn logsumexp_keep(&self, axes: &[usize]) -> Self {
@@ -147,7 +149,7 @@ impl Tensor {
         (self - &top).exp().sum_keep(axes).log() + top
     }
 
-    /// `log(sum(e^x))` along `dim`, which goes.
+    /// `log(sum(e^x))` along `dim`, removed from the shape.
     #[track_caller]
     #[must_use]
     pub fn logsumexp(&self, dim: isize) -> Self {

@@ -1,13 +1,13 @@
-//! Images of another size: neighbours gathered along each axis and mixed, so that gradients are autodiff's and a value
-//! that is not finite stays with the pixels it belongs to.
+//! Images of another size: neighbours gathered along each axis and mixed, so that autodiff gives the
+//! gradients and a NaN or infinity stays near its own pixel.
 
 use super::Tensor;
 use wgrad_types::{Array, DType};
 
-/// How [`Tensor::interpolate`] finds a value between pixels.
+/// Interpolation of values between pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interpolation {
-    /// The pixel whose cell it falls in.
+    /// The nearest pixel.
     Nearest,
     /// A mean of the four around, by distance, corners not aligned.
     Bilinear,
@@ -27,7 +27,7 @@ impl Tensor {
         }
     }
 
-    /// An axis at another extent, each element that of its cell.
+    /// An axis at another extent, by nearest neighbour.
     fn nearest(&self, axis: usize, to: usize) -> Self {
         let from = self.shape()[axis];
         if to == from {
@@ -63,7 +63,7 @@ impl Tensor {
         near + self.picked(axis, &all(&high)) * &share(&|i| at(i) - low(i) as f64)
     }
 
-    /// Elements of an axis by their numbers.
+    /// Elements of an axis by index.
     fn picked(&self, axis: usize, numbers: &[usize]) -> Self {
         let mut along = vec![1; self.shape().len()];
         along[axis] = numbers.len();

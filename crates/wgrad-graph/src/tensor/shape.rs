@@ -114,8 +114,8 @@ impl Tensor {
         if none { self.clone() } else { self.apply(Pad(pads.to_vec()), &[]) }
     }
 
-    /// The slices of an axis, which goes (`torch.unbind`). Long axes are cut in quarters again and again, so that adding
-    /// up the slices' gradients reads each element a logarithmic number of times.
+    /// The slices of an axis, removed from the shape (`torch.unbind`). Long axes are cut into quarters
+    /// recursively, so that summing the slices' gradients reads each element a logarithmic number of times.
     #[track_caller]
     #[must_use]
     pub fn unbind(&self, axis: usize) -> Vec<Self> {
@@ -143,8 +143,8 @@ impl Tensor {
         Self::concat(&parts.iter().collect::<Vec<_>>(), axis)
     }
 
-    /// Tensors one after another along an axis (`torch.cat`): a sum of padded operands, which fuses. Many are joined in
-    /// quarters, so that each element is read a logarithmic number of times.
+    /// Tensors joined along an axis (`torch.cat`): a sum of padded operands, so that it fuses. Many are
+    /// joined by quarters recursively, so that each element is read a logarithmic number of times.
     #[track_caller]
     #[must_use]
     pub fn concat(parts: &[&Self], axis: usize) -> Self {

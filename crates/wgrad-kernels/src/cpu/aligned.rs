@@ -15,10 +15,10 @@ pub struct AlignedVec<T> {
 }
 
 impl<T: Zeroable + Copy> AlignedVec<T> {
-    /// Elements more than are asked for, so that one of them begins a line.
+    /// Spare elements, so that one of them begins a cache line.
     const SPARE: usize = LINE / size_of::<T>() - 1;
 
-    /// Bytes that so many elements take.
+    /// Allocated bytes for `len` elements.
     pub const fn bytes(len: usize) -> usize {
         if len == 0 { 0 } else { (len + Self::SPARE) * size_of::<T>() }
     }
@@ -28,7 +28,7 @@ impl<T: Zeroable + Copy> AlignedVec<T> {
         Self { memory: Vec::new(), first: 0 }
     }
 
-    /// Zeros that the system hands out when they are first touched; `None` where it refuses.
+    /// Zeroed memory, provided by the system at first touch; `None` if it refuses.
     pub fn try_zeroed(len: usize) -> Option<Self> {
         if len == 0 {
             return Some(Self::new());
@@ -40,11 +40,11 @@ impl<T: Zeroable + Copy> AlignedVec<T> {
         Some(Self { memory, first })
     }
 
-    /// The first `len` elements, with their former values or any; there are more of them where too few are.
+    /// The first `len` elements, with arbitrary contents; grows if too short.
     ///
     /// # Panics
-    /// Where the system has no more memory.
-    pub(crate) fn room(&mut self, len: usize) -> &mut [T] {
+    /// If the system has no more memory.
+    pub(crate) fn at_least(&mut self, len: usize) -> &mut [T] {
         if self.len() < len {
             // The old ones go first.
             *self = Self::new();
@@ -54,7 +54,7 @@ impl<T: Zeroable + Copy> AlignedVec<T> {
     }
 }
 
-/// Asks the system for huge pages where there is room for several: fewer faults when memory is first touched.
+/// Asks the system for huge pages if several fit: fewer page faults at first touch.
 #[cfg(target_os = "linux")]
 fn huge<T>(memory: &[T]) {
     const LEAST: usize = 4 << 20;
@@ -66,7 +66,7 @@ fn huge<T>(memory: &[T]) {
     }
     let whole = (bytes - spare) / PAGE * PAGE;
     #[expect(unsafe_code, reason = "a call of the system")]
-    // SAFETY: whole pages of this memory, which stay what they are: it is advice, and a refusal changes nothing.
+    // SAFETY: whole pages of this memory; the call is advice only, and a refusal changes nothing.
     unsafe {
         let first = from.cast::<u8>().add(spare).cast_mut();
         libc::madvise(first.cast(), whole, libc::MADV_HUGEPAGE);
@@ -95,15 +95,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn elements_begin_a_line_and_are_zeros() {
+    fn aligned_vec_starts_a_cache_line_zeroed() {
         for len in [0, 1, 15, 16, 17, 1 << 20] {
             let mut lines: AlignedVec<u32> = AlignedVec::try_zeroed(len).expect("little memory");
             assert_eq!(lines.len(), len);
             assert!(len == 0 || (lines.as_ptr() as usize).is_multiple_of(LINE));
             assert!(lines.iter().all(|&w| w == 0));
             lines.fill(1);
-            assert_eq!(lines.room(len / 2).len(), len / 2);
-            assert_eq!(lines.room(2 * len + 1), vec![0; 2 * len + 1]);
+            assert_eq!(lines.at_least(len / 2).len(), len / 2);
+            assert_eq!(lines.at_least(2 * len + 1), vec![0; 2 * len + 1]);
         }
         assert!(AlignedVec::<u32>::try_zeroed(usize::MAX / 8).is_none());
     }

@@ -1,4 +1,4 @@
-//! A user's operation on the CPU. A panic of its function is an error of the step.
+//! A user's operation on the CPU. A panic of its function becomes an error of the kernel.
 
 use super::{Failed, Reads, SmallList};
 use crate::Kernel;
@@ -16,12 +16,12 @@ pub(crate) fn run(
     let operands: SmallList<Operand<'_>> =
         types.map(|(i, ty)| Operand { shape: &ty.shape, data: reads.f32(i) }).collect();
     let y: &mut [f32] = bytemuck::cast_slice_mut(out);
-    // The function sees nothing that outlives it but `y`, whose elements mean nothing after an error.
+    // Only `y` outlives the function, and its contents are irrelevant after an error.
     catch_unwind(AssertUnwindSafe(|| op.cpu(&operands, y)))
         .map_err(|panic| Failed(format!("its CPU function panicked: {}", message(&*panic))))
 }
 
-/// What a panic said, on one line.
+/// A panic's message, on one line.
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());

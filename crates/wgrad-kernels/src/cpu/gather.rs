@@ -7,9 +7,9 @@ use crate::Kernel;
 use rayon::prelude::*;
 use wgrad_types::{View, numel};
 
-/// Positions that are looked up together.
+/// Positions looked up together.
 const CHUNK: usize = 1024;
-/// Elements that are worth a task.
+/// Elements worth a task of their own.
 const TASK: usize = 32 << 10;
 
 /// A gather's extents and its index, with as many neighbours as share a position taken as one run.
@@ -18,7 +18,7 @@ pub(crate) struct Lookup {
     /// Positions along the axis, of the table and of the index.
     extent: usize,
     n: usize,
-    /// Elements of a run, and runs from one position of the axis to the next.
+    /// Elements per run, and runs between neighbouring positions of the axis.
     run: usize,
     runs: usize,
     index: Runs,
@@ -40,17 +40,18 @@ impl Lookup {
         Self { extent: shape[axis], n: index.shape[axis], run, runs, index: Runs::new(&index) }
     }
 
-    /// Runs whose gradients are read together: as many as make a chunk, or one that is longer.
+    /// Runs of gradients read together: enough for a chunk, or one long run.
     fn together(&self) -> usize {
         (CHUNK / self.run.max(1)).max(1)
     }
 
     /// Floats of a thread's two blocks in [`gather_grad`].
-    pub(crate) fn room(&self) -> [usize; 2] {
+    pub(crate) fn block_floats(&self) -> [usize; 2] {
         [self.together() * self.run, 0]
     }
 
-    /// Calls `f` with the numbers of index runs from `first` on and where their elements begin in the table, if anywhere.
+    /// Calls `f` with the numbers of index runs from `first` on and the offset of their elements in the
+    /// table, if any.
     fn each(&self, words: &[u32], first: usize, count: usize, mut f: impl FnMut(usize, Option<usize>)) {
         let mut at = [0; CHUNK];
         for start in (first..first + count).step_by(CHUNK) {
@@ -90,7 +91,7 @@ pub(crate) fn gather_grad(kernel: &Kernel, lookup: &Lookup, dy: &Runs, reads: Re
     let dx: &mut [f32] = bytemuck::cast_slice_mut(out);
     dx.fill(0.0);
     let (count, together) = (total / run.max(1), lookup.together());
-    with_floats(lookup.room(), |words, _| {
+    with_floats(lookup.block_floats(), |words, _| {
         for first in (0..count).step_by(together) {
             let n = together.min(count - first);
             dy.read(reads.operands[0], 0, first * run, bytemuck::cast_slice_mut(&mut words[..n * run]));

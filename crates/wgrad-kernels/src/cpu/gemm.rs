@@ -1,4 +1,4 @@
-//! Matrix products in tiles, a task each: packed panels, or one pass over memory where rows are few.
+//! Matrix products in tiles, one per task: packed panels, or one pass over memory if there are few rows.
 
 use super::pack::WIDE;
 use super::tile::PANEL;
@@ -18,7 +18,7 @@ pub(crate) struct Mat<'a> {
     pub col_stride: usize,
 }
 
-/// An output that tasks write in tiles of their own.
+/// An output written by several tasks in disjoint tiles.
 #[derive(Clone, Copy)]
 pub(super) struct Shared {
     start: *mut u32,
@@ -26,7 +26,7 @@ pub(super) struct Shared {
 }
 
 #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
-// SAFETY: all that is written through it is written by unsafe functions, whose callers take disjoint tiles.
+// SAFETY: all writes go through unsafe functions, called with disjoint tiles.
 unsafe impl Send for Shared {}
 #[expect(unsafe_code, reason = "see Send")]
 // SAFETY: see Send.
@@ -37,7 +37,7 @@ impl Shared {
         Self { start: out.as_mut_ptr(), len: out.len() }
     }
 
-    /// Element `at`, with room for `n` from it on.
+    /// Element `at`, with block_floats for `n` from it on.
     pub(super) fn place(self, at: usize, n: usize) -> *mut u32 {
         assert!(at + n <= self.len, "the place lies in the output");
         self.start.wrapping_add(at)
@@ -54,25 +54,25 @@ impl Shared {
     }
 }
 
-/// Multiply-adds that are worth a task of their own, and those a task has at most where a product is large.
+/// Multiply-adds worth a task of their own, and the maximum per task of a large product.
 const TASK_WORK: usize = 2 << 20;
 const MOST_WORK: usize = 2 << 30;
-/// Rows and columns a tile is not cut below.
+/// Minimum rows and columns of a tile.
 const LEAST: usize = 64;
-/// Columns of the widest vector: what a tile is cut by where it packs its columns itself.
+/// Columns of the widest vector: granularity of tiles that pack their own columns.
 const VECTOR: usize = 16;
 
 /// Who computes a product.
 #[derive(Clone, Copy, PartialEq)]
-enum Way {
+enum Algorithm {
     Skinny,
     Panels,
 }
 
-/// Rows and columns of a tile: as square as may be, since a tile packs its own operands, rows first, since turning them
-/// costs more than copying columns. Columns are cut by the `unit`. A sum's terms are added in the same order however a
-/// product is cut, so that is by the number of threads.
-fn cut([m, n, k, batch]: [usize; 4], threads: usize, unit: usize) -> (usize, usize) {
+/// Rows and columns of a tile: nearly square, since a tile packs its own operands, with more weight on rows,
+/// since transposing them costs more than copying columns. `unit` is the granularity of columns. A cut by the
+/// number of threads is safe: the terms of a sum are added in the same order for every cut.
+fn tile_extents([m, n, k, batch]: [usize; 4], threads: usize, unit: usize) -> (usize, usize) {
     let work = m * n * k;
     let wanted = (work / TASK_WORK).min(threads.div_ceil(batch.max(1))).max(work / MOST_WORK);
     let (mut rows, mut cols, mut tiles) = (m, n, 1);
@@ -106,44 +106,48 @@ fn matrix<'a>(data: &'a [f32], view: &View, z: usize) -> Mat<'a> {
     }
 }
 
-/// Who computes the product of two views, and its extents: rows, columns, depth, matrices.
-fn way(av: &View, bv: &View) -> (Way, [usize; 4]) {
+/// Algorithm for the product of two views, and its extents: rows, columns, depth, matrices.
+fn algorithm(av: &View, bv: &View) -> (Algorithm, [usize; 4]) {
     let r = av.shape.len();
     let (m, k, n) = (av.shape[r - 2], av.shape[r - 1], bv.shape[r - 1]);
-    let way = if skinny::fits(m, bv.strides[r - 2], bv.strides[r - 1]) { Way::Skinny } else { Way::Panels };
-    (way, [m, n, k, numel(&av.shape[..r - 2])])
+    let algorithm = if skinny::fits(m, bv.strides[r - 2], bv.strides[r - 1]) {
+        Algorithm::Skinny
+    } else {
+        Algorithm::Panels
+    };
+    (algorithm, [m, n, k, numel(&av.shape[..r - 2])])
 }
 
-/// Words of the second operand packed whole; 0 where it is none of one matrix's panels.
+/// Words of the second operand packed whole; 0 unless it is a single matrix read in panels.
 pub(crate) fn packed(av: &View, bv: &View) -> usize {
-    match way(av, bv) {
-        (Way::Panels, [_, n, k, 1]) => n.next_multiple_of(WIDE) * k,
+    match algorithm(av, bv) {
+        (Algorithm::Panels, [_, n, k, 1]) => n.next_multiple_of(WIDE) * k,
         _ => 0,
     }
 }
 
-/// Floats of a thread's two blocks, of so many threads.
-pub(crate) fn room(av: &View, bv: &View, threads: usize) -> [usize; 2] {
-    let (way, extents) = way(av, bv);
+/// Floats of a thread's two blocks, with `threads` threads.
+pub(crate) fn block_floats(av: &View, bv: &View, threads: usize) -> [usize; 2] {
+    let (algorithm, extents) = algorithm(av, bv);
     let [m, n, k, batch] = extents;
     if m * n * k * batch == 0 {
         return [0, 0];
     }
-    if way == Way::Skinny {
+    if algorithm == Algorithm::Skinny {
         return [m * k, 0];
     }
-    // Whether its columns are kept packed or not.
+    // With and without packed columns.
     let r = bv.shape.len();
     let depth = panel::depth_of(m, k, bv.strides[r - 1] == 1);
     let unpacked = panel::unpacked(m, av.strides[r - 2] as usize, av.strides[r - 1] as usize);
     let of = [VECTOR, WIDE].map(|unit| {
-        let (rows, cols) = cut(extents, threads, unit);
-        panel::room(rows, unpacked, [depth, panel::group(cols, depth)])
+        let (rows, cols) = tile_extents(extents, threads, unit);
+        panel::block_floats(rows, unpacked, [depth, panel::group(cols, depth)])
     });
     std::array::from_fn(|i| of[0][i].max(of[1][i]))
 }
 
-/// `packed` has no words where the second operand is packed tile by tile.
+/// `packed` has no words if the second operand is packed tile by tile.
 pub(crate) fn matmul(
     kernel: &Kernel,
     [av, bv]: [&View; 2],
@@ -152,7 +156,7 @@ pub(crate) fn matmul(
     packed: Packed<'_>,
 ) {
     let (a, b) = (reads.f32(0), reads.f32(1));
-    let (way, extents) = way(av, bv);
+    let (algorithm, extents) = algorithm(av, bv);
     let [m, n, k, batch] = extents;
     if m * n * batch == 0 {
         return;
@@ -169,7 +173,7 @@ pub(crate) fn matmul(
     }
     let kept: &[f32] = kept;
     let unit = if kept.is_empty() { VECTOR } else { WIDE };
-    let (rows, cols) = cut(extents, rayon::current_num_threads(), unit);
+    let (rows, cols) = tile_extents(extents, rayon::current_num_threads(), unit);
     let (down, across) = (m.div_ceil(rows), n.div_ceil(cols));
     let blocks = [depth, panel::group(cols, depth)];
     let out = Shared::new(out);
@@ -180,23 +184,23 @@ pub(crate) fn matmul(
         let b = Mat { offset: b.offset + j * b.col_stride, cols: cols.min(n - j), ..b };
         let at = (z * m + i) * n + j;
         #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
-        // SAFETY: tasks have disjoint tiles of the output, which is borrowed for all of this function.
+        // SAFETY: tasks have disjoint tiles of the output, borrowed for all of this function.
         unsafe {
             let end = |at: usize, len: usize| map::epilogue(kernel, reads, at, out.row(at, len));
-            match way {
-                Way::Skinny => {
+            match algorithm {
+                Algorithm::Skinny => {
                     skinny::product(out, at, n, a, b);
-                    // The epilogue on rows, whole where they are neighbours.
+                    // The epilogue on rows, as one run if they are contiguous.
                     let (runs, len) = if b.cols == n { (1, a.rows * n) } else { (a.rows, b.cols) };
                     (0..runs).for_each(|run| end(at + run * n, len));
                 }
-                Way::Panels => panel::product(out, (at, n), a, b, blocks, (kept, j), &end),
+                Algorithm::Panels => panel::product(out, (at, n), a, b, blocks, (kept, j), &end),
             }
         }
     };
     match batch * down * across {
         1 => task(0),
-        // Small matrices of a batch go several to a task.
+        // Several small matrices of a batch per task.
         tasks => {
             let together = (TASK_WORK / (rows * cols * k).max(1)).clamp(1, tasks.div_ceil(16));
             (0..tasks).into_par_iter().with_min_len(together).for_each(task);
@@ -211,7 +215,7 @@ mod tests {
     use crate::{Core, Expr};
     use wgrad_types::{DType, Type};
 
-    /// `[m, k] x [k, n]`, the second operand stored turned where asked for, on so many threads.
+    /// `[m, k] x [k, n]` on `threads` threads; `transposed` is the storage of the second operand.
     fn bits(threads: usize, [m, n, k]: [usize; 3], transposed: bool) -> Vec<u32> {
         let value =
             |i: usize| ((i.wrapping_mul(2_654_435_761) >> 7 & 0xffff) as f32 / 65536.0 - 0.5).to_bits();
@@ -240,15 +244,15 @@ mod tests {
             out
         };
         let out = product(&mut [], false);
-        // Panels that are kept give the same bits, packed now or before.
+        // Kept panels give the same bits, packed now or before.
         let mut kept = vec![7; packed(&av, &bv)];
         assert!(product(&mut kept, false) == out && product(&mut kept, true) == out, "{m} {n} {k}");
         out
     }
 
-    /// Also where the last tile has few rows: its sums are those of the whole product.
+    /// Also with few rows in the last tile: its sums are those of the whole product.
     #[test]
-    fn the_cut_changes_no_bit() {
+    fn gemm_tiling_changes_no_bit() {
         for shape in [
             [65, 48, 3000],
             [72, 50, 4096],
@@ -267,9 +271,9 @@ mod tests {
         }
     }
 
-    /// Rows that lie in memory as panels are read there where all of them fill panels, and are packed elsewhere.
+    /// Row-major rows are read unpacked if all of them fill panels, and are packed otherwise.
     #[test]
-    fn rows_read_in_place_give_the_same_bits() {
+    fn gemm_unpacked_rows_give_same_bits() {
         for [n, k] in [[50, 130], [130, 512], [16, 7], [200, 1200], [48, 1024], [48, 1500]] {
             for transposed in [false, true] {
                 let (whole, ragged) = (bits(1, [72, n, k], transposed), bits(1, [65, n, k], transposed));

@@ -1,4 +1,4 @@
-//! Element-wise steps, and the epilogue that other twins apply to what they have computed.
+//! Element-wise kernels, and the epilogue applied by other twins to their results.
 
 use super::gemm::Shared;
 use super::{Reads, SmallList};
@@ -8,7 +8,7 @@ use rayon::prelude::*;
 /// Elements a task takes: enough to hide the cost of handing it out.
 const TASK: usize = 16 << 10;
 
-/// Runs an element-wise step.
+/// Runs an element-wise kernel.
 pub(crate) fn run(reads: Reads<'_>, outputs: SmallList<&mut [u32]>) {
     let program = &reads.prepared.last;
     let n = outputs[0].len();
@@ -27,7 +27,7 @@ pub(crate) fn run(reads: Reads<'_>, outputs: SmallList<&mut [u32]>) {
     }
 }
 
-/// Applies a step's epilogue to core results that stand in `out`, elements `start ..` of the output.
+/// Applies a kernel's epilogue in place to core results in `out`, elements `start ..` of the output.
 pub(crate) fn epilogue(kernel: &Kernel, reads: Reads<'_>, start: usize, out: &mut [u32]) {
     if !kernel.epilogue.is_identity() {
         reads.prepared.last.range(start, reads, out);

@@ -1,5 +1,5 @@
-//! Max pooling and its gradient, row by row in vectors: a row is split by column modulo the stride, so that tap `s` of
-//! all windows of a row is one contiguous run.
+//! Max pooling and its gradient, row by row in vectors: a row is split by column modulo the stride, so that
+//! tap `s` of all windows of a row is one contiguous run.
 //!
 //! As in PyTorch the first of equal maxima takes the gradient, and a NaN in a window is its maximum.
 
@@ -22,30 +22,30 @@ struct Plane<'w> {
 }
 
 impl Plane<'_> {
-    /// Whether its `oh` rows of windows are two by two, side by side from the first element on.
+    /// True for 2x2 windows side by side from the first element on.
     fn pairs(&self, oh: usize) -> bool {
         let two = self.w.kernel == [2, 2] && self.w.stride == [2, 2] && self.w.padding == [0, 0];
         two && [oh, self.ow] == [self.h / 2, self.width / 2]
     }
 
-    /// Floats of a row's outputs, and of each phase of a split row: whole vectors.
-    fn room(&self) -> usize {
+    /// Floats per row of outputs, and per phase of a split row: whole vectors.
+    fn row_floats(&self) -> usize {
         whole(self.ow + self.w.kernel[1].div_ceil(self.w.stride[1]))
     }
 
-    /// Floats of a padded row.
+    /// Floats per padded row.
     fn padded(&self) -> usize {
-        whole((self.room() * self.w.stride[1]).max(self.w.padding[1] + self.width))
+        whole((self.row_floats() * self.w.stride[1]).max(self.w.padding[1] + self.width))
     }
 
-    /// Where tap `s` of every window of a split row begins.
+    /// Offset of tap `s` of the windows in a split row.
     fn tap(&self, s: usize) -> usize {
-        s % self.w.stride[1] * self.room() + s / self.w.stride[1]
+        s % self.w.stride[1] * self.row_floats() + s / self.w.stride[1]
     }
 
-    /// Floats of a split row; taps may run over by a vector.
+    /// Floats per split row; taps may run over by a vector.
     fn split_len(&self) -> usize {
-        self.room() * (self.w.stride[1] + 1)
+        self.row_floats() * (self.w.stride[1] + 1)
     }
 
     /// Floats of two padded rows and a split one.
@@ -53,12 +53,12 @@ impl Plane<'_> {
         [2 * self.padded(), self.split_len()]
     }
 
-    /// Floats of a padded row and a split one, and of windows' maxima and where they are.
+    /// Floats of a padded row and a split one, and of the windows' maxima and their positions.
     fn grad_rows(&self) -> [usize; 2] {
-        [self.padded() + self.split_len(), 2 * self.room()]
+        [self.padded() + self.split_len(), 2 * self.row_floats()]
     }
 
-    /// Copies a row between paddings that no maximum is.
+    /// Copies a row between paddings smaller than any maximum.
     #[inline(always)]
     fn pad(&self, row: &[f32], to: &mut [f32]) {
         let left = self.w.padding[1];
@@ -72,13 +72,13 @@ impl Plane<'_> {
     fn split(&self, padded: &[f32], to: &mut [f32]) {
         let stride = self.w.stride[1];
         if stride == 2 {
-            let (even, odd) = to.split_at_mut(self.room());
+            let (even, odd) = to.split_at_mut(self.row_floats());
             for ((pair, even), odd) in padded.as_chunks::<2>().0.iter().zip(even).zip(odd) {
                 (*even, *odd) = (pair[0], pair[1]);
             }
             return;
         }
-        for (b, phase) in to.chunks_exact_mut(self.room()).enumerate().take(stride) {
+        for (b, phase) in to.chunks_exact_mut(self.row_floats()).enumerate().take(stride) {
             for (v, x) in phase.iter_mut().zip(padded[b..].iter().step_by(stride)) {
                 *v = *x;
             }
@@ -86,7 +86,7 @@ impl Plane<'_> {
     }
 }
 
-/// Whether `v` takes the place of the maximum so far.
+/// True if `v` replaces the maximum so far.
 #[inline(always)]
 fn above(v: f32, best: f32) -> bool {
     v > best || v.is_nan()
@@ -121,10 +121,10 @@ impl WithSimd for Max<'_> {
                 }
             }
             plane.split(tall, split);
-            let best = &mut row[..plane.room()];
-            best.copy_from_slice(&split[..plane.room()]);
+            let best = &mut row[..plane.row_floats()];
+            best.copy_from_slice(&split[..plane.row_floats()]);
             for s in 1..plane.w.kernel[1] {
-                for (best, &v) in best.iter_mut().zip(&split[plane.tap(s)..][..plane.room()]) {
+                for (best, &v) in best.iter_mut().zip(&split[plane.tap(s)..][..plane.row_floats()]) {
                     *best = if above(v, *best) { v } else { *best };
                 }
             }
@@ -165,7 +165,7 @@ impl WithSimd for MaxGrad<'_> {
                 plane.pad(&x[r * plane.width..][..plane.width], row);
                 plane.split(row, split);
                 for s in 0..plane.w.kernel[1] {
-                    let row = &split[plane.tap(s)..][..plane.room()];
+                    let row = &split[plane.tap(s)..][..plane.row_floats()];
                     let tap = (r * plane.width + s) as u32;
                     for ((best, at), &v) in best.iter_mut().zip(at.iter_mut()).zip(row) {
                         let taken = above(v, *best);
@@ -234,7 +234,7 @@ impl WithSimd for MaxGradPairs<'_> {
             rest.fill(0.0);
             below.fill(0.0);
             for ((((t, b), dt), db), &dy) in top.iter().zip(bottom).zip(dtop).zip(dbottom).zip(dy) {
-                // Whether each is above all before it; the last that is takes the gradient.
+                // A tap above all before it; the last such one takes the gradient.
                 let second = above(t[1], t[0]);
                 let best = if second { t[1] } else { t[0] };
                 let third = above(b[0], best);
@@ -248,7 +248,7 @@ impl WithSimd for MaxGradPairs<'_> {
 }
 
 /// Floats of a thread's two blocks in [`max`].
-pub(super) fn room(kernel: &Kernel, w: &Window) -> [usize; 2] {
+pub(super) fn block_floats(kernel: &Kernel, w: &Window) -> [usize; 2] {
     let shape = &kernel.operands[0].shape;
     Plane { w, h: shape[2], width: shape[3], ow: kernel.shape[3] }.rows()
 }
@@ -288,7 +288,7 @@ pub(super) fn max_grad(kernel: &Kernel, w: &Window, reads: Reads<'_>, out: &mut 
     planes(kernel, reads, out, |p, dx| {
         with_floats(plane.grad_rows(), |rows, windows| {
             let (row, split) = rows.split_at_mut(plane.padded());
-            let (best, at) = windows.split_at_mut(plane.room());
+            let (best, at) = windows.split_at_mut(plane.row_floats());
             let (x, dy) = (&x[p * size..][..size], &dy[p * outputs..][..outputs]);
             dispatch(MaxGrad { plane, x, dy, dx, row, split, best, at: bytemuck::cast_slice_mut(at) });
         });

@@ -1,7 +1,8 @@
-//! CPU twins: every step on the host, over rayon's threads, with `gemm` for what is shaped like a matrix product.
+//! CPU twins: every kernel on the host, over rayon's threads.
 //!
-//! Work is cut by shape, or by the number of threads where the cut changes no sum, and partial sums are added in a fixed
-//! order: the bits are the same on any number of threads. Nothing here plans memory; slices come from the device.
+//! Work is cut by shape, or by the number of threads if the cut changes no sum, and partial sums are added in
+//! a fixed order: the bits are the same on any number of threads. No memory is planned here; slices come from
+//! the device.
 
 mod aligned;
 mod attention;
@@ -34,45 +35,45 @@ use crate::{Core, Kernel};
 use program::Program;
 use smallvec::SmallVec;
 
-/// Why a step has no result: a user's operation went wrong.
+/// Reason for a missing result: a failure of a user's operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed(pub String);
 
-/// A list that needs no memory of its own where it is short, as a step's operands and outputs are.
+/// A list without heap memory while it is short, like a kernel's operands and outputs.
 pub type SmallList<T> = SmallVec<[T; 16]>;
 
-/// A step's memory on the host. Slices are whole tensors, 32-bit words.
+/// A kernel's memory on the host. Slices are whole tensors, 32-bit words.
 pub struct CpuBuffers<'a> {
-    /// One slice an operand; empty where an output takes the operand's memory over (`Kernel::in_place`).
+    /// One slice per operand; empty if an output takes over the operand's memory (`Kernel::in_place`).
     pub operands: SmallList<&'a [u32]>,
-    /// One slice an output. Where in place it holds the operand's elements on entry.
+    /// One slice per output. An in-place output holds the operand's elements on entry.
     pub outputs: SmallList<&'a mut [u32]>,
-    /// Seed, step number, then f32 scalars.
+    /// Seed, training step, then f32 scalars.
     pub scalars: &'a [u32],
-    /// At least [`scratch_words`] words; contents arbitrary. Where the step keeps a packed operand, the words of [`packed`].
+    /// At least [`scratch_words`] words with arbitrary contents, or the words of a kept [`packed`] operand.
     pub scratch: &'a mut [u32],
-    /// Whether `scratch` holds the operand packed by an earlier run of the step.
+    /// True if `scratch` holds the operand packed by an earlier run of the kernel.
     pub packed: bool,
 }
 
-/// Where a twin has its weights in the order it reads them.
+/// Packed weights of a twin.
 pub(crate) struct Packed<'a> {
     pub words: &'a mut [u32],
-    /// Whether they are there already.
+    /// True if they are packed already.
     pub done: bool,
 }
 
-/// What a step's runs have in common, made once: its element-wise code, and lists that follow from its shapes.
+/// A kernel prepared once for all runs: its element-wise code, and lists derived from its shapes.
 #[derive(Debug)]
 pub struct Prepared {
-    /// A reduction's prologue, or a chain of rows.
+    /// The prologue of a reduction, or a row chain.
     first: Program,
-    /// An element-wise step, or what comes after the core.
+    /// An element-wise kernel, or a core's epilogue.
     last: Program,
     lists: Lists,
 }
 
-/// How a twin walks over memory.
+/// Offset lists of a twin.
 #[derive(Debug)]
 enum Lists {
     None,
@@ -101,7 +102,7 @@ impl Lists {
 }
 
 impl Prepared {
-    /// Of a step.
+    /// Prepares a kernel.
     pub fn new(kernel: &Kernel) -> Self {
         let after = |in_place: &[Option<usize>]| Program::expr(&kernel.epilogue, in_place, &kernel.shape);
         let (first, last) = match &kernel.core {
@@ -116,7 +117,7 @@ impl Prepared {
     }
 }
 
-/// What a twin reads; shared by its tasks.
+/// Inputs of a twin; shared by its tasks.
 #[derive(Clone, Copy)]
 pub(crate) struct Reads<'a> {
     pub operands: &'a [&'a [u32]],
@@ -130,7 +131,7 @@ impl<'a> Reads<'a> {
     }
 }
 
-/// Words of scratch the step's CPU twin needs.
+/// Words of scratch of the kernel's CPU twin.
 pub fn scratch_words(kernel: &Kernel) -> usize {
     match &kernel.core {
         Core::Conv2d(spec) => conv::scratch(kernel, spec),
@@ -141,28 +142,28 @@ pub fn scratch_words(kernel: &Kernel) -> usize {
     }
 }
 
-/// Words that each of so many threads keeps for the step's tasks.
+/// Scratch per thread for the kernel's tasks, given the number of threads.
 pub fn thread_scratch(kernel: &Kernel, threads: usize) -> ThreadScratch {
     let prepared = Prepared::new(kernel);
     let floats = match (&prepared.lists, &kernel.core) {
-        (Lists::Conv(conv), _) => conv.room(kernel),
+        (Lists::Conv(conv), _) => conv.block_floats(kernel),
         (Lists::Reduce(_), _) => [program::CHUNK, 0],
-        (Lists::GatherGrad(lookup, _), _) => lookup.room(),
-        (_, Core::MatMul { a, b }) => gemm::room(a, b, threads),
-        (_, Core::MaxPool2d(w)) => maxpool::room(kernel, w),
+        (Lists::GatherGrad(lookup, _), _) => lookup.block_floats(),
+        (_, Core::MatMul { a, b }) => gemm::block_floats(a, b, threads),
+        (_, Core::MaxPool2d(w)) => maxpool::block_floats(kernel, w),
         (_, Core::MaxPool2dGrad(w)) => maxpool::grad_room(kernel, w),
         _ => [0, 0],
     };
     let attention = match &kernel.core {
-        Core::Attention(spec) => attention::room(spec),
+        Core::Attention(spec) => attention::block_floats(spec),
         _ => Default::default(),
     };
-    let (first, last) = (prepared.first.room(), prepared.last.room());
+    let (first, last) = (prepared.first.scratch_words(), prepared.last.scratch_words());
     ThreadScratch::new(floats, std::array::from_fn(|i| first[i].max(last[i])), attention)
 }
 
-/// The operand that the step's twin packs before it reads it, and words for all of it: kept from run to run where the
-/// operand never changes, it need not be packed again.
+/// The operand packed by the kernel's twin, and its words: if it is constant, the packed copy can be kept
+/// from run to run.
 pub fn packed(kernel: &Kernel) -> Option<(usize, usize)> {
     let words = match &kernel.core {
         Core::Conv2d(_) | Core::Conv2dInputGrad(_) => scratch_words(kernel),
@@ -172,10 +173,10 @@ pub fn packed(kernel: &Kernel) -> Option<(usize, usize)> {
     (words > 0).then_some((1, words))
 }
 
-/// Runs a step, `prepared` by [`Prepared::new`].
+/// Runs a kernel, `prepared` by [`Prepared::new`].
 ///
 /// # Errors
-/// Where it is a user's operation and its function panics.
+/// If it is a user's operation and its function panics.
 pub fn run(kernel: &Kernel, prepared: &Prepared, buffers: CpuBuffers<'_>) -> Result<(), Failed> {
     let CpuBuffers { operands, mut outputs, scalars, scratch, packed } = buffers;
     let reads = Reads { operands: &operands, scalars, prepared };
@@ -188,26 +189,31 @@ pub fn run(kernel: &Kernel, prepared: &Prepared, buffers: CpuBuffers<'_>) -> Res
                 sums::run(spec, reads, outputs.pop().expect("sums have an output"));
             }
             let out = outputs.pop().expect("these cores have one output");
-            return one(kernel, reads, out, Packed { words: scratch, done: packed });
+            return run_single(kernel, reads, out, Packed { words: scratch, done: packed });
         }
     }
     Ok(())
 }
 
-/// Runs a step of one output.
-fn one(kernel: &Kernel, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) -> Result<(), Failed> {
+/// Runs a kernel with one output.
+fn run_single(kernel: &Kernel, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) -> Result<(), Failed> {
     match &reads.prepared.lists {
         Lists::Conv(conv) => conv.run(kernel, reads, out, packed),
         Lists::Reduce(groups) => reduce::run(kernel, groups, reads, out, packed.words),
         Lists::Gather(lookup) => gather::gather(kernel, lookup, reads, out),
         Lists::GatherGrad(lookup, dy) => gather::gather_grad(kernel, lookup, dy, reads, out),
-        Lists::None => return other(kernel, reads, out, packed),
+        Lists::None => return run_without_lists(kernel, reads, out, packed),
     }
     Ok(())
 }
 
-/// Runs a step of one output that needs no lists.
-fn other(kernel: &Kernel, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) -> Result<(), Failed> {
+/// Runs a kernel with one output and no lists.
+fn run_without_lists(
+    kernel: &Kernel,
+    reads: Reads<'_>,
+    out: &mut [u32],
+    packed: Packed<'_>,
+) -> Result<(), Failed> {
     match &kernel.core {
         Core::ArgMax { axis } => reduce::argmax(kernel, *axis, reads, out),
         Core::MatMul { a, b } => gemm::matmul(kernel, [a, b], reads, out, packed),
@@ -216,7 +222,7 @@ fn other(kernel: &Kernel, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>)
         Core::AvgPool2d(w) => pool::avg(kernel, w, reads, out),
         Core::AvgPool2dGrad(w) => pool::avg_grad(kernel, w, reads, out),
         Core::Custom(op) => return custom::run(kernel, op.op(), reads, out),
-        // Of several outputs, or of none to compute.
+        // Unreachable for kernels with one nonempty output.
         _ => {}
     }
     Ok(())

@@ -1,5 +1,6 @@
-//! Operands of a product in the order a register tile reads them: panels of rows and of columns, each depth's elements
-//! side by side. Transposed operands cost little more than straight ones, and none is copied whole.
+//! Packs operands of a product in the order of the register tile's reads: panels of rows and of columns, the
+//! elements of each depth side by side. Transposed operands cost little more than straight ones, and none is
+//! copied whole.
 
 use super::gemm::Mat;
 use super::tile::PANEL;
@@ -36,10 +37,10 @@ pub(super) fn rows(a: Mat<'_>, to: &mut [f32]) {
     }
 }
 
-/// Panels of rows packed together where rows' elements lie side by side: those of a cache line.
+/// Panels of row-major rows packed together: those of a cache line.
 const SIDE: usize = 2;
 
-/// So many whole panels of such rows.
+/// Packs [`SIDE`] whole panels of such rows.
 #[inline(always)]
 fn side_by_side(from: &[f32], stride: usize, panels: &mut [f32]) {
     let (a, b) = panels.split_at_mut(panels.len() / SIDE);
@@ -57,7 +58,7 @@ pub(super) fn columns(b: Mat<'_>, to: &mut [f32]) {
     let (whole, size) = (b.cols / WIDE, WIDE * b.rows);
     let from = &b.data[b.offset..];
     if b.col_stride == 1 {
-        // A row at a time, however many panels it goes to: memory is read in order.
+        // A row at a time, across all panels: memory is read in order.
         for k in 0..b.rows {
             let row = &from[k * b.row_stride..][..b.cols];
             let (pieces, rest) = row.as_chunks::<WIDE>();
@@ -90,7 +91,7 @@ pub(super) fn columns(b: Mat<'_>, to: &mut [f32]) {
     }
 }
 
-/// `to[k * pitch + i] = from[i * stride + k]` for eight `i` and every `k < n`: rows become columns.
+/// Transposes eight rows: `to[k * pitch + i] = from[i * stride + k]` for eight `i` and every `k < n`.
 pub(super) fn transpose(from: &[f32], stride: usize, n: usize, to: &mut [f32], pitch: usize) {
     let whole = squares(from, stride, n / 8 * 8, to, pitch);
     for k in whole..n {
@@ -100,7 +101,7 @@ pub(super) fn transpose(from: &[f32], stride: usize, n: usize, to: &mut [f32], p
     }
 }
 
-/// The whole squares of eight by eight; gives out how many depths that makes.
+/// Transposes whole squares of eight by eight; returns the number of depths done.
 #[cfg(target_arch = "x86_64")]
 fn squares(from: &[f32], stride: usize, whole: usize, to: &mut [f32], pitch: usize) -> usize {
     use pulp::x86::V3;
@@ -140,7 +141,7 @@ fn squares(from: &[f32], stride: usize, whole: usize, to: &mut [f32], pitch: usi
                 }};
             }
             for k in (0..whole).step_by(4) {
-                // Rows i and i + 4 side by side: what follows exchanges within halves alone.
+                // Rows i and i + 4 side by side: the following shuffles stay within halves.
                 let (a, b, c, d) = (pair!(k, 0), pair!(k, 1), pair!(k, 2), pair!(k, 3));
                 let (low, high) = (avx._mm256_unpacklo_ps(a, b), avx._mm256_unpackhi_ps(a, b));
                 let (low2, high2) = (avx._mm256_unpacklo_ps(c, d), avx._mm256_unpackhi_ps(c, d));
@@ -179,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn panels_hold_every_element_of_any_strides() {
+    fn pack_any_strides_keeps_every_element() {
         let data: Vec<f32> = (0..8000).map(|i| i as f32).collect();
         for (height, cols, row_stride, col_stride) in
             [(19, 21, 40, 1), (16, 24, 24, 1), (19, 21, 1, 40), (17, 9, 60, 3), (1, 1, 1, 1), (8, 4, 5, 1)]

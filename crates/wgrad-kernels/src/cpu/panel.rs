@@ -1,6 +1,6 @@
-//! Products of panels: eight rows of one matrix times forty-eight columns of the other, both packed (rows are read where
-//! they lie if the cache can hold them so), in as few passes over the product as the caches allow. Goto and van de Geijn,
-//! "Anatomy of High-Performance Matrix Multiplication", 2008.
+//! Products of panels: eight rows of one matrix times forty-eight columns of the other, both packed (rows
+//! stay unpacked if the cache can hold them), in as few passes over the product as the caches allow. Goto and
+//! van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 
 use super::gemm::{Mat, Shared};
 use super::pack::{self, WIDE};
@@ -11,26 +11,27 @@ use super::vectors::dispatch;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Depth of a block at most: a row panel of it stays in the first-level cache.
+/// Maximum depth of a block: its row panel stays in the L1 cache.
 const DEPTH: usize = 512;
-/// Floats of the columns packed together: all rows find them in the second-level cache.
+/// Floats of columns packed together: they stay in the L2 cache for all rows.
 const GROUP: usize = 128 << 10;
-/// Rows so few that memory sets the pace: blocks are long where the columns lie in memory, deep or wide.
+/// GEMMs with at most this many rows are memory-bound: they use longer K blocks if B is row-major.
 const SKINNY_ROWS: usize = 32;
-/// Elements whose sums are whole that wait for each other.
+/// Finished elements collected before the epilogue is called.
 const ENDED: usize = 4 << 10;
-/// Elements after which the first-level cache's sets begin anew, and how far from a multiple of it rows must lie apart.
+/// Set-aliasing period of the L1 cache in floats, and the minimum distance of the row stride from a multiple
+/// of it.
 const SETS: usize = 1024;
 const CLEAR: usize = 64;
 /// Vectors of a register tile.
 const VECTORS: usize = 3;
 
-/// Depth of a whole product's blocks, which are equally deep: the order of its sums, so that no tile may choose its own.
+/// Depth of the blocks of a whole product. It fixes the order of sums, so tiles cannot choose their own.
 pub(super) fn depth(rows: usize, b: &Mat<'_>) -> usize {
     depth_of(rows, b.rows, b.col_stride == 1)
 }
 
-/// The same of a depth, where rows of the other matrix lie in memory or do not.
+/// The same for a depth; `in_rows` if the other matrix is row-major.
 pub(super) fn depth_of(rows: usize, depth: usize, in_rows: bool) -> usize {
     let most = match (rows <= SKINNY_ROWS, in_rows) {
         (false, _) => DEPTH,
@@ -40,25 +41,26 @@ pub(super) fn depth_of(rows: usize, depth: usize, in_rows: bool) -> usize {
     depth.div_ceil(depth.div_ceil(most)).next_multiple_of(8).min(depth)
 }
 
-/// Floats of a thread's two blocks for a tile: panels of all its rows where they are packed, and of a group of columns.
-pub(super) fn room(rows: usize, unpacked: bool, [depth, group]: [usize; 2]) -> [usize; 2] {
+/// Floats of a thread's two blocks for a tile: panels of all its rows if they are packed, and of a group of
+/// columns.
+pub(super) fn block_floats(rows: usize, unpacked: bool, [depth, group]: [usize; 2]) -> [usize; 2] {
     [if unpacked { 0 } else { rows.next_multiple_of(PANEL) * depth }, group * depth]
 }
 
-/// Columns packed together of a product whose widest tile has so many: groups of equal width.
+/// Columns packed together, for tiles of up to `cols` columns: groups of equal width.
 pub(super) fn group(cols: usize, depth: usize) -> usize {
     let most = (GROUP / depth / WIDE * WIDE).max(WIDE);
     cols.div_ceil(cols.div_ceil(most)).next_multiple_of(WIDE)
 }
 
-/// Whether so many rows are read where they lie: whole panels, elements side by side, and rows so far apart that the
-/// first-level cache has sets enough for eight of them. Its registers hold a tile of eight rows then.
+/// True if rows are read unpacked: whole panels, contiguous elements, and a row stride that lets the L1 cache
+/// hold eight rows at once. The processor must have registers for a tile of eight rows.
 pub(super) fn unpacked(rows: usize, row_stride: usize, col_stride: usize) -> bool {
     let apart = row_stride < CLEAR || (row_stride + CLEAR) % SETS >= 2 * CLEAR;
     col_stride == 1 && apart && rows.is_multiple_of(PANEL) && dispatch(Tall)
 }
 
-/// Whether the processor has registers for a tile of all rows of a panel.
+/// Vector code that tells if the processor has registers for a tile of all rows of a panel.
 struct Tall;
 
 impl WithSimd for Tall {
@@ -88,9 +90,10 @@ pub(super) fn pack_columns(b: Mat<'_>, depth: usize, to: &mut [f32]) {
     });
 }
 
-/// `out[at + i * stride + j] = sum_k a[i, k] b[k, j]`, in blocks of a [`depth`] and a [`group`] of columns. `end` is called
-/// for every run of elements whose sums are whole, from one on, while they are in the cache. `kept` are the panels of the
-/// matrix whose column `j` is the first of `b`, from [`pack_columns`]; where there are none, columns are packed here.
+/// `out[at + i * stride + j] = sum_k a[i, k] b[k, j]`, in blocks of a [`depth`] and a [`group`] of columns.
+/// `end` is called for every run of finished elements while they are in the cache. `kept` holds the panels
+/// from [`pack_columns`] and the column number of `b`'s first column; if it is empty, columns are packed
+/// here.
 ///
 /// # Safety
 /// No other task touches this tile meanwhile.
@@ -105,13 +108,13 @@ pub(super) unsafe fn product(
     end: &dyn Fn(usize, usize),
 ) {
     let unpacked = unpacked(a.rows, a.row_stride, a.col_stride);
-    let [rows, columns] = room(a.rows, unpacked, blocks);
+    let [rows, columns] = block_floats(a.rows, unpacked, blocks);
     with_floats([rows, if kept.0.is_empty() { columns } else { 0 }], |rows, columns| {
         dispatch(Product { a, b, blocks, unpacked, rows, columns, kept, out, at, stride, end });
     });
 }
 
-/// A product with room for a block's panels; packing is vector code, too.
+/// A product with memory for a block's panels; packing is vector code too.
 struct Product<'a> {
     a: Mat<'a>,
     b: Mat<'a>,
@@ -119,7 +122,7 @@ struct Product<'a> {
     unpacked: bool,
     rows: &'a mut [f32],
     columns: &'a mut [f32],
-    /// Columns packed before, and which of them is the first.
+    /// Columns packed before, and the number of the first.
     kept: (&'a [f32], usize),
     out: Shared,
     at: usize,
@@ -184,8 +187,8 @@ enum Rows<'a> {
     Lying(&'a [f32], usize),
 }
 
-/// All row panels and a group of column panels of a block of depth; products are added to the output unless it is the
-/// first.
+/// All row panels and a group of column panels of a block of depth; products are added to the output except
+/// in the first block.
 struct Block<'a> {
     rows: Rows<'a>,
     columns: &'a [f32],
@@ -196,7 +199,7 @@ struct Block<'a> {
     m: usize,
     n: usize,
     begin: bool,
-    /// In the last block: what becomes of sums that are whole.
+    /// In the last block: the callback for finished sums.
     end: Option<&'a dyn Fn(usize, usize)>,
 }
 
@@ -269,13 +272,14 @@ impl Block<'_> {
         if count == width && i + ROWS <= self.m {
             return self.whole(simd, &acc, self.at + i * self.stride + j);
         }
-        // As many turns as there are rows, each on a copy: a loop of unknown length would keep the sums in memory.
+        // As many iterations as there are rows, each on a copy: a loop of unknown length would keep the sums
+        // in memory.
         for (r, &row) in acc.iter().enumerate() {
             if count == 0 || i + r >= self.m {
                 continue;
             }
             #[expect(unsafe_code, reason = "tiles of one matrix are no slices")]
-            // SAFETY: the row lies in the tile, which is this task's alone.
+            // SAFETY: the row lies in the tile, owned by this task alone.
             let out = unsafe { self.out.row(self.at + (i + r) * self.stride + j, count) };
             let out: &mut [f32] = bytemuck::cast_slice_mut(out);
             if count == width {
@@ -345,7 +349,7 @@ fn sums<S: Simd, const ROWS: usize, const FROM: usize, const NV: usize>(
     acc
 }
 
-/// The same of rows that lie in memory, `stride` elements apart.
+/// The same for unpacked rows, `stride` elements apart.
 #[inline(always)]
 #[expect(unsafe_code, reason = "eight checks at every step of the innermost loop")]
 fn sums_lying<S: Simd, const ROWS: usize, const NV: usize>(

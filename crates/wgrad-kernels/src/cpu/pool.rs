@@ -9,7 +9,7 @@ use wgrad_graph::ops::Window;
 /// Elements a task takes at least.
 const TASK: usize = 16 << 10;
 
-/// The part of window `i` along axis `d` that lies inside an extent of `n`.
+/// The part of window `i` along axis `d` inside an extent of `n`.
 pub(super) fn span(w: &Window, d: usize, i: usize, n: usize) -> Range<usize> {
     let start = i * w.stride[d];
     start.saturating_sub(w.padding[d])..(start + w.kernel[d]).saturating_sub(w.padding[d]).min(n)

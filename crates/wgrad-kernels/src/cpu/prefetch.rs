@@ -1,7 +1,7 @@
-//! Memory that the next block needs, asked for while this one is computed: a loop over registers gives the processor's
-//! own prefetching nothing to follow.
+//! Software prefetch of the next block's memory while this block is computed: the processor's own prefetcher
+//! finds no stream in a loop over registers.
 
-/// Elements of four bytes that will be read or written soon.
+/// Elements of four bytes, read or written soon.
 #[derive(Clone, Copy)]
 pub(super) struct Prefetch {
     first: *const f32,
@@ -11,13 +11,13 @@ pub(super) struct Prefetch {
 }
 
 impl Prefetch {
-    /// What is read next, or read and written: something waits for it, so it goes into the first-level cache.
+    /// Memory read next, or read and written: goes into the L1 cache.
     #[inline(always)]
     pub(super) fn read(first: *const u32, shift: u32) -> Self {
         Self { first: first.cast(), shift, written: false }
     }
 
-    /// What is written next: nothing waits for it, so it goes no further than the second-level cache.
+    /// Memory written next: nothing waits for it, so it goes into the L2 cache only.
     pub(super) fn written(first: *const u32, shift: u32) -> Self {
         Self { first: first.cast(), shift, written: true }
     }
@@ -27,13 +27,13 @@ impl Prefetch {
         Self { first: self.first.wrapping_add(n), ..self }
     }
 
-    /// What a loop asks for that begins `n` of its elements later.
+    /// The hint for a loop starting `n` elements later.
     #[inline(always)]
     pub(super) fn after(self, n: usize) -> Self {
         self.plus(n >> self.shift)
     }
 
-    /// Asks for what belongs to a loop's element `i`.
+    /// Prefetches for element `i` of a loop.
     #[inline(always)]
     pub(super) fn fetch(self, i: usize) {
         #[cfg(target_arch = "x86_64")]

@@ -1,5 +1,5 @@
-//! Real functions over vectors of f32, without branches or calls. Polynomials are those of the Cephes library
-//! (S. Moshier), erf's that of XLA, exp's our own; the error bounds are held by the tests below, on this processor's
+//! Real functions over vectors of f32, without branches or calls. Polynomials come from the Cephes library
+//! (S. Moshier), erf's from XLA, exp's is our own; the tests below hold the error bounds, on this processor's
 //! vectors and on scalars.
 
 #![expect(clippy::excessive_precision, reason = "coefficients as published")]
@@ -12,7 +12,7 @@ pub(super) trait Real {
     fn of<S: Simd>(s: S, x: S::f32s) -> S::f32s;
 }
 
-/// 1.5 * 2^23: adding it rounds to a whole number, which the low bits then hold.
+/// 1.5 * 2^23: adding it rounds to an integer, held by the low bits.
 const MAGIC: f32 = 12_582_912.0;
 
 /// The polynomial with these coefficients, highest power first.
@@ -37,13 +37,13 @@ fn with_sign<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
     s.or_f32s(a, s.and_f32s(b, s.splat_f32s(-0.0)))
 }
 
-/// `e^x` within 2 ulp; 0 where it would be below the normal numbers. A minimax polynomial of degree 6.
+/// `e^x` within 2 ulp; 0 for subnormal results. A minimax polynomial of degree 6.
 pub(super) struct Exp;
 
 impl Real for Exp {
     #[inline(always)]
     fn of<S: Simd>(s: S, x: S::f32s) -> S::f32s {
-        // The least and the largest whose powers are normal numbers.
+        // The smallest and largest arguments with normal results.
         const LEAST: f32 = -87.336_54;
         const MOST: f32 = 88.722_83;
         let magic = s.splat_f32s(MAGIC);
@@ -74,10 +74,10 @@ impl Real for Log {
         let zero = s.splat_f32s(0.0);
         let small = s.less_than_f32s(x, s.splat_f32s(f32::MIN_POSITIVE));
         let scaled = s.select_f32s(small, s.mul_f32s(x, s.splat_f32s(8_388_608.0)), x);
-        // The mantissa in [sqrt(1/2), sqrt(2)) and the exponent that goes with it.
+        // The mantissa in [sqrt(1/2), sqrt(2)) and its exponent.
         let shifted = s.add_u32s(s.transmute_u32s_f32s(scaled), s.splat_u32s(0x3f80_0000 - 0x3f35_04f3));
         let exponent = s.wrapping_dyn_shr_u32s(shifted, s.splat_u32s(23));
-        // As the low bits of 2^23, which then is taken off again.
+        // As the low bits of 2^23, subtracted afterwards.
         let e = s.transmute_f32s_u32s(s.or_u32s(exponent, s.splat_u32s(0x4b00_0000)));
         let bias = s.select_f32s(small, s.splat_f32s(8_388_608.0 + 150.0), s.splat_f32s(8_388_608.0 + 127.0));
         let e = s.sub_f32s(e, bias);
@@ -110,7 +110,7 @@ impl Real for Log {
     }
 }
 
-/// `log(1 + x)` within 3 ulp: the logarithm of what 1 + x rounds to, corrected for the rest.
+/// `log(1 + x)` within 3 ulp: the logarithm of the rounded 1 + x, corrected for the rest.
 pub(super) struct Log1p;
 
 impl Real for Log1p {
@@ -127,7 +127,7 @@ impl Real for Log1p {
     }
 }
 
-/// `e^x - 1` within 3 ulp: Taylor's series where the difference would cancel.
+/// `e^x - 1` within 3 ulp: Taylor's series near 0, to avoid cancellation.
 pub(super) struct Expm1;
 
 impl Real for Expm1 {
@@ -173,7 +173,7 @@ impl Real for Tanh {
     }
 }
 
-/// `1 / (1 + e^-x)` within 4 ulp; 0 where it would be below the normal numbers.
+/// `1 / (1 + e^-x)` within 4 ulp; 0 for subnormal results.
 pub(super) struct Sigmoid;
 
 impl Real for Sigmoid {
@@ -192,7 +192,7 @@ impl Real for Softplus {
     fn of<S: Simd>(s: S, x: S::f32s) -> S::f32s {
         let (zero, one) = (s.splat_f32s(0.0), s.splat_f32s(1.0));
         let t = Exp::of(s, s.neg_f32s(s.abs_f32s(x)));
-        // log(1 + t), corrected for what 1 + t rounds away.
+        // log(1 + t), corrected for the rounding of 1 + t.
         let u = s.add_f32s(one, t);
         let corrected = s.mul_f32s(Log::of(s, u), s.div_f32s(t, s.sub_f32s(u, one)));
         let rest = s.select_f32s(s.equal_f32s(u, one), t, corrected);
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_stay_within_their_bounds() {
+    fn real_functions_stay_within_error_bounds() {
         let sigmoid: fn(f64) -> f64 = |x| 1.0 / (1.0 + (-x).exp());
         for (name, f, exact, from, to, bound) in [
             ("exp", both::<Exp>(), f64::exp as fn(f64) -> f64, -87.336, 88.722, 2.0),
@@ -322,7 +322,7 @@ mod tests {
             assert!((log(tiny) + 103.278_93).abs() < 1e-5, "{}", log(tiny));
             assert_eq!([exp(-87.336_55), exp(88.722_84)], [0.0, inf]);
             assert!(exp(-87.336_54) >= f32::MIN_POSITIVE && exp(88.722_83) < inf);
-            // Also those whose low bits are set.
+            // Also NaNs with their low bits set.
             assert!((0..23).all(|bit| exp(f32::from_bits(0x7fc0_0000 | 1 << bit)).is_nan()));
         }
     }

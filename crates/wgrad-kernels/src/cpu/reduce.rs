@@ -1,7 +1,7 @@
 //! Reductions with their fused prologue, and argmax.
 //!
-//! Axes merge into alternating groups of kept and reduced ones. The input is walked in memory order; where the
-//! outermost group is reduced, a fixed number of partial results is made and added in order.
+//! Axes merge into alternating groups of kept and reduced ones. The input is read in memory order; if the
+//! outermost group is reduced, a fixed number of partial results is added in order.
 
 use super::Reads;
 use super::map;
@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use wgrad_graph::ops::ReduceKind;
 use wgrad_types::{numel, strides_of};
 
-/// Partial results where the outermost axes are reduced.
+/// Partial results if the outermost axes are reduced.
 const PARTS: usize = 16;
 /// Inputs smaller than this are not cut.
 const SMALL: usize = 8 << 10;
@@ -23,7 +23,7 @@ const SMALL: usize = 8 << 10;
 #[derive(Debug)]
 pub(crate) struct Group {
     extent: usize,
-    /// Output elements between neighbours; 0 where reduced.
+    /// Distance between neighbouring output elements; 0 for a reduced group.
     stride: usize,
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn groups(axes: &[usize], shape: &[usize]) -> Vec<Group> {
     groups.into_iter().map(|(g, _)| g).collect()
 }
 
-/// How many partial results, each over a range of the outermost group.
+/// Number of partial results, each over a range of the outermost group.
 fn parts(groups: &[Group], total: usize) -> usize {
     if groups[0].stride == 0 && total > SMALL { PARTS.min(groups[0].extent) } else { 1 }
 }
@@ -107,16 +107,16 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Combines a range of the input into accumulators that begin at output element `base`.
+    /// Combines a range of the input into accumulators starting at output element `base`.
     fn accumulate(&self, range: std::ops::Range<usize>, base: usize, acc: &mut [[u32; 2]]) {
         if range.is_empty() {
             return;
         }
         let mut start = range.start;
-        // Whole rows of the last group where they are short.
+        // Whole rows of the last group if they are short.
         let last = self.groups[self.groups.len() - 1].extent;
         let most = if last <= CHUNK { CHUNK / last * last } else { CHUNK };
-        // Columns that stand in memory as they are need no block of their own.
+        // Contiguous columns need no block of their own.
         let far = if self.groups[self.groups.len() - 1].stride == 0 { most } else { 16 * most };
         while start < range.end {
             let mut len = far.min(range.end - start);
@@ -136,7 +136,7 @@ impl Walk<'_> {
 
     fn chunk(&self, start: usize, values: &[f32], base: usize, acc: &mut [[u32; 2]]) {
         let last = &self.groups[self.groups.len() - 1];
-        // Whole rows, a result each.
+        // Whole rows, one result each.
         if let [Group { stride: 1, .. }, Group { extent, stride: 0 }] = self.groups
             && start.is_multiple_of(*extent)
             && values.len().is_multiple_of(*extent)
@@ -152,7 +152,7 @@ impl Walk<'_> {
                 o += rest % g.extent * g.stride;
                 rest /= g.extent;
             }
-            // Neighbouring rows that have the same results go together.
+            // Neighbouring rows with the same results go together.
             let rows = match self.groups {
                 [.., g, _] if g.stride == 0 && at == 0 && last.stride != 0 && take == last.extent => {
                     (g.extent - row % g.extent).min((values.len() - done) / take)
@@ -175,7 +175,7 @@ impl Walk<'_> {
     }
 }
 
-/// Vectors of a row that are combined side by side.
+/// Vectors of a row combined side by side.
 const SIDE: usize = 4;
 
 /// Combines rows into as many accumulators as a row has elements.
@@ -192,7 +192,7 @@ impl WithSimd for Columns<'_> {
     fn with_simd<S: Simd>(self, s: S) {
         let Self { kind, rows, slots } = self;
         let row = slots.len();
-        // Several vectors of a row at once: memory likes neighbours.
+        // Several vectors of a row at once: contiguous reads are faster.
         let (mut at, one, many) = (0, S::F32_LANES, SIDE * S::F32_LANES);
         while at + many <= row {
             columns::<S, SIDE>(s, kind, rows, row, at, slots);
@@ -213,7 +213,7 @@ impl WithSimd for Columns<'_> {
     }
 }
 
-/// Columns `at ..` of rows, as many as `N` vectors have.
+/// Columns `at ..` of rows, `N` vectors wide.
 #[inline(always)]
 fn columns<S: Simd, const N: usize>(
     s: S,
@@ -248,7 +248,7 @@ fn unless<S: Simd>(s: S, a_wins: S::m32s, a: S::f32s, b: S::f32s) -> S::f32s {
     s.select_f32s(s.equal_f32s(a, a), s.select_f32s(a_wins, a, b), a)
 }
 
-/// Combines each of several rows, of a chunk at most, with what its slot holds.
+/// Combines each of several rows, at most a chunk, with the content of its slot.
 struct Folds<'a> {
     kind: ReduceKind,
     rows: &'a [f32],
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn first_largest_of_rows_of_any_length_is_the_plain_loops() {
+    fn argmax_any_row_length_matches_plain_loop() {
         let numbers = [
             0.0,
             -0.0,
@@ -335,7 +335,7 @@ mod tests {
             f32::NAN,
             -f32::NAN,
         ];
-        // With fewer of the numbers there are rows without NaN, without infinities, of nothing but zeros.
+        // Small values of `among` give rows without NaN, without infinities, of zeros alone.
         for among in 1..=numbers.len() {
             for length in 1..70 {
                 let row: Vec<f32> =

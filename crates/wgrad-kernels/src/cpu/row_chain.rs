@@ -1,12 +1,12 @@
-//! A chain of reductions and element-wise steps, a block of rows at a time. Values that nothing outside reads live in a
-//! thread's own memory.
+//! A chain of reductions and element-wise kernels, a block of rows at a time. Values without readers outside
+//! the chain live in thread scratch.
 
 use super::gemm::Shared;
 use super::{Reads, SmallList};
 use crate::row_chain::Chain;
 use rayon::prelude::*;
 
-/// Elements of all values that are worth a task.
+/// Elements of all values worth a task of their own.
 const TASK: usize = 64 << 10;
 
 pub(crate) fn run(chain: &Chain, reads: Reads<'_>, outputs: SmallList<&mut [u32]>) {

@@ -1,12 +1,12 @@
-//! A thread's own memory, kept from step to step.
+//! Thread scratch, kept from kernel to kernel.
 
 use super::AlignedVec;
 use std::cell::RefCell;
 
-/// Blocks that a thread keeps: two of floats, the values and the list of element-wise code, those of attention.
+/// Blocks per thread: two of floats, the values and the list of element-wise code, those of attention.
 const BLOCKS: usize = 4 + super::attention::BLOCKS;
 
-/// Words that each thread keeps for a step's tasks, or for those of several: as many of each kind as any needs.
+/// Words of scratch per thread for a kernel's tasks, or the maximum of several kernels by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ThreadScratch([usize; BLOCKS]);
 
@@ -23,13 +23,13 @@ impl ThreadScratch {
         Self(all)
     }
 
-    /// What serves both.
+    /// The maximum of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self(std::array::from_fn(|i| self.0[i].max(other.0[i])))
     }
 
-    /// Bytes of a thread.
+    /// Bytes per thread.
     pub fn bytes(&self) -> usize {
         self.0.iter().map(|&words| AlignedVec::<u32>::bytes(words)).sum()
     }
@@ -41,5 +41,5 @@ thread_local! {
 
 /// Runs `f` with two pieces of this thread's memory, each at the start of a cache line; their contents are arbitrary.
 pub(super) fn with_floats<R>(lens: [usize; 2], f: impl FnOnce(&mut [f32], &mut [f32]) -> R) -> R {
-    FLOATS.with_borrow_mut(|[a, b]| f(a.room(lens[0]), b.room(lens[1])))
+    FLOATS.with_borrow_mut(|[a, b]| f(a.at_least(lens[0]), b.at_least(lens[1])))
 }

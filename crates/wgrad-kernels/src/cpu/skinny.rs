@@ -1,17 +1,17 @@
-//! Products of a few rows, where memory sets the pace: every element of the other matrix is read once, in the order in
-//! which it lies there, and nothing is packed.
+//! Products of few rows, bound by memory: every element of the other matrix is read once, in memory order,
+//! and nothing is packed.
 
 use super::gemm::{Mat, Shared};
 use super::scratch::with_floats;
 use super::vectors::dispatch;
 use pulp::{Simd, WithSimd};
 
-/// A product with so many rows is none of few.
+/// From this many rows on, use the packed GEMM.
 const ROWS: usize = 8;
-/// Rows, or columns, of the other matrix that are read side by side.
+/// Rows or columns of the other matrix read side by side.
 const STREAMS: usize = 8;
 
-/// Whether a product is one: few rows, and the other matrix has its rows or its columns in one piece.
+/// True for products of few rows if the other matrix has contiguous rows or columns.
 pub(super) fn fits(m: usize, row_stride: isize, col_stride: isize) -> bool {
     m < ROWS && (row_stride == 1 || col_stride == 1)
 }
@@ -24,7 +24,7 @@ pub(super) fn fits(m: usize, row_stride: isize, col_stride: isize) -> bool {
 pub(super) unsafe fn product(out: Shared, at: usize, stride: usize, a: Mat<'_>, b: Mat<'_>) {
     let mut outs: [&mut [f32]; ROWS] = Default::default();
     for (i, row) in outs[..a.rows].iter_mut().enumerate() {
-        // SAFETY: rows of one tile lie apart, and the tile is this task's alone.
+        // SAFETY: rows of one tile are disjoint, and the tile is this task's alone.
         *row = bytemuck::cast_slice_mut(unsafe { out.row(at + i * stride, b.cols) });
     }
     let outs = &mut outs[..a.rows];
@@ -83,12 +83,12 @@ fn streams<S: Simd, const D: usize>(
 }
 
 impl Thin<'_, '_> {
-    /// Adds what `D` rows of the other matrix from `k` on give.
+    /// Adds the contribution of `D` rows of the other matrix, from `k` on.
     #[inline(always)]
     fn add<S: Simd, const D: usize>(&mut self, s: S, k: usize) {
         let (b, depth) = (self.b, self.b.rows);
         let (lines, vectors) = streams::<S, D>(b, k * b.row_stride, b.row_stride, b.cols);
-        // One row of the product after the other: the lines stay in the cache.
+        // One row of the product after the other: the cache lines stay in the cache.
         for (out, row) in self.outs.iter_mut().zip(self.rows.chunks_exact(depth)) {
             let (out, tail) = S::as_mut_simd_f32s(out);
             let done = out.len() * S::F32_LANES;

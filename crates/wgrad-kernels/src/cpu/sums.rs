@@ -1,10 +1,10 @@
-//! Sums beside a product, the twin of what adapters get from the product's own launch. Plans for the CPU have none: there a
-//! reduction of its own is as good.
+//! Sums beside a product: the twin of the sums in an adapter's product launch. Plans for the CPU have none: a
+//! separate reduction is as good there.
 
 use super::Reads;
 use crate::kernel::Sums;
 
-/// One sum an element of `out`, in f64.
+/// One sum per element of `out`, in f64.
 pub(super) fn run(spec: &Sums, reads: Reads<'_>, out: &mut [u32]) {
     let ([outer, kept, inner], x) = (spec.spans, reads.f32(spec.operand));
     for (k, out) in out.iter_mut().take(kept).enumerate() {

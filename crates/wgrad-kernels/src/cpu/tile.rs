@@ -1,5 +1,5 @@
-//! The two register tiles under the convolutions: both keep a block of sums in vector registers and read the image in
-//! place, through a table of offsets, so that no patch matrix is ever made.
+//! The two register tiles under the convolutions: both keep a block of sums in vector registers and read the
+//! image in place, through a table of offsets, so that no patch matrix is ever made.
 //!
 //! `pulp` picks the widest vectors the processor has. Sums are in a fixed order for a given width.
 
@@ -7,13 +7,13 @@ use pulp::{Simd, WithSimd};
 
 /// Rows of weights packed together; see [`pack`].
 pub(crate) const PANEL: usize = 8;
-/// Floats that reads and writes may run over the end of a row: three of the widest vectors.
+/// Slack in floats after a row for reads and writes of whole vectors: three of the widest.
 pub(crate) const SLACK: usize = 48;
 /// Vectors of a [`Correlate`] tile.
 const VECTORS: usize = 3;
 /// Taps of a [`Contract`] tile at most.
 const TAPS: usize = 6;
-/// Floats of the image that a block of taps touches: they stay in the first-level cache for all rows.
+/// Floats of the image touched by a block of taps: they stay in the L1 cache for all rows.
 const WINDOW: usize = 4 << 10;
 
 /// `n` in whole vectors of any width.
@@ -21,7 +21,7 @@ pub(crate) fn whole(n: usize) -> usize {
     n.next_multiple_of(16)
 }
 
-/// Floats that [`pack`] writes.
+/// Floats written by [`pack`].
 pub(crate) fn packed(rows: usize, taps: usize) -> usize {
     rows.next_multiple_of(PANEL) * taps
 }
@@ -43,7 +43,8 @@ fn vectors<S: Simd>(x: &[f32]) -> &[S::f32s] {
     S::as_simd_f32s(x).0
 }
 
-/// `out[i * pitch + q] = sum_k w[i][k] x[taps[k] + q]` for `q < cols`, which writes whole vectors and whole panels.
+/// `out[i * pitch + q] = sum_k w[i][k] x[taps[k] + q]` for `q < cols`, written in whole vectors and whole
+/// panels.
 ///
 /// `x` reaches [`SLACK`] beyond every element named, `out` has `pitch >= whole(cols)` and [`PANEL`]-fold rows. A tap's
 /// neighbours in `taps` should be near it in `x`.
@@ -145,8 +146,9 @@ fn tile<S: Simd, const ROWS: usize, const FROM: usize, const NV: usize>(
     }
 }
 
-/// `out[i * pitch + j] += sum_n sum_q dy[n][i * dy_pitch + q] x[n][taps[j] + q]` for `q < cols` in whole vectors: what
-/// `dy` holds beyond `cols` must be zeros. What is not finite in `x` spoils the taps that pass over it there too. `rows` rows of `dy`.
+/// `out[i * pitch + j] += sum_n sum_q dy[n][i * dy_pitch + q] x[n][taps[j] + q]` for `q < cols` in whole
+/// vectors: `dy` must hold zeros beyond `cols`. A NaN or infinity in `x` spoils the taps passing over it
+/// there too. `rows` rows of `dy`.
 pub(crate) struct Contract<'a> {
     pub dy: &'a [f32],
     pub rows: usize,

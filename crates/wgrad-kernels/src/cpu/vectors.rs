@@ -1,5 +1,5 @@
-//! Vector instructions of the CPU's kernels: the processor's widest, or narrower ones so that their code is
-//! tested on it too.
+//! Vector instructions of the CPU's kernels: the processor's widest, or narrower ones for tests of their
+//! code.
 
 use pulp::{Arch, WithSimd};
 use std::sync::OnceLock;

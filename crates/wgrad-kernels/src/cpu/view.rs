@@ -2,7 +2,8 @@
 
 use wgrad_types::View;
 
-/// A view with neighbouring axes merged where strides and masks allow, so that runs along the last axis are long.
+/// A view with neighbouring axes merged if strides and masks allow, so that runs along the last axis are
+/// long.
 #[derive(Debug)]
 pub(crate) struct Runs {
     shape: Vec<usize>,
@@ -15,14 +16,14 @@ pub(crate) struct Runs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rows {
     pub offset: isize,
-    /// Extents and strides that count the rows.
+    /// Extents and strides over the rows.
     lead: Vec<(usize, isize)>,
-    /// Whether one element stands for all of a row.
+    /// True if one element stands for all of a row.
     pub same: bool,
 }
 
 impl Rows {
-    /// Where a row begins.
+    /// Offset of a row.
     pub(crate) fn place(&self, row: usize) -> usize {
         if let &[(_, stride)] = &self.lead[..] {
             return (self.offset + row as isize * stride) as usize;
@@ -35,7 +36,7 @@ impl Rows {
         at as usize
     }
 
-    /// Elements between neighbouring rows, where they are always as many.
+    /// Elements between neighbouring rows, if constant.
     pub(crate) fn pitch(&self) -> Option<usize> {
         match &self.lead[..] {
             [] => Some(0),
@@ -51,7 +52,7 @@ impl Runs {
         self.shape.iter().product()
     }
 
-    /// Over how many elements it runs in memory order or stays the same, before it jumps; `None` where it does neither.
+    /// Length of a contiguous or constant run in memory order; `None` if there is none.
     pub(crate) fn run(&self) -> Option<usize> {
         let last = self.shape.len() - 1;
         let whole = self.mask[last] == (0, self.shape[last]);
@@ -59,7 +60,7 @@ impl Runs {
         (whole && matches!(self.strides[last], 0 | 1)).then_some(len)
     }
 
-    /// Where rows of `width` elements are, of which there are `rows`; `None` where one is not side by side.
+    /// Places of `rows` rows of `width` elements; `None` if a row is not contiguous.
     pub(crate) fn by_rows(&self, rows: usize, width: usize) -> Option<Rows> {
         let whole = self.shape.iter().zip(&self.mask).all(|(&n, &m)| m == (0, n));
         let last = self.shape.len() - 1;
@@ -106,8 +107,8 @@ impl Runs {
         Self { shape, strides, mask, offset: view.offset }
     }
 
-    /// Calls `f(position, element, stride, len)` for runs that cover linear indices `start .. start + len` (position
-    /// counts from 0), and `f(position, -1, 0, len)` for runs of padding.
+    /// Calls `f(position, element, stride, len)` for runs covering linear indices `start .. start + len`
+    /// (position counts from 0), and `f(position, -1, 0, len)` for runs of padding.
     pub(crate) fn walk(&self, start: usize, len: usize, mut f: impl FnMut(usize, isize, isize, usize)) {
         let last = self.shape.len() - 1;
         let (n, stride, (lo, hi)) = (self.shape[last], self.strides[last], self.mask[last]);
@@ -139,7 +140,7 @@ impl Runs {
         }
     }
 
-    /// Copies elements of a buffer, whose slice begins with element `origin`; padding is 0.
+    /// Copies elements of a buffer slice starting with element `origin`; padding is 0.
     pub(crate) fn read(&self, data: &[u32], origin: usize, start: usize, out: &mut [u32]) {
         let len = out.len();
         self.walk(start, len, |at, from, stride, n| {
@@ -167,7 +168,7 @@ impl Runs {
         });
     }
 
-    /// Zeroes what lies outside the mask.
+    /// Zeroes elements outside the mask.
     pub(crate) fn clear_outside(&self, start: usize, out: &mut [u32]) {
         let len = out.len();
         self.walk(start, len, |at, from, stride, n| {

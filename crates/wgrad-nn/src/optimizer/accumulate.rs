@@ -1,7 +1,7 @@
-//! Gradients summed over several batches, so that a step sees more samples than memory holds at once.
+//! Gradients summed over several batches, for steps over more samples than fit into memory at once.
 //!
-//! One plan runs a part of a batch and adds its gradients to sums kept between steps; another, by [`Optimizer::apply`],
-//! updates the weights from the sums. Both run over one session (`Session::over`).
+//! One plan runs a micro-batch and adds its gradients to sums kept between runs; another, by
+//! [`Optimizer::apply`], updates the weights from the sums. Both run over one session (`Session::over`).
 //!
 //! [`Optimizer::apply`]: super::Optimizer::apply
 
@@ -9,21 +9,21 @@ use super::scaling;
 use wgrad_graph::{Role, Tensor, differentiate};
 use wgrad_types::ShapeError;
 
-/// The scalar that says which share of the step's samples a part has: the loss being a mean over the part, shares that add
-/// up to 1 make the sum the gradient of the mean over all.
+/// Scalar with a micro-batch's share of the step's samples: the loss is a mean over the micro-batch, so with
+/// shares adding up to 1 the sum is the gradient of the mean over all samples.
 pub const SHARE: &str = "share";
 
-/// The name under which a weight's summed gradient is kept.
+/// Name of a weight's summed gradient.
 pub(super) fn sum_name(weight: &str) -> String {
     format!("{weight}.grad")
 }
 
-/// Differentiates `loss`, a mean over a part of a step's samples, with respect to `weights`, and adds the gradients times
-/// the scalar [`SHARE`] to their sums, kept as states `NAME.grad`. No weight moves. `loss_scaling` as in the optimizer
-/// of the later update. Returns the part's gradients, without the loss's scale.
+/// Differentiates `loss`, a mean over a micro-batch, with respect to `weights`, and adds the gradients times
+/// the scalar [`SHARE`] to their sums, kept as states `NAME.grad`. Weights stay unchanged. `loss_scaling` as
+/// in the optimizer of the later update. Returns the micro-batch's gradients, without the loss's scale.
 ///
 /// # Errors
-/// Where an operation between the loss and a weight has no gradient.
+/// If an operation between the loss and a weight has no gradient.
 #[track_caller]
 pub fn accumulate(
     loss: &Tensor,

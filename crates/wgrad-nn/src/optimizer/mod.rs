@@ -19,7 +19,7 @@ use rules::Rule;
 use wgrad_graph::{Builder, Role, Tensor, differentiate};
 use wgrad_types::ShapeError;
 
-/// Which rule.
+/// Update rules.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum OptimizerKind {
     /// `torch.optim.SGD`.
@@ -37,7 +37,7 @@ pub enum OptimizerKind {
         eps: f64,
         /// Momentum factor; 0 keeps no buffer.
         momentum: f64,
-        /// Whether the mean is taken from the mean square.
+        /// Subtract the squared mean from the mean square.
         centered: bool,
     },
     /// `torch.optim.Adagrad`.
@@ -83,7 +83,7 @@ pub enum OptimizerKind {
         betas: (f64, f64),
         /// Added to the denominator.
         eps: f64,
-        /// How fast the momentum reaches its full value.
+        /// Speed of the momentum's warm-up.
         momentum_decay: f64,
     },
     /// `torch.optim.RAdam`.
@@ -93,7 +93,8 @@ pub enum OptimizerKind {
         /// Added to the denominator.
         eps: f64,
     },
-    /// LAMB (You et al., 2020): Adam's step scaled by the ratio of the parameter's norm to its own; 1 where either is 0.
+    /// LAMB (You et al., 2020): Adam's step scaled by the ratio of the parameter's norm to its own; 1 if
+    /// either is 0.
     Lamb {
         /// Decay of the first and second moments.
         betas: (f64, f64),
@@ -117,18 +118,18 @@ pub enum OptimizerKind {
     },
 }
 
-/// What holds a gradient back before the rule sees it.
+/// Gradient clipping.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Clip {
     /// Nothing.
     Off,
-    /// All gradients are scaled so that their common norm is at most this (`torch.nn.utils.clip_grad_norm_`).
+    /// Clips the global gradient norm to this (`torch.nn.utils.clip_grad_norm_`).
     Norm(f64),
     /// Each element is held within plus and minus this (`torch.nn.utils.clip_grad_value_`).
     Value(f64),
 }
 
-/// Which parameters weight decay is for.
+/// Parameters subject to weight decay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecayOn {
     /// Every parameter, as PyTorch's optimizers do.
@@ -137,20 +138,20 @@ pub enum DecayOn {
     Matrices,
 }
 
-/// A rule and what goes with it.
+/// A rule and its settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Optimizer {
     /// The rule.
     pub kind: OptimizerKind,
     /// L2 penalty; AdamW, LAMB, Lion and Muon shrink the parameter instead.
     pub weight_decay: f64,
-    /// Which parameters that is for.
+    /// Parameters subject to it.
     pub decay_on: DecayOn,
-    /// What holds gradients back.
+    /// Gradient clipping.
     pub clip: Clip,
     /// Decay of an exponential moving average of the weights, kept as state `NAME.ema`; `None` keeps none.
     pub ema: Option<f64>,
-    /// Scales the loss so that gradients keep within f16, and skips steps whose gradients are not finite.
+    /// Scales the loss to keep gradients within f16, and skips steps with NaN or infinite gradients.
     pub loss_scaling: bool,
 }
 
@@ -165,7 +166,7 @@ pub struct Group {
     pub lr_factor: f64,
 }
 
-/// The name under which a weight's moving average is kept.
+/// Name of a weight's moving average.
 pub fn average_name(weight: &str) -> String {
     format!("{weight}.ema")
 }
@@ -193,11 +194,11 @@ impl Optimizer {
         Self::new(OptimizerKind::Adam { betas: (0.9, 0.999), eps: 1e-8, amsgrad: false })
     }
 
-    /// Differentiates `loss` with respect to `weights` and adds the updates that end a step. Gives back the gradients,
-    /// as they are before clipping.
+    /// Differentiates `loss` with respect to `weights` and adds the updates at the end of a step. Returns the
+    /// gradients before clipping.
     ///
     /// # Errors
-    /// Where an operation between the loss and a weight has no gradient.
+    /// If an operation between the loss and a weight has no gradient.
     #[track_caller]
     pub fn minimise(&self, loss: &Tensor, weights: &[(String, Tensor)]) -> Result<Vec<Tensor>, ShapeError> {
         self.minimise_groups(loss, &weights.iter().map(|w| self.group(w)).collect::<Vec<_>>())
@@ -221,8 +222,8 @@ impl Optimizer {
         Ok(gradients)
     }
 
-    /// The update that ends a step whose gradients [`accumulate`] has summed: the rule over the sums, which start from 0
-    /// again. Clipping and decay see the sums, as they would see one large batch's gradients.
+    /// The update at the end of a step with gradients summed by [`accumulate`]: the rule over the sums, which
+    /// then restart from 0. Clipping and decay see the sums, like one large batch's gradients.
     #[track_caller]
     pub fn apply(&self, builder: &Builder, weights: &[(String, Tensor)]) {
         builder.owns("apply", weights.iter().map(|w| &w.1));
@@ -233,8 +234,8 @@ impl Optimizer {
         self.declare(builder);
     }
 
-    /// All scalars of a step as leaves of the graph: which of them are needed depends on the weights' decay, and a step
-    /// refuses names that its graph does not have.
+    /// All scalars of a step as leaves of the graph: some are needed only with decay on the weights, and a
+    /// step refuses names missing in its graph.
     fn declare(&self, builder: &Builder) {
         self.scalars(1, 1.0).iter().for_each(|(name, _)| drop(builder.scalar(name)));
     }
@@ -246,8 +247,8 @@ impl Optimizer {
         Group { weights: vec![weight.clone()], weight_decay, lr_factor: 1.0 }
     }
 
-    /// Adds the updates of all weights for their gradients, which come of what is `stored` in memory; `cleared` become 0,
-    /// each with the weight of its number.
+    /// Adds the updates of all weights from their gradients, which are based on the `stored` tensors;
+    /// `cleared` become 0, each in the group of the weight with its index.
     fn update(&self, groups: &[Group], gradients: &[Tensor], stored: &[Tensor], cleared: &[Tensor]) {
         let finite = members(groups).next().filter(|_| self.loss_scaling);
         let finite = finite.and_then(|(_, w)| scaling::all_finite(&w.1.builder(), stored));

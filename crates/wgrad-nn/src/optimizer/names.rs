@@ -26,7 +26,7 @@ pub const OPTIMIZERS: &[(&str, OptimizerKind)] = &[
 ];
 
 impl OptimizerKind {
-    /// Weight decay that PyTorch's rule of the name has by default. LAMB and Lion, which PyTorch lacks, have none.
+    /// Default weight decay of PyTorch's rule of this name. LAMB and Lion, missing in PyTorch, have none.
     pub fn weight_decay(self) -> f64 {
         match self {
             Self::AdamW { .. } => 0.01,
@@ -35,7 +35,7 @@ impl OptimizerKind {
         }
     }
 
-    /// The rule of a name; `None` where there is no such.
+    /// The rule of a name, if it exists.
     pub fn named(name: &str) -> Option<Self> {
         OPTIMIZERS.iter().find(|o| o.0 == name).map(|o| o.1)
     }

@@ -1,4 +1,4 @@
-//! The numbers a step's updates read: learning rate, bias corrections, rectification, computed in f64 on the host.
+//! Scalars of a step's updates: learning rate, bias corrections, rectification, computed in f64 on the host.
 
 use super::{Optimizer, OptimizerKind};
 
@@ -8,7 +8,7 @@ impl Optimizer {
         self.exact_scalars(t, lr).into_iter().map(|(name, v)| (name, v as f32)).collect()
     }
 
-    /// As [`Optimizer::scalars`], not rounded: what the f64 interpreter reads.
+    /// [`Optimizer::scalars`] without rounding, for the f64 interpreter.
     pub fn exact_scalars(&self, t: u64, lr: f64) -> Vec<(&'static str, f64)> {
         let mut scalars = vec![("lr", lr)];
         let correction = |beta: f64| 1.0 - beta.powf(t as f64);
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scalars_stay_finite_over_long_runs() {
+    fn optimizer_scalars_stay_finite_over_long_runs() {
         for (name, kind) in OPTIMIZERS {
             let optimizer = Optimizer { ema: Some(0.999), ..Optimizer::new(*kind) };
             for t in [1, 2, 7, 1_000, 10_000_000] {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_average_starts_with_the_first_weights() {
+    fn ema_starts_with_first_weights() {
         let optimizer = Optimizer { ema: Some(0.99), ..Optimizer::adam() };
         let rate = |t| optimizer.scalars(t, 0.1).into_iter().find(|s| s.0 == "ema_rate").expect("a rate").1;
         assert_eq!(rate(1), 1.0);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn radam_turns_adaptive_at_the_sixth_step() {
+    fn radam_is_adaptive_from_step_six() {
         let adaptive: Vec<bool> = (1..=8).map(|t| radam_sizes((0.9, 0.999), t).1 > 0.0).collect();
         assert_eq!(adaptive, [false, false, false, false, false, true, true, true]);
     }

@@ -1,13 +1,13 @@
-//! Dynamic loss scaling for f16, as `torch.amp.GradScaler` does it, held and updated on the device: the loss is scaled
-//! up so that small gradients do not vanish, gradients are scaled back, and a step whose gradients are not all finite
-//! moves nothing and halves the scale. No step waits for the host to say so.
+//! Dynamic loss scaling for f16, like `torch.amp.GradScaler`, with its state on the device: the loss is
+//! scaled up so that small gradients do not vanish, gradients are scaled back, and a step with a NaN or
+//! infinite gradient changes no weight and halves the scale. No step waits for the host.
 //!
-//! States begin at 0, which stands for the initial scale. The inverse is kept beside the scale, so that both are exact
-//! powers of two. Bias corrections of Adam and its kin count skipped steps, too: the host does not know of them.
+//! States begin at 0, meaning the initial scale. The inverse is kept beside the scale; both are exact powers
+//! of two. Bias corrections of Adam and its kin count skipped steps, too: the host does not know of them.
 
 use wgrad_graph::{Builder, Role, Tensor};
 
-/// What the scale begins with, what it is multiplied by after so many good steps, and by what after a bad one.
+/// The initial scale, its factor after a number of finite steps, and its factor after a non-finite one.
 const INITIAL: f64 = 65536.0;
 const GROWTH: f64 = 2.0;
 const BACKOFF: f64 = 0.5;
@@ -22,7 +22,7 @@ fn state(builder: &Builder, name: &str) -> Tensor {
     builder.param(name, &[1], Role::State)
 }
 
-/// A state, or what it begins with.
+/// A state, or its initial value.
 fn begun(builder: &Builder, name: &str, initial: f64) -> Tensor {
     let state = state(builder, name);
     state.eq(&state.zeros_like()).select(&state.full_like(initial), &state)

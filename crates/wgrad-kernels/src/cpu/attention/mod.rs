@@ -1,8 +1,8 @@
 //! Attention, a block of queries at a time: scores, weights and products stay in the second-level cache, and nothing as
 //! large as queries times keys is ever made. Backwards the weights are made again from the log-sum-exp.
 //!
-//! A task has one group of heads (forwards a head and a range of its queries): what is added up over queries is added
-//! in their order, so the bits do not depend on the number of threads.
+//! A task has one group of heads (forwards one head and a range of its queries). Sums over queries run in
+//! query order, so the bits do not depend on the number of threads.
 
 mod product;
 
@@ -19,24 +19,24 @@ use rayon::prelude::*;
 use std::cell::RefCell;
 use wgrad_types::View;
 
-/// Elements of a block of scores at most, and its rows.
+/// Maximum number of scores per block, and rows per block.
 const BLOCK: usize = 32 << 10;
 const ROWS: usize = 64;
-/// Tasks a forward step is cut into at least, where there are enough queries.
+/// Minimum number of tasks of a forward kernel, given enough queries.
 const TASKS: usize = 16;
 
 thread_local! {
     static OWN: RefCell<Own> = RefCell::new(Own::default());
 }
 
-/// A thread's matrices; all rows are padded to whole vectors with zeros.
+/// A thread's matrices; all rows are zero-padded to whole vectors.
 #[derive(Default)]
 struct Own {
     q: AlignedVec<f32>,
     k: AlignedVec<f32>,
-    k_turned: AlignedVec<f32>,
+    k_transposed: AlignedVec<f32>,
     v: AlignedVec<f32>,
-    v_turned: AlignedVec<f32>,
+    v_transposed: AlignedVec<f32>,
     dy: AlignedVec<f32>,
     scores: AlignedVec<f32>,
     slopes: AlignedVec<f32>,
@@ -47,45 +47,45 @@ struct Own {
     dv: AlignedVec<f32>,
 }
 
-/// How many matrices a thread has.
+/// Number of matrices per thread.
 pub(super) const BLOCKS: usize = 13;
 
-/// What all tasks share.
+/// Data shared by all tasks.
 struct Job<'a> {
     attention: &'a Attention,
     e: Extents,
     reads: Reads<'a>,
     outputs: SmallList<(Part, Shared)>,
-    /// Queries of a block, floats of a row of q and k, of v, and of scores.
+    /// Queries per block, floats per row of q and k, of v, and of scores.
     block: usize,
     depth: usize,
     width: usize,
     pitch: usize,
 }
 
-/// Queries of a block and floats of a row of q and k, of v, and of scores.
+/// Queries per block and floats per row of q and k, of v, and of scores.
 fn extents_of(attention: &Attention) -> [usize; 4] {
     let e = attention.extents();
-    // An odd number of vectors, so that a column's elements fall into all sets of the cache.
+    // An odd number of vectors, so that a column's elements spread over all sets of the cache.
     let pitch = whole(e.keys) + if (whole(e.keys) / 16).is_multiple_of(2) { 16 } else { 0 };
-    // Of few causal queries, two blocks at least: the first sees half of the keys.
+    // At least two blocks for few causal queries: the first sees half of the keys.
     let most = if attention.causal { (e.queries / 2).next_multiple_of(16).clamp(16, ROWS) } else { ROWS };
     let block = (BLOCK / pitch).clamp(8, most) / 8 * 8;
     [block, whole(e.depth), whole(e.width), pitch]
 }
 
-/// Floats of a thread's matrices, in the order of [`Own`], at most.
-pub(super) fn room(attention: &Attention) -> [usize; BLOCKS] {
+/// Maximum floats of each of a thread's matrices, in the order of [`Own`].
+pub(super) fn block_floats(attention: &Attention) -> [usize; BLOCKS] {
     let (e, [block, depth, width, pitch]) = (attention.extents(), extents_of(attention));
     let rows =
         [block * depth, e.keys * depth, e.depth * pitch, e.keys * width, e.width * pitch, block * width];
-    let [q, k, k_turned, v, v_turned, dy] = rows;
+    let [q, k, k_transposed, v, v_transposed, dy] = rows;
     let scores = ROWS.max(block) * pitch;
     if attention.is_gradient() {
         let slopes = block * pitch;
-        [q, k, k_turned, 0, v_turned, dy, scores, slopes, q, e.queries, e.queries, k, v]
+        [q, k, k_transposed, 0, v_transposed, dy, scores, slopes, q, e.queries, e.queries, k, v]
     } else {
-        [q, 0, k_turned, v, 0, 0, scores, 0, dy, block, 0, 0, 0]
+        [q, 0, k_transposed, v, 0, 0, scores, 0, dy, block, 0, 0, 0]
     }
 }
 
@@ -113,7 +113,7 @@ impl Job<'_> {
         1.0 / (self.e.depth as f32).sqrt()
     }
 
-    /// Keys that a block of queries up to `last` sees.
+    /// Keys visible to a block of queries up to `last`.
     fn seen(&self, last: usize) -> usize {
         if self.attention.causal { (last + 1).min(self.e.keys) } else { self.e.keys }
     }
@@ -134,7 +134,7 @@ impl Job<'_> {
         let (view, data) = (&self.attention.views[operand], self.reads.f32(operand));
         let (head, row) = if operand == DY { (2, 1) } else { (1, 2) };
         let cols = view.shape[3];
-        let to = to.room(rows.len() * pitch);
+        let to = to.at_least(rows.len() * pitch);
         for (i, line) in rows.zip(to.chunks_exact_mut(pitch)) {
             let from = index(view, &[(0, at[0]), (head, at[1]), (row, i)]);
             copy(&data[from..], view.strides[3], &mut line[..cols]);
@@ -142,10 +142,10 @@ impl Job<'_> {
         }
     }
 
-    /// As [`Job::gather`] of all keys, turned: `[column][key]`.
-    fn gather_turned(&self, operand: usize, at: [usize; 2], to: &mut AlignedVec<f32>) {
+    /// As [`Job::gather`] of all keys, transposed: `[column][key]`.
+    fn gather_transposed(&self, operand: usize, at: [usize; 2], to: &mut AlignedVec<f32>) {
         let (view, data) = (&self.attention.views[operand], self.reads.f32(operand));
-        let to = to.room(view.shape[3] * self.pitch);
+        let to = to.at_least(view.shape[3] * self.pitch);
         let (row, column) = (view.strides[2] as usize, view.strides[3] as usize);
         let from = &data[index(view, &[(0, at[0]), (1, at[1])])..];
         let squares = if column == 1 { self.e.keys / 8 * 8 } else { 0 };
@@ -164,7 +164,7 @@ impl Job<'_> {
     fn row(&self, operand: usize, b: usize, h: usize, to: &mut AlignedVec<f32>) {
         let (view, data) = (&self.attention.views[operand], self.reads.f32(operand));
         let from = index(view, &[(0, b), (1, h)]);
-        copy(&data[from..], view.strides[2], to.room(self.e.queries));
+        copy(&data[from..], view.strides[2], to.at_least(self.e.queries));
     }
 
     /// Writes rows `first ..` of a result `[batch, row, head, cols]`.
@@ -184,7 +184,7 @@ impl Job<'_> {
         let e = self.e;
         let group = h / (e.heads / e.groups);
         OWN.with_borrow_mut(|own| {
-            self.gather_turned(K, [b, group], &mut own.k_turned);
+            self.gather_transposed(K, [b, group], &mut own.k_transposed);
             if self.output(Part::Y).is_some() {
                 self.gather(V, [b, group], 0..e.keys, self.width, &mut own.v);
             }
@@ -194,7 +194,7 @@ impl Job<'_> {
                 let (m, seen) = (last + 1 - first, self.seen(last));
                 self.gather(Q, [b, h], first..last + 1, self.depth, &mut own.q);
                 self.scores(own, m, seen);
-                let lse = own.lse.room(m);
+                let lse = own.lse.at_least(m);
                 let scores = &mut own.scores[..m * self.pitch];
                 let seen_by = |i: usize| self.seen(first + i);
                 dispatch(Weigh {
@@ -213,7 +213,7 @@ impl Job<'_> {
                     line.copy_from_slice(bytemuck::cast_slice(lse));
                 }
                 if self.output(Part::Y).is_some() {
-                    let y = own.rows.room(m * self.width);
+                    let y = own.rows.at_least(m * self.width);
                     self.product(
                         [m, e.width, seen],
                         (&own.scores, self.pitch, false),
@@ -229,8 +229,8 @@ impl Job<'_> {
 
     /// Products of `m` queries with the first `seen` keys.
     fn scores(&self, own: &mut Own, m: usize, seen: usize) {
-        let scores = own.scores.room(ROWS.max(m) * self.pitch);
-        let (q, k) = ((&*own.q, self.depth, false), (&*own.k_turned, self.pitch));
+        let scores = own.scores.at_least(ROWS.max(m) * self.pitch);
+        let (q, k) = ((&*own.q, self.depth, false), (&*own.k_transposed, self.pitch));
         self.pitched([m, seen, self.e.depth], q, k, scores, self.pitch, false);
     }
 
@@ -262,15 +262,15 @@ impl Job<'_> {
         let wants = |part| self.output(part).is_some();
         let slopes = wants(Part::Dq) || wants(Part::Dk);
         OWN.with_borrow_mut(|own| {
-            self.gather_turned(K, [b, group], &mut own.k_turned);
+            self.gather_transposed(K, [b, group], &mut own.k_transposed);
             if slopes {
-                self.gather_turned(V, [b, group], &mut own.v_turned);
+                self.gather_transposed(V, [b, group], &mut own.v_transposed);
             }
             if wants(Part::Dq) {
                 self.gather(K, [b, group], 0..e.keys, self.depth, &mut own.k);
             }
-            own.dk.room(e.keys * self.depth).fill(0.0);
-            own.dv.room(e.keys * self.width).fill(0.0);
+            own.dk.at_least(e.keys * self.depth).fill(0.0);
+            own.dv.at_least(e.keys * self.width).fill(0.0);
             let share = e.heads / e.groups;
             for h in group * share..(group + 1) * share {
                 self.row(LSE, b, h, &mut own.lse);
@@ -308,9 +308,9 @@ impl Job<'_> {
         if self.output(Part::Dq).is_none() && self.output(Part::Dk).is_none() {
             return;
         }
-        let slopes = own.slopes.room(m * pitch);
+        let slopes = own.slopes.at_least(m * pitch);
         let dy = (&*own.dy, self.width, false);
-        self.pitched([m, seen, e.width], dy, (&own.v_turned, pitch), slopes, pitch, false);
+        self.pitched([m, seen, e.width], dy, (&own.v_transposed, pitch), slopes, pitch, false);
         let delta = &own.delta[first..last + 1];
         dispatch(Slope {
             weights: &own.scores[..m * pitch],
@@ -325,7 +325,7 @@ impl Job<'_> {
             self.product([seen, e.depth, m], (&own.slopes, pitch, true), (&own.q, self.depth), dk, true);
         }
         if self.output(Part::Dq).is_some() {
-            let dq = own.rows.room(m * self.depth);
+            let dq = own.rows.at_least(m * self.depth);
             self.product([m, e.depth, seen], (&own.slopes, pitch, false), (&own.k, self.depth), dq, false);
             self.store(Part::Dq, [b, h, first], dq, self.depth);
         }

@@ -1,4 +1,4 @@
-//! Products of small matrices that are in the cache already: a register tile, no packing.
+//! Products of small matrices already in the cache: a register tile, no packing.
 
 use crate::cpu::vectors::dispatch;
 use pulp::{Simd, WithSimd};
@@ -8,8 +8,8 @@ const ROWS: usize = 8;
 /// Vectors of a register tile.
 const VECTORS: usize = 3;
 
-/// `out[i * out_pitch + j] (+)= sum_k a[i, k] b[k * b_pitch + j]` for `j < n` in whole vectors: both pitches leave room
-/// for them. `a[i, k]` is `a[i * pitch + k]`, or `a[k * pitch + i]` where it is `transposed`.
+/// `out[i * out_pitch + j] (+)= sum_k a[i, k] b[k * b_pitch + j]` for `j < n` in whole vectors, for which
+/// both pitches have space. `a[i, k]` is `a[i * pitch + k]`, or `a[k * pitch + i]` if `transposed`.
 pub(super) struct Product<'a> {
     pub m: usize,
     pub n: usize,
@@ -21,7 +21,7 @@ pub(super) struct Product<'a> {
     pub b_pitch: usize,
     pub out: &'a mut [f32],
     pub out_pitch: usize,
-    /// Add to what `out` holds.
+    /// Add to the contents of `out`.
     pub add: bool,
 }
 
@@ -93,7 +93,7 @@ impl Product<'_> {
                 let b = &S::as_simd_f32s(&b[j..]).0[..NV];
                 for (row, a) in acc.iter_mut().zip(&a) {
                     #[expect(unsafe_code, reason = "eight checks at every step of the innermost loop")]
-                    // SAFETY: there are no more than `self.k` lines, and as many elements in each of these rows.
+                    // SAFETY: there are at most `self.k` lines, and as many elements in each of these rows.
                     let a = simd.splat_f32s(unsafe { *a.get_unchecked(k) });
                     for (sum, b) in row.iter_mut().zip(b) {
                         *sum = simd.mul_add_e_f32s(a, *b, *sum);
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_extents_straight_and_turned() {
+    fn tile_product_any_extents_matches_plain_loop() {
         for (m, n, k, transposed, add) in [
             (1, 5usize, 3, false, false),
             (8, 48, 7, false, true),

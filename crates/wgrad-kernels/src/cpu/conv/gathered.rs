@@ -14,27 +14,27 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Output channels that are packed together in ones: a vector of the widest kind.
+/// Output channels packed together: the widest vector.
 const VECTOR: usize = 16;
 /// Vectors of a register tile.
 const VECTORS: usize = 3;
 
-/// Whether vectors of output channels are full enough.
+/// True if vectors of output channels are full enough.
 pub(super) fn pays(channels: usize) -> bool {
     4 * channels >= 3 * channels.next_multiple_of(VECTOR)
 }
 
-/// Where the pixels of a pass lie: in rows of `cols`, from the first on.
+/// Pixels of a pass: rows of `cols`, from `first` on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Places {
     pub cols: usize,
     pub first: usize,
-    /// From a row to the next, and from a pixel to the next.
+    /// Distance between rows, and between pixels.
     pub steps: [usize; 2],
 }
 
 impl Places {
-    /// Of eight pixels from `first` on; beyond `last` it is that one's.
+    /// Places of eight pixels from `first` on; pixels beyond `last` take its place.
     #[inline(always)]
     fn eight(&self, first: usize, last: usize) -> [usize; PANEL] {
         let (row, mut col) = (first / self.cols, first % self.cols);
@@ -55,11 +55,11 @@ impl Places {
     }
 }
 
-/// Output pixels that read the same taps.
+/// Output pixels with the same taps.
 #[derive(Debug)]
 pub(super) struct Pass {
     pub pixels: usize,
-    /// Where each pixel's first tap lies in the copy, and where the pixel lies in its plane.
+    /// Place of each pixel's first tap in the copy, and of the pixel in its plane.
     pub from: Places,
     pub to: Places,
     /// Offset in the copy and position in the filter of each tap, ascending offsets.
@@ -84,18 +84,18 @@ impl Pass {
     }
 }
 
-/// A correlation of images with filters, made ready once for all runs of a step.
+/// A correlation of images with filters, prepared once for all runs of a kernel.
 #[derive(Debug)]
 pub(crate) struct Correlation {
     source: Interleaved,
     groups: usize,
-    /// Output channels of a group, and pixels of each.
+    /// Output channels per group, and pixels of each.
     channels: usize,
     pixels: usize,
     passes: Vec<Pass>,
     /// [`panels`] of the output channels.
     panels: Vec<Range<usize>>,
-    /// Elements from an output channel's weights to the next one's, and the same for input channels.
+    /// Distance between the weights of neighbouring output channels, and of neighbouring input channels.
     strides: [usize; 2],
 }
 
@@ -134,7 +134,8 @@ impl Correlation {
         Self { source, groups, channels, pixels, passes, panels: panels(channels), strides }
     }
 
-    /// Weights of a group's panel for a pass: `[tap][input channel][output channel]`; missing ones are zeros.
+    /// Packs the weights of a group's panel for a pass: `[tap][input channel][output channel]`, zeros for
+    /// missing ones.
     fn pack(&self, weights: &[f32], group: usize, vectors: &Range<usize>, pass: &Pass, to: &mut [f32]) {
         let (inner, width, [outer_stride, inner_stride]) =
             (self.source.channels, vectors.len() * VECTOR, self.strides);
@@ -157,11 +158,12 @@ impl Correlation {
         }
     }
 
-    /// Eight output channels' weights in whole squares, by way of a block of input channels that stays in the cache.
+    /// Transposes eight output channels' weights in whole squares, through a block of input channels in the
+    /// cache.
     fn transposed(&self, w: &[f32], pass: &Pass, width: usize, to: &mut [f32]) -> bool {
         const ROOM: usize = 512;
         let (inner, [outer_stride, inner_stride]) = (self.source.channels, self.strides);
-        // Positions of the filter lie side by side: in an input channel's weights, or in an output channel's.
+        // Positions of the filter are contiguous: in an input channel's weights, or in an output channel's.
         let positions = outer_stride.min(inner_stride);
         if positions > ROOM {
             return false;
@@ -200,25 +202,25 @@ impl Correlation {
     }
 
     /// Floats of a thread's two blocks: a copy of an image.
-    pub(super) fn room(&self) -> [usize; 2] {
+    pub(super) fn block_floats(&self) -> [usize; 2] {
         [self.source.len(), 0]
     }
 
-    /// Runs over all of the output, with the step's epilogue.
+    /// Computes the whole output, with the kernel's epilogue.
     pub(super) fn run(&self, kernel: &Kernel, reads: Reads<'_>, out: &mut [u32], packed: Packed<'_>) {
         let (x, inner, panels) = (reads.f32(0), self.source.channels, &self.panels);
         // One panel after the other, all passes of each.
         let terms: usize = self.passes.iter().map(|pass| pass.taps.len() * inner).sum();
-        let room = self.channels.next_multiple_of(VECTOR) * terms;
+        let block_floats = self.channels.next_multiple_of(VECTOR) * terms;
         let Packed { words, done } = packed;
-        let packed = &mut words[..self.groups * room];
+        let packed = &mut words[..self.groups * block_floats];
         if !done {
             self.pack_all(reads.f32(1), terms, packed);
         }
         let packed: &[f32] = bytemuck::cast_slice(packed);
         let covered = self.passes.iter().map(|pass| pass.pixels).sum::<usize>() == self.pixels;
         let (plane, from_group) = (self.pixels, inner * self.source.image[0] * self.source.image[1]);
-        // Images to a task, or where they are few blocks of panels of each.
+        // Images per task; if there are few, blocks of panels of each.
         let units = out.len() / (self.channels * plane).max(1);
         let block = panels.len().div_ceil(TASKS.div_ceil(units.max(1)).min(panels.len()).max(1));
         let (blocks, shared) = (panels.len().div_ceil(block), Shared::new(out));
@@ -234,13 +236,13 @@ impl Correlation {
             if !covered {
                 y.fill(0.0);
             }
-            with_floats(self.room(), |image, _| {
+            with_floats(self.block_floats(), |image, _| {
                 self.source.fill(&x[unit * from_group..][..from_group], image);
                 for panel in panels {
                     let channel = panel.start * VECTOR - first;
                     let width = panel.len() * VECTOR;
-                    let mut weights =
-                        &packed[unit % self.groups * room + panel.start * VECTOR * terms..][..width * terms];
+                    let mut weights = &packed
+                        [unit % self.groups * block_floats + panel.start * VECTOR * terms..][..width * terms];
                     for pass in &self.passes {
                         let (now, after) = weights.split_at(width * pass.taps.len() * inner);
                         weights = after;
@@ -286,7 +288,7 @@ impl WithSimd for Product<'_> {
         let mut sums = Sums([[0.0; WIDE]; PANEL]);
         let last = self.pass.pixels - 1;
         for q in (0..=last).step_by(PANEL) {
-            // Where there are fewer than eight, the last is computed again.
+            // With fewer than eight left, the last is computed again.
             let at = self.pass.from.eight(q, last);
             for part in (0..self.width).step_by(VECTORS * S::F32_LANES) {
                 match (self.width - part) / S::F32_LANES {
@@ -368,9 +370,10 @@ impl Product<'_> {
 mod tests {
     use super::*;
 
-    /// Both orders of weights, channels that fill no panel, filters of one place and of several, taps left out.
+    /// Covers both orders of weights, partly filled panels, filters of one position and of several, omitted
+    /// taps.
     #[test]
-    fn packed_weights_are_where_the_product_reads_them() {
+    fn gemm_kept_panels_give_same_bits() {
         for (channels, inner, positions) in [(39, 5, 9), (16, 70, 9), (48, 3, 1), (61, 16, 25), (24, 9, 2)] {
             for forward in [true, false] {
                 let terms = [inner * positions, positions];

@@ -1,5 +1,5 @@
-//! The input's gradient: phase by phase of the input, a convolution of the output's gradient with the taps that fall
-//! on that phase, so a stride wastes nothing.
+//! Gradient with respect to a convolution's input: per phase of the stride, a convolution of the output's
+//! gradient with the taps of that phase, so a stride wastes no work.
 
 use super::gathered::{self, Correlation, Pass, Places};
 use super::interleaved::Interleaved;
@@ -17,7 +17,7 @@ use wgrad_graph::ops::ConvSpec;
 struct Margins {
     top: usize,
     left: usize,
-    /// Rows and columns of the padded input, in steps of the stride, that any phase reaches.
+    /// Rows and columns of the padded input, in units of the stride, reached by any phase.
     high: usize,
     wide: usize,
     rows: usize,
@@ -28,7 +28,7 @@ impl Margins {
     fn new(g: &Geometry) -> Self {
         let ([sh, sw], [dh, dw], [ph, pw]) = (g.spec.stride, g.spec.dilation, g.spec.padding);
         let (top, left) = ((g.kh - 1) * dh / sh, (g.kw - 1) * dw / sw);
-        // What a row reads beyond its pitch is the next row's left margin.
+        // Reads beyond a row's pitch fall into the left margin of the next row.
         let (high, wide) = ((g.h + ph - 1) / sh + 1, (g.w + pw - 1) / sw + 1);
         Self { top, left, high, wide, rows: top + high.max(g.oh + top), pitch: wide.max(g.ow + left) }
     }
@@ -37,7 +37,7 @@ impl Margins {
         self.rows * self.pitch
     }
 
-    /// Copies gradients in; the margins and what follows become zeros.
+    /// Copies gradients in; the margins and the rest become zeros.
     fn fill(&self, g: &Geometry, dy: &[f32], to: &mut [f32]) {
         to.fill(0.0);
         for (plane, from) in to.chunks_exact_mut(self.plane()).zip(dy.chunks_exact(g.oh * g.ow)) {
@@ -49,12 +49,12 @@ impl Margins {
     }
 }
 
-/// The inputs of one phase along one axis, and the taps that reach them.
+/// Inputs of one phase along one axis, and their taps.
 #[derive(Debug)]
 struct Axis {
     /// Input index of step `i`: `i * stride + phase - padding`.
     steps: std::ops::Range<usize>,
-    /// Tap and how many steps it lies behind.
+    /// Tap and its distance in steps.
     taps: Vec<(usize, usize)>,
 }
 
@@ -66,7 +66,7 @@ fn axis(phase: usize, extent: usize, taps: usize, d: usize, spec: &ConvSpec) -> 
     Axis { steps: first..last, taps: reach.collect() }
 }
 
-/// One phase's work: where it reads and its packed weights.
+/// Work of one phase: places to read and packed weights.
 #[derive(Debug)]
 struct Phase {
     at: [usize; 2],
@@ -81,7 +81,7 @@ impl Phase {
         g.o * self.rows.taps.len() * self.cols.taps.len()
     }
 
-    /// Where each lies in the gradients.
+    /// Place of each tap in the gradients.
     fn taps(&self, g: &Geometry, m: &Margins) -> Vec<usize> {
         let mut taps = Vec::with_capacity(self.count(g));
         for o in 0..g.o {
@@ -126,7 +126,7 @@ pub(crate) fn scratch(kernel: &Kernel, spec: &ConvSpec) -> usize {
     }
 }
 
-/// Pixels of the input times filters, a pass a phase.
+/// Correlation of pixels and filters, with a pass per phase.
 pub(super) fn correlation(g: &Geometry) -> Correlation {
     let ([sh, sw], [ph, pw], m) = (g.spec.stride, g.spec.padding, Margins::new(g));
     let source = Interleaved {
@@ -175,19 +175,19 @@ impl Phases {
         Self { g, margins, phases }
     }
 
-    /// Input channels of a task.
+    /// Input channels per task.
     pub(super) fn block(&self, kernel: &Kernel) -> usize {
         channel_blocks(self.g.c, kernel.shape[0] * self.g.spec.groups)
     }
 
-    /// Elements from a channel's flat range to the next one's.
+    /// Distance between the flat ranges of neighbouring channels.
     fn pitch(&self) -> usize {
         let longest = self.phases.iter().map(|p| p.0.rows.steps.len() * self.margins.pitch).max();
         whole(longest.unwrap_or(0))
     }
 
-    /// Floats of the copy of an image's gradients, and of so many input channels.
-    pub(super) fn room(&self, rows: usize) -> [usize; 2] {
+    /// Floats of the copy of an image's gradients, and of `rows` input channels.
+    pub(super) fn block_floats(&self, rows: usize) -> [usize; 2] {
         let (m, pitch) = (&self.margins, self.pitch());
         [self.g.o * m.plane() + m.left + pitch + SLACK, rows.next_multiple_of(PANEL) * pitch + SLACK]
     }
@@ -221,7 +221,7 @@ impl Phases {
             }
             let rows = dx.len() / pixels;
             let panels = rows.next_multiple_of(PANEL);
-            with_floats(self.room(rows), |image, flat| {
+            with_floats(self.block_floats(rows), |image, flat| {
                 margins.fill(g, &dy[at * y_group..][..y_group], image);
                 for (phase, taps) in phases {
                     let weights = &weights[at % spec.groups * size + phase.weights..];

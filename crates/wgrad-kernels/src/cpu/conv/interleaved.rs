@@ -1,4 +1,5 @@
-//! An image with its channels side by side, so that a tap's products over all channels are a sum along memory.
+//! An image in channels-last layout, so that a tap's products over all channels are a sum over contiguous
+//! memory.
 
 use super::Geometry;
 use crate::cpu::pack::transpose;
@@ -11,12 +12,12 @@ pub(super) struct Interleaved {
     pub cols: usize,
     pub top: usize,
     pub left: usize,
-    /// Height and width of the image; what does not fit is left out.
+    /// Height and width of the image; pixels outside are left out.
     pub image: [usize; 2],
 }
 
 impl Interleaved {
-    /// The copy of the input that a convolution's taps walk over.
+    /// Copy of the input for a convolution's taps.
     pub(super) fn of_input(g: &Geometry) -> Self {
         let ([sh, sw], [dh, dw]) = (g.spec.stride, g.spec.dilation);
         Self {
@@ -36,7 +37,7 @@ impl Interleaved {
         (0..g.kh * kw).map(move |t| t / kw * dh * row + t % kw * dw * channels)
     }
 
-    /// Elements of a row.
+    /// Elements per row.
     pub(super) fn row(&self) -> usize {
         self.cols * self.channels
     }

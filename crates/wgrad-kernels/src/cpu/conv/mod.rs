@@ -1,9 +1,9 @@
-//! Convolutions without patch matrices: an image is copied once, with its padding, and after that every tap of the
-//! kernel is the same image a constant offset further on.
+//! Convolutions without im2col: an image is copied once, with its padding; after that every tap of the filter
+//! is the same image at a constant offset.
 //!
-//! Where output channels fill vectors, the copy has its channels side by side and pixels times filters are a product
-//! ([`gathered`]); where they are few, it is in planes and vectors are of pixels ([`planar`]). Sums are in a fixed order,
-//! and work is cut by shape alone.
+//! If output channels fill vectors, the copy is channels-last and pixels times filters are a product
+//! ([`gathered`]); if there are few, it is in planes with vectors of pixels ([`planar`]). Sums have a fixed
+//! order, and work is cut by shape alone.
 
 mod gathered;
 mod input_grad;
@@ -27,7 +27,7 @@ use planar::Planar;
 use weight_grad::Ranges;
 use wgrad_graph::ops::ConvSpec;
 
-/// Tasks a step is cut into where it has fewer images.
+/// Minimum number of tasks if there are fewer images.
 const TASKS: usize = 8;
 
 /// Extents of one group of a convolution.
@@ -51,7 +51,7 @@ impl Geometry {
         Self { spec: *spec, c: w[1], h: x[2], w: x[3], o, oh: y[2], ow: y[3], kh: w[2], kw: w[3] }
     }
 
-    /// Weights of an output channel.
+    /// Weights per output channel.
     fn taps(&self) -> usize {
         self.c * self.kh * self.kw
     }
@@ -62,7 +62,7 @@ impl Geometry {
     }
 }
 
-/// Ranges of `n` channels, a task each, whole panels: few where there are images enough.
+/// Ranges of `n` channels, one per task, in whole panels: few ranges if there are enough images.
 fn channel_blocks(n: usize, images: usize) -> usize {
     let blocks = TASKS.div_ceil(images.max(1)).min(n.div_ceil(PANEL)).max(1);
     n.div_ceil(blocks).next_multiple_of(PANEL)
@@ -74,7 +74,7 @@ pub(crate) fn scratch(kernel: &Kernel, spec: &ConvSpec) -> usize {
     if gathered::pays(g.o) { gathered::scratch(spec.groups, g.o, g.taps()) } else { planar::scratch(&g) }
 }
 
-/// A convolution, or one of its gradients, as its twin walks over memory: lists made once for all runs of a step.
+/// A convolution or one of its gradients, with its offset lists, prepared once for all runs of a kernel.
 #[derive(Debug)]
 pub(crate) enum Conv {
     /// Forward and the input's gradient: vectors of output channels.
@@ -88,7 +88,7 @@ pub(crate) enum Conv {
 }
 
 impl Conv {
-    /// Of a step that is one and has anything to compute.
+    /// From a kernel, if it is a convolution with a nonempty output.
     pub(crate) fn new(kernel: &Kernel) -> Option<Self> {
         if kernel.numel() == 0 {
             return None;
@@ -119,12 +119,12 @@ impl Conv {
     }
 
     /// Floats of a thread's two blocks.
-    pub(crate) fn room(&self, kernel: &Kernel) -> [usize; 2] {
+    pub(crate) fn block_floats(&self, kernel: &Kernel) -> [usize; 2] {
         match self {
-            Self::Gathered(correlation) => correlation.room(),
-            Self::Planar(planar) => planar.room(planar.block(kernel)),
-            Self::Phases(phases) => phases.room(phases.block(kernel)),
-            Self::Outers(outers) => outers.room(),
+            Self::Gathered(correlation) => correlation.block_floats(),
+            Self::Planar(planar) => planar.block_floats(planar.block(kernel)),
+            Self::Phases(phases) => phases.block_floats(phases.block(kernel)),
+            Self::Outers(outers) => outers.block_floats(),
             Self::Ranges(ranges) => ranges.most(),
         }
     }

@@ -1,6 +1,7 @@
-//! The weights' gradient as outer products: at every pixel eight output channels times up to three vectors of input
-//! channels, added up in registers over rows of pixels. Where there are enough images and few weights, a task has images
-//! and sums of its own, so that threads share nothing; elsewhere it has output channels of its own.
+//! Weight gradients as outer products: at every pixel eight output channels times up to three vectors of
+//! input channels, accumulated in registers over rows of pixels. With enough images and few weights, each
+//! task has its own images and sums, so that threads share nothing; otherwise each has its own output
+//! channels.
 
 use super::interleaved::Interleaved;
 use super::{Geometry, TASKS};
@@ -15,7 +16,7 @@ use rayon::iter::once;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Floats of images and gradients that are made ready together.
+/// Floats of images and gradients prepared together.
 const TOGETHER: usize = 512 << 10;
 /// Ranges of images with sums of their own, and floats of each's sums at most.
 const PARTS: usize = 8;
@@ -27,7 +28,7 @@ const VECTOR: usize = 16;
 /// Vectors of a register tile.
 const VECTORS: usize = 3;
 
-/// Whether register tiles are full enough.
+/// True if register tiles are full enough.
 pub(super) fn pays(g: &Geometry) -> bool {
     g.c.is_multiple_of(VECTOR) && 4 * g.o >= 3 * g.o.next_multiple_of(PANEL)
 }
@@ -44,7 +45,7 @@ fn together(g: &Geometry, images: usize) -> usize {
 
 /// Ranges of images with sums of their own.
 fn parts(g: &Geometry, images: usize) -> usize {
-    // Each thread has copies of its own, so an image's must not be large.
+    // Each thread has its own copies, so an image's must be small.
     let image = Interleaved::of_input(g).len() + gradients(g);
     if images >= PARTS && weights(g) <= SUMS && image <= TOGETHER { PARTS } else { 1 }
 }
@@ -59,7 +60,7 @@ fn copies(g: &Geometry, images: usize) -> [usize; 2] {
     [n * Interleaved::of_input(g).len(), n * gradients(g)]
 }
 
-/// Words of scratch [`Outers::run`] needs: sums of all ranges but the first, or copies that tasks share.
+/// Words of scratch for [`Outers::run`]: partial sums of all ranges but the first, or copies shared by tasks.
 pub(super) fn scratch(g: &Geometry, images: usize) -> usize {
     match parts(g, images) {
         1 => copies(g, images).iter().sum(),
@@ -76,7 +77,7 @@ pub(crate) struct Outers {
     parts: usize,
     copies: [usize; 2],
     source: Interleaved,
-    /// Where each row of pixels begins in the copies of the images made ready together, and each tap.
+    /// Offset of each row of pixels in the copies of the images prepared together, and of each tap.
     lines: Vec<usize>,
     taps: Vec<usize>,
 }
@@ -92,8 +93,8 @@ impl Outers {
         Self { g, images, parts, copies, source, lines, taps }
     }
 
-    /// Floats of a thread's two blocks: an output channel's sums, and copies that are its own.
-    pub(super) fn room(&self) -> [usize; 2] {
+    /// Floats of a thread's two blocks: an output channel's sums, and the thread's own copies.
+    pub(super) fn block_floats(&self) -> [usize; 2] {
         let sums = if self.g.kh * self.g.kw == 1 { 0 } else { self.g.taps() };
         let [xs, dys] = if self.parts == 1 { [0, 0] } else { self.copies };
         [xs.max(sums), dys]
@@ -129,8 +130,8 @@ impl Outers {
         });
     }
 
-    /// Sums over some images, in the order `[output channel][tap][input channel]`; where they are `SHARED`, by tasks for
-    /// output channels.
+    /// Sums over some images, in the order `[output channel][tap][input channel]`; if `SHARED`, tasks have
+    /// output channels each.
     fn range<const SHARED: bool>(
         &self,
         images: Range<usize>,
@@ -185,7 +186,7 @@ impl Outers {
     }
 }
 
-/// Eight channels' gradients of all images side by side, pixel by pixel; `at` is where an image's begin.
+/// Gradients of eight channels of all images side by side, pixel by pixel; `at` gives the offset of an image.
 fn gradient_panel(g: &Geometry, dy: &[f32], p: usize, at: impl Fn(usize) -> usize, to: &mut [f32]) {
     let pixels = g.oh * g.ow;
     for (i, to) in to.chunks_exact_mut(PANEL * pixels).enumerate() {
@@ -222,10 +223,10 @@ struct Outer<'a> {
     x: &'a [f32],
     /// `[panel][line][pixel][PANEL]`.
     dy: &'a [f32],
-    /// Where each row of pixels begins in `x`.
+    /// Offset of each row of pixels in `x`.
     lines: &'a [usize],
     taps: &'a [usize],
-    /// Pixels of a row, and floats of `x` from one to the next.
+    /// Pixels per row, and their distance in `x` in floats.
     cols: usize,
     pitch: usize,
     channels: usize,
@@ -320,14 +321,14 @@ mod tests {
     use wgrad_types::{DType, Type};
 
     #[test]
-    fn all_ranges_of_images_are_added() {
+    fn weight_grad_image_ranges_are_all_added() {
         // Tasks with images of their own, and with output channels.
         holds(150, 30, PARTS);
         holds(7, 300, 1);
     }
 
-    /// Several copies one after another, several blocks of pixels, panels that are not full: against sums in f64, and the
-    /// same bits on any number of threads.
+    /// Covers several copies, several blocks of pixels, partly filled panels: compared with sums in f64, with
+    /// the same bits on any number of threads.
     fn holds(images: usize, height: usize, wanted: usize) {
         let (xs, ws, ys) = ([images, 32, height, 21], [13, 32, 3, 2], [images, 13, height, 11]);
         let spec = ConvSpec { stride: [1, 2], padding: [1, 1], ..ConvSpec::default() };
@@ -349,11 +350,11 @@ mod tests {
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
             let mut out = vec![7; ws.iter().product()];
-            let mut room = vec![7; scratch(&g, xs[0])];
+            let mut block_floats = vec![7; scratch(&g, xs[0])];
             let operands: [&[u32]; 2] = [bytemuck::cast_slice(&x), bytemuck::cast_slice(&dy)];
             let prepared = crate::cpu::Prepared::new(&kernel);
             let reads = Reads { operands: &operands, scalars: &[], prepared: &prepared };
-            pool.install(|| Outers::new(g, xs[0]).run(&kernel, reads, &mut out, &mut room));
+            pool.install(|| Outers::new(g, xs[0]).run(&kernel, reads, &mut out, &mut block_floats));
             out
         };
         let got = run(1);

@@ -1,6 +1,7 @@
-//! Convolutions with vectors of pixels, for few output channels: an image is copied into planes, one a channel and phase (row
-//! and column modulo the stride), with its padding. Output pixel `(i, j)` is element `q = i * pitch + j` of a flat range,
-//! and tap `(c, r, s)` reads element `taps[c, r, s] + q` of the copy. Columns from `ow` to `pitch` are computed and dropped.
+//! Convolutions with vectors of pixels, for few output channels: an image is copied into planes, one per
+//! channel and phase (row and column modulo the stride), with its padding. Output pixel `(i, j)` is element
+//! `q = i * pitch + j` of a flat range, and tap `(c, r, s)` reads element `taps[c, r, s] + q` of the copy.
+//! Columns from `ow` to `pitch` are computed and dropped.
 
 use super::planes::Planes;
 use super::{Geometry, channel_blocks};
@@ -31,19 +32,19 @@ impl Planar {
         Self { g, planes, taps }
     }
 
-    /// Output channels of a task.
+    /// Output channels per task.
     pub(super) fn block(&self, kernel: &Kernel) -> usize {
         channel_blocks(self.g.o, kernel.shape[0] * self.g.spec.groups)
     }
 
-    /// Elements of a channel's flat range, and from one to the next.
+    /// Elements of a channel's flat range, and the distance between two.
     fn flat(&self) -> (usize, usize) {
         let cols = (self.g.oh - 1) * self.planes.pitch + self.g.ow;
         (cols, whole(cols))
     }
 
-    /// Floats of the copy of an image, and of so many output channels.
-    pub(super) fn room(&self, rows: usize) -> [usize; 2] {
+    /// Floats of the copy of an image, and of `rows` output channels.
+    pub(super) fn block_floats(&self, rows: usize) -> [usize; 2] {
         [self.planes.len() + SLACK, rows.next_multiple_of(PANEL) * self.flat().1 + SLACK]
     }
 
@@ -64,7 +65,7 @@ impl Planar {
         let part = |at: usize, first: usize, part: &mut [u32]| {
             let rows = part.len() / pixels;
             let panels = rows.next_multiple_of(PANEL);
-            with_floats(self.room(rows), |image, flat| {
+            with_floats(self.block_floats(rows), |image, flat| {
                 planes.fill(g, &x[at * x_group..][..x_group], image);
                 let weights = &weights[at % g.spec.groups * size..][..size];
                 dispatch(Correlate {

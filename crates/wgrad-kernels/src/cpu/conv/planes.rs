@@ -1,4 +1,4 @@
-//! An image as planes in which every tap is a constant offset.
+//! An image as planes, so that every tap is a constant offset.
 
 use super::Geometry;
 use crate::cpu::tile::SLACK;
@@ -6,10 +6,10 @@ use crate::cpu::tile::SLACK;
 /// Layout of the copy of one image's channels of one group: `[channel][row phase][column phase][rows][pitch]`.
 #[derive(Debug)]
 pub(super) struct Planes {
-    /// Phases that taps use, rows and columns.
+    /// Row phases and column phases with taps.
     phases: [Vec<usize>; 2],
     rows: usize,
-    /// Elements from one row to the next.
+    /// Elements between rows.
     pub(super) pitch: usize,
     channels: usize,
 }
@@ -34,7 +34,7 @@ impl Planes {
         }
     }
 
-    /// Elements of a channel.
+    /// Elements per channel.
     pub(super) fn channel(&self) -> usize {
         self.phases[0].len() * self.phases[1].len() * self.rows * self.pitch
     }
@@ -64,7 +64,7 @@ impl Planes {
         taps
     }
 
-    /// Copies an image in; `to` has [`Planes::len`] elements and [`SLACK`], which becomes zeros.
+    /// Copies an image in; `to` has [`Planes::len`] elements and [`SLACK`] zeros after them.
     pub(super) fn fill(&self, g: &Geometry, image: &[f32], to: &mut [f32]) {
         let ([sh, sw], [ph, pw]) = (g.spec.stride, g.spec.padding);
         let (all, slack) = to.split_at_mut(self.len());

@@ -1,6 +1,6 @@
-//! The weights' gradient: outer products of channels where they fill vectors ([`outer`]); where they are few, every weight
-//! is a product of two flat ranges, the output's gradient and the input a tap further on. There, a task takes a block of
-//! output channels and a range of images; partial sums are added in order.
+//! Weight gradients: outer products if channels fill vectors ([`outer`]); with few channels, every weight is
+//! the product of two flat ranges: the output's gradient and the input at a tap's offset. There, a task takes
+//! a block of output channels and a range of images; partial sums are added in order.
 
 use super::planes::Planes;
 use super::{Geometry, outer};
@@ -12,15 +12,15 @@ use crate::cpu::{Reads, map};
 use rayon::prelude::*;
 use wgrad_graph::ops::ConvSpec;
 
-/// Tasks a weight gradient is cut into, where it is large enough.
+/// Minimum number of tasks of a large weight gradient.
 const TASKS: usize = 8;
-/// Output channels a task takes at least.
+/// Minimum number of output channels per task.
 const BLOCK: usize = 32;
-/// Floats of images and gradients that are summed over before sums leave the registers.
+/// Floats of images and gradients summed over before sums leave the registers.
 const TOGETHER: usize = 160 << 10;
 
-/// How many ranges of images and blocks of output channels a group's gradient is cut into.
-fn cut(images: usize, channels: usize) -> (usize, usize) {
+/// Numbers of ranges of images and of blocks of output channels per group.
+fn split(images: usize, channels: usize) -> (usize, usize) {
     let blocks = channels.div_ceil(BLOCK).clamp(1, TASKS);
     ((TASKS / blocks).min(images).max(1), channels.div_ceil(blocks).max(1))
 }
@@ -32,7 +32,7 @@ pub(crate) fn scratch(kernel: &Kernel, spec: &ConvSpec) -> usize {
     if outer::pays(&g) {
         return outer::scratch(&g, xs[0]);
     }
-    let (parts, _) = cut(xs[0], g.o);
+    let (parts, _) = split(xs[0], g.o);
     if parts == 1 { 0 } else { parts * kernel.numel() }
 }
 
@@ -52,12 +52,12 @@ impl Ranges {
         Self { g, images, planes, taps }
     }
 
-    /// Floats of an image's copy, and of its gradients of so many output channels.
+    /// Floats of an image's copy, and of the gradients of `rows` output channels.
     fn image(&self, rows: usize) -> [usize; 2] {
         [self.planes.len() + SLACK, rows * self.pitch()]
     }
 
-    /// Elements of an output channel's gradients.
+    /// Elements per output channel of the gradients.
     fn pitch(&self) -> usize {
         whole(self.cols())
     }
@@ -66,10 +66,10 @@ impl Ranges {
         (self.g.oh.max(1) - 1) * self.planes.pitch + self.g.ow
     }
 
-    /// Floats of a thread's two blocks at most.
+    /// Maximum floats of a thread's two blocks.
     pub(super) fn most(&self) -> [usize; 2] {
-        let (parts, block) = cut(self.images, self.g.o);
-        // Fewer channels of a last block leave room for more images.
+        let (parts, block) = split(self.images, self.g.o);
+        // Fewer channels of a last block leave block_floats for more images.
         let rows = [block.min(self.g.o), (self.g.o - 1) % block + 1];
         let of = rows.map(|rows| {
             let image = self.image(rows);
@@ -85,7 +85,7 @@ impl Ranges {
         let (x, dy) = (reads.f32(0), reads.f32(1));
         let (x_group, y_group, w_group) = g.sizes();
         let (cols, pitch) = (self.cols(), self.pitch());
-        let (parts, block) = cut(images, g.o);
+        let (parts, block) = split(images, g.o);
         let size = out.len();
         let partials: &mut [f32] = match parts {
             1 => bytemuck::cast_slice_mut(&mut *out),

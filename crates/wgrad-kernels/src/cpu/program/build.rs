@@ -1,4 +1,4 @@
-//! Expressions and chains as operations on rows.
+//! Translates expressions and row chains into operations on rows.
 
 use super::lane::Function;
 use super::run::BLOCK;
@@ -12,12 +12,12 @@ use wgrad_types::{DType, View, numel};
 
 /// Rows shorter than this are not worth a loop of their own.
 const SHORT_ROW: usize = 32;
-/// Rows at least as long go one by one where an operand's are not equally far apart.
+/// Rows at least this long are processed one by one if an operand's rows are unevenly spaced.
 const SINGLE: usize = 256;
 const NONE: Operand = Operand::Nowhere;
 
 impl Program {
-    /// A chain of rows.
+    /// A row chain.
     pub(crate) fn chain(chain: &Chain) -> Self {
         let widths: Vec<usize> = chain.values.iter().map(|v| v.ty.numel() / chain.rows).collect();
         let mut build = Build {
@@ -39,10 +39,11 @@ impl Program {
         program.finished(chain.rows, usize::MAX)
     }
 
-    /// An expression over `shape`; `in_place` as in `Kernel`. `Instr::Acc` is what the first output holds on entry.
+    /// An expression over `shape`; `in_place` as in `Kernel`. `Instr::Acc` is the first output's content on
+    /// entry.
     pub(crate) fn expr(expr: &Expr, in_place: &[Option<usize>], shape: &[usize]) -> Self {
         let total = numel(shape).max(1);
-        // Rows as long as the shortest run of an operand.
+        // Rows as long as the shortest contiguous run of an operand.
         let taken = |operand: usize| in_place.contains(&Some(operand));
         let run = |i: &Instr| i.load().filter(|l| !taken(l.0)).and_then(|l| Runs::new(l.1).run());
         let wide = expr.instrs.iter().filter_map(run).filter(|&n| n >= SHORT_ROW).min();
@@ -55,7 +56,7 @@ impl Program {
         if let ([Operand::Load(l)], true) = (&results[..], program.nodes.is_empty()) {
             program.bare = Some(*l);
         }
-        // What outputs' memory holds is put by before any of them is written.
+        // Outputs' initial contents are copied away before any of them is written.
         let by = |from: &Operand| match from {
             Operand::Before(_) => {
                 program.add(Action::Apply(Function::Copy), [*from, NONE, NONE], wide, DType::F32)
@@ -70,7 +71,7 @@ impl Program {
         program.finished(total / wide, BLOCK)
     }
 
-    /// Makes a value output `o`, at the end where the output's memory is an operand until then.
+    /// Makes a value output `o`; at the end if the output's memory holds an operand until then.
     fn result(&mut self, o: usize, from: Operand, held: bool) {
         let width = self.outputs[o];
         if let Operand::Node(n) = from
@@ -85,7 +86,7 @@ impl Program {
         self.nodes.last_mut().expect("just added").to = Target::Output(o);
     }
 
-    /// Ready to run on blocks of `rows`, or of `most` elements of one.
+    /// Finishes the program for blocks of `rows`, or of `most` elements of one row.
     fn finished(mut self, rows: usize, most: usize) -> Self {
         self.combine();
         self.wide = self.nodes.iter().map(|n| n.width.max(n.reads)).max().unwrap_or(1);
@@ -101,10 +102,10 @@ impl Program {
 struct Build<'a> {
     program: Program,
     rows: usize,
-    /// Where each value of the chain is, and how many elements a row it has.
+    /// Operand of each value of the chain, and its elements per row.
     values: Vec<Option<Operand>>,
     widths: &'a [usize],
-    /// Operands whose memory outputs take over.
+    /// Operands with memory taken over by outputs.
     taken: &'a [Option<usize>],
 }
 
@@ -142,7 +143,7 @@ impl Build<'_> {
         for (instr, &dtype) in expr.instrs.iter().zip(&expr.dtypes) {
             let mut args = [NONE; 3];
             args.iter_mut().zip(instr.operands()).for_each(|(to, x)| *to = regs[x]);
-            // What is computed of one value a row is one.
+            // A function of per-row values is per-row too.
             let same = args.iter().all(|&a| self.program.same(a));
             let own = if same { 1 } else { width };
             let from = match instr {
@@ -187,7 +188,8 @@ impl Build<'_> {
             BinaryKind::Add => Function::Add,
             BinaryKind::Sub => Function::Sub,
             BinaryKind::Mul => Function::Mul,
-            // By one number a row: multiplied by its inverse, as a division takes as long as a dozen products.
+            // Division by one number per row: multiplied by its inverse, as a division takes as long as a
+            // dozen products.
             BinaryKind::Div if width > 1 && self.program.same(args[1]) => {
                 let [a, b, _] = args;
                 let inverse =
@@ -204,7 +206,7 @@ impl Build<'_> {
         self.program.add(Action::Apply(f), args, width, DType::F32)
     }
 
-    /// An operand of the chain or a value of it, through a view of rows of `width`.
+    /// Loads an operand or a value of the chain through a view of rows of `width`.
     fn load(&mut self, source: Source, view: &View, width: usize, dtype: DType) -> Operand {
         let runs = Runs::new(view);
         let rows = runs.by_rows(self.rows, width);
@@ -232,7 +234,7 @@ impl Build<'_> {
                 if in_order && (own == width || own == 1) {
                     return from;
                 }
-                // The value's rows must stand somewhere.
+                // The value's rows must be stored.
                 let action = Action::Apply(Function::Copy);
                 let stands = match from {
                     Operand::Node(n) if self.program.nodes[n].width == own => from,

@@ -1,11 +1,11 @@
-//! Which neighbours one loop does: what it saves is a pass over the cache.
+//! Combines neighbouring operations into one loop, which saves a pass over the cache.
 
 use super::lane::{Function, summed};
 use super::{Action, Operand, Program, Target};
 use wgrad_graph::ops::ReduceKind;
 
 impl Program {
-    /// Makes one operation of two where a loop can do both.
+    /// Combines pairs of operations if a loop for both exists.
     pub(super) fn combine(&mut self) {
         let mut uses = vec![0; self.nodes.len()];
         for from in self.nodes.iter().flat_map(|n| n.args) {
@@ -15,7 +15,7 @@ impl Program {
         }
         for n in 0..self.nodes.len() {
             let reads = self.nodes[n].reads;
-            // The operation behind an operand, where nothing else reads it.
+            // The operation that computes an operand, if nothing else reads it.
             let behind = |program: &Self, i: usize| match program.nodes[n].args[i] {
                 Operand::Node(p) => {
                     let node = &program.nodes[p];

@@ -1,18 +1,18 @@
-//! Element-wise functions of up to three operands over rows, and sums and extremes of them: one loop a function, in
-//! which an operand that is one value for a whole row is a step of nothing.
+//! Element-wise functions of up to three operands over rows, and sums and extremes of them: one loop per
+//! function. An operand with one value per row has a stride of 0.
 
 use crate::cpu::prefetch::Prefetch;
 use crate::cpu::real::{self, Real};
 use pulp::Simd;
 use wgrad_graph::ops::ReduceKind;
 
-/// An operand over a block's rows: where each row's elements are, and where those of the next block's.
+/// An operand over a block's rows: the address of each row, and the distance to the next block.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lane {
     pub first: *const u32,
-    /// Words between the beginnings of rows.
+    /// Words between the starts of rows.
     pub pitch: usize,
-    /// Whether one word stands for all of a row's elements.
+    /// True if one word stands for all of a row's elements.
     pub same: bool,
     /// Words between the beginnings of blocks.
     pub step: usize,
@@ -21,7 +21,7 @@ pub(super) struct Lane {
 impl Lane {
     pub(super) const NONE: Self = Self { first: &raw const NOTHING, pitch: 0, same: true, step: 0 };
 
-    /// Whether rows are as one: one after the other, or all the same word.
+    /// True if the rows are one: contiguous, or all the same word.
     #[inline(always)]
     pub(super) fn flat(&self, width: usize) -> bool {
         self.pitch == if self.same { 0 } else { width }
@@ -44,7 +44,7 @@ impl Lane {
         unsafe { std::slice::from_raw_parts(self.first, n) }
     }
 
-    /// The elements side by side; what is not is written out into `to`.
+    /// The elements side by side; otherwise they are copied into `to`.
     ///
     /// # Safety
     /// As [`Lane::words`].
@@ -63,7 +63,7 @@ impl Lane {
     }
 }
 
-/// What an operation reads that has fewer operands.
+/// Operand of missing arguments.
 static NOTHING: u32 = 0;
 
 /// A function of up to three variables.
@@ -86,10 +86,11 @@ macro_rules! three {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) enum Function { $($name),* }
 
-        /// `out = f(a, b, c)` over rows that stand side by side in `out`.
+        /// `out = f(a, b, c)` over rows that are contiguous in `out`.
         ///
         /// # Safety
-        /// Operands and result have so many rows, and live; the result is none of the operands.
+        /// Operands and result must have this many rows, and be alive; the result must not overlap the
+        /// operands.
         #[inline(always)]
         #[expect(unsafe_code, reason = "operands without bounds checks")]
         pub(super) unsafe fn apply<S: Simd>(
@@ -169,7 +170,7 @@ fn nan_or<S: Simd>(s: S, a: S::f32s, b: S::f32s) -> S::f32s {
     s.select_f32s(s.equal_f32s(a, a), b, a)
 }
 
-/// A factor after which a number that is not zero has an inverse, and a normal one.
+/// Scale factor that makes the inverse of any number but zero finite and normal.
 #[inline(always)]
 fn tame<S: Simd>(s: S, a: S::f32s) -> S::f32s {
     let magnitude = s.abs_f32s(a);
@@ -179,7 +180,7 @@ fn tame<S: Simd>(s: S, a: S::f32s) -> S::f32s {
     s.select_f32s(large, s.splat_f32s(2.0f32.powi(-32)), up)
 }
 
-/// Rows of a block, and elements of each.
+/// Rows per block, and elements per row.
 #[derive(Clone, Copy)]
 pub(super) struct Extent {
     pub rows: usize,
@@ -192,7 +193,7 @@ struct Side<S: Simd> {
     from: *const f32,
     pitch: usize,
     same: bool,
-    /// Where one element stands for all.
+    /// The value, if one element stands for all.
     splat: S::f32s,
 }
 
@@ -202,10 +203,10 @@ impl<S: Simd> Side<S> {
         Self { from: lane.first.cast(), pitch: lane.pitch, same: lane.same, splat: s.splat_f32s(0.0) }
     }
 
-    /// The first of the row's vectors and how far the next is from it: 0 where all are the same.
+    /// The first of the row's vectors and the distance to the next: 0 if all are the same.
     ///
     /// # Safety
-    /// There is another row.
+    /// There must be another row.
     #[inline(always)]
     #[expect(unsafe_code, reason = "a pointer that may stand still has no slice")]
     unsafe fn row(&mut self, s: S) -> (*const S::f32s, usize) {
@@ -219,10 +220,10 @@ impl<S: Simd> Side<S> {
         (from.cast(), 1)
     }
 
-    /// What is left of the row that [`Side::row`] gave out last, after so many elements.
+    /// The rest of the row returned last by [`Side::row`], after `done` elements.
     ///
     /// # Safety
-    /// A row has `done + left` elements.
+    /// A row must have `done + left` elements.
     #[inline(always)]
     #[expect(unsafe_code, reason = "see `row`")]
     unsafe fn tail(&self, s: S, done: usize, left: usize) -> S::f32s {
@@ -235,7 +236,7 @@ impl<S: Simd> Side<S> {
     }
 }
 
-/// A loop over rows, as one where they are side by side.
+/// A loop over rows, or one loop over all if they are contiguous.
 ///
 /// # Safety
 /// As [`apply`].
@@ -278,10 +279,11 @@ unsafe fn each<S: Simd, F: Three>(
     }
 }
 
-/// What is added up, or compared: a result a row.
+/// Sums or compares the values of each row: one result per row.
 ///
 /// # Safety
-/// Operands have so many rows as there are results, and live; the results are none of the operands.
+/// Operands must have as many rows as there are results, and be alive; the results must not overlap the
+/// operands.
 #[inline(always)]
 #[expect(unsafe_code, reason = "operands without bounds checks")]
 pub(super) unsafe fn fold<S: Simd>(
@@ -306,17 +308,17 @@ pub(super) unsafe fn fold<S: Simd>(
     }
 }
 
-/// Whether sums compute it as they go.
+/// True if sums compute the function on the fly.
 pub(super) fn summed(f: Function) -> bool {
     matches!(f, Function::Copy | Function::Square | Function::SquareSub | Function::Mul)
 }
 
-/// Vectors that are combined side by side, to hide an operation's latency.
+/// Vectors combined side by side, to hide an operation's latency.
 const SIDE: usize = 4;
-/// Vectors that f32 adds up; longer rows continue in f64.
+/// Vectors summed in f32; longer rows continue in f64.
 const PIECE: usize = 128;
 
-/// A sum a row: a few f32 sums in every lane of several vectors, then the lanes.
+/// One sum per row: a few f32 sums in every lane of several vectors, then over the lanes.
 ///
 /// # Safety
 /// As [`fold`].
@@ -374,7 +376,8 @@ unsafe fn sums<S: Simd, F: Three>(
     }
 }
 
-/// Largest or smallest of each row, from infinity of the other sign on (`ReduceKind::start`); NaN if any is.
+/// Largest or smallest of each row, starting from infinity of the other sign (`ReduceKind::start`); NaN if
+/// any is.
 ///
 /// # Safety
 /// As [`fold`].
@@ -382,7 +385,7 @@ unsafe fn sums<S: Simd, F: Three>(
 #[expect(unsafe_code, reason = "operands without bounds checks")]
 unsafe fn extremes<S: Simd>(s: S, kind: ReduceKind, lane: &Lane, width: usize, out: &mut [u32]) {
     let mut lane = *lane;
-    // The smallest is the largest of what is turned round.
+    // The smallest is the negated largest of negated values.
     let largest = kind == ReduceKind::Max;
     let sign = s.splat_f32s(if largest { 0.0 } else { -0.0 });
     for out in out {

@@ -1,13 +1,13 @@
-//! Element-wise code made ready: the instructions of an expression, or of all links of a chain of rows, as one list of
-//! operations on rows, in which neighbours that one loop can do are one operation and every value has a place. A block of
-//! rows passes through all operations before the next begins, so that what stands between them stays in the first-level
-//! cache (`run.rs`).
+//! Prepared element-wise code: the instructions of an expression, or of all links of a row chain, as one list
+//! of operations on rows. Neighbours with a common loop are one operation, and every value has a place. A
+//! block of rows passes through all operations before the next begins, so that intermediate values stay in
+//! the L1 cache (`run.rs`).
 
 mod build;
 mod combine;
 mod lane;
-mod other;
 mod run;
+mod scalar;
 #[cfg(test)]
 mod tests;
 
@@ -21,18 +21,18 @@ use run::Found;
 use wgrad_graph::ops::{BinaryKind, CompareKind, ReduceKind, UnaryKind};
 use wgrad_types::DType;
 
-/// Where an operand of an operation is.
+/// Operand of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operand {
     Nowhere,
-    /// What an operation computes.
+    /// Result of an operation.
     Node(usize),
-    /// An operand of the step, as the load of this number says.
+    /// An operand of the kernel, by number of its load.
     Load(usize),
-    /// What this output's memory holds on entry.
+    /// Content of this output's memory on entry.
     Before(usize),
     Word(u32),
-    /// A word of the step's scalars.
+    /// A word of the scalars.
     Scalar(usize),
 }
 
@@ -43,19 +43,19 @@ struct Load {
     rows: Rows,
 }
 
-/// What an operation does.
+/// Action of an operation.
 #[derive(Debug)]
 enum Action {
     Apply(Function),
-    /// Combines what a function makes of a row.
+    /// Reduces a function of a row.
     Fold(ReduceKind, Function),
-    /// What loops over single elements do.
+    /// Loops over single elements.
     Compare(CompareKind),
     Cast(DType),
     Whole(BinaryKind),
     Slow(UnaryKind),
     Power,
-    /// Memory through a view that has no rows.
+    /// Reads memory through a view without rows.
     Gather(usize, Runs),
     /// A value of the chain through such a view.
     Within(Runs),
@@ -69,23 +69,23 @@ enum Action {
 struct Node {
     action: Action,
     args: [Operand; 3],
-    /// Elements a row that it reads, and writes; none where another does its work.
+    /// Elements read and written per row; none if another operation does its work.
     reads: usize,
     width: usize,
     dtype: DType,
     to: Target,
-    /// Memory that the next block needs and that is asked for meanwhile.
+    /// Share of the next block's memory to prefetch meanwhile.
     prefetch: Option<Part>,
 }
 
-/// What goes through memory in order.
+/// A sequential stream through memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stream {
     Load(usize),
     Output(usize),
 }
 
-/// A part of a block's elements of a stream: the parts' number as a power of two.
+/// A share of a block's elements of a stream; the number of shares is a power of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Part {
     stream: Stream,
@@ -93,7 +93,7 @@ struct Part {
     shift: u32,
 }
 
-/// Where a result goes.
+/// Target of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
     /// A thread's own block of this number.
@@ -101,7 +101,7 @@ enum Target {
     Output(usize),
 }
 
-/// Sums or extremes of rows of `width` elements that stand side by side, one each.
+/// Sums or extremes of contiguous rows of `width` elements, one each.
 #[inline(always)]
 pub(super) fn fold_rows<S: Simd>(s: S, kind: ReduceKind, rows: &[u32], width: usize, out: &mut [u32]) {
     assert_eq!(rows.len(), out.len() * width, "a row a result");
@@ -126,18 +126,18 @@ pub(super) fn fold_rows<S: Simd>(s: S, kind: ReduceKind, rows: &[u32], width: us
 pub(super) struct Program {
     nodes: Vec<Node>,
     loads: Vec<Load>,
-    /// First word of each slot in a thread's blocks; then those of two spare ones, and words in all.
+    /// First word of each slot in a thread's blocks; then those of two spare ones, and the total.
     slots: Vec<usize>,
     spare: usize,
-    room: usize,
-    /// Elements a row of each output.
+    block_words: usize,
+    /// Elements per row of each output.
     outputs: Vec<usize>,
-    /// Elements of the widest row, and rows of a block.
+    /// Elements of the widest row, and rows per block.
     wide: usize,
     block: usize,
-    /// Whether every operand's rows are equally far apart.
+    /// True if every operand's rows are evenly spaced.
     regular: bool,
-    /// The load that is the only result, where it is no more than that.
+    /// The load, if it is the only result and nothing is computed.
     bare: Option<usize>,
 }
 
@@ -155,17 +155,17 @@ impl Program {
         Operand::Node(self.nodes.len() - 1)
     }
 
-    /// Words of a thread's blocks, and of its list of operations under way.
-    pub(super) fn room(&self) -> [usize; 2] {
-        [self.room, self.nodes.len() * size_of::<Found>() / 4]
+    /// Words of a thread's blocks, and of its list of active operations.
+    pub(super) fn scratch_words(&self) -> [usize; 2] {
+        [self.block_words, self.nodes.len() * size_of::<Found>() / 4]
     }
 
-    /// Elements a row of each output.
+    /// Elements per row of each output.
     pub(super) fn outputs(&self) -> &[usize] {
         &self.outputs
     }
 
-    /// Elements `start .. start + len` of the result, where they are an operand's that stand in memory side by side.
+    /// Elements `start .. start + len` of the result, if they are contiguous in an operand.
     pub(super) fn plain<'a>(&self, start: usize, len: usize, reads: Reads<'a>) -> Option<&'a [u32]> {
         let load = &self.loads[self.bare?];
         let (row, at) = (start / self.wide, start % self.wide);
@@ -174,7 +174,7 @@ impl Program {
         (!load.rows.same && side_by_side).then(|| &reads.operands[load.operand][from..][..len])
     }
 
-    /// Whether an operand is one word a row.
+    /// True if an operand is one word per row.
     fn same(&self, from: Operand) -> bool {
         match from {
             Operand::Node(n) => self.nodes[n].width == 1,
@@ -184,7 +184,8 @@ impl Program {
         }
     }
 
-    /// Gives every result a slot, taken again after its last use. A slot holds `most` elements of a row at most.
+    /// Gives every result a slot, reused after its last reader. A slot holds at most `most` elements of a
+    /// row.
     fn place(&mut self, most: usize) {
         let mut last: Vec<usize> = (0..self.nodes.len()).collect();
         for (n, node) in self.nodes.iter().enumerate() {
@@ -216,11 +217,11 @@ impl Program {
             self.slots.push(self.spare);
             self.spare += words(width);
         }
-        self.room = self.spare + 2 * words(self.wide);
+        self.block_words = self.spare + 2 * words(self.wide);
     }
 
-    /// Deals what comes and goes through memory to loops in equal parts, as many as there are loops for: asked for evenly,
-    /// it keeps memory busy all the time.
+    /// Distributes the prefetches of the next block evenly over all loops, so that memory is busy all the
+    /// time.
     fn deal(&mut self, rows: usize) {
         let in_order = |pitch: Option<usize>| rows == 1 || pitch == Some(self.wide);
         let wide = |&l: &usize| !self.loads[l].rows.same && in_order(self.loads[l].rows.pitch());

@@ -10,9 +10,9 @@ use pulp::{Simd, WithSimd};
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// Elements of a block's widest value, where that is more than a row: few enough for the first-level cache.
+/// Elements of a block's widest value, if that is more than a row: they fit the L1 cache.
 pub(super) const BLOCK: usize = 1024;
-/// Elements that those who ask for ranges ask for at once.
+/// Elements requested at once by callers of ranges.
 pub(crate) const CHUNK: usize = 2048;
 
 thread_local! {
@@ -24,7 +24,8 @@ impl Program {
     /// Rows of a chain.
     ///
     /// # Safety
-    /// Outputs are the chain's, live as long as the call, and nothing else touches these rows of them meanwhile.
+    /// Outputs must belong to the chain and outlive the call, and nothing else may access these rows of them
+    /// meanwhile.
     #[expect(unsafe_code, reason = "tasks' parts of several outputs")]
     pub(crate) unsafe fn rows(&self, rows: Range<usize>, reads: Reads<'_>, outputs: &[Shared]) {
         self.run(Over::Rows(rows), 0, reads, outputs);
@@ -46,10 +47,10 @@ impl Program {
         self.run(Over::Elements(elements), start, reads, &[Shared::new(out)]);
     }
 
-    /// Runs over outputs that begin with their element `origin`.
+    /// Runs over outputs starting with their element `origin`.
     fn run(&self, over: Over, origin: usize, reads: Reads<'_>, outputs: &[Shared]) {
         OWN.with_borrow_mut(|(blocks, found)| {
-            let blocks = Shared::new(blocks.room(self.room));
+            let blocks = Shared::new(blocks.at_least(self.block_words));
             let span = Span { first: 0, count: 0, part: None };
             found.clear();
             found.reserve_exact(self.nodes.len());
@@ -62,12 +63,12 @@ impl Program {
     }
 }
 
-/// Rows side by side, or a part of one.
+/// Contiguous rows, or a part of one row.
 #[derive(Clone, Copy)]
 struct Span {
     first: usize,
     count: usize,
-    /// First element and length where it is a part.
+    /// First element and length of a part.
     part: Option<(usize, usize)>,
 }
 
@@ -91,14 +92,14 @@ impl Span {
     }
 }
 
-/// What is left to do.
+/// Remaining work.
 enum Over {
     Rows(Range<usize>),
     Elements(Range<usize>),
 }
 
 impl Over {
-    /// The next blocks whose operands are as far apart: rows, or parts of one.
+    /// The next blocks with equal distances between operands: rows, or parts of one.
     #[inline(always)]
     fn next(&mut self, program: &Program) -> Option<Span> {
         let wide = program.wide;
@@ -127,13 +128,14 @@ impl Over {
     }
 }
 
-/// An operation whose operands and result have been found: in the block at hand, and how far off they are in the next.
+/// An operation with resolved operands and result: their addresses in the current block, and the distance to
+/// the next.
 pub(super) struct Found {
     node: usize,
     lanes: [Lane; 3],
     to: Lane,
     prefetch: Prefetch,
-    /// Words from what is asked for in one block to that of the next.
+    /// Words between the prefetched addresses of one block and the next.
     onward: usize,
 }
 
@@ -156,8 +158,8 @@ impl WithSimd for Run<'_, '_> {
                 place.span = left.split(program.block);
                 for op in found.iter_mut() {
                     #[expect(unsafe_code, reason = "operands without bounds checks")]
-                    // SAFETY: `find` has seen that operands and results lie in their memory, in all blocks; an operation's
-                    // result is none of its operands.
+                    // SAFETY: `find` has checked that operands and results lie in their memory, in all
+                    // blocks; an operation's result is none of its operands.
                     unsafe {
                         place.apply(s, op);
                     }
@@ -169,7 +171,7 @@ impl WithSimd for Run<'_, '_> {
     }
 }
 
-/// A block of what is run.
+/// A block of the run.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'p, 'a> {
     program: &'p Program,
@@ -186,7 +188,7 @@ impl Place<'_, '_> {
         self.span.count
     }
 
-    /// Elements a row of the block, of what has so many.
+    /// Elements per row of the block, for a value of this width.
     #[inline(always)]
     pub(super) fn width(&self, width: usize) -> usize {
         match self.span.part {
@@ -195,7 +197,7 @@ impl Place<'_, '_> {
         }
     }
 
-    /// The block's first element among all of what has so many a row.
+    /// Index of the block's first element in a value of this width.
     #[inline(always)]
     pub(super) fn start(&self, width: usize) -> usize {
         match self.span.part {
@@ -204,12 +206,14 @@ impl Place<'_, '_> {
         }
     }
 
-    /// Room for a block's elements, of which there are two.
+    /// One of two spare blocks.
     #[inline(always)]
     #[expect(unsafe_code, reason = "blocks of one piece of memory are no slices")]
     pub(super) fn spare<'x>(&self, i: usize, n: usize) -> &'x mut [u32] {
         // SAFETY: memory behind all slots, asked for by one operation at a time, once each.
-        unsafe { self.blocks.row(self.program.spare + i * (self.program.room - self.program.spare) / 2, n) }
+        unsafe {
+            self.blocks.row(self.program.spare + i * (self.program.block_words - self.program.spare) / 2, n)
+        }
     }
 
     /// An operation on the block.
@@ -230,28 +234,29 @@ impl Place<'_, '_> {
                     let out = std::slice::from_raw_parts_mut(out, rows);
                     fold(s, kind, f, &op.lanes, self.width(node.reads), out, op.prefetch);
                 }
-                _ => self.other(node, &op.lanes, std::slice::from_raw_parts_mut(out, rows * width)),
+                _ => self.scalar(node, &op.lanes, std::slice::from_raw_parts_mut(out, rows * width)),
             }
         }
     }
 
     /// Finds all operations' operands and results in neighbouring blocks.
     fn find(&mut self, all: Span, found: &mut Vec<Found>) {
-        // As they stand in the first block, of which others have no more.
+        // Addresses in the first block, the largest one.
         let mut rest = all;
         self.span = rest.split(self.program.block);
         let nodes = self.program.nodes.iter().enumerate().filter(|(_, n)| n.width > 0);
         found.clear();
         found.extend(nodes.map(|(n, node)| {
             let lanes = [0, 1, 2].map(|i| self.lane(&node.args[i], node.reads, all));
-            // What asks for nothing asks for what it has: an address that is none takes long to find out.
+            // Operations without a prefetch use an operand's own address: prefetching an invalid address is
+            // slow.
             let here = (Prefetch::read(lanes[0].first, 0), lanes[0].step);
             let (prefetch, onward) = node.prefetch.map_or(here, |part| self.prefetch(part, all));
             Found { node: n, lanes, to: self.elements(node.to, node.width, all), prefetch, onward }
         }));
     }
 
-    /// Words from one block to the next, of what moves by `row` a row.
+    /// Words between blocks, for an operand with `row` words between rows.
     fn step(&self, row: usize, width: usize) -> usize {
         match self.span.part {
             Some((_, n)) => {
@@ -265,7 +270,7 @@ impl Place<'_, '_> {
         }
     }
 
-    /// Where the elements of a result of `width` a row are.
+    /// Address of the elements of a result with `width` elements per row.
     fn elements(&self, to: Target, width: usize, all: Span) -> Lane {
         let own = self.width(width);
         let (first, step) = match to {
@@ -281,7 +286,7 @@ impl Place<'_, '_> {
         Lane { first, pitch: own, same: false, step }
     }
 
-    /// An operand of an operation that reads `width` elements a row.
+    /// Address of an operand with `width` elements per row.
     fn lane(&self, from: &Operand, width: usize, all: Span) -> Lane {
         let word = |word: &u32| Lane { first: word, ..Lane::NONE };
         match from {
@@ -298,7 +303,7 @@ impl Place<'_, '_> {
             Operand::Before(o) => self.elements(Target::Output(*o), self.program.outputs[*o], all),
             Operand::Load(l) => {
                 let Load { operand, rows } = &self.program.loads[*l];
-                // What has no pitch goes a row at a time.
+                // Operands without a pitch are read one row at a time.
                 let (pitch, same) = (rows.pitch().unwrap_or(0), rows.same);
                 let (at, n) = match all.part {
                     _ if same => (0, 1),
@@ -315,8 +320,8 @@ impl Place<'_, '_> {
         }
     }
 
-    /// A part of what the next block reads or writes of a stream of memory, and how far off the one after it is. Only an
-    /// address: at the end there is no next block.
+    /// A share of a stream's memory for the next block, and the distance to the one after it. An address
+    /// only: at the end there is no next block.
     fn prefetch(&self, Part { stream, part, shift }: Part, all: Span) -> (Prefetch, usize) {
         let wide = self.program.wide;
         let (prefetch, step) = match stream {

@@ -51,7 +51,7 @@ fn expected(expr: &Expr, shape: &[usize], operands: &[&[u32]], acc: &[u32]) -> V
     results
 }
 
-/// Runs an expression whole and in pieces: the same bits, and close to what is expected.
+/// Runs an expression whole and in pieces: both must give the same bits, close to the expected values.
 fn holds(expr: &Expr, shape: &[usize], operands: &[Vec<u32>], in_place: &[Option<usize>]) {
     let slices: Vec<&[u32]> = operands.iter().map(Vec::as_slice).collect();
     let total = numel(shape);
@@ -88,7 +88,7 @@ fn holds(expr: &Expr, shape: &[usize], operands: &[Vec<u32>], in_place: &[Option
     }
 }
 
-/// No step's code: expressions are run by themselves.
+/// Code of no kernel: expressions are run by themselves.
 fn nothing() -> Prepared {
     Prepared { first: Program::default(), last: Program::default(), lists: crate::cpu::Lists::None }
 }
@@ -110,9 +110,10 @@ fn binary(expr: &mut Expr, kind: BinaryKind, a: Reg, b: Reg) -> Reg {
     expr.push(Instr::Binary(kind, a, b), DType::F32)
 }
 
-/// Every pair of neighbours that is made one, over rows in order, a value a row, a row for all, and one that is turned.
+/// Every combined pair of operations, over contiguous rows, per-row values, one row for all, and a transposed
+/// operand.
 #[test]
-fn operands_of_every_kind() {
+fn program_operands_of_every_kind() {
     use BinaryKind::{Add, Div, Maximum, Mul, Sub};
     for (rows, width) in [(1, 5), (3, 1), (5, 33), (40, 100), (4, 256), (3, 1500), (130, 8)] {
         let shape = [rows, width];
@@ -138,9 +139,9 @@ fn operands_of_every_kind() {
     }
 }
 
-/// A channel's value for each of its places, in all images: rows that are not equally far apart.
+/// One value per channel, for all places and images: unevenly spaced rows.
 #[test]
-fn rows_that_are_not_equally_far_apart() {
+fn program_unevenly_spaced_rows() {
     for places in [9, 40, 300, 1100] {
         let shape = [2, 3, places];
         let mut expr = Expr::default();
@@ -157,7 +158,7 @@ fn rows_that_are_not_equally_far_apart() {
 
 /// A gate, a mask, and outputs that take operands' memory, also each other's.
 #[test]
-fn gates_masks_and_exchanged_places() {
+fn program_gate_mask_and_in_place_outputs() {
     for width in [50, 1300] {
         let shape = [4, width];
         let mut expr = Expr::default();
@@ -176,9 +177,9 @@ fn gates_masks_and_exchanged_places() {
     }
 }
 
-/// One number divides a row: its inverse is a factor, and no number makes that overflow or vanish.
+/// Division of a row by one number: neither overflow nor underflow of its inverse may show.
 #[test]
-fn division_by_one_number_a_row() {
+fn program_division_by_row_value_is_safe() {
     let by: Vec<u32> =
         [3.0, 1e-37, 3e38, 0.0, f32::INFINITY, -7e37, 1e30].iter().map(|v: &f32| v.to_bits()).collect();
     let shape = [by.len(), 40];

@@ -1,4 +1,4 @@
-//! What is not worth vectors of its own: whole numbers, comparisons, views without rows, random numbers.
+//! Scalar loops: integers, comparisons, views without rows, random numbers.
 
 use super::lane::{Extent, Lane};
 use super::run::Place;
@@ -9,12 +9,12 @@ use wgrad_graph::philox;
 use wgrad_types::{DType, round_f16};
 
 impl Place<'_, '_> {
-    /// An operation of this kind on a block.
+    /// Runs an operation of this kind on a block.
     ///
     /// # Safety
-    /// Operands have the block's rows, and live; the result is none of them.
+    /// Operands must have the block's rows, and be alive; the result must not overlap them.
     #[expect(unsafe_code, reason = "operands without bounds checks")]
-    pub(super) unsafe fn other(&self, node: &Node, [a, b, _]: &[Lane; 3], out: &mut [u32]) {
+    pub(super) unsafe fn scalar(&self, node: &Node, [a, b, _]: &[Lane; 3], out: &mut [u32]) {
         let (start, rows, width) = (self.start(node.width), self.rows(), self.width(node.width));
         let [sa, sb] = [0, 1].map(|i| self.spare(i, rows * width));
         fn spread<'x>(lane: &Lane, extent: Extent, to: &'x mut [u32]) -> &'x [u32] {
@@ -60,7 +60,7 @@ impl Place<'_, '_> {
     }
 }
 
-/// `a` to the power of `b`. Workers take subnormal numbers for zeros, and the system's function is lost where they do.
+/// `a` to the power of `b`. Workers flush subnormal numbers to zero, which breaks the system's function.
 fn power(a: f32, b: f32) -> f32 {
     let normal = |v: f32| if v.is_subnormal() { 0f32.copysign(v) } else { v };
     normal(a).powf(normal(b))
@@ -106,7 +106,7 @@ fn whole(kind: BinaryKind, a: &[i32], b: &[i32], out: &mut [i32]) {
     }
 }
 
-/// Of whole numbers; truth values are such.
+/// Compares integers; truth values are integers.
 fn compare(kind: CompareKind, a: &[i32], b: &[i32], out: &mut [u32]) {
     match kind {
         CompareKind::Eq => pairs(a, b, out, |a, b| u32::from(a == b)),
