@@ -1,10 +1,10 @@
-//! Tokens hidden for a model to fill in, as BERT is trained (Devlin et al., 2019).
+//! Masked tokens for a model to fill in, as in BERT's training (Devlin et al., 2019).
 
 use crate::random::{Purpose, Stream};
 use crate::streams::TokenBatch;
 
 /// Share of tokens to predict.
-const TOLD: f32 = 0.15;
+const PREDICTED: f32 = 0.15;
 
 /// Shares of those replaced by the mask token, and by a random token; the rest stay.
 const MASKED: f32 = 0.8;
@@ -30,7 +30,7 @@ impl Masking {
         let mut stream = Stream::new(Purpose::Mask, self.seed, epoch, number);
         let mut batch = TokenBatch { x: tokens.to_vec(), y: vec![self.padding; tokens.len()] };
         for (x, y) in batch.x.iter_mut().zip(&mut batch.y).take(count) {
-            if stream.unit() >= TOLD {
+            if stream.unit() >= PREDICTED {
                 continue;
             }
             *y = *x;

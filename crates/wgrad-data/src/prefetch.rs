@@ -14,12 +14,12 @@ use crate::loader::{Batch, EpochPlan, Shared};
 
 /// The batches of one epoch, in order. After an error there are no more.
 pub struct EpochIter {
-    desk: Arc<Desk>,
+    exchange: Arc<Exchange>,
     workers: Vec<JoinHandle<()>>,
 }
 
-/// Where workers and the caller meet.
-struct Desk {
+/// State shared by the workers and the caller.
+struct Exchange {
     shared: Arc<Shared>,
     plan: EpochPlan,
     window: usize,
@@ -45,7 +45,7 @@ impl EpochIter {
         let n_workers = shared.options.workers.min(plan.n_batches - start);
         let window = shared.options.prefetch.max(1);
         let state = State { next_claim: start, next_delivery: start, ready: BTreeMap::new() };
-        let desk = Arc::new(Desk {
+        let exchange = Arc::new(Exchange {
             shared,
             plan,
             window,
@@ -55,12 +55,12 @@ impl EpochIter {
             stopped: AtomicBool::new(false),
         });
         let spawn = |i: usize| {
-            let desk = desk.clone();
-            std::thread::Builder::new().name(format!("wgrad-data-{i}")).spawn(move || desk.work())
+            let exchange = exchange.clone();
+            std::thread::Builder::new().name(format!("wgrad-data-{i}")).spawn(move || exchange.work())
         };
         // A system out of threads gets fewer workers, and without any the caller builds.
         let workers = (0..n_workers).map_while(|i| spawn(i).ok()).collect();
-        Self { desk, workers }
+        Self { exchange, workers }
     }
 }
 
@@ -68,43 +68,43 @@ impl Iterator for EpochIter {
     type Item = Result<Batch, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let desk = &*self.desk;
-        let mut state = desk.lock();
+        let exchange = &*self.exchange;
+        let mut state = exchange.lock();
         let number = state.next_delivery;
-        if number >= desk.plan.n_batches || desk.is_stopped() {
+        if number >= exchange.plan.n_batches || exchange.is_stopped() {
             return None;
         }
         let batch = if self.workers.is_empty() {
             drop(state);
-            let batch = desk.build(number)?;
-            state = desk.lock();
+            let batch = exchange.build(number)?;
+            state = exchange.lock();
             batch
         } else {
             loop {
                 if let Some(batch) = state.ready.remove(&number) {
                     break batch;
                 }
-                state = desk.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = exchange.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         };
         state.next_delivery = number + 1;
         drop(state);
         if batch.is_err() {
-            desk.stop();
+            exchange.stop();
         }
-        desk.room.notify_all();
+        exchange.room.notify_all();
         Some(batch)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.desk.plan.n_batches - self.desk.lock().next_delivery;
+        let left = self.exchange.plan.n_batches - self.exchange.lock().next_delivery;
         (0, Some(left))
     }
 }
 
 impl Drop for EpochIter {
     fn drop(&mut self) {
-        self.desk.stop();
+        self.exchange.stop();
         for worker in self.workers.drain(..) {
             // Workers catch their panics; there is no one left to tell of another.
             let _ = worker.join();
@@ -112,7 +112,7 @@ impl Drop for EpochIter {
     }
 }
 
-impl Desk {
+impl Exchange {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -203,11 +203,11 @@ mod tests {
         let mut epoch = loader.epoch(0, 0);
         epoch.next().unwrap().unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
-        while epoch.desk.lock().ready.len() < 2 && Instant::now() < deadline {
+        while epoch.exchange.lock().ready.len() < 2 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(1));
         }
         std::thread::sleep(Duration::from_millis(20));
-        let state = epoch.desk.lock();
+        let state = epoch.exchange.lock();
         assert_eq!((state.ready.len(), state.next_claim), (2, 3));
     }
 
@@ -216,9 +216,9 @@ mod tests {
         let loader = loader(64, 3, 2);
         let mut epoch = loader.epoch(0, 0);
         epoch.next().unwrap().unwrap();
-        let desk = Arc::downgrade(&epoch.desk);
+        let exchange = Arc::downgrade(&epoch.exchange);
         drop(epoch);
-        assert!(desk.upgrade().is_none(), "a worker still holds its desk");
+        assert!(exchange.upgrade().is_none(), "a worker still holds its exchange");
         // One never asked for anything, too.
         drop(loader.epoch(0, 0));
     }

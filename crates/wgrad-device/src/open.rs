@@ -266,7 +266,7 @@ mod tests {
         for name in ["auto", "gpu", "gpu:0", "gpu:17", "software", "cpu"] {
             assert_eq!(request(name).to_string(), name);
         }
-        // As other tools spell a GPU.
+        // Other tools' names for a GPU.
         for (name, want) in
             [("GPU", "gpu"), ("cuda", "gpu"), ("CUDA:1", "gpu:1"), ("mps", "gpu"), ("0", "gpu:0")]
         {

@@ -17,7 +17,7 @@ use wgrad_types::AdapterClass;
 /// The variants to run, by case and target.
 pub(crate) type Chosen = Vec<Vec<Vec<Selection>>>;
 
-/// A candidate for selection: its kernels, as indices of [`Kernels`], and its features, as indices of their
+/// A variant to select from: its kernels, as indices of [`Kernels`], and its features, as indices of their
 /// own.
 struct Variant {
     case: usize,

@@ -29,7 +29,7 @@ pub fn planned(graph: &Graph, target: &Target, variant: usize) -> Result<Plan, S
     planned_as(graph, target, Selection { variant, only: None })
 }
 
-/// As [`planned`], by a pick.
+/// [`planned`] for a selection of variants.
 pub(crate) fn planned_as(graph: &Graph, target: &Target, selection: Selection) -> Result<Plan, String> {
     let options = PlanOptions { variant: selection.variant, only: selection.only, ..PlanOptions::default() };
     let plan = plan(graph, &target.caps, &options).map_err(|e| e.to_string())?;

@@ -85,7 +85,7 @@ fn look(launch: &Launch, device: &Device, known: &Known) -> Result<(), (&'static
     for order in Order::ALL {
         order.apply(launch).map_err(|why| ("order", why))?;
     }
-    // As software is told apart: subgroups, widths and barriers are in the name or among the calls.
+    // By the rule for software adapters: subgroups, widths and barriers are in the name or among the calls.
     let fresh = known.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(structure(launch, false));
     if fresh {
         device.validate(launch).map_err(|e| ("refused", e.to_string()))?;

@@ -69,9 +69,9 @@ enum Algorithm {
     Panels,
 }
 
-/// Rows and columns of a tile: nearly square, since a tile packs its own operands, with more weight on rows,
-/// since transposing them costs more than copying columns. `unit` is the granularity of columns. A cut by the
-/// number of threads is safe: the terms of a sum are added in the same order for every cut.
+/// Rows and columns of a tile: nearly square, since a tile packs its own operands; rows are halved first, since
+/// transposing them costs more than copying columns. `unit` is the granularity of columns. A tiling by the
+/// number of threads is safe: the terms of a sum are added in the same order for every tiling.
 fn tile_extents([m, n, k, batch]: [usize; 4], threads: usize, unit: usize) -> (usize, usize) {
     let work = m * n * k;
     let wanted = (work / TASK_WORK).min(threads.div_ceil(batch.max(1))).max(work / MOST_WORK);

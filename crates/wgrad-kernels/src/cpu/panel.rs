@@ -142,7 +142,7 @@ impl WithSimd for Product<'_> {
             let depth = depth.min(k - first);
             let end = (first + depth == k).then_some(end);
             let rows = if unpacked {
-                Rows::Lying(&a.data[a.offset + first..], a.row_stride)
+                Rows::Unpacked(&a.data[a.offset + first..], a.row_stride)
             } else {
                 let rows = &mut rows[..m.next_multiple_of(PANEL) * depth];
                 pack::rows(Mat { offset: a.offset + first * a.col_stride, cols: depth, ..a }, rows);
@@ -183,8 +183,8 @@ impl WithSimd for Product<'_> {
 enum Rows<'a> {
     /// `[panel][k][PANEL]`.
     Packed(&'a [f32]),
-    /// As they lie in memory, so far apart.
-    Lying(&'a [f32], usize),
+    /// Unpacked, with this distance between rows.
+    Unpacked(&'a [f32], usize),
 }
 
 /// All row panels and a group of column panels of a block of depth; products are added to the output except
@@ -265,8 +265,8 @@ impl Block<'_> {
                 let rows = &rows[panel * self.depth..][..PANEL * self.depth];
                 sums::<S, ROWS, FROM, NV>(simd, rows, columns, part)
             }
-            Rows::Lying(rows, stride) => {
-                sums_lying::<S, ROWS, NV>(simd, &rows[i * stride..], stride, columns, part)
+            Rows::Unpacked(rows, stride) => {
+                sums_unpacked::<S, ROWS, NV>(simd, &rows[i * stride..], stride, columns, part)
             }
         };
         if count == width && i + ROWS <= self.m {
@@ -352,7 +352,7 @@ fn sums<S: Simd, const ROWS: usize, const FROM: usize, const NV: usize>(
 /// The same for unpacked rows, `stride` elements apart.
 #[inline(always)]
 #[expect(unsafe_code, reason = "eight checks at every step of the innermost loop")]
-fn sums_lying<S: Simd, const ROWS: usize, const NV: usize>(
+fn sums_unpacked<S: Simd, const ROWS: usize, const NV: usize>(
     simd: S,
     rows: &[f32],
     stride: usize,
