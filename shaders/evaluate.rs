@@ -59,7 +59,7 @@ impl Parser<'_> {
             } else if self.taken("/") {
                 value = value.checked_div(self.unit()?)?;
             } else if self.taken("%") {
-                value = value.checked_rem(self.unit()?)?;
+                value = value.checked_rem_euclid(self.unit()?)?;
             } else {
                 return Some(value);
             }
@@ -114,6 +114,7 @@ mod tests {
             ("4", None),
             ("N % 4u != 0u", Some(1)),
             ("ROWS > 16u", Some(0)),
+            ("(N - 8u) % 2u", Some(1)),
             ("true", Some(1)),
             ("select(1u, 4u, N > 3u) * 2u", Some(8)),
         ] {

@@ -46,14 +46,14 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
         let row = at % IMAGE_BLOCKS / BLOCKS_X * 2u;
         let column = at % BLOCKS_X * 8u;
         let plane = (at / IMAGE_BLOCKS * CHANNELS + channel) * (H * W);
+        var m: array<vec4<f32>, 16>;
+        for (var k = 0u; k < 16u; k += 1u) { // #unroll
+            m[k] = products[origin + k * (CHANNELS * BLOCKS)];
+        }
         var n: array<vec4<f32>, 8>;
         for (var s = 0u; s < 4u; s += 1u) { // #unroll
-            let a = products[origin + s * (CHANNELS * BLOCKS)];
-            let b = products[origin + (4u + s) * (CHANNELS * BLOCKS)];
-            let c = products[origin + (8u + s) * (CHANNELS * BLOCKS)];
-            let d = products[origin + (12u + s) * (CHANNELS * BLOCKS)];
-            n[s] = a + b + c;
-            n[4u + s] = b - c - d;
+            n[s] = m[s] + m[4u + s] + m[8u + s];
+            n[4u + s] = m[4u + s] - m[8u + s] - m[12u + s];
         }
         for (var i = 0u; i < 2u; i += 1u) { // #unroll
             let even = n[4u * i] + n[4u * i + 1u] + n[4u * i + 2u];

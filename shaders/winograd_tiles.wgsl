@@ -2,15 +2,11 @@
 // `winograd_weights`): v = B^T d B with
 //     B^T = [1 0 -1 0; 0 1 1 0; 0 -1 1 0; 0 1 0 -1].
 //
-// source: [images, CHANNELS, H, W], padded by (PY, PX); `tiles`: v [16, CHANNELS, 4 BLOCKS], as vectors of four tiles. An
+// source: [images, CHANNELS, SOURCE_Y, SOURCE_X], padded by BACK; `tiles`: v [16, CHANNELS, 4 BLOCKS], as vectors of four tiles. An
 // invocation owns a block of four tiles beside each other at a time: 4x10 elements, those outside of the image 0.
 
-const H: u32 = 4u;
-const W: u32 = 8u;
-const PY: u32 = 1u;
-const PX: u32 = 1u;
-
 // #import common/channel_blocks
+// #import common/source_block
 
 @group(0) @binding(0) var<storage, read> x0: array<f32>;
 @group(0) @binding(1) var<storage, read_write> tiles: array<vec4<f32>>;
@@ -33,24 +29,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let first = id % PARTS * CHUNK;
     let end = min(first + CHUNK, BLOCKS);
     for (var at = first + li; at < end; at += WORKGROUP) {
-        let plane = (at / IMAGE_BLOCKS * CHANNELS + channel) * (H * W);
-        let block_y = at % IMAGE_BLOCKS / BLOCKS_X * 2u;
-        let block_x = at % BLOCKS_X * 8u;
-        var v: array<f32, 40>;
-        for (var r = 0u; r < 4u; r += 1u) { // #unroll
-            for (var c = 0u; c < 10u; c += 1u) { // #unroll
-                // Coordinates left of the image or above it wrap to huge numbers.
-                let y = block_y + r - PY;
-                let x = block_x + c - PX;
-                // #if max(PY - r, 0u) + max(PX - c, 0u) + max(BLOCKS_Y * 2u + r - 1u - PY - H, 0u) + max(BLOCKS_X * 8u + c - 7u - PX - W, 0u) > 0u
-                let inside = y < H && x < W;
-                v[r * 10u + c] = select(0.0, source_at(plane + select(0u, y * W + x, inside)), inside);
-                // #end
-                // #if max(PY - r, 0u) + max(PX - c, 0u) + max(BLOCKS_Y * 2u + r - 1u - PY - H, 0u) + max(BLOCKS_X * 8u + c - 7u - PX - W, 0u) == 0u
-                v[r * 10u + c] = source_at(plane + y * W + x);
-                // #end
-            }
-        }
+        let v = source_block(at, channel);
         // Rows and columns of the four tiles at once.
         var e: array<vec4<f32>, 16>;
         for (var s = 0u; s < 4u; s += 1u) { // #unroll

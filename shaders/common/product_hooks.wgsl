@@ -37,27 +37,35 @@ fn store_sum(part: u32, i: u32, value: f32) {
 }
 // #end
 
-// Four rows at one depth.
-fn a_load(begin: vec3<u32>, rows: array<vec3<u32>, 4>, depth: vec3<u32>) -> vec4<f32> {
+// Four rows at one depth; a row's place has the batch's address in it.
+fn a_load(rows: array<vec3<u32>, 4>, depth: vec3<u32>) -> vec4<f32> {
     var quad: vec4<f32>;
     // #if A_VECTOR
-    quad = a_four(begin.x + rows[0].x + depth.x);
+    quad = a_four(rows[0].x + depth.x);
     // #end
     // #if !A_VECTOR
-    let at = begin + depth;
-    quad = vec4<f32>(a_at(at + rows[0]), a_at(at + rows[1]), a_at(at + rows[2]), a_at(at + rows[3]));
+    quad = vec4<f32>(
+        a_at(rows[0] + depth),
+        a_at(rows[1] + depth),
+        a_at(rows[2] + depth),
+        a_at(rows[3] + depth)
+    );
     // #end
     return quad;
 }
 
-fn b_load(begin: vec3<u32>, rows: array<vec3<u32>, 4>, depth: vec3<u32>) -> vec4<f32> {
+fn b_load(rows: array<vec3<u32>, 4>, depth: vec3<u32>) -> vec4<f32> {
     var quad: vec4<f32>;
     // #if B_VECTOR
-    quad = b_four(begin.x + rows[0].x + depth.x);
+    quad = b_four(rows[0].x + depth.x);
     // #end
     // #if B_SCALAR
-    let at = begin + depth;
-    quad = vec4<f32>(b_at(at + rows[0]), b_at(at + rows[1]), b_at(at + rows[2]), b_at(at + rows[3]));
+    quad = vec4<f32>(
+        b_at(rows[0] + depth),
+        b_at(rows[1] + depth),
+        b_at(rows[2] + depth),
+        b_at(rows[3] + depth)
+    );
     // #end
     return quad;
 }

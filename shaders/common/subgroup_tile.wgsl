@@ -91,7 +91,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
         // #if CLAMPED_ROWS
         row = min(row, M - A_UNIT); // #label last_row
         // #end
-        rows_a[i] = a_row(row);
+        rows_a[i] = begin_a + a_row(row);
     }
     var rows_b: array<vec3<u32>, 4>;
     for (var c = 0u; c < 4u; c += 1u) { // #unroll
@@ -99,7 +99,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
         // #if RAGGED_COLUMNS
         column = min(column, N - B_UNIT);
         // #end
-        rows_b[c] = b_row(column);
+        rows_b[c] = begin_b + b_row(column);
     }
 
     var acc: array<vec4<f32>, ROWS>;
@@ -125,10 +125,10 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
             let depth_a = a_depth(k);
             for (var i = 0u; i < A_LOADS; i += 1u) { // #unroll
                 // #if A_VECTOR
-                a[i] = a_four(begin_a.x + rows_a[i].x + depth_a.x);
+                a[i] = a_four(rows_a[i].x + depth_a.x);
                 // #end
                 // #if !A_VECTOR
-                a[i].x = a_at(begin_a + rows_a[i] + depth_a);
+                a[i].x = a_at(rows_a[i] + depth_a);
                 // #end
                 // #if SUM_A
                 sums_a[i] += select(vec4<f32>(0.0), a[i], rest == 0u || own_depth < REST); // #label sum_beside
@@ -136,10 +136,10 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
             }
             // #if B_DEPTHS
             let depth_of_four = b_depth(k0);
-            let b0 = b_four(begin_b.x + rows_b[0].x + depth_of_four.x);
-            let b1 = b_four(begin_b.x + rows_b[1].x + depth_of_four.x);
-            let b2 = b_four(begin_b.x + rows_b[2].x + depth_of_four.x);
-            let b3 = b_four(begin_b.x + rows_b[3].x + depth_of_four.x);
+            let b0 = b_four(rows_b[0].x + depth_of_four.x);
+            let b1 = b_four(rows_b[1].x + depth_of_four.x);
+            let b2 = b_four(rows_b[2].x + depth_of_four.x);
+            let b3 = b_four(rows_b[3].x + depth_of_four.x);
             // #end
             // #if B_OWN_DEPTH
             let own_depth_b = b_depth(k);
@@ -149,10 +149,10 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
                 b = vec4<f32>(b0[d], b1[d], b2[d], b3[d]);
                 // #end
                 // #if B_OWN_DEPTH
-                b = b_load(begin_b, rows_b, subgroupShuffle(own_depth_b, d));
+                b = b_load(rows_b, subgroupShuffle(own_depth_b, d));
                 // #end
                 // #if B_EVERY_DEPTH
-                b = b_load(begin_b, rows_b, b_depth(k0 + d));
+                b = b_load(rows_b, b_depth(k0 + d));
                 // #end
                 for (var r = 0u; r < ROWS; r += 1u) { // #unroll
                     acc[r] += subgroupShuffle(a[r / A_UNIT / AT_ONCE][r % A_UNIT], r / A_UNIT % AT_ONCE * DEPTHS + d) * b; // #label accumulate

@@ -97,43 +97,44 @@ fn b_inside(n: u32) -> u32 {
     return row;
 }
 
-fn a_rows(m: u32) -> array<vec3<u32>, 4> {
+// Rows m .. m + 3 of the batch that begins at an address.
+fn a_rows(begin: vec3<u32>, m: u32) -> array<vec3<u32>, 4> {
     return array<vec3<u32>, 4>(
-        a_row(a_inside(m)),
-        a_row(a_inside(m + 1u)),
-        a_row(a_inside(m + 2u)),
-        a_row(a_inside(m + 3u))
+        begin + a_row(a_inside(m)),
+        begin + a_row(a_inside(m + 1u)),
+        begin + a_row(a_inside(m + 2u)),
+        begin + a_row(a_inside(m + 3u))
     );
 }
 
-fn b_rows(n: u32) -> array<vec3<u32>, 4> {
+fn b_rows(begin: vec3<u32>, n: u32) -> array<vec3<u32>, 4> {
     return array<vec3<u32>, 4>(
-        b_row(b_inside(n)),
-        b_row(b_inside(n + 1u)),
-        b_row(b_inside(n + 2u)),
-        b_row(b_inside(n + 3u))
+        begin + b_row(b_inside(n)),
+        begin + b_row(b_inside(n + 1u)),
+        begin + b_row(b_inside(n + 2u)),
+        begin + b_row(b_inside(n + 3u))
     );
 }
 
 // Four rows at depth k, 0 beyond the last depth.
-fn a_quad(begin: vec3<u32>, rows: array<vec3<u32>, 4>, k: u32) -> vec4<f32> {
+fn a_quad(rows: array<vec3<u32>, 4>, k: u32) -> vec4<f32> {
     var depth = k;
     // #if RAGGED_DEPTH
     depth = min(k, K - 1u);
     // #end
-    var quad = a_load(begin, rows, a_depth(depth));
+    var quad = a_load(rows, a_depth(depth));
     // #if RAGGED_DEPTH
     quad = select(vec4<f32>(0.0), quad, k < K);
     // #end
     return quad;
 }
 
-fn b_quad(begin: vec3<u32>, rows: array<vec3<u32>, 4>, k: u32) -> vec4<f32> {
+fn b_quad(rows: array<vec3<u32>, 4>, k: u32) -> vec4<f32> {
     var depth = k;
     // #if RAGGED_DEPTH
     depth = min(k, K - 1u);
     // #end
-    var quad = b_load(begin, rows, b_depth(depth));
+    var quad = b_load(rows, b_depth(depth));
     // #if RAGGED_DEPTH
     quad = select(vec4<f32>(0.0), quad, k < K);
     // #end
@@ -158,16 +159,20 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let tx = li % ACROSS;
     let ty = li / ACROSS;
 
-    // Addresses that stay the same from block to block.
+    // The same from block to block; worked out here, since not every compiler moves it out of a loop.
     let begin_a = vec3<u32>(a_batch(batch), 0u, 0u);
     let begin_b = vec3<u32>(b_batch(batch), 0u, 0u);
+    var place_a: array<vec2<u32>, A_LOADS>;
+    var place_b: array<vec2<u32>, B_LOADS>;
     var rows_a: array<array<vec3<u32>, 4>, A_LOADS>;
     var rows_b: array<array<vec3<u32>, 4>, B_LOADS>;
     for (var j = 0u; j < A_LOADS; j += 1u) { // #unroll
-        rows_a[j] = a_rows(row0 + a_load_place(li, j).x * 4u);
+        place_a[j] = a_load_place(li, j);
+        rows_a[j] = a_rows(begin_a, row0 + place_a[j].x * 4u);
     }
     for (var j = 0u; j < B_LOADS; j += 1u) { // #unroll
-        rows_b[j] = b_rows(column0 + b_load_place(li, j).x * 4u);
+        place_b[j] = b_load_place(li, j);
+        rows_b[j] = b_rows(begin_b, column0 + place_b[j].x * 4u);
     }
 
     var acc: array<vec4<f32>, OWN_ROWS * OWN_B>;
@@ -183,16 +188,16 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let depth_end = min(part * CHUNK + CHUNK, BLOCKS * DEPTH);
     for (var k0 = part * CHUNK + zero; k0 < depth_end; k0 += DEPTH) { // #label depth_loop
         for (var j = 0u; j < A_LOADS; j += 1u) { // #unroll
-            let at = a_load_place(li, j);
-            let quad = a_quad(begin_a, rows_a[j], k0 + at.y);
+            let at = place_a[j];
+            let quad = a_quad(rows_a[j], k0 + at.y);
             block_a[at.y * A_QUADS + at.x] = quad;
             // #if SUM_A
             sums_a[j] += quad; // #label sum_beside
             // #end
         }
         for (var j = 0u; j < B_LOADS; j += 1u) { // #unroll
-            let at = b_load_place(li, j);
-            let quad = b_quad(begin_b, rows_b[j], k0 + at.y);
+            let at = place_b[j];
+            let quad = b_quad(rows_b[j], k0 + at.y);
             block_b[at.y * B_QUADS + at.x] = quad;
             // #if SUM_B
             sums_b[j] += quad; // #label sum_beside
@@ -220,7 +225,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     // Sums beside the product: added up through the block's memory, by the first tile along the other axis.
     // #if SUM_A
     for (var j = 0u; j < A_LOADS; j += 1u) { // #unroll
-        let at = a_load_place(li, j);
+        let at = place_a[j];
         block_a[at.y * A_QUADS + at.x] = sums_a[j];
     }
     workgroupBarrier();
@@ -234,7 +239,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     // #end
     // #if SUM_B
     for (var j = 0u; j < B_LOADS; j += 1u) { // #unroll
-        let at = b_load_place(li, j);
+        let at = place_b[j];
         block_b[at.y * B_QUADS + at.x] = sums_b[j];
     }
     workgroupBarrier();

@@ -134,7 +134,8 @@ pub(super) const BREAKS: &[Break] = &[
                 && (line.contains("in = ") || line.contains("inside = "))
                 && line.contains(" < ")
         };
-        in_lines(&l.source, tests, |line| less(line, "u;"))
+        let by_label = || labelled(l, "inside", |line| exchanged(line, ";", " - 1u;"));
+        in_lines(&l.source, tests, |line| less(line, "u;")).or_else(by_label)
     }),
     text("edge", "pool-window", "the window is a row short", |l| {
         let own = l.name == "max_pool2d" || l.name == "avg_pool2d";

@@ -1,11 +1,9 @@
 //! A block of neighbouring places of a channel, and the elements of another plane that their taps meet.
 
-use super::module::Grid;
-use super::text::{affine, indented};
-use crate::launch::Unsupported;
 use crate::table::MAX_TRIPS;
 use std::collections::BTreeSet;
 use wgrad_graph::ops::ConvSpec;
+use wgrad_shaders::Figure;
 use wgrad_types::{AdapterClass, Caps};
 
 /// A convolution's extents, channel by channel.
@@ -17,12 +15,6 @@ pub(super) struct Extents {
     pub(super) input: [usize; 2],
     pub(super) output: [usize; 2],
     pub(super) kernel: [usize; 2],
-}
-
-impl Extents {
-    pub(super) fn taps(&self) -> usize {
-        self.kernel[0] * self.kernel[1]
-    }
 }
 
 /// Invocations of a workgroup of blocks on GPUs.
@@ -49,30 +41,6 @@ pub(super) fn share(items: usize, others: usize, caps: &Caps) -> usize {
         }
         _ => lanes,
     }
-}
-
-/// The grid of workgroups that share so many blocks of each channel, and lines that name a workgroup's `channel`, its
-/// `first` block and the `end` of its blocks.
-pub(super) fn by_channel(
-    label: &str,
-    channels: usize,
-    blocks: usize,
-    caps: &Caps,
-) -> Result<(Grid, Vec<String>), Unsupported> {
-    let chunk = share(blocks, channels, caps);
-    let parts = blocks.div_ceil(chunk);
-    let grid = Grid::new(label, channels * parts, caps)?;
-    let mut head = grid.id();
-    head.push(format!("let channel = id / {parts}u;"));
-    head.push(format!("let first = id % {parts}u * {chunk}u;"));
-    head.push(format!("let end = min(first + {chunk}u, {blocks}u);"));
-    Ok((grid, head))
-}
-
-/// A kernel whose invocations go from `first` to `end`, `at` by `at`.
-pub(super) fn grid_stride(head: &[String], body: &[String], caps: &Caps) -> String {
-    let (head, body, lanes) = (indented(head, 1), indented(body, 2), workgroup(caps));
-    format!("{head}    for (var at = first + li; at < end; at += {lanes}u) {{\n{body}    }}\n")
 }
 
 /// Places of a block along x.
@@ -123,33 +91,12 @@ impl Axis {
         self.met.iter().flatten().flatten().copied().collect::<BTreeSet<i64>>().into_iter().collect()
     }
 
-    /// Where place `p` meets tap `t`, as a position among the offsets.
-    pub(super) fn at(&self, p: usize, t: usize) -> Option<usize> {
-        let met = self.met[p][t]?;
-        self.offsets().iter().position(|o| *o == met)
-    }
-
-    /// Whether the source has this offset in every block.
-    fn inside(&self, offset: i64) -> bool {
-        offset >= 0 && ((self.blocks - 1) * self.step) as i64 + offset < self.source as i64
-    }
-
-    /// Lines for the source's coordinates from `base` on: `{tag}{k}`, 0 where there is no such element, and `{tag}{k}_in`,
-    /// whether there is; `None` where it always is.
-    pub(super) fn coordinates(&self, base: &str, tag: &str, lines: &mut Vec<String>) -> Vec<Option<String>> {
-        let one = |(k, &offset): (usize, &i64)| {
-            let at = affine(&[(base, 1)], offset);
-            if self.inside(offset) {
-                lines.push(format!("let {tag}{k} = {at};"));
-                return None;
-            }
-            // What is left of the plane or above it has wrapped to a huge number.
-            lines.push(format!("let {tag}{k}_at = {at};"));
-            lines.push(format!("let {tag}{k}_in = {tag}{k}_at < {}u;", self.source));
-            lines.push(format!("let {tag}{k} = select(0u, {tag}{k}_at, {tag}{k}_in);"));
-            Some(format!("{tag}{k}_in"))
-        };
-        self.offsets().iter().enumerate().map(one).collect()
+    /// Rows (or columns) of the source that a block meets, gaps included, and how many of them lie before its base.
+    fn span(&self) -> (usize, usize) {
+        let offsets = self.offsets();
+        let first = offsets.first().map_or(0, |o| (*o).min(0));
+        let last = offsets.last().map_or(0, |o| (*o).max(first));
+        ((last - first + 1) as usize, (-first) as usize)
     }
 }
 
@@ -181,52 +128,43 @@ impl Block {
         self.axes[0].blocks * self.axes[1].blocks
     }
 
-    /// Lines that take the block's number `at` apart, `image`, `block_y` and `block_x`, and load the source's elements
-    /// `v{row}_{column}` from `plane`, the address of the channel's plane.
-    pub(super) fn load(&self, at: &str, plane: &str, buffer: &str, half: bool) -> Vec<String> {
+    /// Figures of `shaders/common/channel_blocks.wgsl` and `source_block.wgsl`, `chunk` blocks per workgroup.
+    pub(super) fn figures(&self, e: &Extents, chunk: usize) -> Vec<(&'static str, Figure)> {
         let [y, x] = &self.axes;
-        let across = x.blocks;
-        let mut lines = vec![
-            format!("let image = {at} / {}u;", self.count()),
-            format!("let block = {at} % {}u;", self.count()),
-            format!("let block_y = block / {across}u;"),
-            format!("let block_x = block % {across}u;"),
-            format!("let source = {plane};"),
-            format!("let base_y = block_y * {}u;", y.step),
-            format!("let base_x = block_x * {}u;", x.step),
+        let ((span_y, back_y), (span_x, back_x)) = (y.span(), x.span());
+        let counts = [
+            ("CHANNELS", e.channels),
+            ("BLOCKS", e.images * self.count()),
+            ("IMAGE_BLOCKS", self.count()),
+            ("BLOCKS_X", x.blocks),
+            ("CHUNK", chunk),
+            ("SOURCE_Y", y.source),
+            ("SOURCE_X", x.source),
+            ("SPAN_Y", span_y),
+            ("SPAN_X", span_x),
+            ("BACK_Y", back_y),
+            ("BACK_X", back_x),
+            ("STEP_Y", y.step),
+            ("STEP_X", x.step),
         ];
-        let rows = y.coordinates("base_y", "sy", &mut lines);
-        let columns = x.coordinates("base_x", "sx", &mut lines);
-        for (r, row_test) in rows.iter().enumerate() {
-            lines.push(format!("let line{r} = source + sy{r} * {}u;", x.source));
-            for (c, column_test) in columns.iter().enumerate() {
-                let element = format!("{buffer}[line{r} + sx{c}]");
-                let element = if half { format!("f32({element})") } else { element };
-                let tests: Vec<&str> = [row_test, column_test].into_iter().flatten().map(|t| &**t).collect();
-                lines.push(match tests.is_empty() {
-                    true => format!("let v{r}_{c} = {element};"),
-                    false => format!("let v{r}_{c} = select(0.0, {element}, {});", tests.join(" && ")),
-                });
-            }
-        }
-        lines
+        counts.map(|(name, count)| (name, count.into())).into()
     }
 
-    /// Lines that name the `row` and `column` of the block's first place, and its address in the plane that blocks cover.
-    pub(super) fn first_place(&self, name: &str, plane: &str) -> [String; 3] {
+    /// Figures of the depthwise shaders beside them.
+    pub(super) fn conv_figures(&self, e: &Extents) -> Vec<(&'static str, Figure)> {
         let [y, x] = &self.axes;
-        [
-            format!("let row = block_y * {}u;", y.places),
-            format!("let column = block_x * {}u;", x.places),
-            format!("let {name} = {plane} + row * {}u + column;", x.extent),
-        ]
-    }
-
-    /// What place (i, j) multiplies: tap and the name of the element.
-    pub(super) fn products(&self, i: usize, j: usize, kernel: [usize; 2]) -> Vec<(usize, String)> {
-        let [y, x] = &self.axes;
-        let pairs = (0..kernel[0]).flat_map(|r| (0..kernel[1]).map(move |s| (r, s)));
-        let one = |(r, s)| Some((r * kernel[1] + s, format!("v{}_{}", y.at(i, r)?, x.at(j, s)?)));
-        pairs.filter_map(one).collect()
+        let counts = [
+            ("KH", e.kernel[0]),
+            ("KW", e.kernel[1]),
+            ("SY", e.spec.stride[0]),
+            ("SX", e.spec.stride[1]),
+            ("DY", e.spec.dilation[0]),
+            ("DX", e.spec.dilation[1]),
+            ("EXTENT_Y", y.extent),
+            ("EXTENT_X", x.extent),
+            ("PLACES_Y", y.places),
+            ("PLACES_X", x.places),
+        ];
+        counts.map(|(name, count)| (name, count.into())).into()
     }
 }

@@ -5,7 +5,7 @@
 use crate::kernel::Kernel;
 use crate::launch::{Access, Binding, Buffer, Launch, Unsupported};
 use std::sync::Arc;
-use wgrad_shaders::Figure;
+use wgrad_shaders::{Figure, Hook};
 use wgrad_types::{AdapterClass, Caps, DType, numel};
 
 /// How many elements one evaluation covers: a scalar, or four neighbours as a vector.
@@ -107,6 +107,14 @@ impl<'a> Module<'a> {
                 self.bind(Buffer::Operand(i), Access::Read, format!("x{i}"), element, width)
             }
         }
+    }
+
+    /// A hook that reads an operand's element as f32.
+    pub(super) fn element_hook(&mut self, operand: usize, name: &'static str) -> Hook {
+        let half = self.kernel.operands[operand].dtype == DType::F16;
+        let buffer = self.operand(operand, Width::One);
+        let element = if half { format!("f32({buffer}[at])") } else { format!("{buffer}[at]") };
+        Hook { name, code: format!("fn {name}(at: u32) -> f32 {{\n    return {element};\n}}\n") }
     }
 
     /// The WGSL type an operand's buffer is bound with: the output's where one takes it over.

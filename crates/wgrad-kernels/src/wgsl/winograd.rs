@@ -91,7 +91,7 @@ impl Job<'_> {
     fn weights(&self) -> Result<Launch, Unsupported> {
         let (label, c, o) = (self.label("weights"), self.e.channels, self.results);
         let mut module = Module::new(self.kernel, self.caps);
-        let hook = element(&mut module, 1, "weight_at");
+        let hook = module.element_hook(1, "weight_at");
         module.scratch_at(WEIGHTS, "weights", Access::ReadWrite, Width::One);
         let per = share(c * o, 1, self.caps);
         let grid = Grid::new(&label, (c * o).div_ceil(per), self.caps)?;
@@ -110,15 +110,13 @@ impl Job<'_> {
     fn tiles(&self) -> Result<Launch, Unsupported> {
         let (label, c) = (self.label("tiles"), self.e.channels);
         let mut module = Module::new(self.kernel, self.caps);
-        let hook = element(&mut module, 0, "source_at");
+        let hook = module.element_hook(0, "source_at");
         module.scratch_at(TILES, "tiles", Access::ReadWrite, Width::Four);
-        let (grid, mut figures) = self.by_channel(&label, c)?;
-        figures.extend([
-            ("H", self.e.input[0].into()),
-            ("W", self.e.input[1].into()),
-            ("PY", self.e.spec.padding[0].into()),
-            ("PX", self.e.spec.padding[1].into()),
-        ]);
+        let (blocks, chunk, grid) = self.by_channel(&label, c)?;
+        debug_assert_eq!(blocks, self.e.images * self.block.count(), "four tiles per block");
+        let mut figures = self.block.figures(&self.e, chunk);
+        figures.extend(grid.figures());
+        figures.push(("WORKGROUP", workgroup(self.caps).into()));
         module.launch_text(&label, &expand("winograd_tiles", &figures, &[hook]), &grid)
     }
 
@@ -162,37 +160,27 @@ impl Job<'_> {
         let code = epilogue.function(&mut module, if four { Width::Four } else { Width::One });
         let (one, quad) = if four { (String::new(), code) } else { (code, String::new()) };
         let hooks = [Hook { name: "epilogue", code: one }, Hook { name: "epilogue4", code: quad }];
-        let (grid, mut figures) = self.by_channel(&label, o)?;
-        figures.extend([("H", height.into()), ("W", width.into()), ("STORE_FOUR", four.into())]);
-        module.launch_text(&label, &expand("winograd_results", &figures, &hooks), &grid)
-    }
-
-    /// The grid and figures of a launch of so many channels.
-    fn by_channel(
-        &self,
-        label: &str,
-        channels: usize,
-    ) -> Result<(Grid, Vec<(&'static str, Figure)>), Unsupported> {
-        let blocks = self.count() / 4;
-        let chunk = share(blocks, channels, self.caps);
-        let grid = Grid::new(label, channels * blocks.div_ceil(chunk), self.caps)?;
+        let (blocks, chunk, grid) = self.by_channel(&label, o)?;
         let mut figures: Vec<(&'static str, Figure)> = vec![
-            ("CHANNELS", channels.into()),
+            ("CHANNELS", o.into()),
             ("BLOCKS", blocks.into()),
             ("IMAGE_BLOCKS", self.block.count().into()),
             ("BLOCKS_X", self.block.axes[1].blocks.into()),
             ("CHUNK", chunk.into()),
             ("WORKGROUP", workgroup(self.caps).into()),
+            ("H", height.into()),
+            ("W", width.into()),
+            ("STORE_FOUR", four.into()),
         ];
         figures.extend(grid.figures());
-        Ok((grid, figures))
+        module.launch_text(&label, &expand("winograd_results", &figures, &hooks), &grid)
     }
-}
 
-/// A hook that reads an operand's element as f32.
-fn element(module: &mut Module<'_>, operand: usize, name: &'static str) -> Hook {
-    let half = module.kernel.operands[operand].dtype == DType::F16;
-    let buffer = module.operand(operand, Width::One);
-    let element = if half { format!("f32({buffer}[at])") } else { format!("{buffer}[at]") };
-    Hook { name, code: format!("fn {name}(at: u32) -> f32 {{\n    return {element};\n}}\n") }
+    /// Blocks of four tiles, blocks per workgroup, and the grid of a launch of so many channels.
+    fn by_channel(&self, label: &str, channels: usize) -> Result<(usize, usize, Grid), Unsupported> {
+        let blocks = self.count() / 4;
+        let chunk = share(blocks, channels, self.caps);
+        let grid = Grid::new(label, channels * blocks.div_ceil(chunk), self.caps)?;
+        Ok((blocks, chunk, grid))
+    }
 }

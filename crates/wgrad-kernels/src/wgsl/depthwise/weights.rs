@@ -4,12 +4,12 @@
 use crate::kernel::Kernel;
 use crate::launch::{Access, Unsupported, Variant};
 use crate::table::{MAX_TRIPS, figures};
-use crate::wgsl::block::{Block, Extents, grid_stride, workgroup};
+use crate::wgsl::block::{Block, Extents, workgroup};
 use crate::wgsl::epilogue::Epilogue;
 use crate::wgsl::module::{Grid, Module, Width};
 use crate::wgsl::reduce::combine_partials;
-use crate::wgsl::text::indented;
 use wgrad_graph::ops::ReduceKind;
+use wgrad_shaders::{Hook, expand};
 use wgrad_types::{AdapterClass, Caps, DType};
 
 /// Blocks of an invocation at least, where a channel is split.
@@ -19,7 +19,7 @@ const MOST_PARTS: usize = 64;
 
 pub(super) fn variant(kernel: &Kernel, e: &Extents, caps: &Caps) -> Result<Option<Variant>, Unsupported> {
     let Some(block) = Block::new(e, false) else { return Ok(None) };
-    let (lanes, taps) = (workgroup(caps), e.taps());
+    let lanes = workgroup(caps);
     let blocks = e.images * block.count();
     let busy = figures(caps).split.0.div_ceil(e.channels);
     let needed = blocks.div_ceil(lanes * MAX_TRIPS);
@@ -28,75 +28,22 @@ pub(super) fn variant(kernel: &Kernel, e: &Extents, caps: &Caps) -> Result<Optio
     let label = format!("{}.depthwise", kernel.name());
     let grid = Grid::new(&label, e.channels * parts, caps)?;
     let mut module = Module::new(kernel, caps);
-    let (x, dy) = (module.operand(0, Width::One), module.operand(1, Width::One));
-    let half = |i: usize| kernel.operands[i].dtype == DType::F16;
-    let store = if parts > 1 {
+    let [x, dy] = [module.element_hook(0, "source_at"), module.element_hook(1, "dy_at")];
+    let code = if parts > 1 {
         let partials = module.scratch(Access::ReadWrite, Width::One);
-        format!("{partials}[part * {}u + TAP] = VALUE;", kernel.numel())
+        let place = format!("{partials}[part * {}u + o]", kernel.numel());
+        format!("fn store(part: u32, o: u32, value: f32) {{\n    {place} = value;\n}}\n")
     } else {
-        Epilogue::new(kernel).declare(&mut module, Width::One);
-        "epilogue(TAP, VALUE);".to_owned()
+        let epilogue = Epilogue::new(kernel).function(&mut module, Width::One);
+        epilogue + "fn store(part: u32, o: u32, value: f32) {\n    epilogue(o, value);\n}\n"
     };
-    let store = |tap: &str, value: &str| {
-        store.replace("TAP", &format!("channel * {taps}u + {tap}")).replace("VALUE", value)
-    };
-    let mut head = grid.id();
-    head.push(format!("let channel = id % {}u;", e.channels));
-    head.push(format!("let part = id / {}u;", e.channels));
-    head.push(format!("let first = part * {chunk}u;"));
-    head.push(format!("let end = min(first + {chunk}u, {blocks}u);"));
-    head.extend((0..taps).map(|t| format!("var sum{t} = 0.0;")));
-    let [rows, columns] = &block.axes;
-    let plane = |of: usize| format!("(image * {}u + channel) * {of}u", e.channels);
-    let mut body = block.load("at", &plane(rows.source * columns.source), &x, half(0));
-    body.extend(block.first_place("given", &plane(rows.extent * columns.extent)));
-    for i in 0..rows.places {
-        for j in 0..columns.places {
-            let mut tests = Vec::new();
-            if !rows.extent.is_multiple_of(rows.places) {
-                tests.push(format!("row + {i}u < {}u", rows.extent));
-            }
-            if !columns.extent.is_multiple_of(columns.places) {
-                tests.push(format!("column + {j}u < {}u", columns.extent));
-            }
-            let at = format!("given + {}u", i * columns.extent + j);
-            let element = |at: &str| match half(1) {
-                true => format!("f32({dy}[{at}])"),
-                false => format!("{dy}[{at}]"),
-            };
-            if tests.is_empty() {
-                body.push(format!("let d{i}_{j} = {};", element(&at)));
-            } else {
-                body.push(format!("let d{i}_{j}_in = {};", tests.join(" && ")));
-                let guarded = element(&format!("select(0u, {at}, d{i}_{j}_in)"));
-                body.push(format!("let d{i}_{j} = select(0.0, {guarded}, d{i}_{j}_in);"));
-            }
-            for (t, v) in block.products(i, j, e.kernel) {
-                body.push(format!("sum{t} += d{i}_{j} * {v};"));
-            }
-        }
-    }
-    let mut main = grid_stride(&head, &body, caps);
-    let mut tail = Vec::new();
-    if caps.class == AdapterClass::Software && caps.subgroup == Some(lanes as u32) {
-        tail.extend((0..taps).map(|t| format!("let total{t} = subgroupAdd(sum{t});")));
-        tail.push("if (li == 0u) {".to_owned());
-        tail.extend((0..taps).map(|t| format!("    {}", store(&format!("{t}u"), &format!("total{t}")))));
-        tail.push("}".to_owned());
-    } else {
-        module.declare(&format!("var<workgroup> lane_values: array<f32, {}>;\n", taps * lanes));
-        tail.extend((0..taps).map(|t| format!("lane_values[{}u + li] = sum{t};", t * lanes)));
-        tail.push("workgroupBarrier();".to_owned());
-        tail.push(format!("for (var tap = li; tap < {taps}u; tap += {lanes}u) {{"));
-        tail.push("    var total = 0.0;".to_owned());
-        tail.push(format!("    for (var lane = 0u; lane < {lanes}u; lane += 1u) {{"));
-        tail.push(format!("        total += lane_values[tap * {lanes}u + lane];"));
-        tail.push("    }".to_owned());
-        tail.push(format!("    {}", store("tap", "total")));
-        tail.push("}".to_owned());
-    }
-    main += &indented(&tail, 1);
-    let mut launches = vec![module.launch(&label, lanes, &main, &grid)?];
+    let mut figures = block.figures(e, chunk);
+    figures.extend(block.conv_figures(e));
+    figures.extend(grid.figures());
+    let by_subgroup = caps.class == AdapterClass::Software && caps.subgroup == Some(lanes as u32);
+    figures.extend([("WORKGROUP", lanes.into()), ("BY_SUBGROUP", by_subgroup.into())]);
+    let text = expand("depthwise_weight_grad", &figures, &[x, dy, Hook { name: "store", code }]);
+    let mut launches = vec![module.launch_text(&label, &text, &grid)?];
     if parts == 1 {
         return Ok(Some(Variant { name: "depthwise".to_owned(), launches, scratch: Vec::new() }));
     }

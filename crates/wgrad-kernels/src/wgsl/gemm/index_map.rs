@@ -221,7 +221,8 @@ impl Matrix {
         // What is left of the image or above it has wrapped to a huge number.
         tests.extend(self.height.map(|h| format!("{y} < {h}u")));
         tests.extend(self.width.map(|w| format!("{x} < {w}u")));
-        lines.push(format!("let inside = {};", tests.join(" && ")));
+        let tests: Vec<String> = tests.iter().map(|test| format!("({test})")).collect();
+        lines.push(format!("let inside = {};", tests.join(" & ")));
         let element = self.widened(format!("{buffer}[select(0u, {addr}, inside)]"), "f32");
         format!("select(0.0, {element}, inside)")
     }
