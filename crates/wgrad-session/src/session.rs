@@ -256,12 +256,16 @@ impl Session {
     /// Overwrites the tensors named; others stay.
     ///
     /// # Errors
-    /// If a name or shape is not the session's, or the device is lost.
+    /// If a name or shape is not the session's; nothing is overwritten then. If the device is lost.
     pub fn restore(&mut self, tensors: &Tensors) -> Result<(), SessionError> {
-        for NamedTensor { role, name, value } in tensors {
-            let found = self.layout.params.iter().find(|p| p.role == *role && p.name == *name);
-            fits(found.map(|p| &p.ty), name, value)?;
-            found.map_or(Ok(()), |p| self.memory.write(p.place, &value.words))?;
+        let place = |t: &NamedTensor| {
+            let found = self.layout.params.iter().find(|p| p.role == t.role && p.name == t.name);
+            fits(found.map(|p| &p.ty), &t.name, &t.value)?;
+            Ok(found.map(|p| p.place))
+        };
+        let places: Vec<_> = tensors.iter().map(place).collect::<Result<_, SessionError>>()?;
+        for (tensor, place) in tensors.iter().zip(places) {
+            place.map_or(Ok(()), |place| self.memory.write(place, &tensor.value.words))?;
         }
         Ok(())
     }

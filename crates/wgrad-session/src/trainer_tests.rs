@@ -126,6 +126,10 @@ fn weights_are_read_and_written_by_name() {
         .set_tensors(&vec![crate::NamedTensor::new(Role::Weight, "fc2.bias", ones.clone())])
         .expect("a bias");
     assert_eq!(trainer.tensor("fc2.bias").expect("a bias"), ones);
+    let wrong = ["fc2.bias", "fc9"]
+        .map(|name| crate::NamedTensor::new(Role::Weight, name, HostTensor::f32(&[1], &[7.0])));
+    trainer.set_tensors(&wrong.into()).expect_err("one of them is no tensor");
+    assert_eq!(trainer.tensor("fc2.bias").expect("a bias"), ones, "nothing is overwritten");
     trainer.tensor("norm.running_mean").expect("a buffer");
     trainer.tensor("fc2.bias.exp_avg").expect("a state");
     let why = trainer.tensor("fc9").expect_err("no tensor").to_string();
