@@ -11,7 +11,7 @@ use wgrad::prelude::*;
 use wgrad_bench::{Ceilings, Unit, all_kernels};
 
 fn all(c: &mut Criterion) {
-    let name = std::env::var("WGRAD_BENCH_DEVICE").unwrap_or_else(|_| "cpu".into());
+    let name = wgrad_benches::device_name();
     let (device, _) = Device::open(&name.parse().expect("a device's name")).expect("a device to measure");
     let most = Ceilings::of(&device).expect("a device to measure");
     println!("ceilings: {:.1} GFLOP/s, {:.1} GB/s", most.flops / 1e9, most.bytes / 1e9);

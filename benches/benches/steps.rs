@@ -5,7 +5,7 @@ use wgrad::models::ModelKind;
 use wgrad_benches::training;
 
 fn steps(c: &mut Criterion) {
-    let device = std::env::var("WGRAD_BENCH_DEVICE").unwrap_or_else(|_| "cpu".into());
+    let device = wgrad_benches::device_name();
     let mut group = c.benchmark_group(format!("step on {device}"));
     group.sample_size(10);
     for (kind, side, batch) in

@@ -11,6 +11,11 @@ use wgrad::prelude::*;
 use wgrad::train::{eval_graph, text_graph, train_graph};
 use wgrad_bench::SyntheticStep;
 
+/// Device to measure: `WGRAD_BENCH_DEVICE`, or the CPU.
+pub fn device_name() -> String {
+    std::env::var("WGRAD_BENCH_DEVICE").unwrap_or_else(|_| "cpu".into())
+}
+
 /// A model ready for training steps.
 ///
 /// # Errors
@@ -80,7 +85,7 @@ pub fn gpt(device: &str, context: usize) -> Result<SyntheticStep, Box<dyn std::e
     let (device, _) = Device::open(&device.parse()?)?;
     let model = TextModel { context, ..TextModel::new(TextKind::Gpt, 65) };
     let rule = OptimizerKind::AdamW { betas: (0.9, 0.999), eps: 1e-8 };
-    let optimizer = Optimizer { weight_decay: 0.0, ..Optimizer::new(rule) };
+    let optimizer = Optimizer::new(rule).weight_decay(0.0);
     let graph = text_graph(&model, 12, Some(&optimizer))?;
     Ok(SyntheticStep::new(&device, &graph, None, &optimizer.scalars(1, 1e-3))?)
 }

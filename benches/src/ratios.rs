@@ -103,7 +103,7 @@ fn on(device: &Device, name: &str, amount: f64, plan: Plan) -> Done<Measured> {
 fn as_gpu(graph: &Graph, caps: &Caps, fits: impl Fn(&str) -> bool) -> Done<Plan> {
     let caps = Caps { class: AdapterClass::OtherGpu, subgroup: None, ..caps.clone() };
     for variant in 0..8 {
-        let options = PlanOptions { variant, ..PlanOptions::default() };
+        let options = PlanOptions::default().variant(variant);
         let plan = plan(graph, &caps, &options)?;
         if plan.kernels.iter().any(|s| fits(&s.variant.name)) {
             return Ok(plan);

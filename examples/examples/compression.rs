@@ -1,4 +1,4 @@
-//! A trained network made smaller: weights of small magnitude pruned, the rest rounded to 8 bits; what each costs.
+//! Compression of a trained network: weights of small magnitude pruned, the rest rounded to 8 bits; the cost of each.
 //!
 //! Pruning sets the smallest weights of the whole network to 0 (Han et al., 2015), and trains the others a little more.
 //! Quantisation rounds each row of a matrix to whole multiples of its largest weight over 127, after training.
@@ -12,27 +12,27 @@ use wgrad_examples::{Classifier, Images, Random, quick};
 
 const SIDE: usize = 32;
 
-/// Whether a tensor is a matrix or kernel: biases are few and stay as they are.
+/// True of matrices and kernels; biases are few and stay as they are.
 fn is_matrix(tensor: &HostTensor) -> bool {
     tensor.ty.shape.len() >= 2
 }
 
-/// The weights with `change` made to every row of every matrix, a row being what makes one output.
+/// The weights with `change` applied to every row of every matrix, the weights of one output.
 fn changed(weights: &Tensors, change: impl Fn(&mut [f32])) -> Tensors {
     let mut weights = weights.clone();
-    for (_, _, tensor) in weights.iter_mut().filter(|w| is_matrix(&w.2)) {
-        let (shape, mut values) = (tensor.ty.shape.clone(), tensor.as_f32().to_vec());
+    for NamedTensor { value, .. } in weights.iter_mut().filter(|w| is_matrix(&w.value)) {
+        let (shape, mut values) = (value.ty.shape.clone(), value.as_f32().to_vec());
         let row = values.len() / shape[0];
         values.chunks_mut(row).for_each(&change);
-        *tensor = HostTensor::f32(&shape, &values);
+        *value = HostTensor::f32(&shape, &values);
     }
     weights
 }
 
-/// The magnitude below which lies this share of all weights of matrices.
+/// Quantile of the magnitudes of all weights of matrices.
 fn magnitude(weights: &Tensors, share: f64) -> f32 {
-    let matrices = weights.iter().filter(|w| is_matrix(&w.2));
-    let mut all: Vec<f32> = matrices.flat_map(|w| w.2.as_f32().iter().map(|v| v.abs())).collect();
+    let matrices = weights.iter().filter(|w| is_matrix(&w.value));
+    let mut all: Vec<f32> = matrices.flat_map(|w| w.value.as_f32().iter().map(|v| v.abs())).collect();
     all.sort_by(f32::total_cmp);
     all[(all.len() as f64 * share) as usize]
 }
@@ -42,7 +42,7 @@ fn pruned(weights: &Tensors, least: f32) -> Tensors {
     changed(weights, |row| row.iter_mut().filter(|v| v.abs() < least).for_each(|v| *v = 0.0))
 }
 
-/// Each row as whole numbers from -127 to 127 times one factor: what a file of 8-bit weights would hold.
+/// Each row as whole numbers from -127 to 127 times one factor, as in a file of 8-bit weights.
 fn quantised(weights: &Tensors) -> Tensors {
     changed(weights, |row| {
         let factor = row.iter().fold(0.0f32, |m, v| m.max(v.abs())) / 127.0;
@@ -50,21 +50,21 @@ fn quantised(weights: &Tensors) -> Tensors {
     })
 }
 
-/// `weights`, 0 where `mask` is.
+/// `weights`, zeroed by the zeros of `mask`.
 fn masked(weights: &Tensors, mask: &Tensors) -> Tensors {
     let keep = |(w, m): (&f32, &f32)| if *m == 0.0 { 0.0 } else { *w };
     let pairs = weights.iter().zip(mask);
     pairs
-        .map(|((role, name, w), (_, _, m))| {
-            let values: Vec<f32> = w.as_f32().iter().zip(m.as_f32()).map(keep).collect();
-            (*role, name.clone(), HostTensor::f32(&w.ty.shape, &values))
+        .map(|(w, m)| {
+            let values: Vec<f32> = w.value.as_f32().iter().zip(m.value.as_f32()).map(keep).collect();
+            NamedTensor { value: HostTensor::f32(&w.value.ty.shape, &values), ..w.clone() }
         })
         .collect()
 }
 
-fn main() -> anyhow::Result<()> {
-    let (device, choice) = Device::open(&"auto".parse()?)?;
-    println!("{}\n", choice.reason);
+fn main() -> wgrad::Result<()> {
+    let device = Device::auto()?;
+    println!("{}\n", device.reason());
     let (mut train, test) = (Images::fashion(Split::Train, SIDE)?, Images::fashion(Split::Test, SIDE)?);
     let (mut epochs, mut random) = (8, Random::new(8));
     if quick() {
@@ -76,9 +76,9 @@ fn main() -> anyhow::Result<()> {
         model.epoch(&train, &mut random, 2e-3)?;
     }
     let dense = model.weights()?;
-    let count: usize = dense.iter().map(|w| w.2.ty.numel()).sum();
+    let count: usize = dense.iter().map(|w| w.value.ty.numel()).sum();
     println!("{count} weights, of which biases are kept as they are\n\n{:<44}test accuracy", "");
-    let show = |what: &str, model: &mut Classifier, weights: &Tensors| -> anyhow::Result<f64> {
+    let show = |what: &str, model: &mut Classifier, weights: &Tensors| -> wgrad::Result<f64> {
         model.set_weights(weights)?;
         let accuracy = model.accuracy(&test)?;
         println!("{what:<44}{:>7.1} %", accuracy * 100.0);
@@ -101,6 +101,6 @@ fn main() -> anyhow::Result<()> {
     let sparse = model.weights()?;
     show("90 % pruned, the others trained on", &mut model, &sparse)?;
     show("the same rounded to 8 bits", &mut model, &quantised(&sparse))?;
-    anyhow::ensure!((before - rounded).abs() < 0.02, "8 bits should cost next to nothing");
+    assert!((before - rounded).abs() < 0.02, "8 bits should cost next to nothing");
     Ok(())
 }

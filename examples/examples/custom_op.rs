@@ -1,17 +1,16 @@
-//! An operation that the library does not have, brought along by a program: the Snake activation `x + sin(a x)^2 / a`
-//! (Ziyin et al., 2020), with its own kernel in WGSL and its own function on the CPU.
+//! A custom operation: the Snake activation `x + sin(a x)^2 / a` (Ziyin et al., 2020), with its own kernel in WGSL and its
+//! own function on the CPU.
 //!
-//! It is proved as the library's own operations are. Then a small network with it learns a wave, and goes on drawing it where
-//! it has seen nothing; the same network with tanh does not.
+//! It is proved like the library's own operations. Then a small network with it learns a wave and extrapolates; the same
+//! network with tanh does not.
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
-use anyhow::Context as _;
 use wgrad::doctor::{Case, prove, real};
 use wgrad::graph::ops::{Operand, Wgsl};
 use wgrad::graph::{CustomOp, Vjp};
 use wgrad::prelude::*;
 
-/// `Debug` tells one Snake from another: fields hold all that matters.
+/// `Debug` is its identity: two of the same `a` are one operation.
 #[derive(Clone, Copy, Debug)]
 struct Snake {
     a: f64,
@@ -56,7 +55,7 @@ impl CustomOp for Snake {
     }
 }
 
-/// What is to be proved, on an ugly shape.
+/// The case to prove, on an ugly shape.
 const CASE: Case = Case {
     name: "snake",
     args: &[real(&[7, 33])],
@@ -74,37 +73,33 @@ fn wave(from: f32, to: f32) -> [HostTensor; 2] {
     [x, y].map(|v| HostTensor::f32(&[POINTS, 1], &v))
 }
 
-/// Errors (mean of squares) between -10 and 10, where the network learns, and from 10 to 16, where it does not.
-fn learn(device: &str, activation: fn(&Tensor) -> Tensor, steps: u64) -> anyhow::Result<[f32; 2]> {
+/// Mean squared errors from -10 to 10, the range of the training data, and from 10 to 16, beyond it.
+fn learn(device: &str, activation: fn(&Tensor) -> Tensor, steps: u64) -> wgrad::Result<[f32; 2]> {
     let (device, _) = Device::open(&device.parse()?)?;
     let net = Net::new(Mode::Train);
     let [x, y] = ["x", "y"].map(|name| net.input(name, Type::f32(&[POINTS, 1])));
     let hidden = activation(&net.linear("fc1", &x, 32));
     let hidden = activation(&net.linear("fc2", &hidden, 32));
     let loss = net.linear("fc3", &hidden, 1).mse_loss(&y);
-    net.builder().output("loss", &loss);
-    let judging = net.builder().graph();
-    let weights: Vec<_> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
-    let adam = Optimizer::adam();
-    adam.minimise(&loss, &weights)?;
-    let (mut session, mut runner) = Session::new(&device, &net.builder().graph(), &net.initial(1), 0)?;
+    net.output("loss", &loss);
+    // The graph without updates, for evaluation.
+    let plain = net.graph();
+    let options = TrainerOptions::default().seed(1);
+    let mut trainer = net.trainer_with(&loss, Optimizer::adam(), &device, options)?;
     let [x, y] = wave(-10.0, 10.0);
     for step in 0..steps {
-        let scalars = adam.scalars(step + 1, Schedule::Cosine.rate(0.01, step, steps));
-        runner.step(&mut session, step, &[("x", &x), ("y", &y)], &scalars)?;
-        runner.wait()?;
+        trainer.step([("x", &x), ("y", &y)], Schedule::Cosine.rate(0.01, step, steps))?;
     }
-    let mut judge = session.runner(&judging)?;
-    let mut error = |[x, y]: [HostTensor; 2]| -> anyhow::Result<f32> {
-        judge.step(&mut session, 0, &[("x", &x), ("y", &y)], &[])?;
-        Ok(judge.wait()?.context("a step was submitted")?.scalar("loss"))
+    let mut evaluator = trainer.evaluator(&plain)?;
+    let mut error = |[x, y]: [HostTensor; 2]| -> wgrad::Result<f32> {
+        Ok(evaluator.run([("x", &x), ("y", &y)])?.scalar("loss"))
     };
     Ok([error(wave(-10.0, 10.0))?, error(wave(10.0, 16.0))?])
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> wgrad::Result<()> {
     let report = prove(&CASE)?;
-    anyhow::ensure!(report.is_sound(), "{}", report.complaints().join("\n"));
+    assert!(report.is_sound(), "{}", report.complaints().join("\n"));
     report.variants.iter().for_each(|f| println!("proved on {:<16} error {:.0e}", f.target, f.relative));
 
     let steps = if wgrad_examples::quick() { 1500 } else { 4000 };
@@ -112,7 +107,7 @@ fn main() -> anyhow::Result<()> {
     for device in report.variants.iter().map(|f| f.target.as_str()).filter(|t| !t.starts_with("webgpu")) {
         let [inside, beyond] = learn(device, |x| x.custom(Snake { a: 1.0 }, &[]), steps)?;
         println!("snake, {device:<8}  {inside:<15.5}  {beyond:.5}");
-        anyhow::ensure!(inside < 0.01, "it should learn the wave");
+        assert!(inside < 0.01, "it should learn the wave");
     }
     let [inside, beyond] = learn("cpu", Tensor::tanh, steps)?;
     println!("tanh,  cpu       {inside:<15.5}  {beyond:.5}");

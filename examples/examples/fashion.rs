@@ -1,4 +1,4 @@
-//! LeNet on the embedded Fashion-MNIST sample, through the training library: what `wgrad train` does.
+//! LeNet on the embedded Fashion-MNIST sample through the training library, as `wgrad train` runs it.
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::sync::atomic::AtomicBool;
@@ -17,11 +17,11 @@ impl Observer for Lines {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> wgrad::Result<()> {
     let out = std::env::temp_dir().join(format!("wgrad-example-{}", std::process::id()));
     let config = Config { steps: wgrad_examples::quick().then_some(20), ..Config::default() };
-    let (device, choice) = Device::open(&config.device.parse()?)?;
-    println!("{}", choice.reason);
+    let device = Device::auto()?;
+    println!("{}", device.reason());
     let summary = train(&config, &out, false, &device, &mut Lines, &AtomicBool::new(false))?;
     if let Some(e) = summary.evaluation {
         println!("{} accuracy {:.1} %", e.split, e.accuracy() * 100.0);

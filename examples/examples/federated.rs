@@ -1,8 +1,8 @@
 //! Federated averaging (McMahan et al., 2017): clients keep their pictures to themselves and share only weights.
 //!
-//! Five clients have unequal numbers of pictures and mostly of two classes each. In every round each trains on its own,
-//! from the common weights; the next common weights are the mean of theirs, by number of pictures. No client alone
-//! learns what all of them learn together.
+//! Five clients have unequal numbers of pictures, mostly of two classes each. In every round each trains on its own, from
+//! the common weights; the next common weights are the mean of theirs, by number of pictures. Together the clients learn
+//! more than any of them alone.
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use wgrad::data::Split;
@@ -15,10 +15,10 @@ const SIDE: usize = 32;
 const LR: f64 = 2e-3;
 /// Pictures of each client.
 const SIZES: [usize; 5] = [150, 300, 450, 600, 900];
-/// The share of a client's pictures that are of its own two classes.
+/// Share of its own two classes among a client's pictures.
 const OWN: f64 = 0.7;
 
-fn client(device: &Device) -> anyhow::Result<Classifier> {
+fn client(device: &Device) -> wgrad::Result<Classifier> {
     let build = |net: &Net, x: &Tensor| LeNet { classes: 10, width: 1.0 }.build(net, x);
     Classifier::new(device, SIDE, build, |_| true, 0)
 }
@@ -41,20 +41,20 @@ fn shares(all: &Images, random: &mut Random) -> Vec<Images> {
 /// The mean of the clients' weights, each counting as often as it has pictures.
 fn averaged(weights: &[Tensors]) -> Tensors {
     let total: usize = SIZES.iter().sum();
-    let mean = |(i, (role, name, tensor)): (usize, &(Role, String, HostTensor))| {
-        let mut sum = vec![0.0f32; tensor.ty.numel()];
+    let mean = |(i, weight): (usize, &NamedTensor)| {
+        let mut sum = vec![0.0f32; weight.value.ty.numel()];
         for (client, size) in weights.iter().zip(SIZES) {
             let share = size as f32 / total as f32;
-            sum.iter_mut().zip(client[i].2.as_f32()).for_each(|(s, w)| *s += share * w);
+            sum.iter_mut().zip(client[i].value.as_f32()).for_each(|(s, w)| *s += share * w);
         }
-        (*role, name.clone(), HostTensor::f32(&tensor.ty.shape, &sum))
+        NamedTensor { value: HostTensor::f32(&weight.value.ty.shape, &sum), ..weight.clone() }
     };
     weights[0].iter().enumerate().map(mean).collect()
 }
 
-fn main() -> anyhow::Result<()> {
-    let (device, choice) = Device::open(&"auto".parse()?)?;
-    println!("{}\n", choice.reason);
+fn main() -> wgrad::Result<()> {
+    let device = Device::auto()?;
+    println!("{}\n", device.reason());
     let (train, test) = (Images::fashion(Split::Train, SIDE)?, Images::fashion(Split::Test, SIDE)?);
     let mut random = Random::new(6);
     let data = shares(&train, &mut random);
@@ -66,8 +66,7 @@ fn main() -> anyhow::Result<()> {
     }
 
     let rounds = if quick() { 2 } else { 12 };
-    let mut clients: Vec<Classifier> =
-        SIZES.iter().map(|_| client(&device)).collect::<anyhow::Result<_>>()?;
+    let mut clients: Vec<Classifier> = SIZES.iter().map(|_| client(&device)).collect::<wgrad::Result<_>>()?;
     let (mut common, mut judge, mut together) = (clients[0].weights()?, client(&device)?, 0.0);
     println!("\nround  test accuracy of the common weights");
     for round in 1..=rounds {
@@ -94,6 +93,6 @@ fn main() -> anyhow::Result<()> {
         println!("{k:>5}  {:>5.1} %", accuracy * 100.0);
         best = best.max(accuracy);
     }
-    anyhow::ensure!(quick() || together > best, "together they should learn more than the best alone");
+    assert!(quick() || together > best, "together they should learn more than the best alone");
     Ok(())
 }

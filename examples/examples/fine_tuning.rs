@@ -1,7 +1,7 @@
-//! Fine-tuning: a network that knows nine kinds of clothing learns a tenth from few pictures.
+//! Fine-tuning: a network trained on nine kinds of clothing learns a tenth from few pictures.
 //!
-//! It is trained on every class but ankle boots. Then all ten are to be told apart from 100 pictures each: once by a new
-//! network, once by the old one with a new head, its last block moving too and all before it standing still.
+//! The first network sees every class but ankle boots. Then all ten classes are learned from 100 pictures each: once by a
+//! new network, once by the old one with a new head, its last block trained too and the blocks before it frozen.
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use wgrad::data::Split;
@@ -24,14 +24,14 @@ fn network(net: &Net, x: &Tensor, classes: usize) -> Tensor {
     net.linear("head", &x, classes)
 }
 
-/// Trains for `epochs` at a rate that falls evenly; accuracy after each.
+/// Trains for `epochs` at a linearly falling rate; accuracy after each.
 fn fit(
     model: &mut Classifier,
     train: &Images,
     test: &Images,
     epochs: usize,
     lr: f64,
-) -> anyhow::Result<Vec<f64>> {
+) -> wgrad::Result<Vec<f64>> {
     let mut random = Random::new(2);
     let mut epoch = |done: usize| {
         model.epoch(train, &mut random, lr * (1.0 - done as f64 / epochs as f64))?;
@@ -40,9 +40,9 @@ fn fit(
     (0..epochs).map(&mut epoch).collect()
 }
 
-fn main() -> anyhow::Result<()> {
-    let (device, choice) = Device::open(&"auto".parse()?)?;
-    println!("{}\n", choice.reason);
+fn main() -> wgrad::Result<()> {
+    let device = Device::auto()?;
+    println!("{}\n", device.reason());
     let (train, test) = (Images::fashion(Split::Train, SIDE)?, Images::fashion(Split::Test, SIDE)?);
     let nine = |images: &Images| {
         images.pick(&(0..images.len()).filter(|&i| images.labels[i] != LEFT_OUT).collect::<Vec<_>>())
@@ -68,7 +68,7 @@ fn main() -> anyhow::Result<()> {
     let moving = |name: &str| name.starts_with("head.") || name.starts_with("block3.");
     let mut tuned = Classifier::new(&device, SIDE, ten_classes, moving, 1)?;
     let mut blocks = old.weights()?;
-    blocks.retain(|(_, name, _)| name.starts_with("block"));
+    blocks.retain(|t| t.name.starts_with("block"));
     tuned.set_weights(&blocks)?;
 
     let epochs = if quick() { 2 } else { EPOCHS };
@@ -82,6 +82,6 @@ fn main() -> anyhow::Result<()> {
     let best = |accuracies: &[f64]| accuracies.iter().fold(0.0, |m: f64, &a| m.max(a)) * 100.0;
     let (scratch, tuned) = (best(&from_scratch), best(&fine_tuned));
     println!("best   {scratch:>10.1} %  {tuned:>8.1} %   {:+.1} points", tuned - scratch);
-    anyhow::ensure!(quick() || tuned - scratch >= 5.0, "fine-tuning should be 5 points ahead");
+    assert!(quick() || tuned - scratch >= 5.0, "fine-tuning should be 5 points ahead");
     Ok(())
 }

@@ -1,10 +1,9 @@
-//! A line through points by gradient descent: all points a step, one a step, ten a step.
+//! Linear regression by gradient descent: full batch, stochastic, mini-batch.
 //!
-//! The points are y = 2x + 1 with noise. All three recover the slope and the intercept; the fewer points a step sees, the
-//! cheaper the step and the rougher the way.
+//! The points are y = 2x + 1 with noise. All three recover slope and intercept; smaller batches make cheaper steps and a
+//! noisier descent.
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
-use anyhow::Context as _;
 use wgrad::prelude::*;
 use wgrad_examples::Random;
 
@@ -12,62 +11,52 @@ const POINTS: usize = 100;
 const STEPS: u64 = 1000;
 const NOISE: f64 = 0.1;
 
-/// A line, moved by its slope's and intercept's gradients over `batch` points a step.
+/// A line in training on `batch` points per step.
 struct Line {
-    session: Session,
-    training: Runner,
-    evaluation: Runner,
+    trainer: Trainer,
+    evaluator: Evaluator,
     batch: usize,
     lr: f64,
 }
 
-/// The mean squared error of a line over so many points.
+/// Mean squared error of a line over `points` points.
 fn error(net: &Net, points: usize) -> Tensor {
     let (x, y) = (net.input("x", Type::f32(&[points, 1])), net.input("y", Type::f32(&[points, 1])));
     let loss = net.linear("line", &x, 1).mse_loss(&y);
-    net.builder().output("loss", &loss);
+    net.output("loss", &loss);
     loss
 }
 
 impl Line {
-    fn new(device: &Device, batch: usize, lr: f64) -> anyhow::Result<Self> {
+    fn new(device: &Device, batch: usize, lr: f64) -> wgrad::Result<Self> {
         let net = Net::new(Mode::Train);
         let loss = error(&net, batch);
-        let weights: Vec<_> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
-        sgd().minimise(&loss, &weights)?;
-        let (session, training) = Session::new(device, &net.builder().graph(), &net.initial(0), 0)?;
+        let trainer = net.trainer(&loss, Optimizer::sgd(0.0), device)?;
         let all = Net::new(Mode::Eval);
         error(&all, POINTS);
-        let evaluation = session.runner(&all.builder().graph())?;
-        Ok(Self { session, training, evaluation, batch, lr })
+        let evaluator = trainer.evaluator(&all.graph())?;
+        Ok(Self { trainer, evaluator, batch, lr })
     }
 
-    fn step(&mut self, t: u64, points: &[(f32, f32)]) -> anyhow::Result<()> {
-        // One pass over the points after the other.
+    fn step(&mut self, t: u64, points: &[(f32, f32)]) -> wgrad::Result<()> {
+        // One pass over the points after another.
         let at = |k: usize| points[(t as usize * self.batch + k) % points.len()];
         let (x, y) = columns((0..self.batch).map(at));
-        self.training.step(&mut self.session, t, &[("x", &x), ("y", &y)], &sgd().scalars(t + 1, self.lr))?;
-        self.training.wait()?.context("a step was submitted")?;
+        self.trainer.step([("x", &x), ("y", &y)], self.lr)?;
         Ok(())
     }
 
-    /// The loss over all points.
-    fn loss(&mut self, points: &[(f32, f32)]) -> anyhow::Result<f32> {
+    /// Loss over all points.
+    fn loss(&mut self, points: &[(f32, f32)]) -> wgrad::Result<f32> {
         let (x, y) = columns(points.iter().copied());
-        self.evaluation.step(&mut self.session, 0, &[("x", &x), ("y", &y)], &[])?;
-        Ok(self.evaluation.wait()?.context("a step was submitted")?.scalar("loss"))
+        Ok(self.evaluator.run([("x", &x), ("y", &y)])?.scalar("loss"))
     }
 
     /// Slope and intercept.
-    fn line(&self) -> anyhow::Result<(f32, f32)> {
-        let tensors = self.session.snapshot()?;
-        let value = |name: &str| tensors.iter().find(|t| t.1 == name).map(|t| t.2.as_f32()[0]);
-        value("line.weight").zip(value("line.bias")).context("a line has two parameters")
+    fn line(&self) -> wgrad::Result<(f32, f32)> {
+        let value = |name: &str| self.trainer.tensor(name).map(|t| t.as_f32()[0]);
+        Ok((value("line.weight")?, value("line.bias")?))
     }
-}
-
-fn sgd() -> Optimizer {
-    Optimizer::new(OptimizerKind::Sgd { momentum: 0.0, nesterov: false })
 }
 
 fn columns(points: impl Iterator<Item = (f32, f32)>) -> (HostTensor, HostTensor) {
@@ -75,9 +64,9 @@ fn columns(points: impl Iterator<Item = (f32, f32)>) -> (HostTensor, HostTensor)
     (HostTensor::f32(&[x.len(), 1], &x), HostTensor::f32(&[y.len(), 1], &y))
 }
 
-fn main() -> anyhow::Result<()> {
-    let (device, choice) = Device::open(&"auto".parse()?)?;
-    println!("{}\n", choice.reason);
+fn main() -> wgrad::Result<()> {
+    let device = Device::auto()?;
+    println!("{}\n", device.reason());
     let mut random = Random::new(7);
     let points: Vec<(f32, f32)> = (0..POINTS)
         .map(|_| {
@@ -85,29 +74,30 @@ fn main() -> anyhow::Result<()> {
             (x as f32, (2.0 * x + 1.0 + NOISE * random.normal()) as f32)
         })
         .collect();
-    let mut lines = [("batch", POINTS, 0.1), ("stochastic", 1, 0.02), ("mini-batch", 10, 0.05)]
-        .map(|(name, batch, lr)| (name, Line::new(&device, batch, lr)));
+    let mut lines = Vec::new();
+    for (name, batch, lr) in [("batch", POINTS, 0.1), ("stochastic", 1, 0.02), ("mini-batch", 10, 0.05)] {
+        lines.push((name, Line::new(&device, batch, lr)?));
+    }
 
     println!("loss over all points, by steps");
-    println!("{:>6}  {}", "", lines.each_ref().map(|l| format!("{:>12}", l.0)).concat());
+    println!("{:>6}  {}", "", lines.iter().map(|l| format!("{:>12}", l.0)).collect::<String>());
     for t in 0..=STEPS {
         if t.is_multiple_of(100) {
             print!("{t:>6}  ");
             for (_, line) in &mut lines {
-                let line = line.as_mut().map_err(|e| anyhow::anyhow!("{e}"))?;
                 print!("{:>12.5}", line.loss(&points)?);
             }
             println!();
         }
         for (_, line) in lines.iter_mut().filter(|_| t < STEPS) {
-            line.as_mut().map_err(|e| anyhow::anyhow!("{e}"))?.step(t, &points)?;
+            line.step(t, &points)?;
         }
     }
     println!();
     for (name, line) in lines {
-        let (slope, intercept) = line?.line()?;
+        let (slope, intercept) = line.line()?;
         println!("{name:<11} y = {slope:.3} x + {intercept:.3}");
-        anyhow::ensure!((slope - 2.0).abs() < 0.1 && (intercept - 1.0).abs() < 0.1, "{name}: not the line");
+        assert!((slope - 2.0).abs() < 0.1 && (intercept - 1.0).abs() < 0.1, "{name}: not the line");
     }
     Ok(())
 }

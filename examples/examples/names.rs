@@ -18,7 +18,7 @@ impl Observer for Lines {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> wgrad::Result<()> {
     let list = concat!(env!("CARGO_MANIFEST_DIR"), "/data/names.txt");
     let known: BTreeSet<String> = std::fs::read_to_string(list)?.lines().map(str::to_owned).collect();
     let mut config = Config {
@@ -36,8 +36,8 @@ fn main() -> anyhow::Result<()> {
         (config.steps, config.hidden, wanted) = (Some(3), Some(16), 2);
     }
     let out = std::env::temp_dir().join(format!("wgrad-names-{}", std::process::id()));
-    let (device, choice) = Device::open(&config.device.parse()?)?;
-    println!("{}", choice.reason);
+    let device = Device::auto()?;
+    println!("{}", device.reason());
     train(&config, &out, false, &device, &mut Lines, &AtomicBool::new(false))?;
 
     let sampling = Sampling { temperature: 0.8, top_k: None, top_p: None, seed: 1 };

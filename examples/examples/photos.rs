@@ -1,8 +1,8 @@
-//! A folder of images, a folder a class, told apart by two networks: TensorFlow's for CIFAR (convolutions 32, 64, 64) and
-//! AlexNet, with random resized crops and mirrored pictures.
+//! Classification of a folder of images by two networks: TensorFlow's for CIFAR (convolutions 32, 64, 64) and AlexNet,
+//! with random resized crops and flips.
 //!
-//! Give the folder as the first argument (`DIR/train/CLASS/*.jpg` and `DIR/test/CLASS/*.jpg`, or `DIR/CLASS/*.jpg`);
-//! without one, a folder of drawn shapes is made.
+//! The first argument is the folder, with one folder per class (`DIR/train/CLASS/*.jpg` and `DIR/test/CLASS/*.jpg`, or
+//! `DIR/CLASS/*.jpg`); without one, the example draws shapes.
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::path::PathBuf;
@@ -30,9 +30,9 @@ impl Observer for Lines {
     }
 }
 
-fn main() -> anyhow::Result<()> {
-    let (device, choice) = Device::open(&"auto".parse()?)?;
-    println!("{}", choice.reason);
+fn main() -> wgrad::Result<()> {
+    let device = Device::auto()?;
+    println!("{}", device.reason());
     let scratch = std::env::temp_dir().join(format!("wgrad-photos-{}", std::process::id()));
     let given = std::env::args_os().nth(1).map(PathBuf::from);
     let folder = given.clone().unwrap_or_else(|| scratch.join("shapes"));
@@ -57,7 +57,7 @@ fn main() -> anyhow::Result<()> {
         let summary = train(&config, &out, false, &device, &mut Lines, &AtomicBool::new(false))?;
         if let Some(e) = summary.evaluation {
             println!("{} accuracy {:.1} %", e.split, e.accuracy() * 100.0);
-            anyhow::ensure!(
+            assert!(
                 quick() || given.is_some() || e.accuracy() > 0.6,
                 "{}: the shapes are not told apart",
                 config.model

@@ -1,36 +1,33 @@
-//! What a network looks at: the gradient of a class's logit with respect to the picture (Simonyan et al., 2014), and the
-//! filters of the first layer, as PNG files.
+//! Saliency maps: the gradient of a class's logit with respect to the picture (Simonyan et al., 2014), and the filters of
+//! the first layer, as PNG files.
 //!
-//! Whether the maps point at what matters is put to the test: the pixels they point at are painted black, and as many
-//! others for comparison.
+//! A test of the maps: accuracy with the most salient pixels painted black, against as many random ones.
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
-use anyhow::Context as _;
 use wgrad::data::Split;
 use wgrad::models::LeNet;
 use wgrad::prelude::*;
 use wgrad_examples::{BATCH, Classifier, Images, Random, blended, picture_dir, quick, sheet};
 
 const SIDE: usize = 32;
-/// The share of a picture's pixels painted black.
+/// Share of a picture's pixels painted black.
 const PAINTED: f64 = 0.1;
 
 fn network(net: &Net, x: &Tensor) -> Tensor {
     LeNet { classes: 10, width: 1.0 }.build(net, x)
 }
 
-/// How much each pixel moves the logit of its picture's class: the gradient's magnitude.
-fn saliency(session: &mut Session, runner: &mut Runner, images: &Images) -> anyhow::Result<Vec<f32>> {
+/// Saliency of each pixel: magnitude of the gradient of its picture's logit.
+fn saliency(maps_of: &mut Evaluator, images: &Images) -> wgrad::Result<Vec<f32>> {
     let mut maps = Vec::new();
     for i in 0..images.len() / BATCH {
         let (x, y) = images.pick(&(i * BATCH..(i + 1) * BATCH).collect::<Vec<_>>()).tensors();
-        runner.step(session, 0, &[("x", &x), ("y", &y)], &[])?;
-        maps.extend(runner.wait()?.context("a step was submitted")?.get("map").as_f32());
+        maps.extend(maps_of.run([("x", &x), ("y", &y)])?.get("map").as_f32());
     }
     Ok(maps)
 }
 
-/// The pictures with those pixels black that come first in each picture's order.
+/// The pictures with the first pixels of each one's order painted black.
 fn painted(images: &Images, mut order: impl FnMut(usize) -> Vec<usize>) -> Images {
     let (mut images, size) = (images.clone(), SIDE * SIDE);
     for i in 0..images.len() {
@@ -41,9 +38,9 @@ fn painted(images: &Images, mut order: impl FnMut(usize) -> Vec<usize>) -> Image
     images
 }
 
-fn main() -> anyhow::Result<()> {
-    let (device, choice) = Device::open(&"auto".parse()?)?;
-    println!("{}\n", choice.reason);
+fn main() -> wgrad::Result<()> {
+    let device = Device::auto()?;
+    println!("{}\n", device.reason());
     let (mut train, test) = (Images::fashion(Split::Train, SIDE)?, Images::fashion(Split::Test, SIDE)?);
     let (mut epochs, size) = (6, SIDE * SIDE);
     if quick() {
@@ -60,12 +57,10 @@ fn main() -> anyhow::Result<()> {
     let x = net.input("x", Type::f32(&[BATCH, 1, SIDE, SIDE]));
     let y = net.input("y", Type::i32(&[BATCH]));
     let told = network(&net, &x).gather(1, &y.reshape(&[BATCH, 1])).sum_all();
-    net.builder().output("told", &told);
+    net.output("told", &told);
     let gradient = differentiate(&told, std::slice::from_ref(&x))?.remove(0);
-    net.builder().output("map", &gradient.abs());
-    let weights = model.weights()?;
-    let (mut session, mut runner) = Session::new(&device, &net.builder().graph(), &weights, 0)?;
-    let maps = saliency(&mut session, &mut runner, &test)?;
+    net.output("map", &gradient.abs());
+    let maps = saliency(&mut model.evaluator(&net.graph())?, &test)?;
 
     let by_map = |i: usize| {
         let map = &maps[i * size..(i + 1) * size];
@@ -87,17 +82,18 @@ fn main() -> anyhow::Result<()> {
     let dir = picture_dir()?;
     let mut tiles = Vec::new();
     for class in 0..10 {
-        let i = test.labels.iter().position(|&l| l == class).context("a picture of every class")?;
+        let i = test.labels.iter().position(|&l| l == class).expect("a picture of every class");
         let (picture, map) = (test.picture(i), &maps[i * size..(i + 1) * size]);
         tiles.extend([picture.to_vec(), map.to_vec(), blended(picture, map)]);
     }
     let (path, tiles) = (dir.join("saliency.png"), tiles.iter().map(Vec::as_slice).collect::<Vec<_>>());
     sheet(&path, &tiles, 6, 3)?;
     println!("{}: pictures, their maps, and both", path.display());
-    let filters = weights.iter().find(|w| w.1 == "conv1.weight").context("a first layer")?.2.as_f32();
+    let weights = model.weights()?;
+    let filters = weights.iter().find(|w| w.name == "conv1.weight").expect("a first layer").value.as_f32();
     let (path, tiles) = (dir.join("filters.png"), filters.chunks(25).collect::<Vec<_>>());
     sheet(&path, &tiles, 6, 16)?;
     println!("{}: the {} filters of the first layer", path.display(), tiles.len());
-    anyhow::ensure!(there < elsewhere, "the map should point at what matters");
+    assert!(there < elsewhere, "the map should point at the pixels that count");
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Hyper-parameter search over learning rate and width, by random choice and by successive halving (Jamieson and
 //! Talwalkar, 2016), with the same number of training epochs to spend.
 //!
-//! Random search trains few networks to the end. Successive halving begins with many, and after every rung goes on with
-//! the better half alone.
+//! Random search trains few networks to the end. Successive halving starts with many, and keeps the better half after
+//! every rung.
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use wgrad::data::Split;
@@ -16,7 +16,7 @@ const RUNGS: [usize; 4] = [1, 1, 2, 4];
 const RATES: (f64, f64) = (1e-4, 1e-1);
 const WIDTHS: [f64; 3] = [0.5, 1.0, 2.0];
 
-/// A choice of hyper-parameters and how far it has come.
+/// Hyper-parameters and their network, with its epochs and accuracy so far.
 struct Trial {
     lr: f64,
     width: f64,
@@ -27,7 +27,7 @@ struct Trial {
 
 impl Trial {
     /// Learning rates are drawn evenly over their logarithm.
-    fn new(device: &Device, random: &mut Random) -> anyhow::Result<Self> {
+    fn new(device: &Device, random: &mut Random) -> wgrad::Result<Self> {
         let lr = random.between(RATES.0.ln(), RATES.1.ln()).exp();
         let width = WIDTHS[random.between(0.0, 3.0) as usize];
         let build = |net: &Net, x: &Tensor| LeNet { classes: 10, width }.build(net, x);
@@ -35,7 +35,7 @@ impl Trial {
         Ok(Self { lr, width, model, epochs: 0, accuracy: 0.0 })
     }
 
-    fn go_on(&mut self, epochs: usize, data: &[Images; 2]) -> anyhow::Result<()> {
+    fn go_on(&mut self, epochs: usize, data: &[Images; 2]) -> wgrad::Result<()> {
         for _ in 0..epochs {
             self.epochs += 1;
             self.model.epoch(&data[0], &mut Random::new(self.epochs as u64), self.lr)?;
@@ -66,11 +66,11 @@ fn plot(trials: &[Trial]) {
     println!("      +{}\n       {:<54}{}", "-".repeat(COLUMNS), RATES.0, RATES.1);
 }
 
-fn main() -> anyhow::Result<()> {
-    let (device, choice) = Device::open(&"auto".parse()?)?;
-    println!("{}\n", choice.reason);
+fn main() -> wgrad::Result<()> {
+    let device = Device::auto()?;
+    println!("{}\n", device.reason());
     let sample = Images::fashion(Split::Train, SIDE)?;
-    // The test pictures stay untouched: choices are judged on training pictures held out.
+    // Held-out training pictures select; the test pictures stay untouched.
     let mut random = Random::new(4);
     let order = random.order(sample.len());
     let (held_out, rest) = order.split_at(500);
@@ -107,6 +107,6 @@ fn main() -> anyhow::Result<()> {
     }
     let (a, b) = (halving * 100.0, chosen * 100.0);
     println!("\n{spent} epochs each: successive halving finds {a:.1} %, random search {b:.1} %");
-    anyhow::ensure!(quick() || halving > 0.6, "no good choice was found");
+    assert!(quick() || halving > 0.6, "no good choice was found");
     Ok(())
 }

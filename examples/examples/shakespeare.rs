@@ -22,15 +22,15 @@ impl Observer for Lines {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> wgrad::Result<()> {
     let out = std::env::temp_dir().join(format!("wgrad-shakespeare-{}", std::process::id()));
     let mut config = Config::for_model("gpt");
     if wgrad_examples::quick() {
         config =
             Config { steps: Some(3), layers: Some(1), hidden: Some(32), val_split: Some(0.01), ..config };
     }
-    let (device, choice) = Device::open(&config.device.parse()?)?;
-    println!("{}", choice.reason);
+    let device = Device::auto()?;
+    println!("{}", device.reason());
     train(&config, &out, false, &device, &mut Lines, &AtomicBool::new(false))?;
 
     let sampling = Sampling { temperature: 0.8, top_k: Some(20), top_p: None, seed: 1 };

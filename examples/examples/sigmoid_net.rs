@@ -1,7 +1,6 @@
-//! A ring told from what is in and around it: a 2-10-1 network of sigmoids, 1,000 epochs, and its answer as a map.
+//! A 2-10-1 network of sigmoids learns a ring: 1,000 epochs, and its output as a map.
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
-use anyhow::Context as _;
 use wgrad::prelude::*;
 use wgrad_examples::Random;
 
@@ -10,7 +9,7 @@ const EPOCHS: u64 = 1000;
 /// Rows and columns of the map.
 const MAP: (usize, usize) = (20, 40);
 
-/// Whether a point lies in the ring.
+/// True of points in the ring.
 fn inside(x: f32, y: f32) -> bool {
     (0.4..0.8).contains(&x.hypot(y))
 }
@@ -21,7 +20,7 @@ fn network(net: &Net, x: &Tensor) -> Tensor {
     net.linear("fc2", &hidden, 1).sigmoid()
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> wgrad::Result<()> {
     let mut random = Random::new(5);
     let points: Vec<f32> = (0..2 * POINTS).map(|_| random.between(-1.0, 1.0) as f32).collect();
     let labels: Vec<f32> = points.chunks(2).map(|p| f32::from(u8::from(inside(p[0], p[1])))).collect();
@@ -32,28 +31,24 @@ fn main() -> anyhow::Result<()> {
     let probabilities = network(&net, &x);
     let loss = probabilities.bce_loss(&y);
     let right = probabilities.gt(&probabilities.full_like(0.5)).to_f32().eq(&y).to_f32();
-    net.builder().output("loss", &loss);
-    net.builder().output("accuracy", &right.mean_all());
-    let adam = Optimizer::adam();
-    let weights: Vec<_> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
-    adam.minimise(&loss, &weights)?;
+    net.output("accuracy", &right.mean_all());
 
-    let (device, choice) = Device::open(&"auto".parse()?)?;
-    println!("{}\n\nepoch    loss  accuracy", choice.reason);
-    let (mut session, mut runner) = Session::new(&device, &net.builder().graph(), &net.initial(1), 0)?;
+    let device = Device::auto()?;
+    println!("{}\n\nepoch    loss  accuracy", device.reason());
+    let options = TrainerOptions::default().seed(1);
+    let mut trainer = net.trainer_with(&loss, Optimizer::adam(), &device, options)?;
     let (x, y) = (HostTensor::f32(&[POINTS, 2], &points), HostTensor::f32(&[POINTS, 1], &labels));
     let mut accuracy = 0.0;
     for epoch in 1..=EPOCHS {
         // A full batch: an epoch is one step.
-        runner.step(&mut session, epoch, &[("x", &x), ("y", &y)], &adam.scalars(epoch, 0.05))?;
-        let results = runner.wait()?.context("a step was submitted")?;
+        let results = trainer.step([("x", &x), ("y", &y)], 0.05)?;
         accuracy = results.scalar("accuracy");
         if epoch.is_multiple_of(100) || epoch == 1 {
             println!("{epoch:>5}  {:.4}  {:>6.1} %", results.scalar("loss"), accuracy * 100.0);
         }
     }
 
-    // The same weights, another plan: every point of a grid.
+    // Another graph over the same weights: every point of a grid.
     let cells = MAP.0 * MAP.1;
     let grid: Vec<f32> = (0..cells)
         .flat_map(|i| {
@@ -63,15 +58,14 @@ fn main() -> anyhow::Result<()> {
         .collect();
     let net = Net::new(Mode::Eval);
     let x = net.input("x", Type::f32(&[cells, 2]));
-    net.builder().output("p", &network(&net, &x));
-    let mut map = session.runner(&net.builder().graph())?;
-    map.step(&mut session, 0, &[("x", &HostTensor::f32(&[cells, 2], &grid))], &[])?;
-    let results = map.wait()?.context("a step was submitted")?;
-    println!("\nwhat the network holds for the ring, from . (surely not) to # (surely)");
+    net.output("p", &network(&net, &x));
+    let mut map = trainer.evaluator(&net.graph())?;
+    let results = map.run([("x", &HostTensor::f32(&[cells, 2], &grid))])?;
+    println!("\nprobability of the ring, from . (none) to # (certain)");
     for row in results.get("p").as_f32().chunks(MAP.1) {
         let shade = |p: &f32| b".:-=+*%#"[((p * 8.0) as usize).min(7)] as char;
         println!("{}", row.iter().map(shade).collect::<String>());
     }
-    anyhow::ensure!(accuracy > 0.9, "the ring is not learned: accuracy {accuracy}");
+    assert!(accuracy > 0.9, "the ring is not learned: accuracy {accuracy}");
     Ok(())
 }

@@ -1,10 +1,9 @@
-//! A training loop by hand: source, loader, graph, plans, schedule, evaluation, and nothing of `wgrad::train`.
+//! A training loop by hand: source, loader, network, schedule, evaluation, and nothing of `wgrad::train`.
 //!
-//! What each line is for stands beside it. Results are collected as they come, so that preparing the next batch and
-//! computing this one overlap.
+//! Steps are submitted, and their results collected as they come: preparing the next batch overlaps with computing this
+//! one.
 #![expect(clippy::print_stdout, reason = "an example talks to its reader")]
 
-use anyhow::Context as _;
 use std::sync::Arc;
 use wgrad::data::{Batch, Loader, LoaderOptions, Pipeline, SourceOptions, Subset, open, parse_augment};
 use wgrad::graph::CrossEntropy;
@@ -14,14 +13,13 @@ use wgrad::prelude::*;
 const BATCH: usize = 50;
 const SIDE: usize = 32;
 
-/// The model, its loss and its hits, over a batch of inputs `x` and `y`.
+/// Loss of the model on a batch of inputs `x` and `y`, and the output `correct`.
 fn classifier(net: &Net) -> Tensor {
     let x = net.input("x", Type::f32(&[BATCH, 1, SIDE, SIDE]));
     let y = net.input("y", Type::i32(&[BATCH]));
     let logits = LeNet { classes: 10, width: 1.0 }.build(net, &x);
     let loss = logits.cross_entropy(&y, CrossEntropy::default());
-    net.builder().output("loss", &loss);
-    net.builder().output("correct", &logits.correct(&y));
+    net.output("correct", &logits.correct(&y));
     loss
 }
 
@@ -30,14 +28,14 @@ fn tensors(batch: &Batch) -> (HostTensor, HostTensor) {
     (HostTensor::f32(&shape, &batch.images), HostTensor::i32(&[BATCH], &batch.labels))
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> wgrad::Result<()> {
     // Data: the embedded sample, framed to 32x32, mirrored at random in training.
     let dataset = open("fashion-mini", &SourceOptions::default())?;
     let augment = parse_augment("flip")?;
     let (mean, std) = wgrad::data::estimate_normalisation(&dataset.train)?;
     let pipeline = Pipeline { size: (SIDE, SIDE), channels: 1, augment, mean, std };
     let loader = |subset: &Subset, training: bool| {
-        // A plan has fixed shapes, so batches that are not full are left out.
+        // A plan has fixed shapes: incomplete batches are dropped.
         let options = LoaderOptions {
             batch_size: BATCH,
             shuffle: training,
@@ -49,26 +47,22 @@ fn main() -> anyhow::Result<()> {
     };
     let (train, test) = (loader(&dataset.train, true)?, loader(&dataset.test, false)?);
 
-    // Graph: the loss, then its gradients and AdamW's updates become part of it.
+    // Trainer: gradients and AdamW's updates become part of the graph, which is planned for the device.
     let net = Net::new(Mode::Train);
     let loss = classifier(&net);
-    let adamw = OptimizerKind::named("adamw").context("an optimizer")?;
-    let optimizer = Optimizer { weight_decay: 0.01, clip: Clip::Norm(1.0), ..Optimizer::new(adamw) };
-    let weights: Vec<_> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
-    optimizer.minimise(&loss, &weights)?;
+    let device = Device::auto()?;
+    println!("{}", device.reason());
+    let mut trainer = net.trainer(&loss, Optimizer::adamw().clip(Clip::Norm(1.0)), &device)?;
 
-    // Plans: one trains, one evaluates, over the same weights on the device.
-    let (device, choice) = Device::open(&"auto".parse()?)?;
-    println!("{}", choice.reason);
-    let (mut session, mut training) = Session::new(&device, &net.builder().graph(), &net.initial(0), 0)?;
+    // Evaluator: another graph over the same weights.
     let eval = Net::new(Mode::Eval);
     classifier(&eval);
-    let mut evaluation = session.runner(&eval.builder().graph())?;
-    println!("{} kernels a step\n\nepoch  training loss  test accuracy", training.plan().dispatches());
+    let mut evaluator = trainer.evaluator(&eval.graph())?;
+    println!("{} kernels per step\n\nepoch  training loss  test accuracy", trainer.plan().dispatches());
 
     let epochs = if wgrad_examples::quick() { 1 } else { 8 };
     let total = epochs * train.batches_per_epoch() as u64;
-    let (mut step, mut accuracy) = (0, 0.0);
+    let mut accuracy = 0.0;
     for epoch in 0..epochs {
         let (mut sum, mut count) = (0.0, 0);
         let mut add = |results: Outputs| {
@@ -77,27 +71,24 @@ fn main() -> anyhow::Result<()> {
         };
         for batch in train.epoch(epoch, 0) {
             let (x, y) = tensors(&batch?);
-            let lr = Schedule::OneCycle.rate(3e-3, step, total);
-            step += 1;
-            // Submits the step and goes on; scalars are the learning rate and Adam's bias corrections.
-            training.step(&mut session, step, &[("x", &x), ("y", &y)], &optimizer.scalars(step, lr))?;
-            while let Some(results) = training.ready()? {
+            let lr = Schedule::OneCycle.rate(3e-3, trainer.steps(), total);
+            trainer.submit([("x", &x), ("y", &y)], lr)?;
+            while let Some(results) = trainer.ready()? {
                 add(results);
             }
         }
-        while let Some(results) = training.wait()? {
+        while let Some(results) = trainer.collect()? {
             add(results);
         }
 
         let mut correct = 0.0;
         for batch in test.epoch(0, 0) {
             let (x, y) = tensors(&batch?);
-            evaluation.step(&mut session, 0, &[("x", &x), ("y", &y)], &[])?;
-            correct += evaluation.wait()?.context("a step was submitted")?.scalar("correct");
+            correct += evaluator.run([("x", &x), ("y", &y)])?.scalar("correct");
         }
         accuracy = correct / (test.batches_per_epoch() * BATCH) as f32;
         println!("{:>5}  {:>13.4}  {:>11.1} %", epoch + 1, sum / f64::from(count), accuracy * 100.0);
     }
-    anyhow::ensure!(accuracy > 0.5, "it does not learn: accuracy {accuracy}");
+    assert!(accuracy > 0.5, "it does not learn: accuracy {accuracy}");
     Ok(())
 }

@@ -1,34 +1,31 @@
-//! A classifier of pictures on a device, as several examples train one: `training_loop.rs` shows what this hides.
+//! A classifier of pictures on a device, shared by several examples: a trainer and an evaluator over one set of weights.
 
 use crate::{Images, Random};
-use anyhow::{Context as _, Result};
+use wgrad::Result;
 use wgrad::graph::CrossEntropy;
 use wgrad::prelude::*;
 use wgrad::session::Tensors;
 
-/// Pictures of a step, in training and in evaluation.
+/// Pictures per step, in training and in evaluation.
 pub const BATCH: usize = 50;
 
-/// Plans for training and for evaluation over one set of weights.
+/// A network in training, and its accuracy on demand.
 pub struct Classifier {
-    session: Session,
-    training: Runner,
-    evaluation: Runner,
-    optimizer: Optimizer,
-    steps: u64,
+    trainer: Trainer,
+    evaluator: Evaluator,
 }
 
 impl Classifier {
-    /// A network of `build` (pictures `[N, 1, side, side]` to logits), drawn from `seed`; Adam moves the weights whose
-    /// name `moves` lets through.
+    /// A network of `build` (pictures `[N, 1, side, side]` to logits), drawn from `seed`; Adam trains the weights that
+    /// `trainable` accepts by name.
     ///
     /// # Errors
-    /// Where the device cannot hold it.
+    /// If the device cannot hold it.
     pub fn new(
         device: &Device,
         side: usize,
         build: impl Fn(&Net, &Tensor) -> Tensor,
-        moves: impl Fn(&str) -> bool,
+        trainable: impl Fn(&str) -> bool,
         seed: u64,
     ) -> Result<Self> {
         let inputs = |net: &Net| {
@@ -38,25 +35,20 @@ impl Classifier {
         let net = Net::new(Mode::Train);
         let (logits, y) = inputs(&net);
         let loss = logits.cross_entropy(&y, CrossEntropy::default());
-        net.builder().output("loss", &loss);
-        let optimizer = Optimizer::adam();
-        let weights: Vec<_> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
-        let moving: Vec<_> = weights.into_iter().filter(|w| moves(&w.0)).collect();
-        optimizer.minimise(&loss, &moving)?;
-        let (session, training) =
-            Session::new(device, &net.builder().graph(), &net.initial(seed), seed as u32)?;
+        let options = TrainerOptions::default().seed(seed).trainable(trainable);
+        let trainer = net.trainer_with(&loss, Optimizer::adam(), device, options)?;
 
         let net = Net::new(Mode::Eval);
         let (logits, y) = inputs(&net);
-        net.builder().output("correct", &logits.correct(&y));
-        let evaluation = session.runner(&net.builder().graph())?;
-        Ok(Self { session, training, evaluation, optimizer, steps: 0 })
+        net.output("correct", &logits.correct(&y));
+        let evaluator = trainer.evaluator(&net.graph())?;
+        Ok(Self { trainer, evaluator })
     }
 
     /// One pass over the pictures in a random order; the mean loss. The last batch is filled up from the first.
     ///
     /// # Errors
-    /// Where the device fails.
+    /// If the device fails.
     pub fn epoch(&mut self, images: &Images, random: &mut Random, lr: f64) -> Result<f64> {
         let order = random.order(images.len());
         let batches = images.len().div_ceil(BATCH);
@@ -64,44 +56,46 @@ impl Classifier {
         for i in 0..batches {
             let at = |k: usize| order[(i * BATCH + k) % order.len()];
             let (x, y) = images.pick(&(0..BATCH).map(at).collect::<Vec<_>>()).tensors();
-            let scalars = self.optimizer.scalars(self.steps + 1, lr);
-            self.training.step(&mut self.session, self.steps, &[("x", &x), ("y", &y)], &scalars)?;
-            self.steps += 1;
-            sum += f64::from(self.training.wait()?.context("a step was submitted")?.scalar("loss"));
+            sum += f64::from(self.trainer.step([("x", &x), ("y", &y)], lr)?.scalar("loss"));
         }
         Ok(sum / batches as f64)
     }
 
-    /// The share of pictures told right, of as many whole batches as there are.
+    /// Share of pictures classified correctly, over as many whole batches as there are.
     ///
     /// # Errors
-    /// Where the device fails.
+    /// If the device fails.
     pub fn accuracy(&mut self, images: &Images) -> Result<f64> {
         let batches = images.len() / BATCH;
         let mut correct = 0.0;
         for i in 0..batches {
             let (x, y) = images.pick(&(i * BATCH..(i + 1) * BATCH).collect::<Vec<_>>()).tensors();
-            self.evaluation.step(&mut self.session, 0, &[("x", &x), ("y", &y)], &[])?;
-            correct += f64::from(self.evaluation.wait()?.context("a step was submitted")?.scalar("correct"));
+            correct += f64::from(self.evaluator.run([("x", &x), ("y", &y)])?.scalar("correct"));
         }
         Ok(correct / (batches * BATCH).max(1) as f64)
     }
 
-    /// The weights' values.
+    /// Another graph over the same weights.
     ///
     /// # Errors
-    /// Where the device fails.
-    pub fn weights(&self) -> Result<Tensors> {
-        let mut tensors = self.session.snapshot()?;
-        tensors.retain(|t| t.0 == Role::Weight);
-        Ok(tensors)
+    /// If the graph has no plan on the device, or reads a tensor the network lacks.
+    pub fn evaluator(&self, graph: &Graph) -> Result<Evaluator> {
+        Ok(self.trainer.evaluator(graph)?)
     }
 
-    /// Overwrites the weights named.
+    /// Values of the weights.
     ///
     /// # Errors
-    /// Where a name or shape is not this network's.
+    /// If the device fails.
+    pub fn weights(&self) -> Result<Tensors> {
+        Ok(self.trainer.weights()?)
+    }
+
+    /// Overwrites these weights.
+    ///
+    /// # Errors
+    /// If a name or shape is not this network's.
     pub fn set_weights(&mut self, weights: &Tensors) -> Result<()> {
-        Ok(self.session.restore(weights)?)
+        Ok(self.trainer.set_tensors(weights)?)
     }
 }

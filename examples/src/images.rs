@@ -1,6 +1,6 @@
 //! Pictures of the embedded Fashion-MNIST sample, whole in memory.
 
-use anyhow::Result;
+use wgrad::Result;
 use wgrad::data::{Pipeline, SourceOptions, Split, open};
 use wgrad::prelude::HostTensor;
 
@@ -19,9 +19,12 @@ impl Images {
     /// The embedded sample's training or test pictures, 28x28, centred in `side` rows and columns.
     ///
     /// # Errors
-    /// Where `side` is below 28.
+    /// If the sample is damaged.
+    ///
+    /// # Panics
+    /// If `side` is below 28.
     pub fn fashion(split: Split, side: usize) -> Result<Self> {
-        anyhow::ensure!(side >= 28, "pictures of 28x28 do not fit {side}x{side}");
+        assert!(side >= 28, "pictures of 28x28 do not fit {side}x{side}");
         let dataset = open("fashion-mini", &SourceOptions::default())?;
         let subset = dataset.subset(split);
         let pipeline = Pipeline {
@@ -39,12 +42,12 @@ impl Images {
         Ok(images)
     }
 
-    /// How many there are.
+    /// Number of pictures.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there are none.
+    /// True of no pictures.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }

@@ -1,7 +1,6 @@
 //! The programs are in `examples/`; run one with `cargo run --release -p wgrad-examples --example xor`.
 //!
-//! Here is what several of them need beside the library: pictures to learn from, a classifier of them, random draws on
-//! the host, PNG files to look at.
+//! Shared by several of them: pictures to learn from, a classifier of them, random draws on the host, PNG files to look at.
 
 mod classifier;
 mod images;
@@ -15,7 +14,7 @@ pub use png::{blended, picture_dir, sheet};
 pub use random::Random;
 pub use shapes::write_shapes;
 
-/// Whether an example should do only enough to show that it works (`WGRAD_EXAMPLE_QUICK=1`, as CI sets).
+/// True if an example should do only enough to show that it works (`WGRAD_EXAMPLE_QUICK=1`, as CI sets).
 pub fn quick() -> bool {
     std::env::var_os("WGRAD_EXAMPLE_QUICK").is_some()
 }

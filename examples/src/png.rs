@@ -1,32 +1,37 @@
 //! Pictures as PNG files.
 
-use anyhow::{Context as _, Result};
 use image::{Rgb, RgbImage};
 use std::path::{Path, PathBuf};
+use wgrad::Result;
 
 /// Pixels between the tiles of a sheet.
 const GAP: usize = 2;
 
-/// Where examples write their pictures: the folder given as the first argument, or `wgrad-examples` among the system's
-/// temporary files; made where it is missing.
+/// Folder for the pictures of examples: the first argument, or `wgrad-examples` among the system's temporary files. It is
+/// created if missing.
 ///
 /// # Errors
-/// Where it cannot be made.
+/// If it cannot be created.
 pub fn picture_dir() -> Result<PathBuf> {
     let default = || std::env::temp_dir().join("wgrad-examples");
     let dir = std::env::args_os().nth(1).map_or_else(default, PathBuf::from);
-    std::fs::create_dir_all(&dir).with_context(|| format!("{} cannot be made", dir.display()))?;
+    std::fs::create_dir_all(&dir).map_err(|e| refused(&dir, &e))?;
     Ok(dir)
 }
 
-/// Writes square tiles of grey levels (each tile's own smallest is black, its largest white) side by side, `columns` a
-/// row, every pixel `zoom` times as large.
+/// The disk's refusal, with the path.
+pub(crate) fn refused(path: &Path, why: &dyn std::error::Error) -> std::io::Error {
+    std::io::Error::other(format!("{} cannot be written: {why}", path.display()))
+}
+
+/// Writes square tiles of grey levels (each tile's smallest is black, its largest white) side by side, `columns` per row,
+/// every pixel `zoom` times as large.
 ///
 /// # Errors
-/// Where the file cannot be written.
+/// If the file cannot be written.
 ///
 /// # Panics
-/// Where a tile is no square, or there are none: a caller's bug.
+/// If a tile is no square, or there are none: a caller's bug.
 pub fn sheet(path: &Path, tiles: &[&[f32]], columns: usize, zoom: usize) -> Result<()> {
     let side = tiles[0].len().isqrt();
     assert!(tiles.iter().all(|t| t.len() == side * side), "tiles are squares of one size");
@@ -44,17 +49,17 @@ pub fn sheet(path: &Path, tiles: &[&[f32]], columns: usize, zoom: usize) -> Resu
             }
         }
     }
-    image.save(path).with_context(|| format!("{} cannot be written", path.display()))
+    Ok(image.save(path).map_err(|e| refused(path, &e))?)
 }
 
-/// Values moved and scaled to span 0 to 1; all 0 where they are all alike.
+/// Values moved and scaled to span 0 to 1; all 0 if they are all alike.
 fn stretched(values: &[f32]) -> Vec<f32> {
     let (low, high) = values.iter().fold((f32::MAX, f32::MIN), |(l, h), &v| (l.min(v), h.max(v)));
     let range = if high > low { high - low } else { 1.0 };
     values.iter().map(|v| (v - low) / range).collect()
 }
 
-/// A picture dimmed, and bright where `weight` is large: what to look at, on what it is about.
+/// Overlay of a map on a dimmed picture: bright where `weight` is large.
 pub fn blended(picture: &[f32], weight: &[f32]) -> Vec<f32> {
     stretched(picture).iter().zip(stretched(weight)).map(|(p, w)| 0.3 * p + 0.7 * w).collect()
 }

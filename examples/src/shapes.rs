@@ -1,11 +1,12 @@
-//! A folder of small coloured pictures to tell apart, for programs that want one and were given none.
+//! A folder of small coloured pictures in four classes, for programs started without one.
 
 use crate::Random;
-use anyhow::{Context as _, Result};
+use crate::png::refused;
 use image::{Rgb, RgbImage};
 use std::path::Path;
+use wgrad::Result;
 
-/// What is drawn: a class each, and whether a point (from the middle, the radius being 1) belongs to it.
+/// Class and membership of a point, measured from the middle in units of the radius.
 type Shape = (&'static str, fn(f64, f64) -> bool);
 
 const SHAPES: [Shape; 4] = [
@@ -15,22 +16,21 @@ const SHAPES: [Shape; 4] = [
     ("square", |x, y| x.abs().max(y.abs()) < 0.9),
 ];
 
-/// Writes `dir/train` and `dir/test` with a folder a class: so many pictures of each for training and a third as many for
-/// testing, `side` pixels a side, bright shapes of any size and place on dark noise.
+/// Writes `dir/train` and `dir/test` with one folder per class: `per_class` pictures of each for training and a third as
+/// many for testing, `side` pixels square, bright shapes of any size and place on dark noise.
 ///
 /// # Errors
-/// Where the disk refuses.
+/// If the disk refuses.
 pub fn write_shapes(dir: &Path, side: u32, per_class: usize) -> Result<()> {
     let mut random = Random::new(11);
     for (class, inside) in SHAPES {
         for (split, count) in [("train", per_class), ("test", per_class.div_ceil(3))] {
             let folder = dir.join(split).join(class);
-            std::fs::create_dir_all(&folder)
-                .with_context(|| format!("{} cannot be made", folder.display()))?;
+            std::fs::create_dir_all(&folder).map_err(|e| refused(&folder, &e))?;
             for i in 0..count {
                 let path = folder.join(format!("{i}.png"));
                 let picture = drawn(side, inside, &mut random);
-                picture.save(&path).with_context(|| format!("{} cannot be written", path.display()))?;
+                picture.save(&path).map_err(|e| refused(&path, &e))?;
             }
         }
     }

@@ -7,7 +7,7 @@ use wgrad_graph::{Env, Graph, Role, interpret};
 use wgrad_models::ImageModel;
 use wgrad_nn::{Mode, Net};
 use wgrad_plan::{PlanOptions, SlotKind, plan, verify};
-use wgrad_session::{Runner, Session, Tensors};
+use wgrad_session::{NamedTensor, Runner, Session, Tensors};
 use wgrad_tests::{cpu, gpu};
 use wgrad_types::{Array, Caps, HostTensor, Type};
 
@@ -28,7 +28,7 @@ fn model(name: &str, width: f64) -> (Graph, Tensors) {
         }
     };
     let mut tensors = net.initial(5);
-    for (_, name, tensor) in &mut tensors {
+    for NamedTensor { name, value: tensor, .. } in &mut tensors {
         match name.rsplit('.').next() {
             Some("running_mean") => spread(-0.3, 0.4, tensor),
             Some("running_var") => spread(0.2, 1.9, tensor),
@@ -47,7 +47,7 @@ fn image() -> HostTensor {
 
 /// The graph's result in f64.
 fn exact(graph: &Graph, tensors: &Tensors) -> Array {
-    let params = tensors.iter().map(|(role, name, t)| ((*role, name.clone()), t.to_array())).collect();
+    let params = tensors.iter().map(|t| ((t.role, t.name.clone()), t.value.to_array())).collect();
     let env = Env { params, inputs: [("x".into(), image().to_array())].into(), ..Env::default() };
     interpret(graph, &env)[graph.outputs[0].1.index()].clone().expect("a result")
 }
@@ -68,7 +68,7 @@ fn distance(want: &Array, got: &[f32]) -> f64 {
 fn holds(name: &str, width: f64, norms: usize) {
     let (graph, tensors) = model(name, width);
     let want = exact(&graph, &tensors);
-    let read = tensors.iter().filter(|t| t.1.ends_with("running_var")).count();
+    let read = tensors.iter().filter(|t| t.name.ends_with("running_var")).count();
     assert_eq!(read, norms, "layers of batch norm in {name}");
     for device in [cpu(), gpu()] {
         let (mut session, mut runner) = Session::inference(&device, &graph, &tensors).expect("a session");
@@ -116,7 +116,7 @@ fn packed_weight_is_repacked_after_change() {
         let got = logits(&mut session, &mut runner);
         let off = distance(&exact(&graph, &tensors), &got);
         assert!(off <= 1e-5, "round {round}: {off:e}");
-        for (_, name, tensor) in &mut tensors {
+        for NamedTensor { name, value: tensor, .. } in &mut tensors {
             if name.ends_with("weight") {
                 tensor.words.reverse();
             }
@@ -130,7 +130,7 @@ fn packed_weight_is_repacked_after_change() {
 fn packed_weights_of_plan() {
     let (graph, _) = model("resnet18", 0.1);
     let of = |caps: &Caps, packed| {
-        let plan = plan(&graph, caps, &PlanOptions { packed, ..PlanOptions::default() }).expect("a plan");
+        let plan = plan(&graph, caps, &PlanOptions::default().packed(packed)).expect("a plan");
         verify(&plan).expect("a sound plan");
         plan.slots.iter().filter(|s| s.kind == SlotKind::Packed).count()
     };
@@ -147,7 +147,7 @@ fn packed_weights_of_plan() {
         let value = moving.try_push(double.into(), &[target, target]).expect("a sum");
         moving.updates.push(wgrad_graph::Update { target, value, group: group as u32 });
     }
-    let options = PlanOptions { packed: true, ..PlanOptions::default() };
+    let options = PlanOptions::default().packed(true);
     let plan = plan(&moving, &Caps::cpu(), &options).expect("a plan");
     assert!(plan.kernels.iter().all(|s| s.packed.is_none()), "weights that change");
 }
@@ -159,9 +159,9 @@ fn refused(device: &Device, graph: &Graph, tensors: &Tensors) -> String {
 #[test]
 fn inference_tensors_of_another_model_are_refused() {
     let (graph, mut tensors) = model("lenet", 1.0);
-    let name = tensors[0].1.clone();
-    tensors[0].2 = HostTensor::f32(&[1], &[0.0]);
+    let name = tensors[0].name.clone();
+    tensors[0].value = HostTensor::f32(&[1], &[0.0]);
     assert!(refused(&cpu(), &graph, &tensors).starts_with(&format!("{name}: the model has ")));
-    tensors[0].1 = "other".into();
+    tensors[0].name = "other".into();
     assert_eq!(refused(&cpu(), &graph, &tensors), "other: the model has no such tensor");
 }

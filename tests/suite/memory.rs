@@ -28,7 +28,7 @@ fn classes() -> Vec<Caps> {
 /// Plans soundly in all these ways; gives the longest plan's steps.
 fn sound(name: &str, graph: &Graph, all: &[Caps]) -> usize {
     let one = |caps: &Caps| {
-        let options = PlanOptions { packed: caps.class == AdapterClass::Cpu, ..PlanOptions::default() };
+        let options = PlanOptions::default().packed(caps.class == AdapterClass::Cpu);
         let plan = plan(graph, caps, &options).unwrap_or_else(|e| panic!("{name} on {}: {e}", caps.class));
         verify(&plan).unwrap_or_else(|e| panic!("{name} on {}: {e}", caps.class));
         plan.kernels.len()
@@ -77,7 +77,7 @@ fn classifiers(share: usize, of: usize) -> usize {
 
 fn minimised(net: &Net, loss: &wgrad_graph::Tensor) -> Graph {
     net.builder().output("loss", loss);
-    let weights: Vec<_> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
+    let weights: Vec<_> = net.named_weights();
     Optimizer::adam().minimise(loss, &weights).expect("gradients");
     net.builder().graph()
 }
@@ -156,7 +156,7 @@ fn plan_memory_of_generative_models_is_sound() {
     for caps in classes() {
         let layout = common_layout(&[&both[0], &both[1]], &caps).expect("a layout");
         for graph in &both {
-            let options = PlanOptions { layout: Some(&layout), ..PlanOptions::default() };
+            let options = PlanOptions::default().layout(Some(&layout));
             verify(&plan(graph, &caps, &options).expect("a plan")).expect("sound memory");
         }
     }
@@ -232,7 +232,7 @@ fn verify_finds_overwritten_packed_weights() {
     let w = b.param("w", &[16, 16, 3, 3], wgrad_graph::Role::Weight);
     let y = x.exp().conv2d(&w, None, wgrad_graph::ops::ConvSpec::new(1, 1));
     b.output("y", &(y.exp().sum_keep(&[1]) + y.sum_keep(&[2])));
-    let options = PlanOptions { packed: true, ..PlanOptions::default() };
+    let options = PlanOptions::default().packed(true);
     let good = plan(&b.graph(), &Caps::cpu(), &options).expect("a plan");
     verify(&good).expect("sound memory");
     let packed = good.kernels.iter().position(|s| s.packed.is_some()).expect("a packed kernel");
@@ -274,7 +274,7 @@ fn verify_refuses_packed_weights_with_updates() {
     let x = b.input("x", Type::f32(&[2, 16, 9, 9]));
     let w = b.param("w", &[16, 16, 3, 3], wgrad_graph::Role::Weight);
     b.output("y", &x.conv2d(&w, None, wgrad_graph::ops::ConvSpec::new(1, 1)).exp().sum_keep(&[1]));
-    let options = PlanOptions { packed: true, ..PlanOptions::default() };
+    let options = PlanOptions::default().packed(true);
     let mut plan = plan(&b.graph(), &Caps::cpu(), &options).expect("a plan");
     verify(&plan).expect("sound memory");
     let (at, kernel) =
@@ -300,7 +300,7 @@ fn verify_tensors_of_other_plans_stay() {
     let (first, second) = (graph("a"), graph("b"));
     for caps in classes() {
         let layout = common_layout(&[&first, &second], &caps).expect("a layout");
-        let options = PlanOptions { layout: Some(&layout), ..PlanOptions::default() };
+        let options = PlanOptions::default().layout(Some(&layout));
         let mut plan = plan(&second, &caps, &options).expect("a plan");
         verify(&plan).expect("sound memory");
         let other = layout.params.iter().find(|p| p.name == "a").expect("the other plan's weight").place;

@@ -4,7 +4,7 @@
 use wgrad_device::Device;
 use wgrad_graph::Role;
 use wgrad_nn::{Clip, DecayOn, Group, Init, Mode, Net, Optimizer, OptimizerKind};
-use wgrad_session::{Session, Tensors};
+use wgrad_session::{NamedTensor, Session, Tensors};
 use wgrad_tests::{cpu, gpu};
 use wgrad_types::{HostTensor, Type};
 
@@ -73,8 +73,8 @@ fn trained(device: &Device, optimizer: &Optimizer, groups: Option<[(f64, f64); 2
     net.builder().output("loss", &loss);
     let start = Layer::start();
     let initial = vec![
-        (Role::Weight, "weight".to_owned(), host(&[OUTPUTS, INPUTS], &start.weight)),
-        (Role::Weight, "bias".to_owned(), host(&[OUTPUTS], &start.bias)),
+        NamedTensor::new(Role::Weight, "weight", host(&[OUTPUTS, INPUTS], &start.weight)),
+        NamedTensor::new(Role::Weight, "bias", host(&[OUTPUTS], &start.bias)),
     ];
     let (mut session, mut runner) =
         Session::new(device, &net.builder().graph(), &initial, 0).expect("a session");
@@ -109,7 +109,7 @@ fn check_groups(name: &str, optimizer: &Optimizer, groups: Option<[(f64, f64); 2
         for (tensor, want, state) in
             [("weight", &layer.weight, &states[0]), ("bias", &layer.bias, &states[1])]
         {
-            let found = |name: &str| tensors.iter().find(|t| t.1 == name).map(|t| t.2.to_array().data);
+            let found = |name: &str| tensors.iter().find(|t| t.name == name).map(|t| t.value.to_array().data);
             close(&format!("{name} on {label}: {tensor}"), want, &found(tensor).expect("a weight"));
             if let Some(average) = found(&format!("{tensor}.ema")) {
                 close(&format!("{name} on {label}: average of {tensor}"), &state[2], &average);
@@ -151,8 +151,8 @@ fn sgd(p: &mut [f64], g: &[f64], decay: f64, lr: f64) {
 }
 
 #[test]
-fn optimizer_lion_steps_by_sign() {
-    check("lion", &Optimizer { weight_decay: 0.1, ..named("lion") }, &|p, g, states, _, _| {
+fn lion_steps_by_the_sign() {
+    check("lion", &named("lion").weight_decay(0.1), &|p, g, states, _, _| {
         for (i, p) in p.iter_mut().enumerate() {
             let m = &mut states[0][i];
             let sign = (0.9 * *m + 0.1 * g[i]).signum();
@@ -163,8 +163,8 @@ fn optimizer_lion_steps_by_sign() {
 }
 
 #[test]
-fn optimizer_lamb_scales_by_norms() {
-    check("lamb", &Optimizer { weight_decay: 0.1, ..named("lamb") }, &|p, g, states, t, _| {
+fn lamb_scales_by_norms() {
+    check("lamb", &named("lamb").weight_decay(0.1), &|p, g, states, t, _| {
         let mut step = vec![0.0; p.len()];
         for i in 0..p.len() {
             states[0][i] = 0.9 * states[0][i] + 0.1 * g[i];
@@ -188,8 +188,8 @@ fn transposed(a: &[f64], rows: usize, columns: usize) -> Vec<f64> {
 }
 
 #[test]
-fn optimizer_muon_steps_by_orthogonal_matrix() {
-    check("muon", &Optimizer { weight_decay: 0.1, ..named("muon") }, &|p, g, states, t, matrix| {
+fn muon_steps_by_an_orthogonal_matrix() {
+    check("muon", &named("muon").weight_decay(0.1), &|p, g, states, t, matrix| {
         if !matrix {
             for (i, p) in p.iter_mut().enumerate() {
                 states[0][i] = 0.9 * states[0][i] + 0.1 * g[i];
@@ -223,13 +223,13 @@ fn optimizer_muon_steps_by_orthogonal_matrix() {
 #[test]
 fn optimizer_clips_gradients() {
     for clip in [Clip::Norm(0.1), Clip::Norm(1e3), Clip::Value(0.05)] {
-        check("clip", &Optimizer { clip, ..named("sgd") }, &|p, g, _, _, _| sgd(p, g, 0.0, LR));
+        check("clip", &named("sgd").clip(clip), &|p, g, _, _, _| sgd(p, g, 0.0, LR));
     }
 }
 
 #[test]
-fn optimizer_decay_can_skip_biases() {
-    let optimizer = Optimizer { weight_decay: 0.2, decay_on: DecayOn::Matrices, ..named("sgd") };
+fn decay_can_leave_out_biases() {
+    let optimizer = named("sgd").weight_decay(0.2).decay_on(DecayOn::Matrices);
     check("decay", &optimizer, &|p, g, _, _, matrix| sgd(p, g, if matrix { 0.2 } else { 0.0 }, LR));
 }
 
@@ -243,13 +243,13 @@ fn optimizer_groups_have_own_settings() {
 }
 
 #[test]
-fn optimizer_ema_follows_weights() {
-    let optimizer = Optimizer { ema: Some(0.6), ..named("sgd") };
+fn averages_follow_the_weights() {
+    let optimizer = named("sgd").ema(Some(0.6));
     check("ema", &optimizer, &|p, g, states, t, _| {
         sgd(p, g, 0.0, LR);
         let rate = (1.0f64 - 0.6).max(10.0 / (9.0 + f64::from(t)));
         states[2].iter_mut().zip(p).for_each(|(a, p)| *a += (*p - *a) * rate);
     });
-    let kept = trained(&cpu(), &optimizer, None).iter().filter(|t| t.1.ends_with(".ema")).count();
+    let kept = trained(&cpu(), &optimizer, None).iter().filter(|t| t.name.ends_with(".ema")).count();
     assert_eq!(kept, 2, "an average a weight");
 }

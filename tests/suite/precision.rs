@@ -6,7 +6,7 @@ use wgrad_device::Device;
 use wgrad_doctor::{Target, planned, run};
 use wgrad_graph::{Builder, Graph, Role, autocast, interpret};
 use wgrad_nn::{Clip, Optimizer, OptimizerKind};
-use wgrad_session::{Runner, Session, Tensors};
+use wgrad_session::{NamedTensor, Runner, Session, Tensors};
 use wgrad_tests::{build, cases, cpu, gpu};
 use wgrad_types::{AdapterClass, DType, HostTensor, Type};
 
@@ -33,10 +33,10 @@ struct Rig {
 impl Rig {
     fn new(device: &Device, clip: Clip) -> Self {
         let kind = OptimizerKind::Sgd { momentum: 0.9, nesterov: false };
-        let optimizer = Optimizer { loss_scaling: true, clip, ..Optimizer::new(kind) };
+        let optimizer = Optimizer::new(kind).loss_scaling(true).clip(clip);
         let start: Tensors = vec![
-            (Role::Weight, "w".into(), HostTensor::f32(&[8], &[1.0; 8])),
-            (Role::Weight, "v".into(), HostTensor::f32(&[2, 4], &[1.0; 8])),
+            NamedTensor::new(Role::Weight, "w", HostTensor::f32(&[8], &[1.0; 8])),
+            NamedTensor::new(Role::Weight, "v", HostTensor::f32(&[2, 4], &[1.0; 8])),
         ];
         let (session, runner) = Session::new(device, &graph(&optimizer), &start, 0).expect("a session");
         Self { session, runner, optimizer, step: 0 }
@@ -53,7 +53,7 @@ impl Rig {
 
     fn all(&self, name: &str) -> Vec<f32> {
         let tensors = self.session.snapshot().expect("a snapshot");
-        tensors.iter().find(|t| t.1 == name).unwrap_or_else(|| panic!("no {name}")).2.as_f32().to_vec()
+        tensors.iter().find(|t| t.name == name).unwrap_or_else(|| panic!("no {name}")).value.as_f32().to_vec()
     }
 
     fn is(&self, what: &[(&str, f32)]) {
@@ -118,7 +118,7 @@ fn f16_products_of_training_step() {
     let h = x.matmul(&w).relu();
     let loss = h.matmul(&w).square().mean_all();
     b.output("loss", &loss);
-    let optimizer = Optimizer { loss_scaling: true, ..Optimizer::adam() };
+    let optimizer = Optimizer::adam().loss_scaling(true);
     optimizer.minimise(&loss, &[("w".into(), w)]).expect("a gradient");
     let start: Tensors = Vec::new();
     let (_, runner) = Session::new(&gpu(), &autocast(&b.graph()), &start, 0).expect("a session");

@@ -11,9 +11,9 @@ use wgrad_nn::{
     Clip, DecayOn, Group, Init, Mode, Net, OPTIMIZERS, Optimizer, OptimizerKind, SHARE, Schedule, accumulate,
     average_name,
 };
-use wgrad_session::{Session, Tensors};
+use wgrad_session::{NamedTensor, Session, Tensors};
 use wgrad_tests::cpu;
-use wgrad_types::{Array, DType, HostTensor, Type};
+use wgrad_types::{Array, DType, Type};
 
 const NAMES: [&str; 2] = ["weight", "bias"];
 
@@ -56,18 +56,16 @@ fn kind(case: &Value) -> OptimizerKind {
 }
 
 fn optimizer(case: &Value) -> Optimizer {
-    Optimizer {
-        kind: kind(case),
-        weight_decay: case["decay"].as_f64().expect("a number"),
-        decay_on: if case["decay_on"] == "matrices" { DecayOn::Matrices } else { DecayOn::All },
-        clip: match (case["clip_norm"].as_f64(), case["clip_value"].as_f64()) {
-            (Some(most), _) => Clip::Norm(most),
-            (None, Some(most)) => Clip::Value(most),
-            (None, None) => Clip::Off,
-        },
-        ema: case["ema"].as_f64(),
-        loss_scaling: false,
-    }
+    let clip = match (case["clip_norm"].as_f64(), case["clip_value"].as_f64()) {
+        (Some(most), _) => Clip::Norm(most),
+        (None, Some(most)) => Clip::Value(most),
+        (None, None) => Clip::Off,
+    };
+    Optimizer::new(kind(case))
+        .weight_decay(case["decay"].as_f64().expect("a number"))
+        .decay_on(if case["decay_on"] == "matrices" { DecayOn::Matrices } else { DecayOn::All })
+        .clip(clip)
+        .ema(case["ema"].as_f64())
 }
 
 type Weights = Vec<(String, Tensor)>;
@@ -166,14 +164,14 @@ enum Way {
 }
 
 fn on_device(reference: &Reference, case: &Value, way: Way) -> Vec<Values> {
-    let own = Optimizer { loss_scaling: way == Way::Scaled, ..optimizer(case) };
+    let own = optimizer(case).loss_scaling(way == Way::Scaled);
     let (net, loss, moving) = problem(reference, case);
     net.builder().output("loss", &loss);
     let initial: Tensors = NAMES
         .iter()
         .map(|name| {
             let start = reference.get(&format!("start/{name}")).to_host(DType::F32);
-            (Role::Weight, (*name).to_owned(), start)
+            NamedTensor::new(Role::Weight, *name, start)
         })
         .collect();
     let device = cpu();
@@ -219,12 +217,7 @@ fn on_device(reference: &Reference, case: &Value, way: Way) -> Vec<Values> {
             runners[0].wait().expect("results").expect("a step is under way");
         }
         let tensors = session.snapshot().expect("a snapshot");
-        all.push(
-            tensors
-                .iter()
-                .map(|(_, name, t): &(Role, String, HostTensor)| (name.clone(), (t.to_array(), false)))
-                .collect(),
-        );
+        all.push(tensors.iter().map(|t| (t.name.clone(), (t.value.to_array(), false))).collect());
     }
     all
 }
@@ -338,9 +331,11 @@ fn optimizer_settings_all_have_cases() {
     for &(name, rule) in OPTIMIZERS {
         let (variant, fields) = settings(rule);
         let own = moved.get(&variant).unwrap_or_else(|| panic!("{name} has no cases"));
-        // Settings of `Optimizer` itself; a new one does not compile here.
-        let Optimizer { kind: _, weight_decay: _, decay_on: _, clip: _, ema: _, loss_scaling: _ } =
-            Optimizer::new(rule);
+        // Settings of `Optimizer` itself, as it prints them; a new one is to have cases here.
+        let printed = format!("{:#?}", Optimizer::new(rule));
+        let field = |line: &'_ str| Some(line.strip_prefix("    ")?.split_once(':')?.0.to_owned());
+        let known: Vec<String> = printed.lines().filter_map(field).filter(|f| !f.starts_with(' ')).collect();
+        assert_eq!(known, ["kind", "weight_decay", "decay_on", "clip", "ema", "loss_scaling"]);
         let common = ["decay", "decay_on", "clip_norm", "clip_value", "ema", "rates", "decays", "frozen"];
         for wanted in fields.iter().map(String::as_str).chain(common) {
             // A clipped sign is the same sign, and a norm's ratio takes a factor out again; the momentum's mixture stays.

@@ -6,20 +6,15 @@ use wgrad_nn::{
     Clip, DecayOn, Group, Loss, Mode, Net, Optimizer, OptimizerKind, SHARE, accumulate, average_name,
 };
 use wgrad_plan::{PlanError, PlanOptions, common_layout, plan, verify};
-use wgrad_session::{Runner, Session, Tensors};
+use wgrad_session::{NamedTensor, Runner, Session, Tensors};
 use wgrad_tests::{cpu, gpu};
 use wgrad_types::{Caps, HostTensor, Type};
 
 const ROWS: usize = 8;
 
 fn optimizer() -> Optimizer {
-    Optimizer {
-        weight_decay: 0.1,
-        decay_on: DecayOn::Matrices,
-        clip: Clip::Norm(0.5),
-        ema: Some(0.9),
-        ..Optimizer::new(OptimizerKind::named("adamw").expect("an optimizer"))
-    }
+    let adamw = Optimizer::adamw().weight_decay(0.1).decay_on(DecayOn::Matrices);
+    adamw.clip(Clip::Norm(0.5)).ema(Some(0.9))
 }
 
 type Weights = Vec<(String, Tensor)>;
@@ -32,7 +27,7 @@ fn classifier(rows: usize) -> (Net, Tensor, Weights) {
     let logits = net.linear("fc2", &net.linear("fc1", &x.flatten(1), 12).tanh(), 5);
     let loss = Loss::CrossEntropy { label_smoothing: 0.1 }.of(&logits, &y);
     net.builder().output("loss", &loss);
-    let weights = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
+    let weights = net.named_weights();
     (net, loss, weights)
 }
 
@@ -103,9 +98,9 @@ fn in_parts(device: &Device, cuts: &[usize]) -> Tensors {
 /// The largest difference between tensors of the same role and name; every one of `a` must be in `b`.
 fn difference(a: &Tensors, b: &Tensors) -> f32 {
     let mut most = 0.0f32;
-    for (role, name, tensor) in a {
-        let (_, _, other) = b.iter().find(|t| t.0 == *role && t.1 == *name).expect("in both");
-        let pairs = tensor.as_f32().iter().zip(other.as_f32());
+    for tensor in a {
+        let twin = b.iter().find(|t| t.role == tensor.role && t.name == tensor.name).expect("in both");
+        let pairs = tensor.value.as_f32().iter().zip(twin.value.as_f32());
         most = pairs.fold(most, |m, (x, y)| m.max((x - y).abs()));
     }
     most
@@ -119,24 +114,26 @@ fn micro_batches_give_update_of_whole_batch() {
             let got = in_parts(&device, cuts);
             let d = difference(&want, &got);
             assert!(d < 2e-6, "{}: parts {cuts:?} differ by {d}", device.name());
-            let sums = got.iter().filter(|t| t.1.ends_with(".grad"));
-            assert!(sums.clone().count() == 6 && sums.into_iter().all(|t| t.2.words.iter().all(|&w| w == 0)));
+            let sums = got.iter().filter(|t| t.name.ends_with(".grad"));
+            assert!(
+                sums.clone().count() == 6 && sums.into_iter().all(|t| t.value.words.iter().all(|&w| w == 0))
+            );
         }
     }
 }
 
 /// Update kernels of a graph's plan, with a layout or with one of its own.
 fn updates(graph: &Graph, layout: Option<&wgrad_plan::ParamLayout>) -> usize {
-    let options = PlanOptions { layout, ..PlanOptions::default() };
+    let options = PlanOptions::default().layout(layout);
     let plan = plan(graph, &Caps::webgpu_baseline(), &options).expect("a plan");
     verify(&plan).expect("no overlap");
     plan.kernels.iter().filter(|s| s.scope == "optimizer").count()
 }
 
 #[test]
-fn layout_common_keeps_updates_merged() {
-    // A global norm is a number from outside, unreadable for merged kernels.
-    let unclipped = Optimizer { clip: Clip::Off, ..optimizer() };
+fn a_common_layout_keeps_updates_merged() {
+    // A common norm is a number from outside, which merged kernels do not read.
+    let unclipped = optimizer().clip(Clip::Off);
     let (update, part) = (update(&unclipped), part(ROWS).builder().graph());
     let layout = common_layout(&[&update, &part], &Caps::webgpu_baseline()).expect("a layout");
     // Matrices decay and biases do not: two kernels, and two sums' pages follow them.
@@ -168,7 +165,7 @@ fn player(own: &str, other: &str, rate: f64) -> Graph {
 fn players_update_own_weights_only() {
     for device in [cpu(), gpu()] {
         let (first, second) = (player("p", "q", 0.9), player("q", "p", 0.5));
-        let ones = |name: &str| (Role::Weight, name.to_owned(), HostTensor::f32(&[3], &[1.0; 3]));
+        let ones = |name: &str| NamedTensor::new(Role::Weight, name, HostTensor::f32(&[3], &[1.0; 3]));
         let initial: Tensors = ["p.a", "p.b", "q.a", "q.b"].map(ones).into();
         let (mut session, mut runners) =
             Session::over(&device, &[&first, &second], &initial, 0).expect("a session");
@@ -178,7 +175,7 @@ fn players_update_own_weights_only() {
             runners[k].step(&mut session, 0, &[], &[("lr", 0.1)]).expect("a step");
             let after = session.snapshot().expect("a snapshot");
             for (b, a) in before.iter().zip(&after) {
-                assert_eq!(b.2 != a.2, b.1.starts_with(own), "{} after player {own}", b.1);
+                assert_eq!(b.value != a.value, b.name.starts_with(own), "{} after player {own}", b.name);
             }
         }
     }

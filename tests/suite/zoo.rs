@@ -13,7 +13,7 @@ const BATCH: usize = 3;
 /// A model's training step: its loss is an output, its updates are those of a rule.
 fn minimised(net: &Net, loss: &Tensor, rule: &Optimizer) {
     net.builder().output("loss", loss);
-    let weights: Vec<_> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
+    let weights: Vec<_> = net.named_weights();
     rule.minimise(loss, &weights).expect("gradients");
 }
 

@@ -24,6 +24,7 @@ usage: cargo xtask COMMAND
   test [--skip-setup] [-- ARGS]  everything CI runs; ARGS go to `cargo test`
   setup [--backports]            install a software Vulkan adapter if there is none, spirv-val and Tint
                                  (--backports: Mesa from bookworm-backports, in any case)
+  features                       each feature of the library builds alone, and without any neither wgpu nor image is there
   portability                    every kernel through spirv-val and Tint
   dawn [NAME]                    cases on Dawn, the WebGPU of Chromium, against their references (Mesa 25, SwiftShader, GPUs)
   audit [--update]               hot kernels through the compilers of AMD GPUs: no spills, nothing worse than
@@ -41,6 +42,7 @@ usage: cargo xtask COMMAND
 enum Command {
     Test { skip_setup: bool, cargo_args: Vec<String> },
     Setup { backports: bool },
+    Features,
     Portability,
     Dawn { name: String },
     Audit { update: bool },
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Command::Setup { backports } => {
             setup::run(backports).and_then(|()| portability::install(&test::target(root())))
         }
+        Command::Features => test::features(root()),
         Command::Portability => test::portability(root()),
         Command::Dawn { name } => portability::dawn(root(), &test::target(root()), &name),
         Command::Audit { update } => audit::run(root(), &test::target(root()), update),
@@ -101,6 +104,7 @@ fn parse(args: &[String]) -> Option<Command> {
         }
         ["setup"] => Some(Command::Setup { backports: false }),
         ["setup", "--backports"] => Some(Command::Setup { backports: true }),
+        ["features"] => Some(Command::Features),
         ["portability"] => Some(Command::Portability),
         ["dawn"] => Some(Command::Dawn { name: String::new() }),
         ["dawn", name] => Some(Command::Dawn { name: (*name).to_owned() }),

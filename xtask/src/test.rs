@@ -71,6 +71,9 @@ fn run_steps(steps: &mut Steps, root: &Path, skip_setup: bool, cargo_args: &[Str
         let lint = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
         quiet(run_command(in_root(root).args(lint)))
     })?;
+    if all {
+        steps.step("features", || quiet(features(root)))?;
+    }
     steps.step("tests", || {
         some_tests(all, run_tests(in_root(root).args(["test", "--workspace"]).args(cargo_args)))
     })?;
@@ -117,6 +120,35 @@ fn run_steps(steps: &mut Steps, root: &Path, skip_setup: bool, cargo_args: &[Str
     Ok(())
 }
 
+/// The library's features, each to build alone.
+const FEATURES: [&str; 4] = ["gpu", "data", "train", "doctor"];
+
+/// Packages that only a feature may bring in.
+const HEAVY: [&str; 3] = ["wgpu", "image", "plotters"];
+
+/// Checks the library without features and with each alone: graphs, plans and the CPU need neither wgpu nor decoders.
+pub(crate) fn features(root: &Path) -> Result<()> {
+    let bare = ["-p", "wgrad", "--no-default-features"];
+    let tree = ["tree", "--edges", "normal", "--prefix", "none", "--format", "{p}"];
+    let listed = cargo().current_dir(root).args(tree).args(bare).output().context("cargo tree")?;
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    if let Some(heavy) = heavy(&listed) {
+        bail!("without features the library depends on {heavy}");
+    }
+    run_command(in_root(root).arg("check").args(bare))?;
+    FEATURES
+        .iter()
+        .try_for_each(|f| run_command(in_root(root).arg("check").args(bare).args(["--features", f])))
+}
+
+/// A package of [`HEAVY`] in the lines of `cargo tree`; that of no tree at all is a name, too.
+fn heavy(listed: &str) -> Option<&str> {
+    if listed.is_empty() {
+        return Some("nothing at all, says cargo tree");
+    }
+    listed.lines().find(|line| line.split(' ').next().is_some_and(|name| HEAVY.contains(&name)))
+}
+
 /// Checks every kernel once, forward and gradient, in a process of its own with these environment variables.
 fn doctor(root: &Path, device: &str, settings: &[(&str, &str)]) -> Result<()> {
     run_command(in_root(root).args(["build", "--workspace", "--bins"]))?;
@@ -141,7 +173,7 @@ pub(crate) fn portability(root: &Path) -> Result<()> {
 fn in_root(root: &Path) -> Command {
     let mut command = cargo();
     // No kernel cache of other runs, and no talk of Mesa's device selection about a missing desktop.
-    let settings = [("WGRAD_REQUIRE_GPU", "1"), ("WGRAD_CACHE_DIR", ""), ("NODEVICE_SELECT", "1")];
+    let settings = [("WGRAD_CACHE_DIR", ""), ("NODEVICE_SELECT", "1")];
     command.current_dir(root).envs(settings);
     command
 }
@@ -195,7 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn test_run_without_tests_fails_unless_filtered() {
+    fn heavy_packages_are_found_by_name() {
+        assert_eq!(heavy("wgrad v0.1.0 (/a)\nrayon v1.12.0\nimages v1.0.0\n"), None);
+        assert_eq!(heavy("wgrad v0.1.0 (/a)\nimage v0.25.0\n"), Some("image v0.25.0"));
+        assert!(heavy("").is_some());
+    }
+
+    #[test]
+    fn a_run_without_tests_fails_unless_filtered() {
         let none = Counts { ignored: 3, ..Counts::default() };
         let one = Counts { passed: 1, ..Counts::default() };
         assert!(some_tests(true, Ok(none)).is_err());

@@ -82,7 +82,7 @@ fn main() -> Done {
     let workload = std::env::args().nth(1).ok_or(
         "usage: measure cifar_cnn_bN | alexnet_bN | gpt_cN | infer_MODEL_bN | kernels | ceilings | ratios",
     )?;
-    let device = std::env::var("WGRAD_BENCH_DEVICE").unwrap_or_else(|_| "cpu".into());
+    let device = wgrad_benches::device_name();
     let threads = rayon::current_num_threads();
     let label = if device == "cpu" { format!("cpu{threads}t") } else { device.clone() };
     let report = Report { device: label };

@@ -40,7 +40,7 @@ fn launches() -> Result<BTreeMap<String, (usize, Launch)>> {
     let mut seen: Vec<Arc<str>> = Vec::new();
     for kernel in kernels() {
         for variant in 0..VARIANTS {
-            let options = PlanOptions { variant, ..PlanOptions::default() };
+            let options = PlanOptions::default().variant(variant);
             let plan =
                 plan(&kernel.graph(), &caps(), &options).map_err(|e| anyhow!("{}: {e}", kernel.name))?;
             for launch in plan.kernels.iter().flat_map(|s| &s.variant.launches) {

@@ -25,18 +25,16 @@ impl Ceilings {
     /// # Errors
     /// If the device fails.
     pub fn of(device: &Device) -> Result<Self, SessionError> {
-        match device {
-            Device::Cpu(_) => Ok(Self { flops: processor::multiply_adds(), bytes: processor::bandwidth() }),
-            Device::Gpu(_) => {
-                let size = Size::of(device);
-                let flops = fastest(device, 4 * size.invocations(), Some(&size))?;
-                let bytes = fastest(device, size.elements, None)?;
-                Ok(Self {
-                    flops: (size.invocations() * ROUNDS_ON_ADAPTER * 8 * 4 * 2) as f64 / flops,
-                    bytes: (size.elements * 8) as f64 / bytes,
-                })
-            }
+        if device.adapter().is_none() {
+            return Ok(Self { flops: processor::multiply_adds(), bytes: processor::bandwidth() });
         }
+        let size = Size::of(device);
+        let flops = fastest(device, 4 * size.invocations(), Some(&size))?;
+        let bytes = fastest(device, size.elements, None)?;
+        Ok(Self {
+            flops: (size.invocations() * ROUNDS_ON_ADAPTER * 8 * 4 * 2) as f64 / flops,
+            bytes: (size.elements * 8) as f64 / bytes,
+        })
     }
 }
 

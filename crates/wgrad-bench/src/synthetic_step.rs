@@ -3,7 +3,7 @@
 use std::time::Instant;
 use wgrad_device::{Device, Profile};
 use wgrad_graph::{Graph, Role, index_bounds};
-use wgrad_session::{Runner, Session, SessionError, Tensors};
+use wgrad_session::{NamedTensor, Runner, Session, SessionError, Tensors};
 use wgrad_types::{DType, HostTensor, Type};
 
 /// A session over a graph, its inputs, and the scalars of every step.
@@ -31,7 +31,8 @@ impl SyntheticStep {
         let (mut session, runner) = Session::new(device, graph, initial.unwrap_or(&Vec::new()), 0)?;
         if initial.is_none() {
             let weights = session.params().iter().filter(|p| p.role == Role::Weight);
-            let values: Tensors = weights.map(|p| (p.role, p.name.clone(), values(&p.ty, 0.05))).collect();
+            let values: Tensors =
+                weights.map(|p| NamedTensor::new(p.role, p.name.clone(), values(&p.ty, 0.05))).collect();
             session.restore(&values)?;
         }
         Ok(Self::ready(device, graph, (session, runner), scalars))
@@ -44,7 +45,7 @@ impl SyntheticStep {
     pub fn inference(device: &Device, graph: &Graph) -> Result<Self, SessionError> {
         let weights = graph.params().filter(|p| p.0 == Role::Weight);
         let weights: Tensors =
-            weights.map(|(role, name, ty)| (role, name.to_owned(), values(ty, 0.05))).collect();
+            weights.map(|(role, name, ty)| NamedTensor::new(role, name, values(ty, 0.05))).collect();
         Ok(Self::ready(device, graph, Session::inference(device, graph, &weights)?, &[]))
     }
 

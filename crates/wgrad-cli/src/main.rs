@@ -8,6 +8,7 @@ mod checkpoint;
 mod devices;
 mod doctor;
 mod eval;
+mod events;
 mod generate;
 mod inputs;
 mod output;
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
             *PANICKED_AT.lock().unwrap_or_else(PoisonError::into_inner) = at.to_string();
         }
     }));
+    events::init();
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");

@@ -85,8 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let (_, workload) = args.workload.build(args.device.as_deref())?;
     let (caps, target, choices) = caps(args)?;
     check_precision(&args.workload.precision, &caps, &target)?;
-    let options =
-        PlanOptions { choices: Some(&choices), packed: args.workload.eval, ..PlanOptions::default() };
+    let options = PlanOptions::default().choices(&choices).packed(args.workload.eval);
     let plan = plan(&workload.graph, &caps, &options)?;
     if let Some(name) = &args.wgsl {
         output::line(&kernel_text(&plan, name)?)?;

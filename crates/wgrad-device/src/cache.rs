@@ -24,7 +24,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 /// variable is empty, nothing is kept.
 pub(crate) fn folder() -> Option<PathBuf> {
     let var = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    if let Some(own) = var("WGRAD_CACHE_DIR") {
+    if let Some(own) = crate::variables::read().cache_dir {
         return (!own.as_os_str().is_empty()).then_some(own);
     }
     let home = || var("HOME").filter(|p| p.is_absolute());

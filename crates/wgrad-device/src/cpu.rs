@@ -11,7 +11,7 @@ use wgrad_types::{Caps, numel};
 
 /// This machine's processor.
 #[derive(Clone)]
-pub struct Cpu {
+pub(crate) struct Cpu {
     caps: Caps,
 }
 
@@ -33,7 +33,7 @@ impl Cpu {
 type Slots = Vec<AlignedVec<u32>>;
 
 /// Persistent tensors.
-pub struct Memory {
+pub(crate) struct Memory {
     slots: Slots,
     /// Number of writes to each slot.
     writes: Vec<u64>,
@@ -58,8 +58,8 @@ fn words_of(place: Place) -> std::ops::Range<usize> {
     place.offset / 4..(place.offset + place.bytes) / 4
 }
 
-/// A plan with the memory of everything but the persistent tensors.
-pub struct Program {
+/// A plan with the memory of everything that does not persist.
+pub(crate) struct Program {
     plan: Arc<Plan>,
     slots: Slots,
     /// Element-wise code per kernel, and the number of writes at the time its operand was packed.

@@ -2,6 +2,7 @@
 
 /// A failure of a device or of the search for one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DeviceError {
     /// The name is no device.
     #[error("unknown device {name:?}: use auto, gpu, gpu:N, software or cpu (see `wgrad devices`)")]

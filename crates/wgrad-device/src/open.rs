@@ -1,14 +1,15 @@
 //! Device selection: the request, the available devices, and one line with the result and its reason.
 
-use crate::gpu::{self, AdapterReport, Found, Gpu};
-use crate::{Device, DeviceError, cpu};
+use crate::device::Kind;
+use crate::gpu::{self, Found, Gpu};
+use crate::{AdapterReport, Device, DeviceError, cpu, variables};
 use std::fmt;
 use std::str::FromStr;
 use wgrad_types::AdapterClass;
 
-/// Requested device: `auto`, `gpu`, `gpu:N`, `software` or `cpu`, as on the command line. The default is
-/// `auto`.
+/// A device by name: `auto`, `gpu`, `gpu:N`, `software` or `cpu`, as on the command line. The default is `auto`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Request {
     wanted: Wanted,
     /// Opens an adapter with WebGPU's default limits and no optional features, whatever it offers
@@ -96,16 +97,31 @@ pub fn adapters() -> Vec<AdapterReport> {
 }
 
 impl Device {
-    /// Opens the requested device. `WGRAD_DEVICE` takes the place of `auto`.
+    /// The best device of this machine: a discrete GPU, else an integrated one, else the CPU. `WGRAD_DEVICE` names another.
+    /// [`Device::reason`] says which and why.
+    ///
+    /// ```no_run
+    /// use wgrad_device::Device;
+    /// let device = Device::auto()?;
+    /// println!("{}", device.reason());
+    /// # Ok::<(), wgrad_device::DeviceError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If `WGRAD_DEVICE` or another variable of docs/variables.md has no meaning here, or its device is not there.
+    pub fn auto() -> Result<Self, DeviceError> {
+        Ok(Self::open(&Request::default())?.0)
+    }
+
+    /// Opens what was asked for. `WGRAD_DEVICE` takes the place of `auto`.
     ///
     /// # Errors
     /// If nothing fits the request, or the driver refuses.
     pub fn open(request: &Request) -> Result<(Self, Selected), DeviceError> {
         crate::quiet_drivers();
-        let var = |name| std::env::var(name).ok();
-        let (request, asked) =
-            resolve(request, var("WGRAD_DEVICE").as_deref(), var("WGRAD_LIMITS").as_deref())?;
-        if let Some(name) = var("WGRAD_VECTORS").filter(|name| !name.is_empty()) {
+        let set = variables::read();
+        let (request, asked) = resolve(request, set.device.as_deref(), set.limits.as_deref())?;
+        if let Some(name) = set.vectors.filter(|name| !name.is_empty()) {
             let refused = |hint| DeviceError::NotFound {
                 wanted: format!("vectors {name:?}"),
                 hint: format!("WGRAD_VECTORS {hint}"),
@@ -124,24 +140,29 @@ impl Device {
                 Ok(gpu) => {
                     let mut why = ranked.why.clone();
                     why.extend(refusals);
-                    why.extend(gpu.tuned().note().map(str::to_owned));
-                    let device = Self::Gpu(gpu);
-                    let title = device.name();
+                    why.extend(gpu.note().map(str::to_owned));
+                    let title = gpu.name();
                     let limits = if request.baseline_limits { " with WebGPU's default limits" } else { "" };
                     let reason = format!("{asked}: {title}{limits}, {}", why.join("; "));
+                    tracing::info!("device {reason}");
+                    let device = Self { kind: Kind::Gpu(gpu), reason: reason.as_str().into() };
                     return Ok((device, Selected { device: title, reason }));
                 }
-                Err(error) if ranked.or_cpu => refusals.push(error.to_string()),
+                Err(error) if ranked.or_cpu => {
+                    tracing::warn!("falling back: {error}");
+                    refusals.push(error.to_string());
+                }
                 Err(error) => return Err(error),
             }
         }
-        let device = Self::Cpu(cpu);
-        let title = device.name();
+        let title = cpu.name();
         let why = match refusals.is_empty() {
             true => why_cpu(&request.wanted, &reports),
             false => format!("because {}", refusals.join("; ")),
         };
         let reason = format!("{asked}: {title}, {why}");
+        tracing::info!("device {reason}");
+        let device = Self { kind: Kind::Cpu(cpu), reason: reason.as_str().into() };
         Ok((device, Selected { device: title, reason }))
     }
 }
@@ -170,7 +191,14 @@ fn resolve(
     Ok((resolved, asked))
 }
 
-/// Adapters to try in order, the reason for the first, and true if the CPU is the fallback.
+/// Advice if there are no adapters.
+const NO_ADAPTER: &str = if cfg!(feature = "gpu") {
+    "no driver offers one; use --device cpu"
+} else {
+    "this build is without the feature `gpu`; use cpu"
+};
+
+/// Adapters to try in order, why the first is, and whether the CPU stands in where none opens.
 #[derive(Debug, PartialEq, Eq)]
 struct Ranked {
     adapters: Vec<usize>,
@@ -200,14 +228,15 @@ fn rank(wanted: &Wanted, reports: &[AdapterReport]) -> Result<Ranked, DeviceErro
             Ok(Ranked { adapters: of(false), why: vec![why], or_cpu: true })
         }
         Wanted::Gpu if !of(false).is_empty() => Ok(only(of(false), "the best GPU here")),
-        Wanted::Gpu if reports.is_empty() => Err(not_found("GPU", "no driver offers one; use --device cpu")),
+        Wanted::Gpu if reports.is_empty() => Err(not_found("GPU", NO_ADAPTER)),
         Wanted::Gpu => {
             let there = names(reports);
             let hint = format!("there is only software ({there}); use --device software or cpu");
             Err(not_found("GPU", &hint))
         }
         Wanted::Software if of(true).is_empty() => {
-            let hint = "install Mesa's lavapipe (mesa-vulkan-drivers), or use --device cpu";
+            let install = "install Mesa's lavapipe (mesa-vulkan-drivers), or use --device cpu";
+            let hint = if cfg!(feature = "gpu") { install } else { NO_ADAPTER };
             Err(not_found("software adapter", hint))
         }
         Wanted::Software => Ok(only(of(true), "as asked")),

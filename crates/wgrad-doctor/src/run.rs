@@ -31,7 +31,7 @@ pub fn planned(graph: &Graph, target: &Target, variant: usize) -> Result<Plan, S
 
 /// [`planned`] for a selection of variants.
 pub(crate) fn planned_as(graph: &Graph, target: &Target, selection: Selection) -> Result<Plan, String> {
-    let options = PlanOptions { variant: selection.variant, only: selection.only, ..PlanOptions::default() };
+    let options = PlanOptions::default().variant(selection.variant).only(selection.only);
     let plan = plan(graph, &target.caps, &options).map_err(|e| e.to_string())?;
     verify(&plan)?;
     Ok(plan)

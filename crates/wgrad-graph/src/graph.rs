@@ -2,7 +2,8 @@
 
 use crate::ops::{Leaf, Op, OpDef};
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use wgrad_types::{ShapeError, Type};
 
 /// A node's name: its index in the graph.
@@ -16,7 +17,7 @@ impl Value {
     }
 }
 
-/// Role of a persistent tensor. Decides its place in memory and its name in a checkpoint.
+/// What a persistent tensor is for. Decides its memory and its name in a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// A trainable parameter.
@@ -28,7 +29,7 @@ pub enum Role {
 }
 
 /// One application of an operation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
     /// The mathematics.
     pub op: Op,
@@ -36,13 +37,13 @@ pub struct Node {
     pub inputs: Vec<Value>,
     /// Dtype and shape of the result.
     pub ty: Type,
-    /// The layer of the node ("features.conv1"), empty outside any.
-    pub scope: Rc<str>,
+    /// The layer that built the node ("features.conv1"), empty outside any.
+    pub scope: Arc<str>,
 }
 
-/// At the end of a step `target` (a `Param` leaf) takes `value`. Updates of one group read each other's old
-/// values and run as one kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// At the end of a step `target` (a `Param` leaf) takes `value`. Updates of one group read each other's old values
+/// and run as one kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Update {
     /// The `Param` leaf to update.
     pub target: Value,
@@ -52,7 +53,9 @@ pub struct Update {
     pub group: u32,
 }
 
-/// Nodes, named results, and the updates at the end of a step.
+/// Nodes, the named results wanted of them, and the updates that end a step.
+///
+/// Two graphs are equal if their nodes, outputs, updates and stored values are, constants bit by bit.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     /// All nodes; operands precede users.
@@ -64,9 +67,25 @@ pub struct Graph {
     /// Values stored in memory of their own whatever fusion would do: parameter gradients, so that the
     /// optimizer's kernels are alike and can run as one.
     pub materialized: Vec<Value>,
-    known: BTreeMap<String, Value>,
-    scope: Rc<str>,
+    /// Nodes by the hash of operation and operands; equal hashes are told apart by comparison.
+    known: BTreeMap<u64, Vec<Value>>,
+    scope: Arc<str>,
     streams: u32,
+}
+
+impl PartialEq for Graph {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.nodes, &self.outputs, &self.updates, &self.materialized)
+            == (&other.nodes, &other.outputs, &other.updates, &other.materialized)
+    }
+}
+
+impl Eq for Graph {}
+
+impl Hash for Graph {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.nodes, &self.outputs, &self.updates, &self.materialized).hash(state);
+    }
 }
 
 impl Graph {
@@ -84,23 +103,27 @@ impl Graph {
     pub fn try_push(&mut self, op: Op, inputs: &[Value]) -> Result<Value, ShapeError> {
         let types: Vec<Type> = inputs.iter().map(|&v| self.ty(v).clone()).collect();
         let ty = op.infer(&types)?;
-        let key = format!("{op:?}{inputs:?}");
-        if let Some(&v) = self.known.get(&key) {
+        // Fixed keys: the same graph in every run.
+        let mut hasher = DefaultHasher::new();
+        (&op, inputs).hash(&mut hasher);
+        let alike = self.known.entry(hasher.finish()).or_default();
+        let same = |v: &&Value| self.nodes[v.index()].op == op && self.nodes[v.index()].inputs == inputs;
+        if let Some(&v) = alike.iter().find(same) {
             return Ok(v);
         }
         let v = Value(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
         self.nodes.push(Node { op, inputs: inputs.to_vec(), ty, scope: self.scope.clone() });
-        self.known.insert(key, v);
+        alike.push(v);
         Ok(v)
     }
 
-    /// Sets the layer name of the following nodes, and returns the previous one.
-    pub fn set_scope(&mut self, scope: &str) -> Rc<str> {
+    /// Sets the layer name that following nodes carry, and gives back the one before.
+    pub fn set_scope(&mut self, scope: &str) -> Arc<str> {
         std::mem::replace(&mut self.scope, scope.into())
     }
 
     /// The layer name in force.
-    pub fn scope(&self) -> Rc<str> {
+    pub fn scope(&self) -> Arc<str> {
         self.scope.clone()
     }
 
@@ -133,5 +156,44 @@ impl Graph {
             }
         }
         live
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Builder;
+
+    #[test]
+    fn constants_are_shared_bit_by_bit() {
+        let b = Builder::new();
+        let values = [0.0, -0.0, f64::NAN, 1.0].map(|v| (b.full(&[2], v).value(), b.full(&[2], v).value()));
+        assert!(values.iter().all(|(first, again)| first == again), "the same bits are one node, NaN's too");
+        let distinct: std::collections::BTreeSet<Value> = values.iter().map(|v| v.0).collect();
+        assert_eq!(distinct.len(), 4, "0 and -0 are two");
+    }
+
+    #[test]
+    fn graphs_compare_by_structure() {
+        let graph = |value: f64, name: &str| {
+            let b = Builder::new();
+            let x = b.input("x", Type::f32(&[3]));
+            b.output(name, &(x * value));
+            b.graph()
+        };
+        let hash = |graph: &Graph| {
+            let mut hasher = DefaultHasher::new();
+            graph.hash(&mut hasher);
+            hasher.finish()
+        };
+        let (a, twin) = (graph(2.0, "y"), graph(2.0, "y"));
+        assert!(a == twin && hash(&a) == hash(&twin));
+        assert!(a != graph(3.0, "y") && a != graph(2.0, "z"));
+    }
+
+    #[test]
+    fn a_graph_moves_between_threads() {
+        fn send<T: Send + Sync>() {}
+        send::<Graph>();
     }
 }

@@ -67,6 +67,7 @@ pub const ZOO: &[(&str, ModelKind, &str)] = &[
 
 /// Why a model cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ModelError {
     /// No model has this name.
     #[error("unknown model {name:?}: use one of {known}")]

@@ -76,9 +76,20 @@ pub fn join(heads: &Tensor) -> Tensor {
 }
 
 impl Net {
-    /// `torch.nn.MultiheadAttention` of a sequence with itself (`batch_first=True`): `[B, T, E] -> [B, T,
-    /// E]`. Parameters `name.in_proj_weight`, `name.in_proj_bias`, `name.out_proj.weight`,
-    /// `name.out_proj.bias`; the first two have fewer rows if keys and values are shared.
+    /// `torch.nn.MultiheadAttention` of a sequence with itself (`batch_first=True`): `[B, T, E] -> [B, T, E]`, f32.
+    /// Parameters `name.in_proj_weight`, `name.in_proj_bias`, `name.out_proj.weight`, `name.out_proj.bias`; the
+    /// first two have fewer rows if keys and values are shared.
+    ///
+    /// ```
+    /// # use wgrad_nn::{Heads, Mode, Net};
+    /// # use wgrad_types::Type;
+    /// # let net = Net::new(Mode::Train);
+    /// let x = net.input("x", Type::f32(&[2, 16, 64]));
+    /// assert_eq!(net.multihead_attention("attn", &x, Heads::new(4, true)).shape(), [2, 16, 64]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the name is taken, or the rank is not 3, or the heads do not divide the width.
     #[track_caller]
     pub fn multihead_attention(&self, name: &str, x: &Tensor, heads: Heads) -> Tensor {
         let width = *x.shape().last().unwrap_or(&1);

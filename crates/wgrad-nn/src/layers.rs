@@ -58,7 +58,20 @@ impl Default for Norm {
 }
 
 impl Net {
-    /// `torch.nn.Linear`: `[.., in] -> [.., out]`; parameters `name.weight` `[out, in]`, `name.bias` `[out]`.
+    /// `torch.nn.Linear`: `[.., in] -> [.., out]`, f32; parameters `name.weight` `[out, in]`, `name.bias` `[out]`.
+    ///
+    /// ```
+    /// # use wgrad_nn::{Mode, Net};
+    /// # use wgrad_types::Type;
+    /// # let net = Net::new(Mode::Train);
+    /// let x = net.input("x", Type::f32(&[8, 20]));
+    /// let y = net.linear("fc", &x, 5);
+    /// assert_eq!(y.shape(), [8, 5]);
+    /// assert_eq!(net.weights()[0].name, "fc.weight");
+    /// ```
+    ///
+    /// # Panics
+    /// If the name is taken, or `x` is a scalar.
     #[track_caller]
     pub fn linear(&self, name: &str, x: &Tensor, out: usize) -> Tensor {
         let fan_in = *x.shape().last().unwrap_or(&1);
@@ -69,8 +82,11 @@ impl Net {
         x.linear(&weight, Some(&bias))
     }
 
-    /// `torch.nn.Linear(bias=False)`: parameter `name.weight` `[out, in]`. Within [`Net::shared`] an embedding's name ties
-    /// the output to it.
+    /// `torch.nn.Linear(bias=False)`: `[.., in] -> [.., out]`, f32; parameter `name.weight` `[out, in]`. Within
+    /// [`Net::shared`] the name of an embedding ties the output to it.
+    ///
+    /// # Panics
+    /// If the name is taken, or `x` is a scalar.
     #[track_caller]
     pub fn linear_no_bias(&self, name: &str, x: &Tensor, out: usize) -> Tensor {
         let fan_in = *x.shape().last().unwrap_or(&1);
@@ -79,7 +95,22 @@ impl Net {
         x.linear(&weight, None)
     }
 
-    /// `torch.nn.Conv2d`: `[N, C, H, W] -> [N, out, H', W']`; parameters `name.weight`, `name.bias`.
+    /// `torch.nn.Conv2d`: `[N, C, H, W] -> [N, out, H', W']`, f32, with `H' = (H + 2 * padding - dilation * (kernel
+    /// - 1) - 1) / stride + 1`, rounded down; parameters `name.weight` `[out, C / groups, KH, KW]`, `name.bias`
+    /// `[out]`.
+    ///
+    /// ```
+    /// # use wgrad_nn::{Conv, Mode, Net};
+    /// # use wgrad_types::Type;
+    /// # let net = Net::new(Mode::Train);
+    /// let x = net.input("x", Type::f32(&[8, 3, 32, 32]));
+    /// // 16 channels out, kernel 5, stride 1, padding 2.
+    /// assert_eq!(net.conv2d("conv1", &x, Conv::new(16, 5, 1, 2)).shape(), [8, 16, 32, 32]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the name is taken, or the rank is not 4, channels do not fit the groups, or the kernel exceeds the padded
+    /// input.
     #[track_caller]
     pub fn conv2d(&self, name: &str, x: &Tensor, conv: Conv) -> Tensor {
         let channels = x.shape().get(1).copied().unwrap_or(1) / conv.spec.groups.max(1);
@@ -94,9 +125,13 @@ impl Net {
         x.conv2d(&weight, bias.as_ref(), conv.spec)
     }
 
-    /// `torch.nn.ConvTranspose2d`: `[N, C, H, W] -> [N, out, H', W']`, each side
-    /// `(H - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1 + output_padding`;
-    /// parameters `name.weight` `[C, out / groups, KH, KW]`, `name.bias`.
+    /// `torch.nn.ConvTranspose2d`: `[N, C, H, W] -> [N, out, H', W']`, f32, with `H' = (H - 1) * stride - 2 *
+    /// padding + dilation * (kernel - 1) + 1 + output_padding`; parameters `name.weight` `[C, out / groups, KH,
+    /// KW]`, `name.bias` `[out]`.
+    ///
+    /// # Panics
+    /// If the name is taken, or the rank is not 4, `output_padding` is not less than stride or dilation, or nothing
+    /// is left of the image.
     #[track_caller]
     pub fn conv_transpose2d(&self, name: &str, x: &Tensor, conv: Conv) -> Tensor {
         let channels = x.shape().get(1).copied().unwrap_or(1);
@@ -112,8 +147,21 @@ impl Net {
         x.conv_transpose2d(&weight, bias.as_ref(), conv.spec, conv.output_padding)
     }
 
-    /// `torch.nn.BatchNorm2d` (and 1d): parameters `name.weight`, `name.bias`, buffers `name.running_mean`,
-    /// `name.running_var`. In training the batch's own statistics normalise and the running ones move towards them.
+    /// `torch.nn.BatchNorm2d` (and 1d): `[N, C, ..]`, f32; parameters `name.weight`, `name.bias`, buffers
+    /// `name.running_mean`, `name.running_var`, all `[C]`. In training the statistics of the batch normalise, and
+    /// the running ones move towards them.
+    ///
+    /// ```
+    /// # use wgrad_nn::{Mode, Net, Norm};
+    /// # use wgrad_types::Type;
+    /// # let net = Net::new(Mode::Train);
+    /// let x = net.input("x", Type::f32(&[8, 16, 7, 7]));
+    /// assert_eq!(net.batch_norm("bn1", &x, Norm::default()).shape(), x.shape());
+    /// assert_eq!((net.weights().len(), net.parameters().len()), (2, 4));
+    /// ```
+    ///
+    /// # Panics
+    /// If the name is taken, or the rank is below 2, or a channel has a single value in training.
     #[track_caller]
     pub fn batch_norm(&self, name: &str, x: &Tensor, norm: Norm) -> Tensor {
         let channels = [x.shape().get(1).copied().unwrap_or(1)];
@@ -134,7 +182,11 @@ impl Net {
         batch.y
     }
 
-    /// `torch.nn.LayerNorm` over the last axis: parameters `name.weight`, `name.bias`.
+    /// `torch.nn.LayerNorm` over the last axis: any shape, f32; parameters `name.weight`, `name.bias`, as long as
+    /// that axis.
+    ///
+    /// # Panics
+    /// If the name is taken, or `x` is a scalar.
     #[track_caller]
     pub fn layer_norm(&self, name: &str, x: &Tensor) -> Tensor {
         let last = [*x.shape().last().unwrap_or(&1)];
@@ -144,7 +196,10 @@ impl Net {
         x.layer_norm(&weight, Some(&bias), 1e-5)
     }
 
-    /// `torch.nn.RMSNorm` over the last axis: parameter `name.weight`.
+    /// `torch.nn.RMSNorm` over the last axis: any shape, f32; parameter `name.weight`, as long as that axis.
+    ///
+    /// # Panics
+    /// If the name is taken, or `x` is a scalar.
     #[track_caller]
     pub fn rms_norm(&self, name: &str, x: &Tensor, eps: f64) -> Tensor {
         let last = [*x.shape().last().unwrap_or(&1)];
@@ -152,7 +207,10 @@ impl Net {
         x.rms_norm(&self.weight(&format!("{name}.weight"), &last, Init::Ones), eps)
     }
 
-    /// `torch.nn.GroupNorm` of `[N, C, ..]`: parameters `name.weight`, `name.bias`.
+    /// `torch.nn.GroupNorm`: `[N, C, ..]`, f32; parameters `name.weight`, `name.bias`, both `[C]`.
+    ///
+    /// # Panics
+    /// If the name is taken, or the rank is below 2, or `groups` does not divide the channels.
     #[track_caller]
     pub fn group_norm(&self, name: &str, x: &Tensor, groups: usize) -> Tensor {
         let channels = [x.shape().get(1).copied().unwrap_or(1)];
@@ -162,7 +220,19 @@ impl Net {
         x.group_norm(groups, &weight, &bias, 1e-5)
     }
 
-    /// `torch.nn.Embedding`: `[..]` i32 `-> [.., width]`; parameter `name.weight` `[entries, width]`, standard normal.
+    /// `torch.nn.Embedding`: `[..]` i32 `-> [.., width]` f32; parameter `name.weight` `[entries, width]`, standard
+    /// normal.
+    ///
+    /// ```
+    /// # use wgrad_nn::{Mode, Net};
+    /// # use wgrad_types::Type;
+    /// # let net = Net::new(Mode::Train);
+    /// let tokens = net.input("tokens", Type::i32(&[4, 10]));
+    /// assert_eq!(net.embedding("wte", &tokens, 1000, 64).shape(), [4, 10, 64]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the name is taken, or the index is not i32.
     #[track_caller]
     pub fn embedding(&self, name: &str, index: &Tensor, entries: usize, width: usize) -> Tensor {
         let _scope = self.builder().scope(name);
@@ -170,7 +240,10 @@ impl Net {
         self.weight(&format!("{name}.weight"), &[entries, width], init).embedding(index)
     }
 
-    /// `torch.nn.Dropout`: only in training.
+    /// `torch.nn.Dropout`: any shape, f32; in training alone.
+    ///
+    /// # Panics
+    /// If `p` is not in `[0, 1]`.
     #[track_caller]
     pub fn dropout(&self, x: &Tensor, p: f64) -> Tensor {
         match self.mode() {

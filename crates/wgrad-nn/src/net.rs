@@ -2,8 +2,8 @@
 
 use crate::{Init, average_name};
 use std::cell::{Cell, RefCell};
-use wgrad_graph::{Builder, Role, Tensor};
-use wgrad_types::{HostTensor, Type};
+use wgrad_graph::{Builder, Graph, NamedTensor, Role, Tensor};
+use wgrad_types::Type;
 
 /// Training (dropout draws, batch statistics) or evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,20 @@ impl Net {
         &self.builder
     }
 
+    /// The graph built so far.
+    pub fn graph(&self) -> Graph {
+        self.builder.graph()
+    }
+
+    /// Names a result of each step, to be read from its outputs.
+    ///
+    /// # Panics
+    /// If the tensor is of another network, or the name another result's.
+    #[track_caller]
+    pub fn output(&self, name: &str, value: &Tensor) {
+        self.builder.output(name, value);
+    }
+
     /// Training or evaluation.
     pub fn mode(&self) -> Mode {
         self.mode
@@ -88,19 +102,28 @@ impl Net {
         build()
     }
 
-    /// A tensor fed at every step.
+    /// A tensor `[..]` of any dtype, fed at every step by name.
+    ///
+    /// # Panics
+    /// If the name is an input's or a scalar's already.
     #[track_caller]
     pub fn input(&self, name: &str, ty: Type) -> Tensor {
         self.builder.input(name, ty)
     }
 
-    /// A trainable parameter.
+    /// A trainable f32 parameter; PyTorch's `torch.nn.Parameter`.
+    ///
+    /// # Panics
+    /// If the name is taken outside of [`Net::shared`], or unknown inside it.
     #[track_caller]
     pub fn weight(&self, name: &str, shape: &[usize], init: Init) -> Tensor {
         self.parameter(name, shape, Role::Weight, init)
     }
 
-    /// An untrained tensor of the model.
+    /// An f32 tensor of the model that is not trained; PyTorch's `register_buffer`.
+    ///
+    /// # Panics
+    /// As [`Net::weight`].
     #[track_caller]
     pub fn buffer(&self, name: &str, shape: &[usize], init: Init) -> Tensor {
         self.parameter(name, shape, Role::Buffer, init)
@@ -142,17 +165,23 @@ impl Net {
         self.parameters.borrow().clone()
     }
 
-    /// The trainable ones.
+    /// The trainable ones; PyTorch's `parameters()`.
     pub fn weights(&self) -> Vec<Parameter> {
         self.parameters().into_iter().filter(|p| p.role == Role::Weight).collect()
     }
 
-    /// Initial values of all persistent tensors, drawn from a seed.
-    pub fn initial(&self, seed: u64) -> Vec<(Role, String, HostTensor)> {
-        self.parameters()
-            .into_iter()
-            .map(|p| (p.role, p.name.clone(), p.init.draw(&p.tensor.shape(), seed, &p.name)))
-            .collect()
+    /// The trainable ones as pairs of name and tensor, as an optimizer takes them; PyTorch's `named_parameters()`.
+    pub fn named_weights(&self) -> Vec<(String, Tensor)> {
+        self.weights().into_iter().map(|p| (p.name, p.tensor)).collect()
+    }
+
+    /// Initial values of all persistent tensors, drawn from a seed: the same on every machine.
+    pub fn initial(&self, seed: u64) -> Vec<NamedTensor> {
+        let drawn = |p: Parameter| {
+            let value = p.init.draw(&p.tensor.shape(), seed, &p.name);
+            NamedTensor { role: p.role, name: p.name, value }
+        };
+        self.parameters().into_iter().map(drawn).collect()
     }
 }
 

@@ -128,15 +128,30 @@ impl Net {
         }
     }
 
-    /// A recurrent layer over `[N, T, D]`, from states of zeros. Parameters `name.weight_ih_l0`, `.weight_hh_l0`,
-    /// `.bias_ih_l0`, `.bias_hh_l0`, with `_reverse` for the second direction.
+    /// `torch.nn.RNN`, `LSTM` or `GRU` (`batch_first=True`) over `[N, T, D]`, f32, from states of zeros. Parameters
+    /// `name.weight_ih_l0`, `.weight_hh_l0`, `.bias_ih_l0`, `.bias_hh_l0`, with `_reverse` for the second
+    /// direction.
+    ///
+    /// ```
+    /// # use wgrad_nn::{Mode, Net, Recurrent, RecurrentKind};
+    /// # use wgrad_types::Type;
+    /// # let net = Net::new(Mode::Train);
+    /// let x = net.input("x", Type::f32(&[4, 6, 10]));
+    /// let lstm = net.recurrent("lstm", &x, Recurrent::new(RecurrentKind::Lstm, 20, 1));
+    /// assert_eq!((lstm.y.shape(), lstm.last.len()), (vec![4, 6, 20], 1));
+    /// ```
+    ///
+    /// # Panics
+    /// If the name is taken, or the rank is not 3, or there are no steps or layers.
     #[track_caller]
     pub fn recurrent(&self, name: &str, x: &Tensor, layer: Recurrent) -> Sequence {
         self.recurrent_from(name, x, layer, &[])
     }
 
-    /// Like [`Net::recurrent`], from given states, in the order of [`Sequence::last`]; zeros for missing
-    /// ones.
+    /// [`Net::recurrent`] from given states, in the order of [`Sequence::last`]; zeros for missing ones.
+    ///
+    /// # Panics
+    /// If the name is taken, or the rank is not 3, there are no steps or layers, or a state does not fit.
     #[track_caller]
     pub fn recurrent_from(&self, name: &str, x: &Tensor, layer: Recurrent, start: &[CellState]) -> Sequence {
         let shape = x.shape();

@@ -1,7 +1,8 @@
 //! One layout shared by the plans of several graphs: generator and discriminator of a GAN, or gradients
 //! accumulated over several batches and their update.
 
-use crate::plan::{ParamLayout, ParamPlace, PlanError, PlanOptions, plan};
+use crate::PlanOptions;
+use crate::plan::{ParamLayout, ParamPlace, PlanError, plan};
 use wgrad_graph::Graph;
 use wgrad_graph::ops::{Leaf, Op};
 use wgrad_types::Caps;

@@ -13,6 +13,7 @@ mod fuse;
 mod layout;
 mod memory;
 mod merge;
+mod options;
 mod plan;
 mod row_chain;
 mod sums;
@@ -23,9 +24,10 @@ pub use choices::{Choices, MOST_VARIANTS, key};
 pub use cost::cost;
 pub use dump::{Summary, dump};
 pub use layout::common_layout;
+pub use options::PlanOptions;
 pub use plan::{
-    Flow, Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlannedKernel, READBACKS,
-    Slot, SlotKind, UPLOADS, plan,
+    Flow, Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlannedKernel, READBACKS, Slot, SlotKind,
+    UPLOADS, plan,
 };
 pub use verify::verify;
 pub use wgsl::{launch_names, wgsl};

@@ -1,10 +1,11 @@
 //! Memory: lifetimes, best-fit slots, element-wise results in place of operands at their last use.
 
+use crate::PlanOptions;
 use crate::cost::cost;
 use crate::merge::Pages;
 use crate::plan::{
-    Buffer, Draft, Flow, Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlanOptions, PlannedKernel,
-    Slot, SlotKind,
+    Buffer, Draft, Flow, Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlannedKernel, Slot,
+    SlotKind,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use wgrad_graph::Graph;

@@ -1,6 +1,6 @@
 //! The plan's data and the function `plan`.
 
-use crate::choices::Choices;
+use crate::PlanOptions;
 use crate::emit::{Context, Emitted, MustStore};
 use crate::fuse::{Class, class, fuse};
 use crate::{attention, memory, merge, row_chain, sums};
@@ -12,6 +12,7 @@ use wgrad_types::{AdapterClass, Caps, HostTensor, Type};
 
 /// Why a graph has no plan on an adapter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlanError {
     /// No variant of a kernel fits the adapter's limits.
     #[error("{kernel}: {why}")]
@@ -233,23 +234,6 @@ pub(crate) struct Buffer {
     /// Leaf nodes (inputs, parameters, literals) the buffer belongs to.
     pub leaf: Option<Value>,
     pub name: String,
-}
-
-/// Options of [`plan`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PlanOptions<'a> {
-    /// Layout of the session's training plan, if it has one: persistent tensors are taken from there instead
-    /// of being laid out anew.
-    pub layout: Option<&'a ParamLayout>,
-    /// Index of the variant each kernel takes: 0 is the default; a kernel with fewer takes its last.
-    pub variant: usize,
-    /// Index of the kernel that `variant` applies to; all if `None`. Other kernels take their default.
-    pub only: Option<usize>,
-    /// Tuned variants, in place of that index.
-    pub choices: Option<&'a Choices>,
-    /// Keep weights the graph does not update in packed layout on the CPU: faster, but doubles their memory.
-    /// Adapters pack nothing.
-    pub packed: bool,
 }
 
 /// Plans a graph for an adapter.

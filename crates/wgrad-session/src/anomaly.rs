@@ -1,7 +1,7 @@
-//! The first value of a step that is no finite number: which kernel made it, from what, and whose fault it is.
+//! The first NaN or infinity of a step: its kernel, the operands, and the party at fault.
 //!
-//! The step is run once more, kernel by kernel. The kernel whose operands are finite and whose result is not is run on
-//! the CPU from the same operands: where that is finite the adapter's kernel is wrong, else the mathematics is.
+//! The step runs once more, kernel by kernel. The first kernel with finite operands and a result that is not runs on the CPU
+//! from the same operands: if the CPU's result is finite, the adapter's kernel is wrong, else the mathematics.
 
 use crate::{Runner, Session, SessionError};
 use std::fmt;
@@ -9,22 +9,22 @@ use wgrad_device::{Traced, on_the_cpu};
 use wgrad_plan::{Place, Plan};
 use wgrad_types::{DType, HostTensor};
 
-/// A value that is no finite number, and where it comes from.
+/// A NaN or infinity, and its origin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Anomaly {
-    /// Kernel and layer; the tensor's name where it came in from outside.
+    /// Kernel and layer; the name of the tensor if it came in from outside.
     pub place: String,
     /// The element's number and its value.
     pub element: (usize, f32),
     /// The shape it stands in.
     pub shape: Vec<usize>,
-    /// What the kernel read: names and ranges.
+    /// Operands of the kernel: names and ranges.
     pub operands: Vec<(String, Range)>,
-    /// Whose fault it is.
+    /// Party at fault.
     pub fault: Fault,
 }
 
-/// Whose fault an anomaly is.
+/// Party at fault for an anomaly.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
     /// The CPU gets no finite number either, but this.
@@ -38,14 +38,14 @@ pub enum Fault {
 /// Smallest and largest finite element of a tensor, and how many are not finite.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
-    /// Smallest and largest; `None` where no element is finite.
+    /// Smallest and largest; `None` if no element is finite.
     pub finite: Option<(f32, f32)>,
-    /// Elements that are no finite number.
+    /// Number of NaN and infinite elements.
     pub others: usize,
 }
 
 impl Range {
-    /// Of words that hold a dtype.
+    /// Range of words of a dtype.
     pub fn of(words: &[u32], dtype: DType) -> Self {
         let mut range = Self { finite: None, others: 0 };
         for &word in words {
@@ -99,10 +99,10 @@ impl fmt::Display for Anomaly {
 }
 
 impl Anomaly {
-    /// What is wrong with one kernel of a step, if anything is: with an operand first, then with a result.
+    /// Anomaly of one kernel, if any: of an operand first, then of a result.
     ///
     /// # Errors
-    /// Where a user's operation fails on the CPU.
+    /// If a custom operation fails on the CPU.
     pub fn of(traced: &Traced<'_>, plan: &Plan, scalars: &[u32]) -> Result<Option<Self>, SessionError> {
         let kernel = &traced.kernel.kernel;
         let named = || -> Vec<(String, Range)> {
@@ -132,14 +132,14 @@ impl Anomaly {
     }
 }
 
-/// The first element that is no finite number.
+/// First NaN or infinite element.
 fn first(words: &[u32], dtype: DType) -> Option<(usize, f32)> {
     let is_bad = |&(_, v): &(usize, f32)| !v.is_finite();
     let values = words.iter().map(|w| f32::from_bits(*w)).enumerate();
     matches!(dtype, DType::F32 | DType::F16).then(|| values.into_iter().find(is_bad)).flatten()
 }
 
-/// What people call a place: an input's or parameter's name, or the kernel that wrote it.
+/// Name of a place for people: of its input or parameter, or of the kernel writing it.
 fn name(plan: &Plan, place: Place) -> String {
     let input = plan.inputs.iter().find(|i| i.place == place).map(|i| i.name.clone());
     let param = || plan.layout.params.iter().find(|p| p.place == place).map(|p| p.name.clone());
@@ -159,7 +159,7 @@ pub fn all_finite<'a>(tensors: impl IntoIterator<Item = &'a HostTensor>) -> bool
 }
 
 impl Runner {
-    /// Runs a step kernel by kernel up to the first value that is no finite number; `None` where there is none. Leaves the
+    /// Runs a step kernel by kernel up to the first NaN or infinity; `None` if there is none. Leaves the
     /// session in the middle of the step.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! A checkpoint is written beside its place, synced, and renamed into it; the one before is gone only after that. A
 //! full disk or a power cut leaves the old one.
 
-use crate::{SessionError, Tensors};
+use crate::{NamedTensor, SessionError, Tensors};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::fs::{self, File};
 use std::io::Write;
@@ -24,7 +24,7 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> SessionError + '_ {
 /// Writes a file under a temporary name, syncs it, renames it into place.
 ///
 /// # Errors
-/// Where the disk refuses; the file that was there stays.
+/// If the disk refuses; the old file stays.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), SessionError> {
     let temporary = suffixed(path, "tmp");
     let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
@@ -74,7 +74,7 @@ pub fn encode(tensors: &[(&str, &HostTensor)]) -> Vec<u8> {
 /// The f32 and i32 tensors of a safetensors file (i64 narrows to i32).
 ///
 /// # Errors
-/// Where the file is no safetensors file, or holds another dtype.
+/// If the file is no safetensors file, or holds another dtype.
 pub fn decode(path: &Path, bytes: &[u8]) -> Result<Vec<(String, HostTensor)>, SessionError> {
     let corrupt = |why: String| SessionError::Corrupt { path: path.into(), why };
     let file = SafeTensors::deserialize(bytes).map_err(|e| corrupt(e.to_string()))?;
@@ -102,7 +102,7 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<Vec<(String, HostTensor)>, Se
 /// The tensors of one safetensors file, for [`crate::Session::load`].
 ///
 /// # Errors
-/// Where it cannot be read, or [`decode`] refuses it.
+/// If it cannot be read, or [`decode`] refuses it.
 pub fn read(path: &Path) -> Result<Vec<(String, HostTensor)>, SessionError> {
     decode(path, &fs::read(path).map_err(io(path))?)
 }
@@ -110,11 +110,12 @@ pub fn read(path: &Path) -> Result<Vec<(String, HostTensor)>, SessionError> {
 /// Replaces the checkpoint `dir`: tensors and further files by name.
 ///
 /// # Errors
-/// Where the disk refuses; the checkpoint that was there stays.
+/// If the disk refuses; the old checkpoint stays.
 pub fn save(dir: &Path, tensors: &Tensors, files: &[(&str, Vec<u8>)]) -> Result<(), SessionError> {
     let (temporary, old) = (suffixed(dir, "tmp"), suffixed(dir, "old"));
     let pick = |states: bool| -> Vec<(&str, &HostTensor)> {
-        tensors.iter().filter(|t| (t.0 == Role::State) == states).map(|t| (t.1.as_str(), &t.2)).collect()
+        let of_kind = tensors.iter().filter(|t| (t.role == Role::State) == states);
+        of_kind.map(|t| (t.name.as_str(), &t.value)).collect()
     };
     let write = || -> std::io::Result<()> {
         if temporary.exists() {
@@ -148,15 +149,17 @@ pub fn save(dir: &Path, tensors: &Tensors, files: &[(&str, Vec<u8>)]) -> Result<
     write().map_err(|source| {
         let _ = fs::remove_dir_all(&temporary);
         SessionError::Io { path: dir.into(), source }
-    })
+    })?;
+    tracing::info!(tensors = tensors.len(), path = %dir.display(), "checkpoint saved");
+    Ok(())
 }
 
-/// Makes renames in a folder durable, where the system lets folders be synced.
+/// Makes renames in a folder durable, if the system can sync folders.
 fn sync_folder(dir: &Path) -> std::io::Result<()> {
     if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
-/// The folder to read for checkpoint `dir`: itself, or the one before where a replacement was cut off half-way.
+/// Folder to read for checkpoint `dir`: itself, or the one before if a replacement was cut off half-way.
 pub fn newest(dir: &Path) -> PathBuf {
     let old = suffixed(dir, "old");
     if !dir.exists() && old.exists() { old } else { dir.into() }
@@ -165,7 +168,7 @@ pub fn newest(dir: &Path) -> PathBuf {
 /// A file of a checkpoint.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// If it cannot be read.
 pub fn read_file(dir: &Path, name: &str) -> Result<Vec<u8>, SessionError> {
     let path = newest(dir).join(name);
     fs::read(&path).map_err(io(&path))
@@ -186,9 +189,10 @@ pub fn load(dir: &Path, role: impl Fn(&str) -> Role) -> Result<Tensors, SessionE
         };
         for (name, tensor) in decode(&path, &bytes)? {
             let role = if states { Role::State } else { role(&name) };
-            tensors.push((role, name, tensor));
+            tensors.push(NamedTensor::new(role, name, tensor));
         }
     }
+    tracing::info!(tensors = tensors.len(), path = %dir.display(), "checkpoint loaded");
     Ok(tensors)
 }
 
@@ -198,9 +202,9 @@ mod tests {
 
     fn tensors(v: f32) -> Tensors {
         vec![
-            (Role::Weight, "fc.weight".into(), HostTensor::f32(&[2, 2], &[v, 2.0, 3.0, -4.0])),
-            (Role::Buffer, "bn.running_mean".into(), HostTensor::f32(&[1], &[0.5])),
-            (Role::State, "fc.weight.exp_avg".into(), HostTensor::f32(&[2, 2], &[0.1, 0.2, 0.3, v])),
+            NamedTensor::new(Role::Weight, "fc.weight", HostTensor::f32(&[2, 2], &[v, 2.0, 3.0, -4.0])),
+            NamedTensor::new(Role::Buffer, "bn.running_mean", HostTensor::f32(&[1], &[0.5])),
+            NamedTensor::new(Role::State, "fc.weight.exp_avg", HostTensor::f32(&[2, 2], &[0.1, 0.2, 0.3, v])),
         ]
     }
 
@@ -216,8 +220,8 @@ mod tests {
             save(&dir, &tensors(v), &[("state.json", b"{}".to_vec())]).expect("saved");
             let mut back = load(&dir, role).expect("loaded");
             let mut want = tensors(v);
-            back.sort_by(|a, b| a.1.cmp(&b.1));
-            want.sort_by(|a, b| a.1.cmp(&b.1));
+            back.sort_by(|a, b| a.name.cmp(&b.name));
+            want.sort_by(|a, b| a.name.cmp(&b.name));
             assert_eq!(back, want);
         }
         assert_eq!(fs::read_dir(root.path()).expect("listed").count(), 1, "nothing temporary stays");
@@ -228,7 +232,7 @@ mod tests {
         let root = tempfile::tempdir().expect("a temporary folder");
         let dir = root.path().join("checkpoint");
         save(&dir, &tensors(1.0), &[]).expect("saved");
-        // A file where the temporary folder should go cannot be replaced by one.
+        // A file in the temporary folder's place cannot be replaced by a folder.
         let failed = save(&dir, &tensors(2.0), &[("no/such/folder", vec![])]);
         assert!(matches!(failed, Err(SessionError::Io { .. })));
         assert_eq!(load(&dir, role).expect("loaded").len(), 3);
@@ -250,7 +254,7 @@ mod tests {
         save(&dir, &tensors(1.0), &[]).expect("saved");
         fs::remove_file(dir.join(OPTIMIZER_FILE)).expect("removed");
         assert_eq!(load(&dir, role).expect("loaded").len(), 2);
-        let model: Tensors = tensors(1.0).into_iter().filter(|t| t.0 != Role::State).collect();
+        let model: Tensors = tensors(1.0).into_iter().filter(|t| t.role != Role::State).collect();
         save(&dir, &model, &[]).expect("saved");
         assert!(!dir.join(OPTIMIZER_FILE).exists(), "nothing to keep, no file");
         fs::remove_file(dir.join(MODEL_FILE)).expect("removed");

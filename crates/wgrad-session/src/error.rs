@@ -1,12 +1,17 @@
-//! What can go wrong with a session.
+//! Failures of sessions, trainers and checkpoints.
 
 use std::path::PathBuf;
 use wgrad_device::DeviceError;
 use wgrad_plan::PlanError;
+use wgrad_types::ShapeError;
 
 /// A failure of a session or checkpoint.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SessionError {
+    /// An operation of the graph has no gradient.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
     /// The graph has no plan on this device.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -18,20 +23,29 @@ pub enum SessionError {
     Input {
         /// The input or scalar.
         name: String,
-        /// What is wrong.
+        /// The fault.
         why: String,
     },
-    /// A step over the memory of a session that the runner was not made for.
+    /// A runner stepped with the memory of another session.
     #[error(
         "this runner belongs to another session; step it with the session it was made with, or make one by session.runner(&graph)"
     )]
     OtherSession,
+    /// Mixed precision on an adapter without f16.
+    #[error("f16: {device} has none in its shaders; train in f32 or on another device")]
+    NoF16 {
+        /// The device.
+        device: String,
+    },
+    /// Results were awaited, and no step is under way.
+    #[error("no step is under way; submit one first")]
+    NothingSubmitted,
     /// A tensor to load does not fit the model.
     #[error("{name}: {why}")]
     Tensor {
         /// The tensor.
         name: String,
-        /// What does not fit.
+        /// The mismatch.
         why: String,
     },
     /// A file could not be read or written.
@@ -42,17 +56,17 @@ pub enum SessionError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// A file is not what it should be.
+    /// A damaged or foreign file.
     #[error("{path} is not a usable checkpoint: {why}", path = path.display())]
     Corrupt {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         why: String,
     },
 }
 
-/// What to do about the system's refusal, where it is known.
+/// Advice on the system's refusal, if there is any.
 fn advice(source: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
     match source.kind() {

@@ -1,4 +1,4 @@
-//! What a step is fed: inputs and scalars by name, and labels and tokens that are indices of the graph.
+//! Inputs and scalars of a step by name, with bounds on labels and tokens used as indices.
 
 use crate::SessionError;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use wgrad_types::{HostTensor, Type};
 /// A step's inputs by name.
 pub(crate) type Inputs<'a, 'b> = &'b [(&'b str, &'a HostTensor)];
 
-/// What a graph takes, as far as its plan does not say.
+/// Inputs and bounds of a graph beyond those in its plan.
 #[derive(Clone, Debug)]
 pub(crate) struct Feeding(Arc<Taken>);
 
 #[derive(Debug)]
 struct Taken {
-    /// Inputs and scalars that nothing needs: given or not, a step is the same.
+    /// Unused inputs and scalars: a step accepts and ignores them.
     idle: Vec<String>,
-    /// For each input of the plan that is an index: the extent, and elements outside that are meant.
+    /// Extent and allowed exceptions (such as `ignore_index`) of each input used as an index.
     bounds: Vec<Option<(usize, Vec<i32>)>>,
 }
 
@@ -254,7 +254,7 @@ mod tests {
         let counted = ("norm.num_batches_tracked".to_owned(), HostTensor::i32(&[], &[9]));
         session.load(&[table.clone(), shift.clone(), counted]).expect("a state dict");
         let all = session.snapshot().expect("tensors");
-        assert!(all.iter().all(|t| t.2.as_f32().iter().all(|&v| v == 2.0)) && all.len() == 2);
+        assert!(all.iter().all(|t| t.value.as_f32().iter().all(|&v| v == 2.0)) && all.len() == 2);
         for (tensors, want) in [
             (vec![table.clone()], "shift: the model has it, what is loaded has not"),
             (vec![table.clone(), shift, named("head", &[5])], "head: the model has no such tensor"),

@@ -1,16 +1,16 @@
-//! Sessions and the plans that run over their tensors.
+//! Sessions, and the plans running over their tensors.
 
 use crate::SessionError;
 use crate::feeding::{Feeding, list};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use wgrad_device::{Counters, Device, Memory, Profile, Program, Traced};
-use wgrad_graph::{Graph, Hoisted, Role, fold, hoist};
+use wgrad_graph::{Graph, Hoisted, NamedTensor, Role, fold, hoist};
 use wgrad_plan::{ParamLayout, ParamPlace, Plan, PlanOptions, common_layout, plan};
 use wgrad_types::{HostTensor, Type};
 
-/// Named tensors with their roles: a snapshot, initial values.
-pub type Tensors = Vec<(Role, String, HostTensor)>;
+/// Named tensors: a snapshot, initial values.
+pub type Tensors = Vec<NamedTensor>;
 
 /// Persistent tensors on a device.
 pub struct Session {
@@ -18,8 +18,8 @@ pub struct Session {
     memory: Memory,
     layout: ParamLayout,
     seed: u32,
-    /// Plans made so far, by their graphs in full.
-    plans: Mutex<BTreeMap<String, Arc<Plan>>>,
+    /// Plans made so far, by their graphs.
+    plans: Mutex<HashMap<Graph, Arc<Plan>>>,
     /// The same allocation in this session's runners, and in no other's.
     identity: Arc<()>,
 }
@@ -40,7 +40,7 @@ impl Outputs {
     /// A result.
     ///
     /// # Panics
-    /// Where the graph has no output of this name: a caller's bug. [`Outputs::find`] gives `None` instead.
+    /// If the graph has no output of this name: a caller's bug. [`Outputs::find`] gives `None` instead.
     #[track_caller]
     pub fn get(&self, name: &str) -> &HostTensor {
         // No closure: the panic is to be at the caller's line.
@@ -78,7 +78,7 @@ impl Session {
     /// `seed` drives every random draw.
     ///
     /// # Errors
-    /// Where the graph has no plan on the device, or memory does not suffice.
+    /// If the graph has no plan on the device, or memory does not suffice.
     pub fn new(
         device: &Device,
         graph: &Graph,
@@ -101,8 +101,7 @@ impl Session {
         packed: bool,
     ) -> Result<(Self, Runner), SessionError> {
         let choices = device.choices();
-        let options = PlanOptions { choices: Some(&choices), packed, ..PlanOptions::default() };
-        let plan = plan(graph, device.caps(), &options)?;
+        let plan = planned(graph, device, PlanOptions::default().choices(&choices).packed(packed))?;
         let memory = device.memory(&plan.layout)?;
         let layout = plan.layout.clone();
         let mut session = Self::empty(device, memory, layout, seed);
@@ -113,26 +112,26 @@ impl Session {
         Ok((session, Runner { program, feeding, identity }))
     }
 
-    /// A session for inference: what a graph computes of its persistent tensors alone, batch norm's factors for the weights
-    /// before it among that, is computed now, on the CPU, and the plan reads the results ([`fold`], [`hoist`]). On the CPU
-    /// kernels keep weights packed as they read them. Results are those of the graph but for rounding.
+    /// A session for inference. Values depending on persistent tensors alone, such as batch norm's factors, are computed
+    /// once, now, on the CPU, and the plan reads the results ([`fold`], [`hoist`]). The CPU device keeps weights packed.
+    /// Results equal those of the graph up to rounding.
     ///
-    /// The session has the tensors that are still read, and `folded.N` for the results: later changes of what they were
-    /// computed from would not be seen, so it is no session to train beside.
+    /// The session holds only the tensors its plan reads, and `folded.N` for the computed ones. Later changes of the
+    /// weights behind those would go unseen: do not train beside it.
     ///
     /// # Errors
-    /// As [`Session::new`], and where a tensor is not the graph's.
+    /// As [`Session::new`], and if a tensor is not the graph's.
     pub fn inference(
         device: &Device,
         graph: &Graph,
         tensors: &Tensors,
     ) -> Result<(Self, Runner), SessionError> {
-        for (role, name, tensor) in tensors {
-            fits(graph.params().find(|p| (p.0, p.1) == (*role, name)).map(|p| p.2), name, tensor)?;
+        for NamedTensor { role, name, value } in tensors {
+            fits(graph.params().find(|p| (p.0, p.1) == (*role, name)).map(|p| p.2), name, value)?;
         }
         let Hoisted { once, each } = hoist(&fold(graph));
         let read_by = |graph: &Graph| -> Tensors {
-            let wanted = |t: &&(Role, String, HostTensor)| graph.params().any(|p| (p.0, p.1) == (t.0, &*t.1));
+            let wanted = |t: &&NamedTensor| graph.params().any(|p| (p.0, p.1) == (t.role, &*t.name));
             tensors.iter().filter(wanted).cloned().collect()
         };
         let mut initial = read_by(&each);
@@ -140,18 +139,20 @@ impl Session {
             let (mut session, mut runner) = Self::new(&Device::cpu(), &once, &read_by(&once), 0)?;
             runner.step(&mut session, 0, &[], &[])?;
             let Outputs(folded) = runner.wait()?.expect("a step is under way");
-            initial.extend(folded.into_iter().map(|(name, tensor)| (Role::Buffer, name, tensor)));
+            initial.extend(
+                folded.into_iter().map(|(name, tensor)| NamedTensor::new(Role::Buffer, name, tensor)),
+            );
         }
         let (session, mut runner) = Self::of(device, &each, &initial, 0, true)?;
         runner.feeding = Feeding::new(graph, runner.plan());
         Ok((session, runner))
     }
 
-    /// As [`Session::new`] over several graphs, none of which has all tensors: a game's players, say, each with an
-    /// optimizer of its own. Tensors of the same name and role are the same. Gives the graphs' plans in their order.
+    /// [`Session::new`] over several graphs, each with a part of the tensors: the players of a GAN, for example, each with
+    /// an optimizer of its own. Tensors of the same name and role are the same. Returns the plans in the graphs' order.
     ///
     /// # Errors
-    /// As [`Session::new`], and where graphs give a tensor different shapes.
+    /// As [`Session::new`], and if graphs give a tensor different shapes.
     pub fn over(
         device: &Device,
         graphs: &[&Graph],
@@ -170,21 +171,16 @@ impl Session {
     /// planned again.
     ///
     /// # Errors
-    /// Where the graph has no plan on the device, or wants a tensor the session lacks.
+    /// If the graph has no plan on the device, or reads a tensor the session lacks.
     pub fn runner(&self, graph: &Graph) -> Result<Runner, SessionError> {
-        let key = format!("{graph:?}");
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = match plans.get(&key) {
+        let known = match plans.get(graph) {
             Some(known) => known.clone(),
             None => {
                 let choices = self.device.choices();
-                let options = PlanOptions {
-                    layout: Some(&self.layout),
-                    choices: Some(&choices),
-                    ..PlanOptions::default()
-                };
-                let fresh = Arc::new(plan(graph, self.device.caps(), &options)?);
-                plans.insert(key, fresh.clone());
+                let options = PlanOptions::default().layout(Some(&self.layout)).choices(&choices);
+                let fresh = Arc::new(planned(graph, &self.device, options)?);
+                plans.insert(graph.clone(), fresh.clone());
                 fresh
             }
         };
@@ -200,7 +196,7 @@ impl Session {
         &self.device
     }
 
-    /// The tensors there are and where.
+    /// Persistent tensors and their places.
     pub fn params(&self) -> &[ParamPlace] {
         &self.layout.params
     }
@@ -208,29 +204,49 @@ impl Session {
     /// All tensors' values; waits for work under way.
     ///
     /// # Errors
-    /// Where the device is lost.
+    /// If the device is lost.
     pub fn snapshot(&self) -> Result<Tensors, SessionError> {
         let read = |p: &ParamPlace| {
             let words = self.memory.read(p.place)?;
-            Ok((p.role, p.name.clone(), HostTensor { ty: p.ty.clone(), words }))
+            Ok(NamedTensor::new(p.role, p.name.clone(), HostTensor { ty: p.ty.clone(), words }))
         };
         self.layout.params.iter().map(read).collect()
+    }
+
+    /// One tensor's values: of the weight or buffer of this name, else of the optimizer state. Waits for work under way.
+    ///
+    /// # Errors
+    /// If there is no such tensor, or the device is lost.
+    pub fn tensor(&self, name: &str) -> Result<HostTensor, SessionError> {
+        let named = || self.layout.params.iter().filter(|p| p.name == name);
+        let found = named().find(|p| p.role != Role::State).or_else(|| named().next());
+        let why = || SessionError::Tensor { name: name.into(), why: "the model has no such tensor".into() };
+        let p = found.ok_or_else(why)?;
+        Ok(HostTensor { ty: p.ty.clone(), words: self.memory.read(p.place)? })
+    }
+
+    pub(crate) fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    pub(crate) fn set_seed(&mut self, seed: u32) {
+        self.seed = seed;
     }
 
     /// Overwrites the model's weights and buffers by name, as `load_state_dict` does: all of them, and nothing else. Read a
     /// file by [`crate::checkpoint::read`]; [`Session::restore`] overwrites a part.
     ///
     /// # Errors
-    /// Where a tensor is missing, of no such name or of another shape; nothing is overwritten then. Where the device is lost.
+    /// If a tensor is missing, of no such name or of another shape; nothing is overwritten then. If the device is lost.
     pub fn load(&mut self, tensors: &[(String, HostTensor)]) -> Result<(), SessionError> {
         let own = || self.layout.params.iter().filter(|p| p.role != Role::State);
         let mut roles = Vec::new();
         for (name, tensor) in tensors.iter().filter(|t| !t.0.ends_with(COUNTED)) {
             let found = own().find(|p| p.name == *name);
             fits(found.map(|p| &p.ty), name, tensor)?;
-            roles.extend(found.map(|p| (p.role, name.clone(), tensor.clone())));
+            roles.extend(found.map(|p| NamedTensor::new(p.role, name.clone(), tensor.clone())));
         }
-        if let Some(missing) = own().find(|p| !roles.iter().any(|t| t.1 == p.name)) {
+        if let Some(missing) = own().find(|p| !roles.iter().any(|t| t.name == p.name)) {
             let why = "the model has it, what is loaded has not; Session::restore overwrites a part".into();
             return Err(SessionError::Tensor { name: missing.name.clone(), why });
         }
@@ -240,21 +256,37 @@ impl Session {
     /// Overwrites the tensors named; others stay.
     ///
     /// # Errors
-    /// Where a name or shape is not the session's, or the device is lost.
+    /// If a name or shape is not the session's; nothing is overwritten then. If the device is lost.
     pub fn restore(&mut self, tensors: &Tensors) -> Result<(), SessionError> {
-        for (role, name, tensor) in tensors {
-            let found = self.layout.params.iter().find(|p| p.role == *role && p.name == *name);
-            fits(found.map(|p| &p.ty), name, tensor)?;
-            found.map_or(Ok(()), |p| self.memory.write(p.place, &tensor.words))?;
+        let place = |t: &NamedTensor| {
+            let found = self.layout.params.iter().find(|p| p.role == t.role && p.name == t.name);
+            fits(found.map(|p| &p.ty), &t.name, &t.value)?;
+            Ok(found.map(|p| p.place))
+        };
+        let places: Vec<_> = tensors.iter().map(place).collect::<Result<_, SessionError>>()?;
+        for (tensor, place) in tensors.iter().zip(places) {
+            place.map_or(Ok(()), |place| self.memory.write(place, &tensor.value.words))?;
         }
         Ok(())
     }
 }
 
-/// Ends the names of PyTorch's counts of batches, which no model here has.
+/// Plans a graph and says so.
+fn planned(graph: &Graph, device: &Device, options: PlanOptions<'_>) -> Result<Plan, SessionError> {
+    let plan = plan(graph, device.caps(), &options)?;
+    tracing::info!(
+        nodes = graph.nodes.len(),
+        kernels = plan.kernels.len(),
+        peak_bytes = plan.peak_bytes(),
+        "planned"
+    );
+    Ok(plan)
+}
+
+/// Suffix of PyTorch's batch counters; models here have none.
 const COUNTED: &str = "num_batches_tracked";
 
-/// Whether a tensor is one of the model's, which has this type.
+/// Error unless a tensor has the type of the model's tensor of its name.
 fn fits(ty: Option<&Type>, name: &str, tensor: &HostTensor) -> Result<(), SessionError> {
     let wrong = |why: String| SessionError::Tensor { name: name.into(), why };
     match ty {
@@ -270,7 +302,7 @@ impl Runner {
         self.program.plan()
     }
 
-    /// That the plan is over this session's memory.
+    /// Error unless the plan is over this session's memory.
     fn check_owner(&self, session: &Session) -> Result<(), SessionError> {
         if Arc::ptr_eq(&self.identity, &session.identity) { Ok(()) } else { Err(SessionError::OtherSession) }
     }
@@ -280,12 +312,12 @@ impl Runner {
         self.program.counters()
     }
 
-    /// Runs one step. `step` is its number, which random draws depend on. Returns when the work is submitted; results
+    /// Runs one step. Random draws are a function of `step`, its number. Returns when the work is submitted; results
     /// queue up in order for [`Runner::wait`] and [`Runner::ready`].
     ///
     /// # Errors
     /// If the session is not the runner's own, an input or scalar is missing, unknown or of another type, a label or token
-    /// is outside what it indexes (see [`wgrad_graph::index_bounds`]), or the device fails.
+    /// is out of bounds (see [`wgrad_graph::index_bounds`]), or the device fails.
     pub fn step(
         &mut self,
         session: &mut Session,
@@ -299,7 +331,7 @@ impl Runner {
         Ok(self.program.step(&mut session.memory, &words, &values)?)
     }
 
-    /// Runs one step kernel by kernel and shows what each reads and writes (see [`Program::trace`]), with the scalars.
+    /// Runs one step kernel by kernel and shows operands, results (see [`Program::trace`]) and scalars of each.
     ///
     /// # Errors
     /// As [`Runner::step`].
@@ -342,16 +374,16 @@ impl Runner {
     /// The oldest step's results if it has finished; does not block.
     ///
     /// # Errors
-    /// Where the device is lost.
+    /// If the device is lost.
     pub fn ready(&mut self) -> Result<Option<Outputs>, SessionError> {
         let words = self.program.ready()?;
         Ok(words.map(|w| self.outputs(w)))
     }
 
-    /// The oldest uncollected step's results, waiting for it; `None` where none is under way.
+    /// The oldest uncollected step's results, waiting for it; `None` if none is under way.
     ///
     /// # Errors
-    /// Where the device is lost.
+    /// If the device is lost.
     pub fn wait(&mut self) -> Result<Option<Outputs>, SessionError> {
         let words = self.program.wait()?;
         Ok(words.map(|w| self.outputs(w)))

@@ -34,7 +34,7 @@ impl Watch {
         // An update's plan has no loss.
         let measured = runner.plan().outputs.iter().any(|o| o.name == "loss");
         let finite = !measured || outputs.scalar("loss").is_finite();
-        if finite && all_finite(after.iter().map(|t| &t.2)) {
+        if finite && all_finite(after.iter().map(|t| &t.value)) {
             self.before = after;
             return Ok(outputs);
         }

@@ -442,18 +442,18 @@ impl Config {
             }
             other => other,
         };
-        Ok(Optimizer {
-            kind,
-            weight_decay: self.weight_decay.unwrap_or(kind.weight_decay()),
-            decay_on: if self.decay_matrices_only { DecayOn::Matrices } else { DecayOn::All },
-            clip: match (self.clip_norm, self.clip_value) {
-                (Some(most), _) => Clip::Norm(most),
-                (None, Some(most)) => Clip::Value(most),
-                (None, None) => Clip::Off,
-            },
-            ema: self.ema,
-            loss_scaling: self.precision == "f16",
-        })
+        let clip = match (self.clip_norm, self.clip_value) {
+            (Some(most), _) => Clip::Norm(most),
+            (None, Some(most)) => Clip::Value(most),
+            (None, None) => Clip::Off,
+        };
+        let optimizer = Optimizer::new(kind);
+        Ok(optimizer
+            .weight_decay(self.weight_decay.unwrap_or(optimizer.weight_decay))
+            .decay_on(if self.decay_matrices_only { DecayOn::Matrices } else { DecayOn::All })
+            .clip(clip)
+            .ema(self.ema)
+            .loss_scaling(self.precision == "f16"))
     }
 
     /// The schedule.

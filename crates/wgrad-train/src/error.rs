@@ -8,6 +8,7 @@ use wgrad_session::SessionError;
 
 /// A failure of training, evaluation or prediction.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TrainError {
     /// A setting makes no sense.
     #[error("{option}: {why}")]

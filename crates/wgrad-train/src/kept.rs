@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use wgrad_graph::Role;
 use wgrad_nn::average_name;
-use wgrad_session::{Session, Tensors, checkpoint};
+use wgrad_session::{NamedTensor, Session, Tensors, checkpoint};
 
 /// Folder of the best weights.
 pub(crate) const BEST: &str = "best";
@@ -107,8 +107,8 @@ pub(crate) fn restore(out: &Path, session: &mut Session) -> Result<(), TrainErro
     let mut tensors = state::load_tensors(&dir, &names)?;
     let averages: Tensors = tensors
         .iter()
-        .map(|(_, name, tensor)| (Role::State, average_name(name), tensor.clone()))
-        .filter(|t| names.iter().any(|n| n.0 == t.0 && n.1 == t.1))
+        .map(|t| NamedTensor::new(Role::State, average_name(&t.name), t.value.clone()))
+        .filter(|t| names.iter().any(|n| n.0 == t.role && n.1 == t.name))
         .collect();
     tensors.extend(averages);
     session.restore(&tensors).map_err(|e| state::other_model(&dir, e))

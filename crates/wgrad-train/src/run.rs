@@ -31,8 +31,7 @@ use std::time::{Duration, Instant};
 use wgrad_device::Device;
 use wgrad_graph::Role;
 use wgrad_nn::{Optimizer, Schedule};
-use wgrad_session::{Runner, Session, Tensors, all_finite, checkpoint};
-use wgrad_types::HostTensor;
+use wgrad_session::{NamedTensor, Runner, Session, Tensors, all_finite, checkpoint};
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -286,9 +285,9 @@ impl<'a> Run<'a> {
     /// The session's tensors, unless a weight is no finite number: then nothing is to be saved over what stands there.
     fn sound(&self) -> Result<Tensors, TrainError> {
         let snapshot = self.session.snapshot()?;
-        let lost = |(role, _, t): &&(Role, String, HostTensor)| *role == Role::Weight && !all_finite([t]);
-        if let Some((_, name, t)) = snapshot.iter().find(lost) {
-            let value = t.as_f32().iter().copied().find(|v| !v.is_finite()).unwrap_or(f32::NAN);
+        let lost = |t: &&NamedTensor| t.role == Role::Weight && !all_finite([&t.value]);
+        if let Some(NamedTensor { name, value, .. }) = snapshot.iter().find(lost) {
+            let value = value.as_f32().iter().copied().find(|v| !v.is_finite()).unwrap_or(f32::NAN);
             return Err(self.diverged(&format!("weight {name}"), value, self.progress.step));
         }
         Ok(snapshot)

@@ -340,9 +340,9 @@ pub(crate) fn fitting(dir: &Path, names: &Names, state: bool) -> Result<Tensors,
     if !state {
         take_averages(&mut tensors);
         let known = |name: &str| names.iter().any(|n| n.1 == name);
-        tensors.retain(|t| known(&t.1) || !is_auxiliary(&t.1));
+        tensors.retain(|t| known(&t.name) || !is_auxiliary(&t.name));
     }
-    let there = |n: &(Role, String)| tensors.iter().any(|t| t.0 == n.0 && t.1 == n.1);
+    let there = |n: &(Role, String)| tensors.iter().any(|t| t.role == n.0 && t.name == n.1);
     let needed = |n: &&(Role, String)| state || n.0 != Role::State;
     if let Some(n) = names.iter().filter(needed).find(|n| !there(n)) {
         return Err(TrainError::OtherModel { path: dir.into(), why: format!("it lacks {}", n.1) });
@@ -369,11 +369,11 @@ pub(crate) fn names(session: &Session) -> Names {
 /// Replaces weights by their moving averages where there are such, and drops the optimizer's state.
 pub(crate) fn take_averages(tensors: &mut Tensors) {
     let (states, mut model): (Tensors, Tensors) =
-        std::mem::take(tensors).into_iter().partition(|t| t.0 == Role::State);
-    for (_, name, weight) in &mut model {
-        let average = average_name(name);
-        if let Some(found) = states.iter().find(|s| s.1 == average) {
-            weight.clone_from(&found.2);
+        std::mem::take(tensors).into_iter().partition(|t| t.role == Role::State);
+    for weight in &mut model {
+        let average = average_name(&weight.name);
+        if let Some(found) = states.iter().find(|s| s.name == average) {
+            weight.value.clone_from(&found.value);
         }
     }
     *tensors = model;

@@ -9,7 +9,7 @@ use std::path::Path;
 use wgrad_graph::{Role, Tensor};
 use wgrad_models::is_auxiliary;
 use wgrad_nn::Net;
-use wgrad_session::{Session, Tensors};
+use wgrad_session::{NamedTensor, Session, Tensors};
 use wgrad_types::HostTensor;
 
 /// Whether a name fits a pattern, where `*` stands for anything.
@@ -27,7 +27,7 @@ fn fits(pattern: &str, name: &str) -> bool {
 /// # Errors
 /// Where a pattern fits no weight, or none is left.
 pub(crate) fn trainable(net: &Net, freeze: Option<&str>) -> Result<Vec<(String, Tensor)>, TrainError> {
-    let all: Vec<(String, Tensor)> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
+    let all: Vec<(String, Tensor)> = net.named_weights();
     let Some(freeze) = freeze else { return Ok(all) };
     let patterns: Vec<&str> = freeze.split(',').map(str::trim).collect();
     if let Some(pattern) = patterns.iter().find(|p| !all.iter().any(|w| fits(p, &w.0))) {
@@ -114,20 +114,22 @@ pub(crate) fn start_from(
             continue;
         }
         let advice = if in_head { ": give --head new to start it afresh" } else { "" };
-        match there.iter().find(|t| t.1 == param.name) {
+        match there.iter().find(|t| t.name == param.name) {
             None => return wrong(format!("{} is missing{advice}", param.name)),
-            Some((_, name, tensor))
+            Some(NamedTensor { name, value: tensor, .. })
                 if (last || is_auxiliary(name) && name.contains(".fc2."))
                     && let Some((rows, of)) = &rows
                     && let Some(picked) = picked(tensor, rows, *of)
                     && picked.ty == param.ty =>
             {
-                taken.push((param.role, name.clone(), picked));
+                taken.push(NamedTensor::new(param.role, name.clone(), picked));
             }
-            Some((_, name, tensor)) if tensor.ty != param.ty => {
+            Some(NamedTensor { name, value: tensor, .. }) if tensor.ty != param.ty => {
                 return wrong(format!("{name} is {}, the model's {}{advice}", tensor.ty, param.ty));
             }
-            Some((_, name, tensor)) => taken.push((param.role, name.clone(), tensor.clone())),
+            Some(NamedTensor { name, value: tensor, .. }) => {
+                taken.push(NamedTensor::new(param.role, name.clone(), tensor.clone()));
+            }
         }
     }
     session.restore(&taken)?;

@@ -1,55 +1,52 @@
 //! wgrad: a GPU-first compute engine for neural networks.
 //!
-//! Build a graph with [`Tensor`]s that read like PyTorch, differentiate it, plan it, run it: on any GPU through wgpu, on
-//! the CPU where there is none. What runs, and the memory it takes, is known before the first step.
+//! Networks are written with [`Tensor`]s that read like PyTorch; a [`session::Trainer`] differentiates, plans and trains
+//! them on any GPU through wgpu, or on the CPU. Kernels and memory of a step are known before the first one.
 //!
 //! ```
 //! use wgrad::prelude::*;
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // A network with one hidden layer learns XOR.
-//! let net = Net::new(Mode::Train);
-//! let x = net.input("x", Type::f32(&[4, 2]));
-//! let y = net.input("y", Type::f32(&[4, 1]));
-//! let hidden = net.linear("fc1", &x, 8).tanh();
-//! let logits = net.linear("fc2", &hidden, 1);
-//! let loss = logits.bce_with_logits_loss(&y);
-//! net.builder().output("loss", &loss);
+//! fn main() -> wgrad::Result<()> {
+//!     // A network with one hidden layer learns XOR.
+//!     let net = Net::new(Mode::Train);
+//!     let (x, y) = (net.input("x", Type::f32(&[4, 2])), net.input("y", Type::f32(&[4, 1])));
+//!     let hidden = net.linear("fc1", &x, 8).tanh();
+//!     let loss = net.linear("fc2", &hidden, 1).bce_with_logits_loss(&y);
 //!
-//! // Its gradient and Adam's updates become part of the same graph.
-//! let adam = Optimizer::adam();
-//! let weights: Vec<_> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
-//! adam.minimise(&loss, &weights)?;
+//!     // A GPU if there is one, else the CPU; the gradient and Adam's updates become part of the plan.
+//!     let mut trainer = net.trainer(&loss, Optimizer::adam(), &Device::auto()?)?;
+//!     println!("{}: {} kernels per step", trainer.device().name(), trainer.plan().dispatches());
 //!
-//! // `auto` takes a GPU where there is one, else the CPU. `Session::new` plans the graph and fills in initial values.
-//! let (device, choice) = Device::open(&"auto".parse()?)?;
-//! println!("{}", choice.reason);
-//! let (mut session, mut runner) = Session::new(&device, &net.builder().graph(), &net.initial(0), 0)?;
-//! println!("{} kernels a step, {} bytes", runner.plan().dispatches(), runner.plan().peak_bytes());
-//!
-//! let inputs = HostTensor::f32(&[4, 2], &[0., 0., 0., 1., 1., 0., 1., 1.]);
-//! let targets = HostTensor::f32(&[4, 1], &[0., 1., 1., 0.]);
-//! let mut last = f32::MAX;
-//! for step in 0..200 {
-//!     let scalars = adam.scalars(step + 1, 0.05);
-//!     runner.step(&mut session, step, &[("x", &inputs), ("y", &targets)], &scalars)?;
-//!     last = runner.wait()?.expect("a step was submitted").scalar("loss");
+//!     let x = HostTensor::f32(&[4, 2], &[0., 0., 0., 1., 1., 0., 1., 1.]);
+//!     let y = HostTensor::f32(&[4, 1], &[0., 1., 1., 0.]);
+//!     for _ in 0..200 {
+//!         trainer.step([("x", &x), ("y", &y)], 0.05)?;
+//!     }
+//!     assert!(trainer.step([("x", &x), ("y", &y)], 0.05)?.scalar("loss") < 0.1);
+//!     Ok(())
 //! }
-//! assert!(last < 0.1);
-//! # Ok(())
-//! # }
 //! ```
 //!
-//! The crates behind it, from mathematics to metal: [`graph`], [`plan`], [`device`], [`session`]; and on top [`nn`],
-//! [`models`], [`data`], [`train`]. [`doctor`] proves operations on the machine at hand.
+//! # Levels
 //!
-//! # An operation of one's own
+//! [`session::Trainer`] owns step count, names and scalars; [`session::Session`] and [`session::Runner`] leave them to the
+//! program, for several players or plans; [`graph`], [`plan`] and [`device`] are the stages below, each usable alone. On top
+//! stand [`nn`] and [`models`], and by feature the crates below.
 //!
-//! What the library lacks, a program can bring: a type that implements [`graph::CustomOp`] with a shape rule, an f64
-//! reference, a gradient made of other operations, a kernel in WGSL and, if it likes, one for the CPU. It differentiates,
-//! plans, trains and is checkpointed like the others; nothing is fused into it. [`doctor::prove`] gives it the proof that
-//! every operation of the library has. A kernel that does not compile and a CPU function that panics are errors with the
-//! operation's name, and the kernel runs with the shader compiler's checks of indices.
+//! | feature (all on by default) | adds |
+//! |---|---|
+//! | `gpu` | adapters through wgpu; without it plans run on the CPU |
+//! | `data` | `wgrad::data`: image, mask and text sources, augmentation, loaders, tokenizers |
+//! | `train` | `wgrad::train`: the training loop of the command line |
+//! | `doctor` | `wgrad::doctor`: proofs of operations on the machine at hand |
+//!
+//! # Custom operations
+//!
+//! A type implementing [`graph::CustomOp`] is an operation of the program's own: a shape rule, an f64 reference, a gradient
+//! made of other operations, a kernel in WGSL and optionally one for the CPU. It differentiates, plans, trains and is
+//! checkpointed like the others; nothing is fused into it. `wgrad::doctor::prove` gives it the proof of the library's own
+//! operations. A kernel that does not compile and a CPU function that panics are errors with the operation's name, and the
+//! kernel runs with the shader compiler's index checks.
 //!
 //! ```
 //! use wgrad::doctor::{Case, prove, real};
@@ -97,31 +94,38 @@
 //! # }
 //! ```
 
+mod error;
+
+pub use error::{Error, Result};
+
+#[cfg(feature = "data")]
 pub use wgrad_data as data;
 pub use wgrad_device as device;
+#[cfg(feature = "doctor")]
 pub use wgrad_doctor as doctor;
 pub use wgrad_graph as graph;
 pub use wgrad_models as models;
 pub use wgrad_nn as nn;
 pub use wgrad_plan as plan;
 pub use wgrad_session as session;
+#[cfg(feature = "train")]
 pub use wgrad_train as train;
 pub use wgrad_types as types;
 
 pub use wgrad_graph::Tensor;
 
-/// What most programs need.
+/// The usual imports.
 pub mod prelude {
     pub use wgrad_device::{Device, Request};
     pub use wgrad_graph::ops::{ConvSpec, Window};
-    pub use wgrad_graph::{Builder, Graph, Role, Tensor, differentiate};
+    pub use wgrad_graph::{Builder, Graph, NamedTensor, Role, Tensor, differentiate};
     pub use wgrad_nn::{Clip, Conv, Init, Loss, Mode, Net, Optimizer, OptimizerKind, Schedule};
     pub use wgrad_plan::{PlanOptions, plan};
-    pub use wgrad_session::{Outputs, Runner, Session};
+    pub use wgrad_session::{Evaluator, NetExt, Outputs, Runner, Session, Trainer, TrainerOptions};
     pub use wgrad_types::{Array, DType, HostTensor, Type};
 }
 
-/// The README's example compiles.
-#[doc = include_str!("../../../README.md")]
+/// The README's examples compile and run.
 #[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
 pub struct Readme;

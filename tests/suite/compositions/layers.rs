@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use wgrad_graph::{Env, Role, Tensor, differentiate};
 use wgrad_nn::{CellState, Conv, Heads, Loss, Mode, Net, Norm, Recurrent, RecurrentKind};
-use wgrad_session::Session;
+use wgrad_session::{NamedTensor, Session};
 use wgrad_tests::{cpu, gpu};
 use wgrad_types::{Array, DType, HostTensor, Type};
 
@@ -114,7 +114,10 @@ fn check(reference: &Reference, case: &Value) -> Vec<String> {
     let on_device = if own.is_empty() {
         on_cpu(&graph, &fed)
     } else {
-        let initial = own.iter().map(|p| (Role::Weight, p.clone(), value(p).to_host(DType::F32))).collect();
+        let initial = own
+            .iter()
+            .map(|p| NamedTensor::new(Role::Weight, p.clone(), value(p).to_host(DType::F32)))
+            .collect();
         let (mut session, mut runner) = Session::new(&cpu(), &graph, &initial, 0).expect("a session");
         let host = |whole: bool| if whole { DType::I32 } else { DType::F32 };
         let values: Vec<(String, HostTensor)> =
@@ -191,8 +194,9 @@ fn batch_norm_statistics_match_pytorch() {
             let found = differentiate(&total, &leaves).expect("gradients");
             wrt.iter().zip(&found).for_each(|((key, _), g)| net.builder().output(key, g));
             let mut initial = net.initial(0);
-            for (role, name, tensor) in initial.iter_mut().filter(|t| t.0 == Role::Weight) {
-                assert_eq!(*role, Role::Weight);
+            for NamedTensor { name, value: tensor, .. } in
+                initial.iter_mut().filter(|t| t.role == Role::Weight)
+            {
                 *tensor = array(&format!("param/{name}")).to_host(DType::F32);
             }
             let graph = net.builder().graph();
@@ -209,9 +213,9 @@ fn batch_norm_statistics_match_pytorch() {
                 wrt.iter().for_each(|w| off(&format!("step/{step}/{}", w.0), &outputs.get(&w.0).to_array()));
             }
             let buffers = session.snapshot().expect("a snapshot");
-            let buffers: Vec<_> = buffers.iter().filter(|t| t.0 == Role::Buffer).collect();
+            let buffers: Vec<_> = buffers.iter().filter(|t| t.role == Role::Buffer).collect();
             assert_eq!(buffers.len(), 2, "running mean and variance");
-            buffers.iter().for_each(|(_, name, t)| off(&format!("buffer/{name}"), &t.to_array()));
+            buffers.iter().for_each(|t| off(&format!("buffer/{}", t.name), &t.value.to_array()));
             let (eval, ..) = build(Mode::Eval);
             let mut judge = session.runner(&eval.builder().graph()).expect("a plan");
             let x = array("step/0/in").to_host(DType::F32);

@@ -1,7 +1,7 @@
 //! Functions without a PyTorch counterpart, by plain loops.
 
 use super::exact;
-use wgrad_graph::{Builder, Env, Role};
+use wgrad_graph::{Builder, Env, NamedTensor, Role};
 use wgrad_nn::{Conv, Heads, Mode, Net, Recurrent, RecurrentKind, join};
 use wgrad_types::{Array, DType, Type};
 
@@ -72,7 +72,7 @@ fn batch_norm_used_twice_updates_twice() {
     let arrays = [[1.0, 2.0, 4.0, 9.0], [-3.0, 0.0, 1.0, 6.0]];
     let inputs =
         ["a", "b"].into_iter().zip(arrays).map(|(n, d)| (n.to_owned(), Array::new(&[4, 1], d.to_vec())));
-    let params = net.initial(0).into_iter().map(|(role, name, t)| ((role, name), t.to_array())).collect();
+    let params = net.initial(0).into_iter().map(|t| ((t.role, t.name), t.value.to_array())).collect();
     let values = wgrad_graph::interpret(&graph, &Env { inputs: inputs.collect(), params, ..Env::default() });
     let (mut mean, mut var) = (0.0, 1.0);
     for data in arrays {
@@ -138,7 +138,7 @@ fn layers_start_with_pytorch_distributions() {
         ("ln.bias", 0.0),
         ("rms.weight", 1.0),
     ];
-    for (_, name, tensor) in net.initial(3) {
+    for NamedTensor { name, value: tensor, .. } in net.initial(3) {
         let data = tensor.to_array().data;
         let (n, most) = (data.len() as f64, data.iter().fold(0.0f64, |m, v| m.max(v.abs())));
         let mean = data.iter().sum::<f64>() / n;

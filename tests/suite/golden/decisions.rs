@@ -34,7 +34,7 @@ fn golden_stray_gradient_has_changed_decision() {
         for i in 0..reference.get("loss64").data.len() as u64 {
             let mut env = Env::default();
             let tensors = session.snapshot().expect("a snapshot");
-            env.params.extend(tensors.into_iter().map(|(role, name, t)| ((role, name), t.to_array())));
+            env.params.extend(tensors.into_iter().map(|t| ((t.role, t.name), t.value.to_array())));
             for name in ["x", "y"] {
                 env.inputs.insert(name.into(), host(&reference, &format!("{name}/{i}")).to_array());
             }

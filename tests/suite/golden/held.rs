@@ -14,7 +14,7 @@ use wgrad_graph::ops::{Leaf, Op};
 use wgrad_graph::{Env, Graph, Role, Tensor, Value, philox};
 use wgrad_models::{CharRnn, CifarCnn};
 use wgrad_nn::{Loss, Mode, Net, Optimizer, Recurrent, RecurrentKind};
-use wgrad_session::{Session, Tensors};
+use wgrad_session::{NamedTensor, Session, Tensors};
 use wgrad_tests::devices;
 use wgrad_types::{Array, DType, HostTensor, Type};
 
@@ -42,7 +42,7 @@ fn graph(case: &Case) -> Graph {
     let (x, y) = (net.input("x", case.x.clone()), net.input("y", case.y.clone()));
     let loss = case.loss.of(&(case.model)(&net, &x), &y);
     net.builder().output("loss", &loss);
-    let weights: Vec<(String, Tensor)> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
+    let weights: Vec<(String, Tensor)> = net.named_weights();
     let found = case.optimizer.minimise(&loss, &weights).expect("a gradient");
     for ((name, _), g) in weights.iter().zip(&found) {
         net.builder().output(&format!("grad {name}"), g);
@@ -67,7 +67,7 @@ fn start(graph: &Graph, seed: u32) -> Tensors {
     let weights = graph.params().filter(|p| p.0 == Role::Weight).enumerate();
     let value = |(i, (role, name, ty)): (usize, (Role, &str, &Type))| {
         let fan_in = ty.shape[1..].iter().product::<usize>().max(4);
-        (role, name.to_owned(), random(ty, seed, 10 + i as u32, 0, Some((3.0 / fan_in as f64).sqrt())))
+        NamedTensor::new(role, name, random(ty, seed, 10 + i as u32, 0, Some((3.0 / fan_in as f64).sqrt())))
     };
     weights.map(value).collect()
 }
@@ -137,7 +137,7 @@ fn refuse_updates(
 
 fn tensors(session: &Session) -> BTreeMap<(Role, String), Array> {
     let all = session.snapshot().expect("a snapshot");
-    all.into_iter().map(|(role, name, t)| ((role, name), t.to_array())).collect()
+    all.into_iter().map(|t| ((t.role, t.name), t.value.to_array())).collect()
 }
 
 fn steps(case: &Case, label: &str, device: &Device, seed: u32) {
@@ -245,7 +245,7 @@ fn spoilt(spoil: impl Fn(&str, &mut Array)) -> Result<(), String> {
     let mut env = Env::default();
     env.params
         .extend(graph.params().map(|(role, name, ty)| ((role, name.to_owned()), Array::zeros(&ty.shape))));
-    env.params.extend(start(&graph, 3).into_iter().map(|(role, name, t)| ((role, name), t.to_array())));
+    env.params.extend(start(&graph, 3).into_iter().map(|t| ((t.role, t.name), t.value.to_array())));
     env.inputs.insert("x".into(), random(&case.x, 3, 1000, 5, Some(2.0)).to_array());
     env.inputs.insert("y".into(), random(&case.y, 3, 2000, 5, None).to_array());
     env.inputs.insert("lr".into(), Array::new(&[], vec![0.05]));

@@ -45,7 +45,7 @@ fn golden_run_opt_adadelta() {
 
 #[test]
 fn golden_run_opt_adam_amsgrad_wd() {
-    regression("opt_adam_amsgrad_wd", Optimizer { weight_decay: 0.01, ..named("amsgrad") }, 0.02);
+    regression("opt_adam_amsgrad_wd", named("amsgrad").weight_decay(0.01), 0.02);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use wgrad_device::Device;
 use wgrad_graph::{Role, Tensor, autocast};
 use wgrad_models::{AlexNet, CifarCnn, LeNet};
 use wgrad_nn::{Conv, Loss, Mode, Net, Norm, Optimizer, OptimizerKind};
-use wgrad_session::{Session, Tensors};
+use wgrad_session::{NamedTensor, Session, Tensors};
 use wgrad_tests::devices;
 use wgrad_types::{Array, DType, HostTensor};
 
@@ -48,7 +48,7 @@ pub(super) fn graph(run: &Run, reference: &Reference, gradients: bool) -> (wgrad
     let (x, y) = (input("x"), input("y"));
     let loss = run.loss.of(&(run.model)(&net, &x), &y);
     net.builder().output("loss", &loss);
-    let weights: Vec<(String, Tensor)> = net.weights().into_iter().map(|p| (p.name, p.tensor)).collect();
+    let weights: Vec<(String, Tensor)> = net.named_weights();
     let found = run.optimizer.minimise(&loss, &weights).expect("a gradient");
     if gradients {
         for ((name, _), g) in weights.iter().zip(&found) {
@@ -65,7 +65,8 @@ pub(super) fn initial(run: &Run, reference: &Reference, session_names: &[(Role, 
     for name in reference.under("init/") {
         let ours = (run.rename)(&name);
         if let Some((role, _)) = session_names.iter().find(|(role, n)| *n == ours && *role != Role::State) {
-            tensors.push((*role, ours, reference.get(&format!("init/{name}")).to_host(DType::F32)));
+            let value = reference.get(&format!("init/{name}")).to_host(DType::F32);
+            tensors.push(NamedTensor::new(*role, ours, value));
         } else {
             assert!(name.ends_with("num_batches_tracked"), "{}: our model has no {ours}", run.file);
         }
@@ -110,7 +111,7 @@ fn half_run(run: &Run, reference: &Reference, label: &str, device: &Device) {
     if none {
         return;
     }
-    let optimizer = Optimizer { loss_scaling: true, ..run.optimizer };
+    let optimizer = run.optimizer.loss_scaling(true);
     let half = Run { optimizer, free: run.free.clone(), ..*run };
     let (mut session, mut runner, _) = begin(&half, reference, device, false);
     for (i, want) in reference.get("loss").data.iter().enumerate() {
@@ -198,7 +199,7 @@ fn whole_run(
         );
     }
     let last = session.snapshot().expect("a snapshot");
-    for (role, name, got) in last.iter().filter(|t| t.0 != Role::State) {
+    for NamedTensor { role, name, value: got } in last.iter().filter(|t| t.role != Role::State) {
         let (key, got) = ((*role, name.clone()), got.to_array());
         let want = &truth.last[&key];
         let free = run.free.as_ref().filter(|f| name.ends_with(f.0)).map_or(0..0, |f| f.1.clone());
@@ -300,7 +301,7 @@ fn golden_run_alexnet_narrow_sgd() {
 
 #[test]
 fn golden_run_resnet_tiny_wd() {
-    let optimizer = Optimizer { weight_decay: 5e-4, ..sgd(0.9, true) };
+    let optimizer = sgd(0.9, true).weight_decay(5e-4);
     check_both(&Run {
         file: "resnet_tiny_wd",
         model: resnet_tiny,

@@ -36,7 +36,7 @@ fn golden_run_gpt_tiny_adamw() {
         file: "gpt_tiny_adamw",
         model: |net, x| Gpt::new(65, 16, 32, 2, 2).build(net, x),
         loss: CLASSES,
-        optimizer: Optimizer { weight_decay: 0.1, ..Optimizer::new(kind) },
+        optimizer: Optimizer::new(kind).weight_decay(0.1),
         lr: 1e-3,
         rename: same,
         // Keys' biases add the same to all of a row's scores; softmax removes it again.

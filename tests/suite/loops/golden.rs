@@ -8,7 +8,7 @@ use super::{Place, run, weights};
 use crate::golden::{Reference, read};
 use serde_json::{Value, json};
 use wgrad_graph::Role;
-use wgrad_session::{Tensors, checkpoint};
+use wgrad_session::{NamedTensor, Tensors, checkpoint};
 use wgrad_train::{Config, ModelCard, Reading, TextCard};
 use wgrad_types::DType;
 
@@ -25,7 +25,7 @@ fn start(place: &Place, reference: &Reference, name: &str, config: &Config, igno
         .map(|own| {
             let array = reference.get(&format!("{name}/init/{own}"));
             let role = if own.contains(".running_") { Role::Buffer } else { Role::Weight };
-            (role, own, array.to_host(DType::F32))
+            NamedTensor::new(role, own, array.to_host(DType::F32))
         })
         .collect();
     let classes: &[&str] = match config.model.as_str() {

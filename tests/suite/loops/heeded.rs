@@ -195,7 +195,9 @@ fn settings_head_new_reinitialises_head() {
     let best =
         wgrad_session::checkpoint::load(&out.join("best"), |_| wgrad_graph::Role::Weight).expect("weights");
     let (kept, anew) = (weights(&kept), weights(&anew));
-    for (_, name, tensor) in best.iter().filter(|t| t.0 == wgrad_graph::Role::Weight) {
+    for wgrad_session::NamedTensor { name, value: tensor, .. } in
+        best.iter().filter(|t| t.role == wgrad_graph::Role::Weight)
+    {
         assert_eq!(kept[name], tensor.to_array(), "{name} is taken");
         let head = name.starts_with("fc3.");
         assert_eq!(anew[name] != tensor.to_array(), head, "{name}: the last layer alone begins anew");

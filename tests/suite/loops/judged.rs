@@ -130,7 +130,7 @@ fn evaluation_of_classifiers_matches_hand_sums() {
     assert!((f64::from(own.mean[0]) - mean).abs() < 1e-6 && (f64::from(own.std[0]) - std).abs() < 1e-6);
     let best =
         wgrad_session::checkpoint::load(&out.join("best"), |_| Role::Weight).expect("the best weights");
-    let best: Weights = best.into_iter().map(|(_, name, t)| (name, t.to_array())).collect();
+    let best: Weights = best.into_iter().map(|t| (t.name, t.value.to_array())).collect();
     let by_hand = |part: Part| {
         let mut sums = Sums::default();
         for class in 0..3 {
@@ -232,7 +232,7 @@ fn evaluation_of_classifiers_uses_evaluation_mode() {
 /// A run's last tensors but for the optimizer's.
 fn weights_and_buffers(out: &std::path::Path) -> Weights {
     let all = wgrad_session::checkpoint::load(&out.join("checkpoint"), |_| Role::Weight).expect("weights");
-    all.into_iter().map(|(_, name, t)| (name, t.to_array())).collect()
+    all.into_iter().map(|t| (t.name, t.value.to_array())).collect()
 }
 
 /// The logits of a model in evaluation, by the f64 interpreter: `x` as fed, classes last.
@@ -286,7 +286,7 @@ fn evaluation_of_segmenters_matches_hand_sums() {
     let (mean, std) = moments(&train);
     let best =
         wgrad_session::checkpoint::load(&out.join("best"), |_| Role::Weight).expect("the best weights");
-    let best: Weights = best.into_iter().map(|(_, name, t)| (name, t.to_array())).collect();
+    let best: Weights = best.into_iter().map(|t| (t.name, t.value.to_array())).collect();
     let mut sums = Sums::default();
     for number in 0..count {
         let pixels: Vec<u8> = (0..side * side)
@@ -341,7 +341,7 @@ fn evaluation_of_language_models_matches_hand_sums() {
     assert!(held_out.len() / context > 32 && !(held_out.len() - 1).is_multiple_of(context));
     let best =
         wgrad_session::checkpoint::load(&out.join("best"), |_| Role::Weight).expect("the best weights");
-    let best: Weights = best.into_iter().map(|(_, name, t)| (name, t.to_array())).collect();
+    let best: Weights = best.into_iter().map(|t| (t.name, t.value.to_array())).collect();
     let usual = TextModel::new(TextKind::Gpt, 5);
     let model = TextModel { context, layers: 1, hidden: 8, heads: 2, key_heads: 2, dropout: 0.4, ..usual };
     let mut sums = Sums::default();
@@ -379,7 +379,7 @@ fn evaluation_of_autoencoders_matches_hand_sums() {
     let (mean, std) = moments(&train);
     let best =
         wgrad_session::checkpoint::load(&out.join("best"), |_| Role::Weight).expect("the best weights");
-    let best: Weights = best.into_iter().map(|(_, name, t)| (name, t.to_array())).collect();
+    let best: Weights = best.into_iter().map(|t| (t.name, t.value.to_array())).collect();
     let (mut missed, mut all, mut count) = (0.0, 0.0, 0);
     for class in 0..2 {
         for number in counts[class]..counts[class] + tests[class] {

@@ -140,5 +140,5 @@ fn run(config: &Config, out: &Path) -> (Summary, Seen) {
 /// A run's last weights and buffers, by name.
 fn weights(out: &Path) -> BTreeMap<String, Array> {
     let tensors = checkpoint::load(&out.join("checkpoint"), |_| Role::Weight).expect("a checkpoint");
-    tensors.into_iter().filter(|t| t.0 == Role::Weight).map(|(_, name, t)| (name, t.to_array())).collect()
+    tensors.into_iter().filter(|t| t.role == Role::Weight).map(|t| (t.name, t.value.to_array())).collect()
 }

@@ -100,7 +100,7 @@ fn dcgan_players_alternate_and_match_hand_loop() {
             env.params.insert((role, name.into()), Array::zeros(&ty.shape));
         }
     }
-    env.params.extend(critic.initial(SEED).into_iter().map(|(role, name, t)| ((role, name), t.to_array())));
+    env.params.extend(critic.initial(SEED).into_iter().map(|t| ((t.role, t.name), t.value.to_array())));
     let begun = env.params.clone();
     let train = Array::new(&[6, 1, SIDE, SIDE], pictures([0, 0], COUNTS));
     let held: Vec<f64> = pictures(COUNTS, [COUNTS[0] + TESTS[0], COUNTS[1] + TESTS[1]]);

@@ -2,6 +2,7 @@
 
 use super::judged::{Weights, logits};
 use super::{Place, run};
+use wgrad_graph::NamedTensor;
 use wgrad_graph::Role;
 use wgrad_models::{TextKind, TextModel};
 use wgrad_tests::cpu;
@@ -43,7 +44,7 @@ fn generate_matches_whole_sequence() {
         // Large weights, so that every earlier letter and its position matter.
         let mut tensors =
             wgrad_session::checkpoint::load(&out.join("best"), |_| Role::Weight).expect("weights");
-        for (at, (_, name, tensor)) in tensors.iter_mut().enumerate() {
+        for (at, NamedTensor { name, value: tensor, .. }) in tensors.iter_mut().enumerate() {
             let most = match name.as_str() {
                 n if n.contains("ln") => continue,
                 n if n.starts_with("tok") => 1.0,
@@ -58,7 +59,7 @@ fn generate_matches_whole_sequence() {
         let card = std::fs::read(out.join("best/model.json")).expect("a card");
         let out = place.path(&format!("{model}-{rotary}-far"));
         wgrad_session::checkpoint::save(&out, &tensors, &[("model.json", card)]).expect("saved");
-        let best: Weights = tensors.into_iter().map(|(_, name, t)| (name, t.to_array())).collect();
+        let best: Weights = tensors.into_iter().map(|t| (t.name, t.value.to_array())).collect();
         let kind = TextKind::named(model).expect("a model");
         let usual = TextModel::new(kind, 5);
         let own = TextModel { context: 9, layers: 2, hidden: 8, rotary, ..usual };

@@ -1,5 +1,6 @@
 //! The command line as its users meet it: the real program, its output, its files, its refusals.
 
+mod events;
 mod examining;
 mod fixture;
 mod generative;

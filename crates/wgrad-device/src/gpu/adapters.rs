@@ -1,48 +1,10 @@
-//! The adapters of this machine, described as plain data. Software is told from hardware here.
+//! The adapters of this machine, described as plain data. Software adapters are recognised here.
 
+use crate::AdapterReport;
 use std::cmp::Ordering;
 use wgrad_types::{AdapterClass, Limits};
 
-/// Facts about an adapter, known before it is opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdapterReport {
-    /// The adapter's own name.
-    pub name: String,
-    /// Kind of hardware; software is recognised by type and by name.
-    pub class: AdapterClass,
-    /// The graphics API it is reached through.
-    pub backend: String,
-    /// Driver and its version, as the driver tells them.
-    pub driver: String,
-    /// The vendor's number (on PCI, the vendor id).
-    pub vendor: u32,
-    /// The device's number.
-    pub device: u32,
-    /// The PCI address, if known.
-    pub bus: String,
-    /// Limits it offers.
-    pub limits: Limits,
-    /// Smallest subgroup.
-    pub subgroup_min: u32,
-    /// Largest subgroup.
-    pub subgroup_max: u32,
-    /// Optional features relevant to kernels.
-    pub features: Vec<String>,
-}
-
-impl AdapterReport {
-    /// Name, kind and API: "llvmpipe (software adapter, Vulkan)".
-    pub fn title(&self) -> String {
-        format!("{} ({}, {})", self.short_name(), self.class, self.backend)
-    }
-
-    /// The name without the compiler's version appended by Mesa.
-    pub fn short_name(&self) -> &str {
-        self.name.split(" (LLVM").next().unwrap_or(&self.name)
-    }
-}
-
-/// An adapter ready to be opened.
+/// An adapter that can be opened.
 pub(crate) struct Found {
     pub(crate) instance: wgpu::Instance,
     pub(crate) adapter: wgpu::Adapter,
@@ -205,11 +167,5 @@ mod tests {
         assert!(!same(&vulkan, &twin));
         assert!(same(&vulkan, &vulkan.clone()));
         assert_eq!(order(&vulkan, &dx12), Ordering::Less);
-    }
-
-    #[test]
-    fn adapter_title_is_short() {
-        let mesa = a("llvmpipe (LLVM 15.0.6, 256 bits)", "Vulkan", AdapterClass::Software, (0, 0), "");
-        assert_eq!(mesa.title(), "llvmpipe (software adapter, Vulkan)");
     }
 }

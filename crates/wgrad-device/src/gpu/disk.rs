@@ -1,8 +1,8 @@
 //! The driver's compiled kernels, kept between runs if wgpu can (Vulkan). A missing, unreadable or damaged
 //! file means compiling again, nothing else.
 
-use super::adapters::AdapterReport;
 use super::health::scoped;
+use crate::AdapterReport;
 use crate::cache::{file_name, folder, seal, unseal, write};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -27,6 +27,10 @@ impl DiskCache {
         }
         let path = folder()?.join(file_name("pipelines", adapter));
         let data = std::fs::read(&path).ok().and_then(|file| unseal(MAGIC, &file).map(<[u8]>::to_vec));
+        match &data {
+            Some(data) => tracing::info!(bytes = data.len(), path = %path.display(), "kernel cache hit"),
+            None => tracing::info!(path = %path.display(), "no kernel cache yet"),
+        }
         let cache = create(device, data.as_deref())?;
         Some(Self { cache, path, saved: Mutex::new(data.as_deref().map_or(0, Checksum::of)) })
     }

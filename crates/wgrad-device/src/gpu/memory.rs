@@ -10,7 +10,7 @@ use wgrad_plan::{ParamLayout, Place};
 const STAGING: usize = 16 << 20;
 
 /// The memory of persistent tensors, shared by a session's programs.
-pub struct Memory {
+pub(crate) struct Memory {
     gpu: Arc<Inner>,
     slots: Arc<[wgpu::Buffer]>,
     staging_bytes: usize,

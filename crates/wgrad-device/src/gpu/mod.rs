@@ -14,25 +14,25 @@ mod program;
 mod rings;
 mod trace;
 
-pub use adapters::AdapterReport;
 pub(crate) use memory::Memory;
 pub(crate) use program::Program;
 
 pub(crate) use adapters::{Found, find};
 
-use crate::DeviceError;
 use crate::tuned::Tuned;
+use crate::{AdapterReport, DeviceError};
 use health::Health;
 use pipelines::Pipelines;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use wgrad_kernels::Launch;
-use wgrad_plan::{ParamLayout, Plan};
+use wgrad_plan::{Choices, ParamLayout, Plan};
 use wgrad_types::{Caps, Limits, Vendor};
 
 /// An opened adapter. Cheap to clone; clones are the same device.
 #[derive(Clone)]
-pub struct Gpu {
+pub(crate) struct Gpu {
     inner: Arc<Inner>,
 }
 
@@ -119,8 +119,18 @@ impl Gpu {
         Self::open(found, baseline, checks)
     }
 
-    pub(crate) fn tuned(&self) -> &Tuned {
-        &self.inner.tuned
+    /// Kernel variants measured best on this adapter.
+    pub(crate) fn choices(&self) -> Arc<Choices> {
+        self.inner.tuned.choices()
+    }
+
+    pub(crate) fn keep(&self, choices: &Choices) -> std::io::Result<Option<PathBuf>> {
+        self.inner.tuned.keep(choices)
+    }
+
+    /// State of the file of variants, for the line on the choice of device.
+    pub(crate) fn note(&self) -> Option<&str> {
+        self.inner.tuned.note()
     }
 
     pub(crate) fn caps(&self) -> &Caps {
@@ -147,9 +157,9 @@ impl Gpu {
         Program::new(self.inner.clone(), plan, memory)
     }
 
-    /// Gives up the adapter. Every later call, on any clone, memory or program, fails with a lost device, as
-    /// after a reset or an unplugged card.
-    pub fn destroy(&self) {
+    /// Gives the adapter up. Whatever is called afterwards, on any clone, memory or program, is an error that says the
+    /// device was lost: what a reset or an unplugged card looks like.
+    pub(crate) fn destroy(&self) {
         self.inner.device.destroy();
         // wgpu says so only once the work under way has ended, and until then lets further calls fail silently.
         drop(self.inner.health.give_up("it was destroyed".into()));

@@ -1,9 +1,8 @@
 //! Pipelines: compiled in parallel and kept by source text, so equal kernels are compiled once per device.
 
-use super::adapters::AdapterReport;
 use super::disk::DiskCache;
 use super::health::{Health, reason, scoped};
-use crate::DeviceError;
+use crate::{AdapterReport, DeviceError};
 use std::collections::HashMap;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,7 +44,7 @@ impl Pipelines {
     /// An empty cache. `checks`, or `WGRAD_SHADER_CHECKS=1`, turns on the run-time checks that valid launches
     /// do not need.
     pub(super) fn new(device: &wgpu::Device, adapter: &AdapterReport, checks: bool) -> Self {
-        let checks = checks || std::env::var("WGRAD_SHADER_CHECKS").is_ok_and(|v| v == "1");
+        let checks = checks || crate::variables::read().shader_checks;
         Self { made: Mutex::default(), disk: DiskCache::open(device, adapter), checks }
     }
 
@@ -74,12 +73,19 @@ impl Pipelines {
                 }
             }
         }
+        let started = std::time::Instant::now();
         let fresh = in_parallel(&missing, |(_, wanted)| self.compile(device, wanted));
         health.check()?;
         for ((key, _), pipeline) in missing.iter().zip(fresh) {
             have.insert((*key).clone(), pipeline?);
         }
+        tracing::debug!(
+            kernels = have.len(),
+            fresh = missing.len(),
+            "kernels of a plan; the others were compiled before"
+        );
         if !missing.is_empty() {
+            tracing::info!(kernels = missing.len(), seconds = started.elapsed().as_secs_f64(), "compiled");
             let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
             made.extend(missing.iter().map(|(key, _)| ((*key).clone(), have[*key].clone())));
             drop(made);

@@ -13,8 +13,8 @@ use std::sync::atomic::Ordering;
 use wgrad_kernels::{Buffer, FIRST_SCALAR_WORD, Launch};
 use wgrad_plan::{Place, Plan, PlannedKernel, Slot, SlotKind};
 
-/// A plan ready to run, with the memory of everything but the persistent tensors.
-pub struct Program {
+/// A plan ready to run, with the memory of everything that does not persist.
+pub(crate) struct Program {
     pub(super) gpu: Arc<Inner>,
     pub(super) plan: Arc<Plan>,
     memory: Arc<[wgpu::Buffer]>,

@@ -1,8 +1,8 @@
 //! Scaled dot-product attention as operations of its own: result, log-sum-exp of the scores, and the three gradients.
 //!
 //! With s = q k^T / sqrt(D) over a query's visible keys: lse = log sum exp s, p = exp(s - lse), y = p v.
-//! Backwards (Dao et al., "FlashAttention-2", 2023), with delta = the row sums of dy * y: dv = p^T dy, ds = p
-//! * (dy v^T - delta), dq = ds k / sqrt(D), dk = ds^T q / sqrt(D). No operation stores p: its size is queries
+//! Backwards (Dao et al., "FlashAttention-2", 2023), with delta = the row sums of dy * y: dv = p^T dy,
+//! ds = p * (dy v^T - delta), dq = ds k / sqrt(D), dk = ds^T q / sqrt(D). No operation stores p: its size is queries
 //! times keys, and it is cheap to recompute.
 
 use super::{OpDef, Vjp};

@@ -7,6 +7,7 @@
 use super::{OpDef, Vjp};
 use crate::Tensor;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use wgrad_types::{Array, DType, ShapeError, Type};
 
@@ -115,6 +116,14 @@ impl Custom {
 impl PartialEq for Custom {
     fn eq(&self, other: &Self) -> bool {
         self.identity == other.identity
+    }
+}
+
+impl Eq for Custom {}
+
+impl Hash for Custom {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity.hash(state);
     }
 }
 

@@ -2,11 +2,15 @@
 
 use super::{OpDef, Vjp};
 use crate::{Role, Tensor};
+use std::hash::{Hash, Hasher};
+use std::mem::discriminant;
 use std::sync::Arc;
 use wgrad_types::{Array, DType, ShapeError, Type};
 
-/// A value without an operation: from outside the graph, constant, or random.
-#[derive(Clone, Debug, PartialEq)]
+/// A value that no operation computes.
+///
+/// Leaves compare by the bits of their numbers: NaN equals itself, 0 and -0 differ.
+#[derive(Clone, Debug)]
 pub enum Leaf {
     /// Given anew at every step.
     Input {
@@ -57,6 +61,43 @@ pub enum Leaf {
         /// Distinguishes draws of one graph.
         stream: u32,
     },
+}
+
+/// Everything that sets one leaf of a kind apart from another.
+type Identity<'a> = (Option<&'a str>, Option<&'a Type>, Option<Role>, &'a [f64], &'a [usize], usize);
+
+impl Leaf {
+    fn identity(&self) -> Identity<'_> {
+        match self {
+            Self::Input { name, ty } => (Some(name), Some(ty), None, &[], &[], 0),
+            Self::Param { name, ty, role } => (Some(name), Some(ty), Some(*role), &[], &[], 0),
+            Self::Const { ty, value } => (None, Some(ty), None, std::slice::from_ref(value), &[], 0),
+            Self::Literal { ty, data } => (None, Some(ty), None, data, &[], 0),
+            Self::Scalar { name } => (Some(name), None, None, &[], &[], 0),
+            Self::Iota { shape, axis } => (None, None, None, &[], shape, *axis),
+            Self::Random { shape, stream } => (None, None, None, &[], shape, *stream as usize),
+        }
+    }
+}
+
+impl PartialEq for Leaf {
+    fn eq(&self, other: &Self) -> bool {
+        let (name, ty, role, numbers, shape, index) = self.identity();
+        let (name2, ty2, role2, numbers2, shape2, index2) = other.identity();
+        discriminant(self) == discriminant(other)
+            && (name, ty, role, shape, index) == (name2, ty2, role2, shape2, index2)
+            && numbers.iter().map(|v| v.to_bits()).eq(numbers2.iter().map(|v| v.to_bits()))
+    }
+}
+
+impl Eq for Leaf {}
+
+impl Hash for Leaf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (name, ty, role, numbers, shape, index) = self.identity();
+        (discriminant(self), name, ty, role, shape, index).hash(state);
+        numbers.iter().for_each(|v| v.to_bits().hash(state));
+    }
 }
 
 impl OpDef for Leaf {

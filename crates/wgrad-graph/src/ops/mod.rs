@@ -52,7 +52,7 @@ pub trait OpDef {
 macro_rules! ops {
     ($($op:ident),* $(,)?) => {
         /// One primitive operation.
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub enum Op {
             $(
                 #[doc = concat!("See [`", stringify!($op), "`].")]

@@ -8,7 +8,13 @@ use wgrad_types::{DType, broadcast_shapes};
 macro_rules! unary_methods {
     ($($(#[$doc:meta])* $name:ident $kind:ident;)*) => {
         impl Tensor {
-            $($(#[$doc])* #[track_caller] #[must_use]
+            $($(#[$doc])*
+            ///
+            /// Any shape, f32.
+            ///
+            /// # Panics
+            /// If the dtype is not f32.
+            #[track_caller] #[must_use]
             pub fn $name(&self) -> Self {
                 self.apply(Unary(UnaryKind::$kind), &[])
             })*
@@ -17,43 +23,43 @@ macro_rules! unary_methods {
 }
 
 unary_methods! {
-    /// |x|
+    /// `torch.abs`: |x|; gradient 0 at 0.
     abs Abs;
-    /// -1, 0 or 1, and 0 of NaN
+    /// `torch.sign`: -1, 0 or 1, and 0 of NaN.
     sign Sign;
-    /// Largest whole number not above x
+    /// `torch.floor`: the largest whole number not above x.
     floor Floor;
-    /// e^x
+    /// `torch.exp`: e^x.
     exp Exp;
-    /// e^x - 1, exact near 0
+    /// `torch.expm1`: e^x - 1, exact near 0.
     expm1 Expm1;
-    /// Natural logarithm
+    /// `torch.log`: natural logarithm.
     log Log;
-    /// log(1 + x), exact near 0
+    /// `torch.log1p`: log(1 + x), exact near 0.
     log1p Log1p;
-    /// Square root
+    /// `torch.sqrt`: square root.
     sqrt Sqrt;
-    /// 1 / sqrt(x)
+    /// `torch.rsqrt`: 1 / sqrt(x).
     rsqrt Rsqrt;
-    /// 1 / x
+    /// `torch.reciprocal`: 1 / x.
     reciprocal Reciprocal;
-    /// x * x
+    /// `torch.square`: x * x.
     square Square;
-    /// Sine
+    /// `torch.sin`: sine.
     sin Sin;
-    /// Cosine
+    /// `torch.cos`: cosine.
     cos Cos;
-    /// Hyperbolic tangent
+    /// `torch.tanh`: hyperbolic tangent.
     tanh Tanh;
-    /// Error function
+    /// `torch.erf`: error function.
     erf Erf;
-    /// 1 / (1 + e^-x)
+    /// `torch.sigmoid`: 1 / (1 + e^-x).
     sigmoid Sigmoid;
-    /// log(1 + e^x)
+    /// `torch.nn.functional.softplus`: log(1 + e^x), without overflow.
     softplus Softplus;
-    /// 1 if x is finite, else 0
+    /// `torch.isfinite` as a number: 1 if x is finite, else 0.
     finite Finite;
-    /// max(x, 0), NaN of NaN
+    /// `torch.relu`: max(x, 0), NaN of NaN.
     relu Relu;
 }
 
@@ -81,14 +87,18 @@ impl Tensor {
         a.apply(Compare(kind), &[&b])
     }
 
-    /// a to the power of b, as C's pow and `torch.pow`: NaN if a < 0 and b is not whole, 1 if b is 0.
+    /// `torch.pow`: a to the power of b, broadcast, f32. As in C: NaN if a < 0 and b is not whole, 1 if b is 0.
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast, the dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn pow(&self, other: &Self) -> Self {
         self.binary(BinaryKind::Pow, other)
     }
 
-    /// x to a constant power, as [`Tensor::pow`]; gradient 0 if the power is 0.
+    /// `torch.pow` with a number as exponent; gradient 0 if it is 0. Any shape, f32. Small whole powers and roots are
+    /// products and roots.
     #[track_caller]
     #[must_use]
     pub fn powf(&self, exponent: f64) -> Self {
@@ -105,63 +115,109 @@ impl Tensor {
         }
     }
 
-    /// The larger of two, NaN if either is (`torch.maximum`).
+    /// `torch.maximum`: the larger element, broadcast; NaN if either is; half the gradient each on ties.
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast, the dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn maximum(&self, other: &Self) -> Self {
         self.binary(BinaryKind::Maximum, other)
     }
 
-    /// The smaller of two, NaN if either is (`torch.minimum`).
+    /// `torch.minimum`: the smaller element, broadcast; NaN if either is; half the gradient each on ties.
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast, the dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn minimum(&self, other: &Self) -> Self {
         self.binary(BinaryKind::Minimum, other)
     }
 
-    /// a == b
+    /// `torch.eq`: truth values `a == b`, broadcast.
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast, the dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn eq(&self, other: &Self) -> Self {
         self.compare(CompareKind::Eq, other)
     }
 
-    /// a != b
+    /// `torch.ne`: truth values `a != b`, broadcast.
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast, the dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn ne(&self, other: &Self) -> Self {
         self.compare(CompareKind::Ne, other)
     }
 
-    /// a < b
+    /// `torch.lt`: truth values `a < b`, broadcast.
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast, the dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn lt(&self, other: &Self) -> Self {
         self.compare(CompareKind::Lt, other)
     }
 
-    /// a <= b
+    /// `torch.le`: truth values `a <= b`, broadcast.
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast, the dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn le(&self, other: &Self) -> Self {
         self.compare(CompareKind::Le, other)
     }
 
-    /// a > b
+    /// `torch.gt`: truth values `a > b`, broadcast.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Array;
+    /// # let b = Builder::new();
+    /// let x = b.literal(&Array::new(&[2], vec![-1.0, 4.0]));
+    /// let positive = x.gt(&x.zeros_like());
+    /// assert_eq!(positive.to_f32().to_array().data, [0.0, 1.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast, the dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn gt(&self, other: &Self) -> Self {
         self.compare(CompareKind::Gt, other)
     }
 
-    /// a >= b
+    /// `torch.ge`: truth values `a >= b`, broadcast.
+    ///
+    /// # Panics
+    /// If the shapes do not broadcast, the dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn ge(&self, other: &Self) -> Self {
         self.compare(CompareKind::Ge, other)
     }
 
-    /// `self ? a : b` for a truth value `self`, broadcast (`torch.where`).
+    /// `torch.where(self, a, b)`: `a` if the truth value `self` holds, else `b`; all three broadcast.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Array;
+    /// # let b = Builder::new();
+    /// let x = b.literal(&Array::new(&[2, 1], vec![-1.0, 4.0]));
+    /// let y = x.gt(&x.zeros_like()).select(&b.full(&[3], 1.0), &b.full(&[1], 7.0));
+    /// assert_eq!(y.shape(), [2, 3]);
+    /// assert_eq!(y.to_array().data, [7.0, 7.0, 7.0, 1.0, 1.0, 1.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If `self` is not of truth values, `a` and `b` differ in dtype, or the shapes do not broadcast.
     #[track_caller]
     #[must_use]
     pub fn select(&self, a: &Self, b: &Self) -> Self {
@@ -171,13 +227,14 @@ impl Tensor {
         c.apply(Select, &[&a, &b])
     }
 
-    /// Another dtype.
+    /// `torch.Tensor.to(dtype)`: the same shape in another dtype. f32 to i32 drops the fraction; truth values are 0
+    /// and 1.
     #[must_use]
     pub fn cast(&self, dtype: DType) -> Self {
         if self.dtype() == dtype { self.clone() } else { self.apply(Cast(dtype), &[]) }
     }
 
-    /// As f32; truth values become 0 or 1.
+    /// `torch.Tensor.float`: [`Tensor::cast`] to f32; truth values become 0 or 1.
     #[must_use]
     pub fn to_f32(&self) -> Self {
         self.cast(DType::F32)

@@ -12,8 +12,11 @@ impl Tensor {
     /// `[B, H, L, D]`, k `[B, G, S, D]`, v `[B, G, S, E]` -> `[B, H, L, E]`; G divides H, and heads in groups of H / G
     /// share keys and values. `causal` hides from position `i` every key after `i`.
     ///
-    /// Head sizes in multiples of 4 up to 128 run as one kernel without storing the scores; others, and
-    /// single queries, as products around a softmax.
+    /// Head sizes that are multiples of 4 up to 128 run as one kernel that never stores the scores; others, and single
+    /// queries, as products around a softmax.
+    ///
+    /// # Panics
+    /// If a rank is not 4 or the extents do not fit.
     #[track_caller]
     #[must_use]
     pub fn scaled_dot_product_attention(&self, k: &Self, v: &Self, causal: bool) -> Self {
@@ -33,22 +36,31 @@ impl Tensor {
         scores.seen_where(&visible).matmul(&v)
     }
 
-    /// Log-sum-exp of attention's scores, `[B, H, L]`; `self` is q. For attention's gradient.
+    /// Log-sum-exp of attention's scores, `[B, H, L]`, for its gradient; `self` is q. PyTorch has no such function.
+    ///
+    /// # Panics
+    /// If a rank is not 4 or the extents do not fit.
     #[track_caller]
     #[must_use]
     pub fn attention_lse(&self, k: &Self, causal: bool) -> Self {
         self.apply(AttentionLse { causal }, &[k])
     }
 
-    /// A gradient of attention; `self` is q, the rest k, v, dy, lse, delta as [`AttentionGrad`] says.
+    /// Gradient of attention for one operand; `self` is q, the rest k, v, dy, lse, delta as [`AttentionGrad`] says.
+    ///
+    /// # Panics
+    /// If a rank is not 4 or the extents do not fit.
     #[track_caller]
     #[must_use]
     pub fn attention_grad(&self, op: AttentionGrad, rest: [&Self; 5]) -> Self {
         self.apply(op, &rest)
     }
 
-    /// Like [`Tensor::scaled_dot_product_attention`], with `mask` (truth values that broadcast to `[B, H, L,
-    /// S]`) as the visible keys per position. A row without visible keys gets the mean of all values.
+    /// `torch.nn.functional.scaled_dot_product_attention(attn_mask)`: `mask` holds truth values that broadcast to
+    /// `[B, H, L, S]`, true for the keys a position sees. A row without any gets the mean of all values.
+    ///
+    /// # Panics
+    /// If the mask is not of truth values, or the extents do not fit.
     #[track_caller]
     #[must_use]
     pub fn masked_dot_product_attention(&self, k: &Self, v: &Self, mask: &Self) -> Self {
@@ -74,8 +86,11 @@ impl Tensor {
         mask.select(self, &self.full_like(HIDDEN)).softmax(-1)
     }
 
-    /// `[B, G, S, D]` with every head repeated `times` times in a row: `[B, G * times, S, D]`, for the shared
-    /// keys of grouped-query attention (`torch.repeat_interleave(x, times, 1)`).
+    /// `torch.repeat_interleave(x, times, 1)`: `[B, G, S, D]` with every head repeated in a row, `[B, G * times, S,
+    /// D]`, as grouped-query attention shares keys and values.
+    ///
+    /// # Panics
+    /// If the rank is not 4 or `times` is 0.
     #[track_caller]
     #[must_use]
     pub fn repeat_heads(&self, times: usize) -> Self {
@@ -89,8 +104,12 @@ impl Tensor {
         ])
     }
 
-    /// Rotary positions (Su et al., 2021) on `[B, H, S, D]`, D even, halves paired as in LLaMA: the pair
-    /// `(x[i], x[i + D/2])` of position `p` turns by `p * base^(-2i / D)`. `positions` `[S]` are i32 in `[0, limit)`.
+    /// Rotary positions (Su et al., 2021) on `[B, H, S, D]`, D even, halves paired as in LLaMA. At position `p` the pair
+    /// `(x[i], x[i + D/2])` turns by `p * base^(-2i / D)`. `positions` `[S]` are i32 in `[0, limit)`. PyTorch has no such
+    /// function.
+    ///
+    /// # Panics
+    /// If the rank is not 4, D is odd, or the positions are not `[S]`.
     #[track_caller]
     #[must_use]
     pub fn rotary(&self, positions: &Self, limit: usize, base: f64) -> Self {
@@ -112,8 +131,11 @@ impl Tensor {
         Self::concat(&[&(&a * &cos - &b * &sin), &(&b * &cos + &a * &sin)], 3)
     }
 
-    /// Sinusoidal positions (Vaswani et al., 2017) of `positions` (i32 in `[0, limit)`, any shape): `[..] -> [.., width]`,
-    /// sines of even columns, cosines of odd ones.
+    /// Sinusoidal encoding (Vaswani et al., 2017) of positions `self` (i32 in `[0, limit)`, any shape),
+    /// `[..] -> [.., width]`: sines of even columns, cosines of odd ones. PyTorch has no such function.
+    ///
+    /// # Panics
+    /// If the positions are not i32.
     #[track_caller]
     #[must_use]
     pub fn sinusoidal_positions(&self, limit: usize, width: usize) -> Self {

@@ -15,7 +15,20 @@ pub struct BatchNorm {
 }
 
 impl Tensor {
-    /// Matrix product of the last two axes, leading axes broadcast (`torch.matmul`, rank 2 and more).
+    /// `torch.matmul` of rank 2 and more: `[.., M, K]` times `[.., K, N]` -> `[.., M, N]`, leading axes broadcast.
+    /// f32 or f16, sums in f32.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Array;
+    /// # let b = Builder::new();
+    /// let x = b.literal(&Array::new(&[1, 2], vec![1.0, 2.0]));
+    /// let w = b.literal(&Array::new(&[2, 2], vec![3.0, 4.0, 5.0, 6.0]));
+    /// assert_eq!(x.matmul(&w).to_array().data, [13.0, 16.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If a rank is below 2, the inner extents differ, or the leading axes do not broadcast.
     #[track_caller]
     #[must_use]
     pub fn matmul(&self, other: &Self) -> Self {
@@ -30,7 +43,10 @@ impl Tensor {
         self.apply(MatMul, &[other])
     }
 
-    /// `x w^T + b`: `[.., in]`, weight `[out, in]`, bias `[out]` (`torch.nn.functional.linear`).
+    /// `torch.nn.functional.linear`: `x w^T + b` of `[.., in]`, weight `[out, in]`, bias `[out]` -> `[.., out]`, f32.
+    ///
+    /// # Panics
+    /// If the extents do not fit.
     #[track_caller]
     #[must_use]
     pub fn linear(&self, weight: &Self, bias: Option<&Self>) -> Self {
@@ -42,7 +58,22 @@ impl Tensor {
         }
     }
 
-    /// Convolution with weight `[Cout, Cin / groups, KH, KW]` and bias `[Cout]`.
+    /// `torch.nn.functional.conv2d`: `[N, Cin, H, W]`, weight `[Cout, Cin / groups, KH, KW]`, bias `[Cout]` -> `[N,
+    /// Cout, H', W']` with `H' = (H + 2 * padding - dilation * (KH - 1) - 1) / stride + 1`, rounded down. Padding is
+    /// zeros. f32 or f16, sums in f32.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Type;
+    /// # let b = Builder::new();
+    /// use wgrad_graph::ops::ConvSpec;
+    /// let x = b.input("x", Type::f32(&[8, 3, 32, 32]));
+    /// let w = b.input("w", Type::f32(&[16, 3, 5, 5]));
+    /// assert_eq!(x.conv2d(&w, None, ConvSpec::new(2, 2)).shape(), [8, 16, 16, 16]);
+    /// ```
+    ///
+    /// # Panics
+    /// If a rank is not 4, channels do not fit the groups, or the kernel exceeds the padded input.
     #[track_caller]
     #[must_use]
     pub fn conv2d(&self, weight: &Self, bias: Option<&Self>, spec: ConvSpec) -> Self {
@@ -57,25 +88,44 @@ impl Tensor {
         }
     }
 
-    /// Gradient of `conv2d` with respect to its input of height and width `size`; `self` is `dy`.
+    /// `torch.nn.grad.conv2d_input`: gradient of [`Tensor::conv2d`] for its input of height and width `size`. `self`
+    /// is the result's gradient `[N, Cout, H', W']`; -> `[N, Cin, H, W]`.
+    ///
+    /// # Panics
+    /// If no convolution of that input has this result.
     #[track_caller]
     #[must_use]
     pub fn conv2d_input_grad(&self, weight: &Self, spec: ConvSpec, size: [usize; 2]) -> Self {
         self.apply(Conv2dInputGrad { spec, size }, &[weight])
     }
 
-    /// Gradient of `conv2d` with respect to its weight of height and width `kernel`; `self` is the input.
+    /// `torch.nn.grad.conv2d_weight`: gradient of [`Tensor::conv2d`] for its weight of height and width `kernel`.
+    /// `self` is the input; -> `[Cout, Cin / groups, KH, KW]`.
+    ///
+    /// # Panics
+    /// If no convolution of this input has such a result.
     #[track_caller]
     #[must_use]
     pub fn conv2d_weight_grad(&self, dy: &Self, spec: ConvSpec, kernel: [usize; 2]) -> Self {
         self.apply(Conv2dWeightGrad { spec, kernel }, &[dy])
     }
 
-    /// Transposed convolution with weight `[Cin, Cout / groups, KH, KW]` (`torch.nn.functional.conv_transpose2d`): extents
-    /// `(n - 1) * stride - 2 * padding + dilation * (k - 1) + 1 + output_padding`.
+    /// `torch.nn.functional.conv_transpose2d`: `[N, Cin, H, W]`, weight `[Cin, Cout / groups, KH, KW]`, bias
+    /// `[Cout]`; extents `(n - 1) * stride - 2 * padding + dilation * (k - 1) + 1 + output_padding`. f32 or f16.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Type;
+    /// # let b = Builder::new();
+    /// use wgrad_graph::ops::ConvSpec;
+    /// let x = b.input("x", Type::f32(&[8, 16, 7, 7]));
+    /// let w = b.input("w", Type::f32(&[16, 4, 4, 4]));
+    /// assert_eq!(x.conv_transpose2d(&w, None, ConvSpec::new(2, 1), [0, 0]).shape(), [8, 4, 14, 14]);
+    /// ```
     ///
     /// # Panics
-    /// If `output_padding` is not less than the stride or the dilation, or nothing is left of the image.
+    /// If a rank is not 4, `output_padding` is not less than the stride or the dilation, or nothing is left of the
+    /// image.
     #[track_caller]
     #[must_use]
     pub fn conv_transpose2d(
@@ -117,7 +167,11 @@ impl Tensor {
         all.pad(&[(0, 0), (0, 0), behind(0), behind(1)]).slice(&part).channel_bias(bias)
     }
 
-    /// `x / (k + alpha * mean of x^2 over size neighbouring channels)^beta` (`torch.nn.functional.local_response_norm`).
+    /// `torch.nn.functional.local_response_norm`: `x / (k + alpha * m)^beta` of `[N, C, ..]`, `m` the mean of `x^2`
+    /// over `size` neighbouring channels. f32.
+    ///
+    /// # Panics
+    /// If the rank is below 2 or `size` is 0.
     #[track_caller]
     #[must_use]
     pub fn local_response_norm(&self, size: usize, alpha: f64, beta: f64, k: f64) -> Self {
@@ -138,7 +192,12 @@ impl Tensor {
         self.reshape(&shape)
     }
 
-    /// Batch normalisation of `[N, C, ..]` by this batch's statistics, scaled by `weight` `[C]`, shifted by `bias` `[C]`.
+    /// `torch.nn.functional.batch_norm(training=True)`: `[N, C, ..]` normalised by the statistics of this batch,
+    /// times `weight` `[C]`, plus `bias` `[C]`. f32. Running statistics
+    /// are the caller's.
+    ///
+    /// # Panics
+    /// If the rank is below 2, or a channel has a single value.
     #[track_caller]
     #[must_use]
     pub fn batch_norm_train(&self, weight: &Self, bias: &Self, eps: f64) -> BatchNorm {
@@ -155,7 +214,11 @@ impl Tensor {
         BatchNorm { y, mean: mean.reshape(&[s[1]]), var: unbiased }
     }
 
-    /// Batch normalisation of `[N, C, ..]` by given statistics, each `[C]`.
+    /// `torch.nn.functional.batch_norm(training=False)`: `[N, C, ..]` normalised by given statistics; `mean`, `var`,
+    /// `weight`, `bias` are `[C]`. f32.
+    ///
+    /// # Panics
+    /// If the extents do not fit.
     #[track_caller]
     #[must_use]
     pub fn batch_norm_eval(&self, mean: &Self, var: &Self, weight: &Self, bias: &Self, eps: f64) -> Self {
@@ -165,7 +228,10 @@ impl Tensor {
         self * &scale.per_channel(rank) + shift.per_channel(rank)
     }
 
-    /// Normalisation over the last axes, as many as `weight` has (`torch.nn.functional.layer_norm`).
+    /// `torch.nn.functional.layer_norm` over the last axes, as many as `weight` has. f32.
+    ///
+    /// # Panics
+    /// If the shape does not end with that of `weight`, or `bias` does not broadcast.
     #[track_caller]
     #[must_use]
     pub fn layer_norm(&self, weight: &Self, bias: Option<&Self>, eps: f64) -> Self {
@@ -181,7 +247,11 @@ impl Tensor {
         }
     }
 
-    /// Division by the root mean square over the last axes, as many as `weight` has (`torch.nn.functional.rms_norm`).
+    /// `torch.nn.functional.rms_norm`: division by the root mean square over the last axes, as many as `weight` has.
+    /// f32.
+    ///
+    /// # Panics
+    /// If the shape does not end with that of `weight`.
     #[track_caller]
     #[must_use]
     pub fn rms_norm(&self, weight: &Self, eps: f64) -> Self {
@@ -191,8 +261,11 @@ impl Tensor {
         self * &(self.square().mean_keep(&axes) + eps).rsqrt() * weight
     }
 
-    /// Normalisation of `[N, C, ..]` over each of `groups` groups of channels, scaled by `weight` `[C]`, shifted by
-    /// `bias` `[C]` (`torch.nn.functional.group_norm`).
+    /// `torch.nn.functional.group_norm`: `[N, C, ..]` normalised over each of `groups` groups of channels, times
+    /// `weight` `[C]`, plus `bias` `[C]`. f32.
+    ///
+    /// # Panics
+    /// If the rank is below 2, or `groups` does not divide the channels.
     #[track_caller]
     #[must_use]
     pub fn group_norm(&self, groups: usize, weight: &Self, bias: &Self, eps: f64) -> Self {
@@ -208,21 +281,41 @@ impl Tensor {
         y.reshape(&s) * &weight.per_channel(s.len()) + bias.per_channel(s.len())
     }
 
-    /// Elements along `axis` by index (`torch.gather`).
+    /// `torch.gather`: elements along `axis` by i32 index; the result has the shape of `index`. Out of range reads 0;
+    /// sessions refuse such inputs.
+    ///
+    /// # Panics
+    /// If the ranks differ, or another axis of `index` is longer.
     #[track_caller]
     #[must_use]
     pub fn gather(&self, axis: usize, index: &Self) -> Self {
         self.apply(Gather { axis }, &[index])
     }
 
-    /// Gradient of `gather`; `self` is `dy`, `size` the gathered extent.
+    /// Gradient of [`Tensor::gather`], as `torch.scatter_add` into zeros: `self` is the result's gradient, `size` the
+    /// gathered extent.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
     #[track_caller]
     #[must_use]
     pub fn gather_grad(&self, index: &Self, axis: usize, size: usize) -> Self {
         self.apply(GatherGrad { axis, size }, &[index])
     }
 
-    /// Rows of this table `[V, D]` by index of any shape: `[..] -> [.., D]` (`torch.nn.functional.embedding`).
+    /// `torch.nn.functional.embedding`: rows of this table `[V, D]` by i32 index of any shape, `[..] -> [.., D]`.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Type;
+    /// # let b = Builder::new();
+    /// let table = b.input("table", Type::f32(&[100, 16]));
+    /// let tokens = b.input("tokens", Type::i32(&[4, 7]));
+    /// assert_eq!(table.embedding(&tokens).shape(), [4, 7, 16]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the table's rank is not 2 or the index is not i32.
     #[track_caller]
     #[must_use]
     pub fn embedding(&self, index: &Self) -> Self {
@@ -235,8 +328,8 @@ impl Tensor {
         self.gather(0, &rows).reshape(&shape)
     }
 
-    /// Zeroes each element with probability `p` and scales the rest by `1 / (1 - p)`, anew at every step
-    /// (`torch.nn.functional.dropout`).
+    /// `torch.nn.functional.dropout`: zeroes each element with probability `p` and scales the rest by `1 / (1 - p)`,
+    /// anew at every step. Any shape, f32.
     ///
     /// # Panics
     /// If `p` is not in `[0, 1]`.

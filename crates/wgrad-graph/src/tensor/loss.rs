@@ -22,7 +22,23 @@ impl Default for CrossEntropy {
 }
 
 impl Tensor {
-    /// Mean cross-entropy of logits `[N, C]` against labels `[N]` (i32). 0 if every label is ignored.
+    /// `torch.nn.functional.cross_entropy`: mean over the rows of logits `[N, C]` against labels `[N]` (i32); 0 if
+    /// every label is ignored.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Array;
+    /// # let b = Builder::new();
+    /// use wgrad_graph::CrossEntropy;
+    /// use wgrad_types::DType;
+    /// let logits = b.literal(&Array::zeros(&[1, 4]));
+    /// let label = b.literal(&Array::new(&[1], vec![2.0])).cast(DType::I32);
+    /// let loss = logits.cross_entropy(&label, CrossEntropy::default());
+    /// assert!((loss.to_array().data[0] - 4f64.ln()).abs() < 1e-6);
+    /// ```
+    ///
+    /// # Panics
+    /// If the rank is not 2, or `labels` is not i32 `[N]`.
     #[track_caller]
     #[must_use]
     pub fn cross_entropy(&self, labels: &Self, options: CrossEntropy) -> Self {
@@ -48,7 +64,18 @@ impl Tensor {
         assert!(self.ty() == target.ty(), "{op}: {} against {}", self.ty(), target.ty());
     }
 
-    /// Mean of squared differences.
+    /// `torch.nn.functional.mse_loss`: mean of squared differences, a scalar.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Array;
+    /// # let b = Builder::new();
+    /// let x = b.literal(&Array::new(&[2], vec![1.0, 5.0]));
+    /// assert_eq!(x.mse_loss(&b.full(&[2], 3.0)).to_array().data, [4.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the shapes or dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn mse_loss(&self, target: &Self) -> Self {
@@ -56,7 +83,10 @@ impl Tensor {
         (self - target).square().mean_all()
     }
 
-    /// Mean of absolute differences.
+    /// `torch.nn.functional.l1_loss`: mean of absolute differences, a scalar.
+    ///
+    /// # Panics
+    /// If the shapes or dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn l1_loss(&self, target: &Self) -> Self {
@@ -64,7 +94,10 @@ impl Tensor {
         (self - target).abs().mean_all()
     }
 
-    /// Half the square below `delta`, linear above it, averaged.
+    /// `torch.nn.functional.huber_loss`: half the square below `delta`, linear above it, averaged to a scalar.
+    ///
+    /// # Panics
+    /// If the shapes or dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn huber_loss(&self, target: &Self, delta: f64) -> Self {
@@ -74,8 +107,11 @@ impl Tensor {
         d.le(&d.full_like(delta)).select(&near, &far).mean_all()
     }
 
-    /// Mean binary cross-entropy of probabilities (`torch.nn.functional.binary_cross_entropy`): logarithms are held at -100,
-    /// and the gradient `(p - y) / (p (1 - p))` has a denominator of 1e-12 at least. It cannot be differentiated twice.
+    /// `torch.nn.functional.binary_cross_entropy` of probabilities, a mean. Logarithms are held at -100, and the
+    /// gradient `(p - y) / (p (1 - p))` has a denominator of 1e-12 at least. It cannot be differentiated twice.
+    ///
+    /// # Panics
+    /// If the shapes or dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn bce_loss(&self, target: &Self) -> Self {
@@ -89,7 +125,10 @@ impl Tensor {
         (loss + (self - &p) * &slope.detach()).mean_all()
     }
 
-    /// Mean binary cross-entropy of logits: `max(x, 0) - x y + log(1 + e^-|x|)`.
+    /// `torch.nn.functional.binary_cross_entropy_with_logits`: mean of `max(x, 0) - x y + log(1 + e^-|x|)`.
+    ///
+    /// # Panics
+    /// If the shapes or dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn bce_with_logits_loss(&self, target: &Self) -> Self {
@@ -97,8 +136,11 @@ impl Tensor {
         (self.softplus() - self * target).mean_all()
     }
 
-    /// Mean of `-x[label]` over log-probabilities `[N, C]` and labels `[N]` (i32); 0 if every label is
-    /// ignored (`torch.nn.functional.nll_loss`).
+    /// `torch.nn.functional.nll_loss`: mean of `-x[label]` over log-probabilities `[N, C]` and labels `[N]` (i32); 0
+    /// if every label is ignored.
+    ///
+    /// # Panics
+    /// If the rank is not 2, or `labels` is not i32 `[N]`.
     #[track_caller]
     #[must_use]
     pub fn nll_loss(&self, labels: &Self, ignore_index: i32) -> Self {
@@ -115,9 +157,11 @@ impl Tensor {
         total / &counted.to_f32().sum_all().maximum(&self.builder().full(&[], 1.0))
     }
 
-    /// Kullback-Leibler divergence of log-probabilities from probabilities `target`, summed over all but the
-    /// first axis, averaged over the first (`torch.nn.functional.kl_div(reduction="batchmean")`). A target of
-    /// 0 adds 0.
+    /// `torch.nn.functional.kl_div(reduction="batchmean")` of log-probabilities from probabilities `target`: summed
+    /// over all axes but the first, averaged over that. A target of 0 adds 0.
+    ///
+    /// # Panics
+    /// If the shapes or dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn kl_div(&self, target: &Self) -> Self {
@@ -127,7 +171,11 @@ impl Tensor {
         (target * &(log - self)).sum_all().shared_among(batch)
     }
 
-    /// Mean of `max(0, 1 - y x)` for targets -1 and 1: a support vector machine's.
+    /// Hinge loss of a support vector machine: mean of `max(0, 1 - y x)` for targets -1 and 1. PyTorch has no such
+    /// function.
+    ///
+    /// # Panics
+    /// If the shapes or dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn hinge_loss(&self, target: &Self) -> Self {
@@ -135,8 +183,11 @@ impl Tensor {
         (1.0 - self * target).relu().mean_all()
     }
 
-    /// Mean over rows of `sum over other classes of max(0, 1 - x[label] + x[class]) / C`: scores `[N, C]`, labels `[N]`
-    /// (`torch.nn.functional.multi_margin_loss`).
+    /// `torch.nn.functional.multi_margin_loss`: mean over rows of `sum of max(0, 1 - x[label] + x[class]) / C` over
+    /// the other classes; scores `[N, C]`, labels `[N]` (i32).
+    ///
+    /// # Panics
+    /// If the rank is not 2, or `labels` is not i32 `[N]`.
     #[track_caller]
     #[must_use]
     pub fn multi_margin_loss(&self, labels: &Self) -> Self {
@@ -152,9 +203,11 @@ impl Tensor {
         margins.mean_all() * (1.0 / s[1] as f64)
     }
 
-    /// Mean focal loss of logits against targets in [0, 1] (Lin et al., 2017;
-    /// `torchvision.ops.sigmoid_focal_loss`): `alpha_t (1 - p_t)^gamma` times binary cross-entropy, with
-    /// `p_t` the probability of the true class.
+    /// `torchvision.ops.sigmoid_focal_loss(reduction="mean")` of logits against targets in [0, 1] (Lin et al., 2017):
+    /// `alpha_t (1 - p_t)^gamma` times binary cross-entropy, `p_t` the probability of the target.
+    ///
+    /// # Panics
+    /// If the shapes or dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn sigmoid_focal_loss(&self, target: &Self, alpha: f64, gamma: f64) -> Self {
@@ -168,8 +221,11 @@ impl Tensor {
         (entropy * &missed.powf(gamma) * &weight).mean_all()
     }
 
-    /// 1 less the Dice coefficient of probabilities and targets, per sample over all axes but the first, averaged
-    /// (Milletari et al., 2016, with `smooth` added above and below).
+    /// Dice loss: 1 less the Dice coefficient of probabilities and targets, per sample over all axes but the first,
+    /// averaged (Milletari et al., 2016, with `smooth` added above and below). PyTorch has no such function.
+    ///
+    /// # Panics
+    /// If the shapes or dtypes differ, or the tensors are of two graphs.
     #[track_caller]
     #[must_use]
     pub fn dice_loss(&self, target: &Self, smooth: f64) -> Self {
@@ -180,14 +236,28 @@ impl Tensor {
         1.0 - (shared / &both).mean_all()
     }
 
-    /// Number of rows of logits `[N, C]` with their first maximum at the label `[N]`; f32 scalar.
+    /// Number of rows of logits `[N, C]` with their first maximum at the label `[N]` (i32): an f32 scalar, for
+    /// accuracy.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Array;
+    /// # let b = Builder::new();
+    /// use wgrad_types::DType;
+    /// let logits = b.literal(&Array::new(&[2, 2], vec![0.1, 0.9, 0.8, 0.2]));
+    /// let labels = b.literal(&Array::new(&[2], vec![1.0, 1.0])).cast(DType::I32);
+    /// assert_eq!(logits.correct(&labels).to_array().data, [1.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the rank is not 2, or `labels` is not i32 `[N]`.
     #[track_caller]
     #[must_use]
     pub fn correct(&self, labels: &Self) -> Self {
         self.argmax(-1).eq(labels).to_f32().sum_all()
     }
 
-    /// Number of elements.
+    /// `torch.numel`: number of elements.
     pub fn numel(&self) -> usize {
         numel(&self.shape())
     }

@@ -22,6 +22,7 @@ pub use loss::CrossEntropy;
 pub use resample::Interpolation;
 
 use crate::graph::{Graph, Role, Update, Value};
+use crate::interpret::{Env, interpret};
 use crate::ops::{Custom, CustomOp, Leaf, Op, OpDef as _};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -58,8 +59,8 @@ impl Builder {
         Tensor::push(&self.graph, leaf.into(), &[])
     }
 
-    /// Asserts a single meaning of a leaf's name: a step reads and stores tensors by name. A parameter or a
-    /// scalar may be requested again, as optimizers do; a second input of one name is a mistake.
+    /// That a named leaf is what the name stands for already: a step takes and keeps tensors by name. A parameter or
+    /// a scalar may be asked for again, as optimizers do; a second input of one name is a mistake.
     #[track_caller]
     fn check_name(&self, leaf: &Leaf) {
         let named = |leaf: &Leaf| match leaf {
@@ -154,8 +155,8 @@ impl Builder {
         self.graph.borrow_mut().materialized.push(value.value);
     }
 
-    /// Value of a persistent tensor at the end of the step, according to the calls of [`Builder::update`] so
-    /// far: its update's value, or itself.
+    /// What a persistent tensor is to become at the end of the step, as far as [`Builder::update`] has been told: the
+    /// value of its update, or itself.
     #[track_caller]
     pub fn pending(&self, target: &Tensor) -> Tensor {
         self.owns("pending", [target]);
@@ -164,8 +165,8 @@ impl Builder {
         update.map_or_else(|| target.clone(), |u| target.at(u.value))
     }
 
-    /// At the end of a step each target takes its value; all of them read the old values. A repeated target
-    /// takes the later value.
+    /// At the end of a step each target takes its value; all of them read the old values. A target given again takes
+    /// the later value.
     ///
     /// # Panics
     /// If a target is no `param` or its value's type differs.
@@ -191,8 +192,8 @@ impl Builder {
         }
     }
 
-    /// Panics at the caller's line, in the name of an operation, unless all tensors belong to this graph: a
-    /// node's number has another meaning in other graphs.
+    /// Panics at the caller's line, in the name of an operation, unless all tensors are of this graph: a node's
+    /// number means another node elsewhere.
     ///
     /// # Panics
     /// If one does not.
@@ -208,8 +209,8 @@ impl Builder {
         }
     }
 
-    /// Layer name in force until the guard is dropped, as in [`Builder::scoped`], for code that cannot be a
-    /// closure: a panic within a closure is not at the caller's line.
+    /// Layer name in force until the guard is dropped, as in [`Builder::scoped`], for code that cannot be a closure:
+    /// a panic within one is not at the caller's line.
     pub fn scope(&self, name: &str) -> Scope {
         let outer = self.graph.borrow().scope();
         let full = if outer.is_empty() { name.to_string() } else { format!("{outer}.{name}") };
@@ -229,7 +230,7 @@ impl Builder {
 #[must_use = "the layer name holds until this is dropped"]
 pub struct Scope {
     graph: Rc<RefCell<Graph>>,
-    outer: Rc<str>,
+    outer: Arc<str>,
 }
 
 impl Drop for Scope {
@@ -268,7 +269,10 @@ impl Tensor {
         Self::push(&self.graph, op, &inputs)
     }
 
-    /// An operation of one's own, of this tensor and others; see [`CustomOp`].
+    /// A custom operation of this tensor and `others`; see [`CustomOp`]. PyTorch: `torch.autograd.Function`.
+    ///
+    /// # Panics
+    /// If the operation refuses the shapes.
     #[track_caller]
     pub fn custom(&self, op: impl CustomOp, others: &[&Self]) -> Self {
         self.apply(Custom::new(op), others)
@@ -288,7 +292,7 @@ impl Tensor {
         Builder { graph: self.graph.clone() }
     }
 
-    /// The node.
+    /// Index of the node in its graph.
     pub fn value(&self) -> Value {
         self.value
     }
@@ -298,27 +302,48 @@ impl Tensor {
         self.graph.borrow().ty(self.value).clone()
     }
 
-    /// Extents.
+    /// `torch.Tensor.shape`: extents.
     pub fn shape(&self) -> Vec<usize> {
         self.ty().shape
     }
 
-    /// Element type.
+    /// `torch.Tensor.dtype`: element type.
     pub fn dtype(&self) -> DType {
         self.ty().dtype
     }
 
-    /// One value everywhere, with this tensor's dtype and shape.
+    /// Values in f64, by the interpreter: for tests and examples of graphs without inputs, parameters and scalars.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// let b = Builder::new();
+    /// let x = b.full(&[2], 3.0);
+    /// assert_eq!((&x * &x + 1.0).to_array().data, [10.0, 10.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the value depends on an input, a parameter or a scalar.
+    #[track_caller]
+    pub fn to_array(&self) -> Array {
+        let mut graph = self.graph.borrow().clone();
+        (graph.outputs, graph.updates) = (vec![(String::new(), self.value)], Vec::new());
+        interpret(&graph, &Env::default()).swap_remove(self.value.index()).expect("an output is computed")
+    }
+
+    /// `torch.full_like`: one value everywhere, with this tensor's dtype and shape.
     pub fn full_like(&self, value: f64) -> Self {
         Self::push(&self.graph, Leaf::Const { ty: self.ty(), value }.into(), &[])
     }
 
-    /// Zeros with this tensor's dtype and shape.
+    /// `torch.zeros_like`: zeros with this tensor's dtype and shape.
     pub fn zeros_like(&self) -> Self {
         self.full_like(0.0)
     }
 
-    /// Coordinates along an axis of this tensor's shape, i32.
+    /// Coordinates along an axis, i32, with this tensor's shape: `torch.arange` broadcast.
+    ///
+    /// # Panics
+    /// If an axis is not below the rank.
     #[track_caller]
     pub fn iota_like(&self, axis: usize) -> Self {
         Self::push(&self.graph, Leaf::Iota { shape: self.shape(), axis }.into(), &[])

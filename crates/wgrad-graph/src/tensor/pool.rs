@@ -25,7 +25,22 @@ impl Window {
 }
 
 impl Tensor {
-    /// The largest element of each window, NaN if any is (`torch.nn.functional.max_pool2d`).
+    /// `torch.nn.functional.max_pool2d`: the largest element of each window, NaN if any is. `[N, C, H, W] -> [N, C,
+    /// H', W']` with `H' = (H + 2 * padding - kernel) / stride + 1`, rounded down. Padding never wins; ties give the
+    /// gradient to the first element.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Type;
+    /// # let b = Builder::new();
+    /// use wgrad_graph::ops::Window;
+    /// let x = b.input("x", Type::f32(&[8, 16, 28, 28]));
+    /// assert_eq!(x.max_pool2d(Window::new(2, 2, 0)).shape(), [8, 16, 14, 14]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the tensor is not f32 `[N, C, H, W]`, padding exceeds half the window, or the window exceeds the padded
+    /// input.
     #[track_caller]
     #[must_use]
     pub fn max_pool2d(&self, window: Window) -> Self {
@@ -35,7 +50,11 @@ impl Tensor {
         }
     }
 
-    /// Gradient of `max_pool2d`; `self` is its input.
+    /// Gradient of [`Tensor::max_pool2d`] for its input; `self` is the input, `dy` `[N, C, H', W']`.
+    ///
+    /// # Panics
+    /// If the tensor is not f32 `[N, C, H, W]`, padding exceeds half the window, or the window exceeds the padded
+    /// input.
     #[track_caller]
     #[must_use]
     pub fn max_pool2d_grad(&self, dy: &Self, window: Window) -> Self {
@@ -88,7 +107,12 @@ impl Tensor {
         split.narrow(3, 0, 1).narrow(5, 0, 1).reshape(&[s[0], s[1], out[0], out[1]])
     }
 
-    /// The mean of each window, padding counted (`torch.nn.functional.avg_pool2d`).
+    /// `torch.nn.functional.avg_pool2d`: the mean of each window, padding counted as zeros; shapes as
+    /// [`Tensor::max_pool2d`].
+    ///
+    /// # Panics
+    /// If the tensor is not f32 `[N, C, H, W]`, padding exceeds half the window, or the window exceeds the padded
+    /// input.
     #[track_caller]
     #[must_use]
     pub fn avg_pool2d(&self, window: Window) -> Self {
@@ -98,15 +122,22 @@ impl Tensor {
         }
     }
 
-    /// Gradient of `avg_pool2d` for an input of height and width `size`; `self` is `dy`.
+    /// Gradient of [`Tensor::avg_pool2d`] for an input of height and width `size`; `self` is the result's gradient.
+    ///
+    /// # Panics
+    /// If the tensor is not f32 `[N, C, H, W]`, padding exceeds half the window, or the window exceeds the padded
+    /// input.
     #[track_caller]
     #[must_use]
     pub fn avg_pool2d_grad(&self, window: Window, size: [usize; 2]) -> Self {
         self.apply(AvgPool2dGrad { window, size }, &[])
     }
 
-    /// Means over a grid of `size` cells (`torch.nn.functional.adaptive_avg_pool2d`): cell `i` spans
-    /// `floor(i * n / size) .. ceil((i + 1) * n / size)`.
+    /// `torch.nn.functional.adaptive_avg_pool2d`: means over a grid of `size` cells, `[N, C, H, W] -> [N, C, size[0],
+    /// size[1]]`; cell `i` spans `floor(i * n / size) .. ceil((i + 1) * n / size)`. f32.
+    ///
+    /// # Panics
+    /// If the rank is not 4, or an extent of `size` is 0.
     #[track_caller]
     #[must_use]
     pub fn adaptive_avg_pool2d(&self, size: [usize; 2]) -> Self {
@@ -122,8 +153,8 @@ impl Tensor {
         self.cells(3, size[1]).cells(2, size[0])
     }
 
-    /// Means over uneven cells of an axis, by sums over the whole axis, masked per cell. Not a product with
-    /// an averaging matrix: its zeros would carry a NaN into every cell.
+    /// Means over uneven cells of an axis: sums over all of it, of which a cell takes its own part. Not a product
+    /// with an averaging matrix, whose zeros would carry a NaN into every cell.
     fn cells(&self, axis: usize, cells: usize) -> Self {
         let s = self.shape();
         let n = s[axis];

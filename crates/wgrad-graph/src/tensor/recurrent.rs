@@ -20,7 +20,11 @@ impl Tensor {
         std::array::from_fn(|i| self.narrow(1, i * width, width))
     }
 
-    /// `h' = tanh(self + h W_hh^T + b_hh)`, or ReLU for tanh (`torch.nn.RNNCell`): `[N, H]`, weight `[H, H]`, bias `[H]`.
+    /// `torch.nn.RNNCell`: `h' = tanh(self + h W_hh^T + b_hh)`, or ReLU for tanh; `self` and `h` `[N, H]`, weight
+    /// `[H, H]`, bias `[H]`.
+    ///
+    /// # Panics
+    /// If the extents do not fit.
     #[track_caller]
     #[must_use]
     pub fn rnn_cell(&self, hidden: Option<&Self>, weight_hh: &Self, bias_hh: &Self, relu: bool) -> Self {
@@ -28,8 +32,11 @@ impl Tensor {
         if relu { sum.relu() } else { sum.tanh() }
     }
 
-    /// The next hidden and cell state `[N, H]` (`torch.nn.LSTMCell`); `self` is `[N, 4 H]`: input, forget, cell, output
-    /// gate; `state` is hidden and cell state, weight `[4 H, H]`, bias `[4 H]`.
+    /// `torch.nn.LSTMCell`: the next hidden and cell state `[N, H]`. `self` is `[N, 4 H]`: input, forget, cell,
+    /// output gate; `state` is hidden and cell state, weight `[4 H, H]`, bias `[4 H]`.
+    ///
+    /// # Panics
+    /// If the extents do not fit.
     #[track_caller]
     #[must_use]
     pub fn lstm_cell(&self, state: Option<(&Self, &Self)>, weight_hh: &Self, bias_hh: &Self) -> (Self, Self) {
@@ -43,8 +50,11 @@ impl Tensor {
         (output.sigmoid() * &cell.tanh(), cell)
     }
 
-    /// The next hidden state `[N, H]` (`torch.nn.GRUCell`); `self` is `[N, 3 H]`: reset, update, new gate; weight
-    /// `[3 H, H]`, bias `[3 H]`. The reset gate acts on `h W_hn^T + b_hn`, as in cuDNN.
+    /// `torch.nn.GRUCell`: the next hidden state `[N, H]`. `self` is `[N, 3 H]`: reset, update, new gate; weight `[3
+    /// H, H]`, bias `[3 H]`. The reset gate acts on `h W_hn^T + b_hn`, as in cuDNN.
+    ///
+    /// # Panics
+    /// If the extents do not fit.
     #[track_caller]
     #[must_use]
     pub fn gru_cell(&self, hidden: Option<&Self>, weight_hh: &Self, bias_hh: &Self) -> Self {

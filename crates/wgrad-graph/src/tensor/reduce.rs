@@ -12,7 +12,10 @@ impl Tensor {
         self.apply(Reduce { kind, axes }, &[])
     }
 
-    /// Sum over axes, kept with extent 1.
+    /// `torch.sum(keepdim=True)` over axes, f32; all of them keep extent 1.
+    ///
+    /// # Panics
+    /// If an axis is not below the rank.
     #[track_caller]
     #[must_use]
     pub fn sum_keep(&self, axes: &[usize]) -> Self {
@@ -26,20 +29,34 @@ impl Tensor {
         self.reshape(&kept)
     }
 
-    /// Sum over axes, removed from the shape.
+    /// `torch.sum` over axes, f32; they go.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Array;
+    /// # let b = Builder::new();
+    /// let x = b.literal(&Array::new(&[2, 2], vec![1.0, 2.0, 3.0, 4.0]));
+    /// assert_eq!(x.sum(&[1]).to_array().data, [3.0, 7.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If an axis is not below the rank.
     #[track_caller]
     #[must_use]
     pub fn sum(&self, axes: &[usize]) -> Self {
         self.sum_keep(axes).drop_axes(axes)
     }
 
-    /// Sum of everything, a scalar.
+    /// `torch.sum` of all elements, an f32 scalar.
     #[must_use]
     pub fn sum_all(&self) -> Self {
         self.sum(&(0..self.shape().len()).collect::<Vec<_>>())
     }
 
-    /// Mean over axes, kept with extent 1; NaN if there are no elements.
+    /// `torch.mean(keepdim=True)` over axes, f32; all of them keep extent 1. NaN of no elements.
+    ///
+    /// # Panics
+    /// If an axis is not below the rank.
     #[track_caller]
     #[must_use]
     pub fn mean_keep(&self, axes: &[usize]) -> Self {
@@ -54,42 +71,56 @@ impl Tensor {
         if count == 0 { self + f64::NAN } else { self * (1.0 / count as f64) }
     }
 
-    /// Mean over axes, removed from the shape.
+    /// `torch.mean` over axes, f32; they go. NaN of no elements.
+    ///
+    /// # Panics
+    /// If an axis is not below the rank.
     #[track_caller]
     #[must_use]
     pub fn mean(&self, axes: &[usize]) -> Self {
         self.mean_keep(axes).drop_axes(axes)
     }
 
-    /// Mean of everything, a scalar.
+    /// `torch.mean` of all elements, an f32 scalar. NaN of no elements.
     #[must_use]
     pub fn mean_all(&self) -> Self {
         self.mean(&(0..self.shape().len()).collect::<Vec<_>>())
     }
 
-    /// Largest over axes, kept with extent 1; NaN if any is.
+    /// `torch.amax(keepdim=True)` over axes, f32; NaN if any element is. Ties share the gradient.
+    ///
+    /// # Panics
+    /// If an axis is not below the rank.
     #[track_caller]
     #[must_use]
     pub fn amax_keep(&self, axes: &[usize]) -> Self {
         self.reduce(ReduceKind::Max, axes)
     }
 
-    /// Largest over axes, removed from the shape; NaN if any is (`torch.amax`).
+    /// `torch.amax` over axes, f32; they go. NaN if any element is.
+    ///
+    /// # Panics
+    /// If an axis is not below the rank.
     #[track_caller]
     #[must_use]
     pub fn amax(&self, axes: &[usize]) -> Self {
         self.amax_keep(axes).drop_axes(axes)
     }
 
-    /// Smallest over axes, removed from the shape; NaN if any is (`torch.amin`).
+    /// `torch.amin` over axes, f32; they go. NaN if any element is.
+    ///
+    /// # Panics
+    /// If an axis is not below the rank.
     #[track_caller]
     #[must_use]
     pub fn amin(&self, axes: &[usize]) -> Self {
         self.reduce(ReduceKind::Min, axes).drop_axes(axes)
     }
 
-    /// Variance over axes, removed from the shape: two passes, divided by `count - correction` (`torch.var`;
-    /// 1 is Bessel's).
+    /// `torch.var` over axes, f32; they go. Two passes, divided by `count - correction` (1 is Bessel's).
+    ///
+    /// # Panics
+    /// If an axis is not below the rank, or there are no more elements than `correction`.
     #[track_caller]
     #[must_use]
     pub fn var(&self, axes: &[usize], correction: usize) -> Self {
@@ -100,8 +131,19 @@ impl Tensor {
         centred.square().sum(axes) * (1.0 / (count - correction) as f64)
     }
 
-    /// Position of the first largest, or of the first NaN, along `dim` (negative counts from the end),
-    /// removed from the shape; i32.
+    /// `torch.argmax`: position of the first largest element, or of the first NaN, along `dim` (negative: from the
+    /// end); i32.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Array;
+    /// # let b = Builder::new();
+    /// let x = b.literal(&Array::new(&[2, 3], vec![1.0, 5.0, 2.0, 9.0, 0.0, 9.0]));
+    /// assert_eq!(x.argmax(-1).to_array().data, [1.0, 0.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If `dim` is not in `-rank..rank`.
     #[track_caller]
     #[must_use]
     pub fn argmax(&self, dim: isize) -> Self {
@@ -109,8 +151,19 @@ impl Tensor {
         self.apply(ArgMax { axis }, &[]).drop_axes(&[axis])
     }
 
-    /// Sums of each element and all before it along `dim` (`torch.cumsum`): doubling shifts, so the error grows with the
-    /// logarithm of the length.
+    /// `torch.cumsum`: sums of each element and all before it along `dim`, f32. By doubling shifts: the error grows
+    /// with the logarithm of the length.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Array;
+    /// # let b = Builder::new();
+    /// let x = b.literal(&Array::new(&[4], vec![1.0, 2.0, 3.0, 4.0]));
+    /// assert_eq!(x.cumsum(0).to_array().data, [1.0, 3.0, 6.0, 10.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If `dim` is not in `-rank..rank`.
     #[track_caller]
     #[must_use]
     pub fn cumsum(&self, dim: isize) -> Self {
@@ -127,7 +180,10 @@ impl Tensor {
         sum
     }
 
-    /// Sums a stretched gradient back to `shape`.
+    /// `torch.Tensor.sum_to_size`: the gradient of a broadcast, summed back to `shape`. f32.
+    ///
+    /// # Panics
+    /// If `shape` does not broadcast to this one.
     #[track_caller]
     #[must_use]
     pub fn sum_to(&self, shape: &[usize]) -> Self {
@@ -138,8 +194,11 @@ impl Tensor {
         self.sum_keep(&axes).reshape(shape)
     }
 
-    /// `log(sum(e^x))` along axes, kept with extent 1; shifted by the largest, so it does not overflow. An
-    /// infinite largest is the result itself, without a shift.
+    /// `torch.logsumexp(keepdim=True)` over axes, f32: `log(sum(e^x))`, shifted by the largest element, so that it
+    /// does not overflow. An infinite largest element shifts nothing: it is the result.
+    ///
+    /// # Panics
+    /// If an axis is not below the rank.
     #[track_caller]
     #[must_use]
     pub fn logsumexp_keep(&self, axes: &[usize]) -> Self {
@@ -149,7 +208,10 @@ impl Tensor {
         (self - &top).exp().sum_keep(axes).log() + top
     }
 
-    /// `log(sum(e^x))` along `dim`, removed from the shape.
+    /// `torch.logsumexp` along `dim`, f32; it goes. See [`Tensor::logsumexp_keep`].
+    ///
+    /// # Panics
+    /// If `dim` is not in `-rank..rank`.
     #[track_caller]
     #[must_use]
     pub fn logsumexp(&self, dim: isize) -> Self {
@@ -157,7 +219,18 @@ impl Tensor {
         self.logsumexp_keep(&[axis]).drop_axes(&[axis])
     }
 
-    /// `e^x / sum(e^x)` along `dim`.
+    /// `torch.softmax` along `dim`, f32: `e^x / sum(e^x)`.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Array;
+    /// # let b = Builder::new();
+    /// let x = b.literal(&Array::new(&[2], vec![7.0, 7.0]));
+    /// assert_eq!(x.softmax(-1).to_array().data, [0.5, 0.5]);
+    /// ```
+    ///
+    /// # Panics
+    /// If `dim` is not in `-rank..rank`.
     #[track_caller]
     #[must_use]
     pub fn softmax(&self, dim: isize) -> Self {
@@ -166,7 +239,10 @@ impl Tensor {
         &e / &e.sum_keep(&[axis])
     }
 
-    /// `x - log(sum(e^x))` along `dim`.
+    /// `torch.log_softmax` along `dim`, f32: `x - log(sum(e^x))`.
+    ///
+    /// # Panics
+    /// If `dim` is not in `-rank..rank`.
     #[track_caller]
     #[must_use]
     pub fn log_softmax(&self, dim: isize) -> Self {

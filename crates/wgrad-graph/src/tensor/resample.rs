@@ -14,7 +14,10 @@ pub enum Interpolation {
 }
 
 impl Tensor {
-    /// `[N, C, H, W]` at height and width `size` (`torch.nn.functional.interpolate` with `align_corners=False`).
+    /// `torch.nn.functional.interpolate(align_corners=False)`: `[N, C, H, W]` at height and width `size`. f32.
+    ///
+    /// # Panics
+    /// If the rank is not 4, or an extent is 0.
     #[track_caller]
     #[must_use]
     pub fn interpolate(&self, size: [usize; 2], how: Interpolation) -> Self {

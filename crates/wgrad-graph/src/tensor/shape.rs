@@ -8,20 +8,45 @@ use wgrad_types::numel;
 const QUARTERS: usize = 4;
 
 impl Tensor {
-    /// This tensor as a constant: no gradient flows through.
+    /// `torch.Tensor.detach`: this tensor as a constant; no gradient flows through.
+    ///
+    /// ```
+    /// # use wgrad_graph::{Builder, differentiate};
+    /// # use wgrad_types::Array;
+    /// # let b = Builder::new();
+    /// let x = b.literal(&Array::new(&[1], vec![3.0]));
+    /// let y = (&x * &x.detach()).sum_all();
+    /// // Without `detach` it would be 6.
+    /// assert_eq!(differentiate(&y, &[x])?[0].to_array().data, [3.0]);
+    /// # Ok::<(), wgrad_types::ShapeError>(())
+    /// ```
     #[must_use]
     pub fn detach(&self) -> Self {
         self.apply(Detach, &[])
     }
 
-    /// The same elements under another shape of equal size.
+    /// `torch.reshape`: the same elements, row by row, under another shape of equal size.
+    ///
+    /// # Panics
+    /// If the sizes differ.
     #[track_caller]
     #[must_use]
     pub fn reshape(&self, shape: &[usize]) -> Self {
         if self.shape() == shape { self.clone() } else { self.apply(Reshape(shape.to_vec()), &[]) }
     }
 
-    /// Merges all axes from `start` on (`torch.flatten`).
+    /// `torch.flatten(start_dim)`: all axes from `start` on merged into one.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Type;
+    /// # let b = Builder::new();
+    /// let x = b.input("x", Type::f32(&[8, 16, 5, 5]));
+    /// assert_eq!(x.flatten(1).shape(), [8, 400]);
+    /// ```
+    ///
+    /// # Panics
+    /// If `start` is above the rank.
     #[track_caller]
     #[must_use]
     pub fn flatten(&self, start: usize) -> Self {
@@ -32,7 +57,10 @@ impl Tensor {
         self.reshape(&flat)
     }
 
-    /// A new axis of extent 1 at `axis`.
+    /// `torch.unsqueeze`: a new axis of extent 1 at `axis`.
+    ///
+    /// # Panics
+    /// If `axis` is above the rank.
     #[track_caller]
     #[must_use]
     pub fn unsqueeze(&self, axis: usize) -> Self {
@@ -42,7 +70,10 @@ impl Tensor {
         self.reshape(&shape)
     }
 
-    /// Drops an axis of extent 1.
+    /// `torch.squeeze(dim)`: without an axis of extent 1.
+    ///
+    /// # Panics
+    /// If the axis is missing or longer.
     #[track_caller]
     #[must_use]
     pub fn squeeze(&self, axis: usize) -> Self {
@@ -52,7 +83,18 @@ impl Tensor {
         self.reshape(&shape)
     }
 
-    /// Axes in another order.
+    /// `torch.permute`: axes in another order.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Type;
+    /// # let b = Builder::new();
+    /// let x = b.input("x", Type::f32(&[2, 3, 4]));
+    /// assert_eq!(x.permute(&[2, 0, 1]).shape(), [4, 2, 3]);
+    /// ```
+    ///
+    /// # Panics
+    /// If `axes` is no permutation of the axes.
     #[track_caller]
     #[must_use]
     pub fn permute(&self, axes: &[usize]) -> Self {
@@ -60,7 +102,10 @@ impl Tensor {
         if identity { self.clone() } else { self.apply(Permute(axes.to_vec()), &[]) }
     }
 
-    /// Swaps two axes.
+    /// `torch.transpose`: two axes swapped.
+    ///
+    /// # Panics
+    /// If an axis is not below the rank.
     #[track_caller]
     #[must_use]
     pub fn transpose(&self, a: usize, b: usize) -> Self {
@@ -71,7 +116,10 @@ impl Tensor {
         self.permute(&axes)
     }
 
-    /// Swaps the last two axes.
+    /// `torch.Tensor.mT`: the last two axes swapped.
+    ///
+    /// # Panics
+    /// If the rank is below 2.
     #[track_caller]
     #[must_use]
     pub fn t(&self) -> Self {
@@ -80,14 +128,20 @@ impl Tensor {
         self.transpose(rank - 2, rank - 1)
     }
 
-    /// Stretches axes of extent 1 to `shape` (`torch.expand`).
+    /// `torch.broadcast_to`: axes of extent 1 stretched, leading axes added.
+    ///
+    /// # Panics
+    /// If this shape does not broadcast to `shape`.
     #[track_caller]
     #[must_use]
     pub fn broadcast_to(&self, shape: &[usize]) -> Self {
         if self.shape() == shape { self.clone() } else { self.apply(Broadcast(shape.to_vec()), &[]) }
     }
 
-    /// A box: `(start, len)` along every axis.
+    /// Indexing `x[a:b, ..]`: a box, `(start, len)` along every axis.
+    ///
+    /// # Panics
+    /// If a range leaves its axis, or an axis has none.
     #[track_caller]
     #[must_use]
     pub fn slice(&self, ranges: &[(usize, usize)]) -> Self {
@@ -96,7 +150,18 @@ impl Tensor {
         if whole { self.clone() } else { self.apply(Slice(ranges.to_vec()), &[]) }
     }
 
-    /// `len` elements from `start` along one axis (`torch.narrow`).
+    /// `torch.narrow`: `len` elements from `start` along one axis.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Array;
+    /// # let b = Builder::new();
+    /// let x = b.literal(&Array::new(&[4], vec![1.0, 2.0, 3.0, 4.0]));
+    /// assert_eq!(x.narrow(0, 1, 2).to_array().data, [2.0, 3.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If the axis is missing or too short.
     #[track_caller]
     #[must_use]
     pub fn narrow(&self, axis: usize, start: usize, len: usize) -> Self {
@@ -106,7 +171,18 @@ impl Tensor {
         self.slice(&ranges)
     }
 
-    /// Zeros around: `(before, after)` along every axis.
+    /// `torch.nn.functional.pad` with zeros: `(before, after)` along every axis, the first axis first.
+    ///
+    /// ```
+    /// # use wgrad_graph::Builder;
+    /// # use wgrad_types::Array;
+    /// # let b = Builder::new();
+    /// let x = b.literal(&Array::new(&[2], vec![1.0, 2.0]));
+    /// assert_eq!(x.pad(&[(1, 2)]).to_array().data, [0.0, 1.0, 2.0, 0.0, 0.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there are not as many pairs as axes.
     #[track_caller]
     #[must_use]
     pub fn pad(&self, pads: &[(usize, usize)]) -> Self {
@@ -114,8 +190,11 @@ impl Tensor {
         if none { self.clone() } else { self.apply(Pad(pads.to_vec()), &[]) }
     }
 
-    /// The slices of an axis, removed from the shape (`torch.unbind`). Long axes are cut into quarters
-    /// recursively, so that summing the slices' gradients reads each element a logarithmic number of times.
+    /// `torch.unbind`: the slices of an axis, each without it. Long axes are cut in quarters again and again, so that
+    /// adding up the gradients of the slices reads each element a logarithmic number of times.
+    ///
+    /// # Panics
+    /// If an axis is not below the rank.
     #[track_caller]
     #[must_use]
     pub fn unbind(&self, axis: usize) -> Vec<Self> {
@@ -132,7 +211,10 @@ impl Tensor {
         }
     }
 
-    /// Tensors of one shape side by side along a new axis (`torch.stack`).
+    /// `torch.stack`: tensors of one shape side by side along a new axis.
+    ///
+    /// # Panics
+    /// If there are none, or their types differ.
     #[track_caller]
     #[must_use]
     pub fn stack(parts: &[&Self], axis: usize) -> Self {
@@ -143,8 +225,20 @@ impl Tensor {
         Self::concat(&parts.iter().collect::<Vec<_>>(), axis)
     }
 
-    /// Tensors joined along an axis (`torch.cat`): a sum of padded operands, so that it fuses. Many are
-    /// joined by quarters recursively, so that each element is read a logarithmic number of times.
+    /// `torch.cat`: tensors one after another along an axis, as a fusable sum of padded operands. Many are joined in
+    /// quarters, so that each element is read a logarithmic number of times.
+    ///
+    /// ```
+    /// # use wgrad_graph::{Builder, Tensor};
+    /// # use wgrad_types::Array;
+    /// # let b = Builder::new();
+    /// let x = b.literal(&Array::new(&[2], vec![1.0, 2.0]));
+    /// let y = b.full(&[1], 9.0);
+    /// assert_eq!(Tensor::concat(&[&x, &y], 0).to_array().data, [1.0, 2.0, 9.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there are none, or they differ in dtype or along another axis.
     #[track_caller]
     #[must_use]
     pub fn concat(parts: &[&Self], axis: usize) -> Self {

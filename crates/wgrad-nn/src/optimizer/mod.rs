@@ -138,8 +138,15 @@ pub enum DecayOn {
     Matrices,
 }
 
-/// A rule and its settings.
+/// An update rule with weight decay, clipping, averaging and loss scaling.
+///
+/// ```
+/// use wgrad_nn::{Clip, Optimizer};
+/// let optimizer = Optimizer::adamw().weight_decay(0.05).clip(Clip::Norm(1.0));
+/// assert_eq!(optimizer.weight_decay, 0.05);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Optimizer {
     /// The rule.
     pub kind: OptimizerKind,
@@ -189,13 +196,58 @@ impl Optimizer {
         }
     }
 
-    /// Adam with PyTorch's defaults.
+    /// `torch.optim.SGD` with this momentum; 0 for none.
+    pub fn sgd(momentum: f64) -> Self {
+        Self::new(OptimizerKind::Sgd { momentum, nesterov: false })
+    }
+
+    /// `torch.optim.Adam` with PyTorch's defaults.
     pub fn adam() -> Self {
         Self::new(OptimizerKind::Adam { betas: (0.9, 0.999), eps: 1e-8, amsgrad: false })
     }
 
-    /// Differentiates `loss` with respect to `weights` and adds the updates at the end of a step. Returns the
-    /// gradients before clipping.
+    /// `torch.optim.AdamW` with PyTorch's defaults: weight decay 0.01.
+    pub fn adamw() -> Self {
+        Self::new(OptimizerKind::AdamW { betas: (0.9, 0.999), eps: 1e-8 })
+    }
+
+    /// The rule of a name in [`OPTIMIZERS`]; `None` if there is none.
+    pub fn named(name: &str) -> Option<Self> {
+        OptimizerKind::named(name).map(Self::new)
+    }
+
+    /// Sets the weight decay.
+    #[must_use]
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        Self { weight_decay, ..self }
+    }
+
+    /// Sets the parameters to decay.
+    #[must_use]
+    pub fn decay_on(self, decay_on: DecayOn) -> Self {
+        Self { decay_on, ..self }
+    }
+
+    /// Sets the gradients' clipping.
+    #[must_use]
+    pub fn clip(self, clip: Clip) -> Self {
+        Self { clip, ..self }
+    }
+
+    /// Keeps a moving average of the weights with this decay, or none.
+    #[must_use]
+    pub fn ema(self, ema: Option<f64>) -> Self {
+        Self { ema, ..self }
+    }
+
+    /// Turns loss scaling for f16 on or off.
+    #[must_use]
+    pub fn loss_scaling(self, loss_scaling: bool) -> Self {
+        Self { loss_scaling, ..self }
+    }
+
+    /// Differentiates `loss` with respect to `weights` and adds the updates that end a step. Gives back the gradients,
+    /// as they are before clipping.
     ///
     /// # Errors
     /// If an operation between the loss and a weight has no gradient.

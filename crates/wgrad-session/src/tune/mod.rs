@@ -1,8 +1,7 @@
-//! The tuner: a graph's kernels, each form of each timed on the adapter at hand, and the fastest that is right kept.
+//! The tuner: times every variant of a graph's kernels on an adapter and keeps the fastest correct ones.
 //!
-//! A step is taken out of its plan and run alone on made-up values ([`trial`]). A form must give what the CPU gives
-//! from the same operands before its time counts; one that does not compile, loses the device or is wrong is named and
-//! left out.
+//! Each kernel runs alone on synthetic values ([`trial`]). A variant's result must match the CPU's before its time counts; a
+//! variant with an error, a lost device or a wrong result is named and left out.
 
 mod trial;
 
@@ -15,28 +14,28 @@ use wgrad_kernels::{Variant, variants};
 use wgrad_plan::{Choices, MOST_VARIANTS, Plan, PlanOptions, PlannedKernel, key, plan};
 use wgrad_types::AdapterClass;
 
-/// A form must take less than this share of the first one's time to take its place: less is within the clock's noise.
+/// A variant replaces the default below this share of its time; smaller gains are clock noise.
 const CLEARLY_FASTER: f64 = 0.97;
 
-/// A form and its time in seconds, or why it has none.
+/// A variant and its time in seconds, or the reason for none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
-    /// The form's name.
+    /// Name of the variant.
     pub variant: String,
-    /// The least of its times; else what is wrong with it.
+    /// Shortest of its times, or its fault.
     pub seconds: Result<f64, String>,
 }
 
-/// What was found for a kernel.
+/// Trials of a kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tuned {
     /// Family and shapes.
     pub what: String,
-    /// How many steps of the graphs have it.
+    /// Number of kernels of the graphs equal to this one.
     pub count: usize,
-    /// Its forms, the first guess first.
+    /// Its variants, the default first.
     pub trials: Vec<Trial>,
-    /// The form to take; `None` where none is right.
+    /// Index of the variant to take; `None` if none is correct.
     pub winner: Option<usize>,
     /// The clock.
     pub clock: Clock,
@@ -44,28 +43,27 @@ pub struct Tuned {
 }
 
 impl Tuned {
-    /// Seconds a run of the first guess and of the winner; `None` where either has no time.
+    /// Seconds per run of the default and of the winner; `None` if either has no time.
     pub fn seconds(&self) -> Option<(f64, f64)> {
         let of = |at: usize| self.trials.get(at)?.seconds.clone().ok();
         Some((of(0)?, of(self.winner?)?))
     }
 }
 
-/// What tuning graphs gave.
+/// Results of tuning graphs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tuning {
     /// The kernels timed.
     pub kernels: Vec<Tuned>,
-    /// The file that holds the choices; `None` where nothing is kept between runs.
+    /// File of the choices; `None` if nothing is kept between runs.
     pub kept: Option<PathBuf>,
 }
 
-/// Tunes every kernel of the graphs that has several forms, and keeps the choices on the device and in its file. Without
-/// `again`, kernels chosen for earlier are left alone. `seen` gets each as it is done. A device that is lost on the way
-/// is opened anew and takes the old one's place.
+/// Tunes every kernel with several variants, and keeps the choices on the device and in its file. Without `again`, kernels
+/// tuned earlier are left alone. `seen` gets each as it is done. A device lost on the way is reopened in its place.
 ///
 /// # Errors
-/// Where a graph has no plan, the device cannot be opened again, or the file cannot be written.
+/// If a graph has no plan, the device cannot be opened again, or the file cannot be written.
 pub fn tune(
     device: &mut Device,
     graphs: &[&Graph],
@@ -111,10 +109,10 @@ fn compared(kernel: &PlannedKernel, device: &Device) -> Vec<Variant> {
     variants
 }
 
-/// Times one step of a plan by each of these forms, and names the fastest that is right.
+/// Times one kernel of a plan by each of these variants, and names the fastest correct one.
 ///
 /// # Errors
-/// Where the device was lost and cannot be opened again.
+/// If the device was lost and cannot be opened again.
 pub fn tune_kernel(
     device: &mut Device,
     plan: &Plan,

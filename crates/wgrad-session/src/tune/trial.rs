@@ -1,4 +1,4 @@
-//! One step alone on a device: the same operands for every form, checked against the CPU, then timed in turn.
+//! One kernel alone on a device: the same operands for every variant, checked against the CPU, then timed in turn.
 
 use crate::SessionError;
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use wgrad_kernels::{FIRST_SCALAR_WORD, Variant};
 use wgrad_plan::{Flow, ParamLayout, Place, Plan, PlannedKernel, Slot, SlotKind};
 use wgrad_types::{DType, Type, f16_bits, f16_value, pack_f16, unpack_f16};
 
-/// How far from the CPU a form may be, as a share of the result's largest element: what the proof of a kernel allows.
+/// Tolerance against the CPU, as a share of the result's largest element; that of a doctor case.
 const TOLERANCE: f64 = 2e-5;
 
 /// The step between neighbouring f16, as a share of the larger.
 const F16_STEP: f64 = 1.0 / 1024.0;
 
-/// Rounds at least, and the seconds a step's forms are timed for together.
+/// Least number of rounds, and seconds for all variants of a kernel together.
 const ROUNDS: usize = 3;
 const SECONDS: f64 = 0.3;
 
-/// Forms slower than the fastest by this much after a round are not run again.
+/// Variants slower than the fastest by this factor after a round are not run again.
 const HOPELESS: f64 = 2.0;
 
-/// A step's operands and what the CPU makes of them, and the forms admitted so far.
+/// Operands of a kernel, the CPU's results, and the variants admitted so far.
 pub(super) struct Bench<'a> {
     device: &'a mut Device,
     kernel: &'a PlannedKernel,
@@ -52,8 +52,7 @@ impl<'a> Bench<'a> {
         Ok(Self { device, kernel, scalars, operands, want, variants: Vec::new() })
     }
 
-    /// Compiles a form, runs it once and compares. A device lost to it is opened anew, without the forms before, which
-    /// are admitted again.
+    /// Compiles a variant, runs it once and compares. A device lost to it is reopened; earlier variants are admitted again.
     pub(super) fn admit(&mut self, variant: &Variant) -> Result<(), SessionError> {
         let admitted = self.run_once(variant);
         if let Err(DeviceError::Lost { .. }) = &admitted {
@@ -85,7 +84,7 @@ impl<'a> Bench<'a> {
         Ok(Ok(Admitted { memory, program, clock: profile.clock, seconds: f64::INFINITY }))
     }
 
-    /// Opens the device anew; what was made on the old one is gone with it.
+    /// Reopens the device; memories and programs of the old one are gone.
     fn reopen(&mut self) -> Result<(), SessionError> {
         *self.device = self.device.reopened()?;
         let lost: Vec<(usize, Variant)> = self
@@ -129,7 +128,7 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// A plan of one step by one form: operands and results lie where they can be written and read.
+/// A plan of one kernel in one variant, with operands and results in persistent memory.
 fn alone(kernel: &PlannedKernel, variant: &Variant, scalars: usize) -> Plan {
     let mut slots = Vec::new();
     let mut place = |bytes: usize, kind| {
@@ -162,7 +161,7 @@ fn alone(kernel: &PlannedKernel, variant: &Variant, scalars: usize) -> Plan {
     }
 }
 
-/// Values without a pattern that sums could cancel by; whole numbers are 0 and 1, valid as labels and tokens.
+/// Values without a pattern for sums to cancel; whole numbers are 0 and 1, valid as labels and tokens.
 fn synthetic((operand, ty): (usize, &Type)) -> Vec<u32> {
     let mix = |i: usize| {
         let x = (i as u32).wrapping_add((operand as u32) << 24).wrapping_mul(0x9e37_79b9);
