@@ -113,7 +113,7 @@ impl Job<'_> {
         let view = &self.attention.views[operand];
         let s = &view.strides;
         let (head, row) = if operand == DY { (s[2], s[1]) } else { (s[1], s[2]) };
-        let values = [s[0], head, row, view.offset as isize];
+        let values = [s[0], head, row, view.offset];
         names.into_iter().zip(values).map(|(name, n)| (name, (n as usize).into())).collect()
     }
 
