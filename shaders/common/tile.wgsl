@@ -159,20 +159,16 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let tx = li % ACROSS;
     let ty = li / ACROSS;
 
-    // The same from block to block; worked out here, since not every compiler moves it out of a loop.
+    // Addresses that stay the same from block to block.
     let begin_a = vec3<u32>(a_batch(batch), 0u, 0u);
     let begin_b = vec3<u32>(b_batch(batch), 0u, 0u);
-    var place_a: array<vec2<u32>, A_LOADS>;
-    var place_b: array<vec2<u32>, B_LOADS>;
     var rows_a: array<array<vec3<u32>, 4>, A_LOADS>;
     var rows_b: array<array<vec3<u32>, 4>, B_LOADS>;
     for (var j = 0u; j < A_LOADS; j += 1u) { // #unroll
-        place_a[j] = a_load_place(li, j);
-        rows_a[j] = a_rows(begin_a, row0 + place_a[j].x * 4u);
+        rows_a[j] = a_rows(begin_a, row0 + a_load_place(li, j).x * 4u);
     }
     for (var j = 0u; j < B_LOADS; j += 1u) { // #unroll
-        place_b[j] = b_load_place(li, j);
-        rows_b[j] = b_rows(begin_b, column0 + place_b[j].x * 4u);
+        rows_b[j] = b_rows(begin_b, column0 + b_load_place(li, j).x * 4u);
     }
 
     var acc: array<vec4<f32>, OWN_ROWS * OWN_B>;
@@ -188,7 +184,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let depth_end = min(part * CHUNK + CHUNK, BLOCKS * DEPTH);
     for (var k0 = part * CHUNK + zero; k0 < depth_end; k0 += DEPTH) { // #label depth_loop
         for (var j = 0u; j < A_LOADS; j += 1u) { // #unroll
-            let at = place_a[j];
+            let at = a_load_place(li, j);
             let quad = a_quad(rows_a[j], k0 + at.y);
             block_a[at.y * A_QUADS + at.x] = quad;
             // #if SUM_A
@@ -196,7 +192,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
             // #end
         }
         for (var j = 0u; j < B_LOADS; j += 1u) { // #unroll
-            let at = place_b[j];
+            let at = b_load_place(li, j);
             let quad = b_quad(rows_b[j], k0 + at.y);
             block_b[at.y * B_QUADS + at.x] = quad;
             // #if SUM_B
@@ -225,7 +221,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     // Sums beside the product: added up through the block's memory, by the first tile along the other axis.
     // #if SUM_A
     for (var j = 0u; j < A_LOADS; j += 1u) { // #unroll
-        let at = place_a[j];
+        let at = a_load_place(li, j);
         block_a[at.y * A_QUADS + at.x] = sums_a[j];
     }
     workgroupBarrier();
@@ -239,7 +235,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     // #end
     // #if SUM_B
     for (var j = 0u; j < B_LOADS; j += 1u) { // #unroll
-        let at = place_b[j];
+        let at = b_load_place(li, j);
         block_b[at.y * B_QUADS + at.x] = sums_b[j];
     }
     workgroupBarrier();

@@ -96,7 +96,7 @@ fn calls_that_clap_refuses_are_one_line() {
     place.refused(&["train", "--no-such-flag"], 2, &["--no-such-flag", "wgrad train --help"]);
     place.refused(&["plan"], 2, &["--model", "wgrad plan --help"]);
     place.refused(&["predict", "--checkpoint", "x"], 2, &["IMAGE"]);
-    place.refused(&["train", "--epochs", "1", "--kernels", "1"], 2, &["--epochs", "--kernels"]);
+    place.refused(&["train", "--epochs", "1", "--steps", "1"], 2, &["--epochs", "--steps"]);
     place.refused(&["train", "--batch-size", "many"], 2, &["--batch-size", "many"]);
     place.refused(&["tarin"], 2, &["tarin", "train"]);
     place.refused(&["plan", "--model", "lenet", "--classes", "1"], 2, &["--classes"]);
@@ -112,7 +112,7 @@ fn calls_that_clap_refuses_are_one_line() {
 #[test]
 fn a_reader_that_goes_is_no_failure() {
     let place = Place::new();
-    let gone = place.bash("\"$WGRAD\" plan --model alexnet --steps | true; exit ${PIPESTATUS[0]}");
+    let gone = place.bash("\"$WGRAD\" plan --model alexnet --kernels | true; exit ${PIPESTATUS[0]}");
     assert_eq!((gone.status.code(), gone.stderr.as_slice()), (Some(0), &b""[..]));
     if std::path::Path::new("/dev/full").exists() {
         let full = place.bash("\"$WGRAD\" plan --model lenet > /dev/full");

@@ -19,7 +19,9 @@ pub(super) fn hooks(module: &mut Module<'_>, problem: &Problem, vectors: [bool; 
         let buffer = module.operand(matrix.operand, if vector { Width::Four } else { Width::One });
         let [batch, row, depth, at, four] = names;
         hooks.push(address(batch, "z", &matrix.batch));
-        hooks.push(place(row, "m", &matrix.rows));
+        // Rows of b are the result's columns.
+        let index = if row == "a_row" { "m" } else { "n" };
+        hooks.push(place(row, index, &matrix.rows));
         hooks.push(place(depth, "k", &matrix.depth));
         hooks
             .push(Hook { name: at, code: if vector { String::new() } else { element(at, matrix, &buffer) } });
