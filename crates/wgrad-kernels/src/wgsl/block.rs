@@ -1,4 +1,4 @@
-//! A block of neighbouring places of a channel, and the elements of another plane that their taps meet.
+//! Block of neighbouring positions of a channel, and the elements of another plane under their taps.
 
 use super::module::Grid;
 use super::text::{affine, indented};
@@ -12,7 +12,7 @@ use wgrad_types::{AdapterClass, Caps};
 pub(super) struct Extents {
     pub(super) spec: ConvSpec,
     pub(super) images: usize,
-    /// Channels of the plane that is read.
+    /// Channels of the source plane.
     pub(super) channels: usize,
     pub(super) input: [usize; 2],
     pub(super) output: [usize; 2],
@@ -28,7 +28,7 @@ impl Extents {
 /// Invocations of a workgroup of blocks on GPUs.
 const WORKGROUP: usize = 64;
 
-/// Invocations of a workgroup that goes from block to block.
+/// Invocations of a workgroup looping over blocks.
 pub(super) fn workgroup(caps: &Caps) -> usize {
     match caps.class {
         AdapterClass::Software => caps.subgroup.unwrap_or(8) as usize,
@@ -36,10 +36,10 @@ pub(super) fn workgroup(caps: &Caps) -> usize {
     }
 }
 
-/// Workgroups wanted on a software adapter, where each should own as much as possible.
+/// Target number of workgroups on a software adapter: each should own as much as possible.
 const SOFTWARE_GROUPS: usize = 16;
 
-/// How many of `items` a workgroup takes, where each of `others` has as many.
+/// Number of `items` per workgroup, given as many for each of `others`.
 pub(super) fn share(items: usize, others: usize, caps: &Caps) -> usize {
     let lanes = workgroup(caps);
     match caps.class {
@@ -69,7 +69,7 @@ pub(super) fn by_channel(
     Ok((grid, head))
 }
 
-/// A kernel whose invocations go from `first` to `end`, `at` by `at`.
+/// Kernel with a grid-stride loop from `first` to `end` over `at`.
 pub(super) fn grid_stride(head: &[String], body: &[String], caps: &Caps) -> String {
     let (head, body, lanes) = (indented(head, 1), indented(body, 2), workgroup(caps));
     format!("{head}    for (var at = first + li; at < end; at += {lanes}u) {{\n{body}    }}\n")
@@ -77,16 +77,16 @@ pub(super) fn grid_stride(head: &[String], body: &[String], caps: &Caps) -> Stri
 
 /// Places of a block along x.
 const ACROSS: usize = 4;
-/// Elements that a block of two rows may read; more would not stay in registers.
+/// Maximum number of elements read by a block of two rows; more would not stay in registers.
 const MOST_READ: usize = 48;
 
 /// One axis of a block: where the source is met, relative to where the block's source begins.
 pub(super) struct Axis {
     /// Places of the block.
     pub(super) places: usize,
-    /// Blocks that cover the plane.
+    /// Number of blocks covering the plane.
     pub(super) blocks: usize,
-    /// Extent of the plane that blocks cover, and of the source.
+    /// Extent of the plane covered by blocks, and of the source.
     pub(super) extent: usize,
     pub(super) source: usize,
     /// How far the source moves from block to block.
@@ -143,7 +143,7 @@ impl Axis {
                 lines.push(format!("let {tag}{k} = {at};"));
                 return None;
             }
-            // What is left of the plane or above it has wrapped to a huge number.
+            // Coordinates left of the plane or above it have wrapped to huge numbers.
             lines.push(format!("let {tag}{k}_at = {at};"));
             lines.push(format!("let {tag}{k}_in = {tag}{k}_at < {}u;", self.source));
             lines.push(format!("let {tag}{k} = select(0u, {tag}{k}_at, {tag}{k}_in);"));
@@ -159,7 +159,7 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Two rows of places where what they read stays in registers, else one; `None` where a stride does not fit.
+    /// Two rows of positions if their source stays in registers, else one; `None` for an unsupported stride.
     pub(super) fn new(e: &Extents, gradient: bool) -> Option<Self> {
         let high = if gradient { e.spec.stride[0].max(2) } else { 2 };
         let rows = [high, 1];
@@ -212,7 +212,7 @@ impl Block {
         lines
     }
 
-    /// Lines that name the `row` and `column` of the block's first place, and its address in the plane that blocks cover.
+    /// Lines defining `row` and `column` of the block's first position, and its address in the plane covered by blocks.
     pub(super) fn first_place(&self, name: &str, plane: &str) -> [String; 3] {
         let [y, x] = &self.axes;
         [
@@ -222,7 +222,7 @@ impl Block {
         ]
     }
 
-    /// What place (i, j) multiplies: tap and the name of the element.
+    /// Factors of position (i, j): tap and name of the element.
     pub(super) fn products(&self, i: usize, j: usize, kernel: [usize; 2]) -> Vec<(usize, String)> {
         let [y, x] = &self.axes;
         let pairs = (0..kernel[0]).flat_map(|r| (0..kernel[1]).map(move |s| (r, s)));

@@ -18,7 +18,7 @@ const SOFTWARE_GROUPS: usize = 256;
 /// Quads of a map from which on two at once repay, in some thousands of steps, the 25 ms more that they take to compile.
 const MANY: usize = 1 << 14;
 
-/// The forms of an element-wise step.
+/// Variants of an element-wise kernel.
 pub(super) fn variants(kernel: &Kernel, caps: &Caps) -> Result<Vec<Variant>, Unsupported> {
     let epilogue = Epilogue::new(kernel);
     let mut widths = Vec::new();
@@ -108,7 +108,7 @@ struct Rows {
     columns: usize,
     count: usize,
     share: usize,
-    /// What is done once a column, and once an element.
+    /// Statements run once per column, and once per element.
     column: Vec<Statement>,
     element: Vec<Statement>,
 }

@@ -1,11 +1,11 @@
 //! The iteration space of an expression, with as few axes as its views allow.
 //!
-//! Neighbouring axes that every view walks in one stride become one axis, so that fewer coordinates are decoded.
+//! Neighbouring axes contiguous in every view are merged, to decode fewer coordinates.
 
 use crate::expr::{Expr, Instr};
 use wgrad_types::View;
 
-/// An expression over a shape, and which axes a reduction combines (none in an epilogue).
+/// Expression over a shape, with the axes of a reduction (none in an epilogue).
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Space {
     /// The expression; its views have `shape`.
@@ -79,7 +79,7 @@ fn views_and_masks(expr: &Expr) -> (Vec<&View>, Vec<&Mask>) {
     (views, masks)
 }
 
-/// Axes that become one, outermost first; axes of extent 1 are dropped.
+/// Merged axes, outermost first; axes of extent 1 are dropped.
 fn groups(expr: &Expr, shape: &[usize], reduced: &[bool]) -> Vec<Vec<usize>> {
     let (views, masks) = views_and_masks(expr);
     let open = |d: usize| masks.iter().all(|m| m[d] == (0, shape[d]));
