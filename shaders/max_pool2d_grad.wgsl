@@ -34,7 +34,7 @@ fn epilogue(o: u32, acc: f32) {
 }
 // #end
 
-// Whether element `o` of the plane that begins at `plane`, whose value is `mine`, is the first largest of window (i, j).
+// True if element `o` of the plane at `plane`, with value `mine`, is the first largest of window (i, j).
 fn is_first_max(mine: f32, plane: u32, o: u32, i: u32, j: u32) -> bool {
     var first = true;
     // The window's last NaN wins over all numbers; WGSL's comparisons do not see it.

@@ -1,5 +1,5 @@
-// max_pool2d_grad_at: dx[p, h, w] = the sum of dy[p, i, j] over the windows (i, j) with x[p, h, w] as their maximum, as found
-// by max_pool2d_at.
+// max_pool2d_grad_at: dx[p, h, w] = the sum of dy[p, i, j] over the windows (i, j) with x[p, h, w] as their maximum, found by
+// max_pool2d_at.
 //
 // x1: dy [PLANES, OH, OW]; partials: numbers of the maxima, like dy; y0: dx [PLANES, H, W], COUNT elements. Gather form:
 // each invocation owns PER elements of dx, WORKGROUP apart, so the order of the sum is fixed.

@@ -4,8 +4,8 @@
 fn pow4_(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
     let one = vec4<f32>(1.0);
     let m = abs(a);
-    // A base of magnitude 1 gives 1, though 0 times an infinite exponent is NaN; an exponent of 1 gives the base itself, even
-    // if rounding would exceed the largest number.
+    // A result of magnitude 1 if the base has it, though 0 times an infinite exponent is NaN; for an exponent of 1 the base
+    // itself, even if rounding would exceed the largest number.
     let power = select(exp4_(b * log4_(m)), m, b == one);
     let magnitude = select(power, one, m == one);
     let whole = floor(b) == b;

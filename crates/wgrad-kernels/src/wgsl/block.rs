@@ -89,7 +89,7 @@ pub(super) struct Axis {
     /// Extent of the plane covered by blocks, and of the source.
     pub(super) extent: usize,
     pub(super) source: usize,
-    /// How far the source moves from block to block.
+    /// Stride of the source from block to block.
     pub(super) step: usize,
     /// Per place and tap the offset met, if any.
     met: Vec<Vec<Option<i64>>>,
@@ -123,13 +123,13 @@ impl Axis {
         self.met.iter().flatten().flatten().copied().collect::<BTreeSet<i64>>().into_iter().collect()
     }
 
-    /// Where place `p` meets tap `t`, as a position among the offsets.
+    /// Index of place `p` under tap `t` among the offsets.
     pub(super) fn at(&self, p: usize, t: usize) -> Option<usize> {
         let met = self.met[p][t]?;
         self.offsets().iter().position(|o| *o == met)
     }
 
-    /// Whether the source has this offset in every block.
+    /// True if the source has this offset in every block.
     fn inside(&self, offset: i64) -> bool {
         offset >= 0 && ((self.blocks - 1) * self.step) as i64 + offset < self.source as i64
     }

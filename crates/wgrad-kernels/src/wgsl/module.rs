@@ -9,7 +9,7 @@ use std::sync::Arc;
 use wgrad_shaders::Figure;
 use wgrad_types::{AdapterClass, Caps, DType, numel};
 
-/// How many elements one evaluation covers: a scalar, or four neighbours as a vector.
+/// Width of an evaluation: a scalar, or four neighbours as a vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Width {
     /// A scalar.
@@ -50,7 +50,7 @@ pub(super) fn opaque_start(start: &str, caps: &Caps) -> String {
     }
 }
 
-/// Whether a shader's loops are to begin at such a value (its flag `OPAQUE_LOOPS`).
+/// True if a shader's loops need an opaque start (its flag `OPAQUE_LOOPS`).
 pub(super) fn opaque_loops(caps: &Caps) -> bool {
     caps.class == AdapterClass::Software
 }
@@ -64,7 +64,7 @@ pub(super) struct Module<'a> {
     declarations: Vec<String>,
     imports: Vec<&'static str>,
     functions: String,
-    /// Whether the text names f16.
+    /// True if the text names f16.
     f16: bool,
     traits: Vec<&'static str>,
 }

@@ -38,16 +38,16 @@ enum Combine {
 /// The shape of one launch.
 #[derive(Clone, Copy, Debug)]
 struct Scheme {
-    /// Invocations an output.
+    /// Invocations per output.
     lanes: usize,
     /// Outputs (or quads of them) a workgroup works on at a time.
     outputs: usize,
-    /// How many times a workgroup does so.
+    /// Rounds per workgroup.
     rounds: usize,
     combine: Combine,
-    /// Whether outputs are taken four at a time.
+    /// True if outputs are taken four at a time.
     quad_outputs: bool,
-    /// Whether reduced elements are taken four at a time.
+    /// True if reduced elements are taken four at a time.
     quad_inner: bool,
     /// Parts the reduction is split into, each to its own partial result.
     splits: usize,
@@ -61,7 +61,7 @@ struct Job<'a> {
     source: Source<'a>,
     outputs: usize,
     length: usize,
-    /// How many sums on the side a split product has.
+    /// Number of side sums of a split product.
     sums: usize,
 }
 

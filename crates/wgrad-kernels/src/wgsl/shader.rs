@@ -26,8 +26,8 @@ struct Direct {
 
 /// Trips of a loop over a part of a long axis.
 const PART: usize = MAX_TRIPS / 2;
-/// Trips of the gradient of a max pool from which a launch before it finds the maxima: each window is then searched once, not
-/// once per element. 3x3 windows at stride 2 have 144 and take half the time so, on a software adapter (`measure
+/// Minimum number of trips of a max pool's gradient for a separate launch finding the maxima: each window is then searched
+/// once, not once per element. 3x3 windows at stride 2 have 144 and take half the time so, on a software adapter (`measure
 /// max_pool2d_grad_n8_c64_112`); 2x2 windows side by side have 36.
 const SEARCHED: usize = 64;
 

@@ -37,7 +37,7 @@ impl Space {
     }
 }
 
-/// How four neighbouring elements of the innermost axis are read.
+/// Load of four neighbouring elements of the innermost axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Inner {
     /// As one aligned vector.
@@ -48,7 +48,7 @@ pub(super) enum Inner {
     Scattered,
 }
 
-/// How a view (of a space whose innermost extent is a multiple of 4) is read four at a time.
+/// Load of four elements through a view (of a space with an innermost extent divisible by 4).
 pub(super) fn inner(view: &View) -> Inner {
     let Some((last, outer)) = view.strides.split_last() else { return Inner::Splat };
     let aligned = view.offset % 4 == 0

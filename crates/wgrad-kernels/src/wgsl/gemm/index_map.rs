@@ -87,7 +87,7 @@ impl IndexMap {
         }
     }
 
-    /// Whether four neighbouring indices from a multiple of 4 lie side by side at an aligned address.
+    /// True if four neighbouring indices from a multiple of 4 lie side by side at an aligned address.
     pub(super) fn quads(&self) -> bool {
         let Some((last, outer)) = self.digits.split_last() else { return false };
         last.addr == 1
@@ -96,12 +96,12 @@ impl IndexMap {
             && outer.iter().all(|d| d.addr % 4 == 0)
     }
 
-    /// Whether every address is a multiple of 4.
+    /// True if every address is a multiple of 4.
     pub(super) fn aligned(&self) -> bool {
         self.addr % 4 == 0 && self.digits.iter().all(|d| d.addr % 4 == 0)
     }
 
-    /// Whether neighbouring indices lie side by side, mostly.
+    /// True if neighbouring indices lie side by side, mostly.
     pub(super) fn dense(&self) -> bool {
         self.digits.last().is_some_and(|d| d.addr == 1)
     }
@@ -189,17 +189,17 @@ impl Matrix {
         }
     }
 
-    /// Whether any element can be padding.
+    /// True if any element can be padding.
     pub(super) fn guarded(&self) -> bool {
         self.height.is_some() || self.width.is_some() || self.divide.is_some()
     }
 
-    /// Whether four neighbouring rows can be read as one vector.
+    /// True if four neighbouring rows can be read as one vector.
     pub(super) fn row_quads(&self) -> bool {
         !self.guarded() && self.rows.quads() && self.depth.aligned() && self.batch.aligned()
     }
 
-    /// Whether four neighbouring depths can be read as one vector.
+    /// True if four neighbouring depths can be read as one vector.
     pub(super) fn depth_quads(&self) -> bool {
         !self.guarded() && self.depth.quads() && self.rows.aligned() && self.batch.aligned()
     }

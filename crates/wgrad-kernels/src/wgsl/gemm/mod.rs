@@ -1,6 +1,6 @@
 //! Matrix products: one generator for `matmul` and the three convolutions, in two variants.
 //!
-//! A step becomes a [`Problem`]: extents, and how rows, columns and depth walk through the operands. [`tile`] prints it
+//! A kernel becomes a [`Problem`]: extents, and index maps of rows, columns and depth in the operands. [`tile`] prints it
 //! for GPUs, [`subgroup`] for software adapters. All extents are constants of the text.
 
 mod finish;

@@ -105,7 +105,7 @@ impl Problem {
         self.sums.map(|side| (side, if side == Side::A { self.m } else { self.n }))
     }
 
-    /// Whether four neighbouring columns of the result are an aligned quad of the output.
+    /// True if four neighbouring columns of the result are an aligned quad of the output.
     pub(super) fn quad_columns(&self) -> bool {
         self.out_columns.quads() && self.out_rows.aligned() && self.out_batch.aligned()
     }
