@@ -1,4 +1,4 @@
-// argmax: y[outer, inner] = the smallest j at which x[outer, j, inner] is largest, or NaN, as i32.
+// argmax: y[outer, inner] = the smallest j with the largest x[outer, j, inner], or with NaN, as i32.
 //
 // x0: x [OUTER, EXTENT, INNER]; y0: y [OUTER, INNER], COUNT elements. Each invocation owns PER elements of y,
 // WORKGROUP apart, and searches the axis in ascending order.

@@ -1,6 +1,6 @@
-// argmax_join: the second launch of an argmax over a long axis: the first of the parts' winners that is largest, or NaN.
+// argmax_join: the second launch of an argmax over a long axis: the first largest of the parts' winners, or NaN.
 //
-// x0: x [OUTER, EXTENT, INNER]; partials: what argmax_part found, [OUTER, INNER, PARTS]; y0: y [OUTER, INNER], COUNT
+// x0: x [OUTER, EXTENT, INNER]; partials: results of argmax_part, [OUTER, INNER, PARTS]; y0: y [OUTER, INNER], COUNT
 // elements. Each invocation owns PER elements of y, WORKGROUP apart.
 
 const WORKGROUP: u32 = 64u;

@@ -1,6 +1,5 @@
-// argmax_part: the first launch of an argmax over a long axis, which is cut into PARTS of CHUNK elements: of each part the
-// smallest j, counted from the part's first element, at which x[outer, j, inner] is largest, or NaN. As f32, exact below
-// 2^24.
+// argmax_part: the first launch of an argmax over a long axis, split into PARTS of CHUNK elements: per part the smallest j,
+// counted from the part's first element, with the largest x[outer, j, inner], or with NaN. As f32, exact below 2^24.
 //
 // x0: x [OUTER, EXTENT, INNER]; parts: [OUTER, INNER, PARTS], COUNT elements. Each invocation owns PER elements of it,
 // WORKGROUP apart, and searches its part in ascending order.

@@ -6,9 +6,9 @@
 // strides; y [BATCH, QUERIES, HEADS, WIDTH]; lse [BATCH, HEADS, QUERIES], the logarithm of the sum of exp(scores), for the
 // gradient.
 //
-// Owners: an invocation owns a query, whose elements and sums stay in registers; keys pass by one at a time, at an address
-// that is the same for all invocations of a workgroup. Those beyond the last query repeat it and store nothing. No
-// barriers. The sum runs over keys in their order.
+// Owners: an invocation owns a query, with its elements and sums in registers; keys pass by one at a time, at one address
+// for all invocations of a workgroup. Invocations beyond the last query repeat it and store nothing. No barriers. The sum
+// runs over keys in their order.
 
 const BATCH: u32 = 1u;
 const HEADS: u32 = 2u;
@@ -46,7 +46,7 @@ const V_OFFSET: u32 = 0u;
 const BLOCKS: u32 = (QUERIES + WORKGROUP - 1u) / WORKGROUP;
 const DEPTH_QUADS: u32 = (DEPTH + 3u) / 4u;
 const WIDTH_QUADS: u32 = (WIDTH + 3u) / 4u;
-// Below any score, and finite, since WGSL may assume that there are no infinities.
+// Below any score, and finite, since WGSL may assume finite numbers.
 const LOWEST: f32 = -1e30f;
 
 @group(0) @binding(0) var<storage, read> x0: array<vec4<f32>>;
@@ -72,7 +72,7 @@ fn v_quad(at: u32, column: u32) -> vec4<f32> {
 }
 // #end
 // #hook store_y
-// Stores four elements from a column of the row at an address, those that exist.
+// Stores the existing ones of four elements from a column of the row at an address.
 fn store_y(at: u32, column: u32, value: vec4<f32>) {
     y0[(at + column) / 4u] = value;
 }

@@ -5,11 +5,11 @@
 //
 // Operands as in `attention`, each at its own strides; dy [BATCH, QUERIES, HEADS, WIDTH], lse and delta [BATCH, HEADS,
 // QUERIES]. Results: dq [BATCH, QUERIES, HEADS, DEPTH], dk [BATCH, KEYS, HEADS / SHARE, DEPTH], dv [.., WIDTH]. A launch
-// makes one of them, so that its rows fit the registers.
+// computes one of them, so its rows fit the registers.
 //
-// Owners: an invocation owns a row of the result, a query or a key; the others pass by one at a time, at an address that
-// is the same for all invocations of a workgroup. Those beyond the last row repeat it and store nothing. No barriers, no
-// atomics. Sums run over heads that share keys, then over positions, in their order.
+// Owners: an invocation owns a row of the result, a query or a key; the others pass by one at a time, at one address for
+// all invocations of a workgroup. Invocations beyond the last row repeat it and store nothing. No barriers, no atomics.
+// Sums run over heads sharing keys, then over positions, in their order.
 
 const BATCH: u32 = 1u;
 const HEADS: u32 = 2u;
@@ -106,7 +106,7 @@ fn delta_at(at: u32) -> f32 {
 }
 // #end
 // #hook store_row
-// Stores four elements from a column of the row at an address, those that exist.
+// Stores the existing ones of four elements from a column of the row at an address.
 fn store_row(at: u32, column: u32, value: vec4<f32>) {
     y0[(at + column) / 4u] = value;
 }
@@ -201,7 +201,7 @@ fn keys(batch: u32, head: u32, block: u32, asked: u32, zero: u32) {
     var sums: array<vec4<f32>, DEPTH_QUADS>;
     var first = zero;
     // #if CAUSAL
-    // The first query that sees a key of the workgroup, so that all invocations read the same one.
+    // The first query with a visible key of the workgroup: all invocations read the same one.
     first = block * WORKGROUP + zero;
     // #end
     var own_head = head;

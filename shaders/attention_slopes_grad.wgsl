@@ -1,14 +1,14 @@
 // The gradients of attention's queries and keys from kept slopes, for software adapters:
 //     dq[i] = SCALE sum over j of slope[i, j] k[j]      dk[j] = SCALE sum over i of slope[i, j] q[i]
 //
-// slopes [BATCH, HEADS, QUERIES, KEPT_KEYS] as `attention_subgroup_grad` stored them, 0 where a query does not see a key;
+// slopes [BATCH, HEADS, QUERIES, KEPT_KEYS] as stored by `attention_subgroup_grad`, 0 for keys hidden from a query;
 // other shapes as there. A launch makes dq (OF_QUERIES) or dk (OF_KEYS). Owners: a subgroup owns TALL rows of the result, a
 // lane quads of every row's columns. Rows beyond the last are not stored. No barriers.
 
 const OF_QUERIES: bool = true;
 const OF_KEYS: bool = false;
 const KEPT_KEYS: u32 = 16u;
-// A block of slopes holds columns that do not exist, or that its rows do not see.
+// A block of slopes has columns beyond the last, or hidden from its rows.
 const RAGGED: bool = true;
 
 // #import common/attention_subgroup

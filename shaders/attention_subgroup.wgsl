@@ -45,7 +45,7 @@ fn store_lse(at: u32, value: f32) {
 }
 // #end
 
-// End of the keys that query `row` sees.
+// End of the keys visible to query `row`.
 fn sees_until(row: u32) -> u32 {
     var end = KEYS;
     // #if CAUSAL

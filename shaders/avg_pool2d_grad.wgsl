@@ -1,4 +1,4 @@
-// avg_pool2d_grad: dx[p, h, w] = the sum of dy[p, i, j] over the windows (i, j) that cover (h, w), divided by KH * KW.
+// avg_pool2d_grad: dx[p, h, w] = the sum of dy[p, i, j] over the windows (i, j) covering (h, w), divided by KH * KW.
 //
 // x0: dy [PLANES, OH, OW]; y0: dx [PLANES, H, W], COUNT elements. Gather form: each invocation owns PER elements of
 // dx, WORKGROUP apart.
@@ -17,7 +17,7 @@ const SY: u32 = 2u;
 const SX: u32 = 2u;
 const PY: u32 = 0u;
 const PX: u32 = 0u;
-// Most windows that cover an element along each axis: ceil(KH / SY) and ceil(KW / SX).
+// Maximum number of windows covering an element along each axis: ceil(KH / SY) and ceil(KW / SX).
 const COVER_Y: u32 = 1u;
 const COVER_X: u32 = 1u;
 
@@ -36,7 +36,7 @@ fn gradient(o: u32) -> f32 {
     let p = o / (W * H);
     var sum = 0.0;
     for (var r = 0u; r < COVER_Y; r += 1u) {
-        // Windows before the first wrap to huge numbers, which the tests refuse. Constant trips let drivers unroll.
+        // Windows before the first wrap to huge numbers and fail the range tests. Constant trips let drivers unroll.
         let i = (h + PY) / SY - r;
         for (var s = 0u; s < COVER_X; s += 1u) {
             let j = (w + PX) / SX - s;

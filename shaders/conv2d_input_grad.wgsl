@@ -1,10 +1,10 @@
 // conv2d_input_grad: dx[i, g C_IN + m, h, w] = sum over c, r, s of w[g C_OUT + c, m, r, s] * dy[i, g C_OUT + c, oh, ow]
-// with oh = (h + PY - r DY) / SY and ow = (w + PX - s DX) / SX, where both divide and lie inside; PyTorch's
+// with oh = (h + PY - r DY) / SY and ow = (w + PX - s DX) / SX, if both are whole and inside; PyTorch's
 // `torch.nn.grad.conv2d_input`, and `conv_transpose2d`. A product: nothing is scattered, so no sum needs an atomic.
 //
 // x0: dy [IMAGES, BATCH C_OUT, OH, OW]; x1: w [BATCH C_OUT, C_IN, KH, KW]; y0: dx [IMAGES, BATCH C_IN, H, W]. A group is a
 // product of its own (z): rows m are input channels, columns n are positions (i, h, w), depth k is a tap (c, r, s). A large
-// strided gradient is a launch per phase of the stride, whose hooks know the taps that divide. Owners, barriers and edges:
+// strided gradient is one launch per phase of the stride, with hooks for the matching taps. Owners, barriers and edges:
 // `common/tile`, or `common/subgroup_tile` on software adapters.
 
 const IMAGES: u32 = 1u;

@@ -1,4 +1,4 @@
-// gather: y[outer, j, inner] = x[outer, index[outer, j, inner], inner], or 0 where the index is outside [0, EXTENT).
+// gather: y[outer, j, inner] = x[outer, index[outer, j, inner], inner], or 0 if the index is outside [0, EXTENT).
 //
 // x0: x [OUTER, EXTENT, INNER]; x1: index, read by index_at at the element's number in y; y0: y [OUTER, LENGTH, INNER],
 // COUNT elements. Each invocation owns PER elements of y, WORKGROUP apart.
@@ -28,7 +28,7 @@ fn epilogue(o: u32, acc: f32) {
 // #end
 
 fn gathered(o: u32) -> f32 {
-    // A negative index becomes a huge number, which the test refuses.
+    // A negative index becomes a huge number and fails the range test.
     let j = u32(index_at(o));
     let inside = j < EXTENT;
     let outer = o / (LENGTH * INNER);

@@ -2,8 +2,8 @@
 // ascending order of j. An index outside [0, EXTENT) meets no e, so it is passed over.
 //
 // x0: dy, x1: index, read by dy_at and index_at at their number in [OUTER, LENGTH, INNER]; y0: dx [OUTER, EXTENT,
-// INNER], SIZE elements. Each invocation owns PER elements, WORKGROUP apart. Long indices are cut into parts of CHUNK, whose
-// sums the epilogue leaves side by side, [parts, SIZE], COUNT in all.
+// INNER], SIZE elements. Each invocation owns PER elements, WORKGROUP apart. Long indices are split into parts of CHUNK; the
+// epilogue stores their sums side by side, [parts, SIZE], COUNT in total.
 
 const WORKGROUP: u32 = 64u;
 const PER: u32 = 1u;
@@ -38,7 +38,7 @@ fn epilogue(o: u32, acc: f32) {
 // #end
 
 fn gradient(place: u32) -> f32 {
-    // Nothing to compute where there is one part.
+    // Nothing to compute if there is one part.
     let whole = CHUNK >= LENGTH;
     let o = select(place % SIZE, place, whole);
     let begin = select(place / SIZE * CHUNK, 0u, whole);

@@ -1,6 +1,6 @@
 // matmul: y[z, m, n] = sum over k of a[z, m, k] * b[z, k, n]; PyTorch's `torch.matmul` of stacked matrices.
 //
-// x0: a [BATCH, M, K]; x1: b [BATCH, K, N]; y0: y [BATCH, M, N]; any strides. The hooks say where elements lie: here both
+// x0: a [BATCH, M, K]; x1: b [BATCH, K, N]; y0: y [BATCH, M, N]; any strides. The hooks compute addresses: here both
 // matrices are row-major. How the product is made, its owners, barriers and edges: `common/tile`; for software adapters
 // `common/subgroup_tile` takes its place. The order of a sum: blocks of the depth, depths in a block; of a split product
 // the parts, by another launch.

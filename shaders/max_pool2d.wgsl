@@ -38,7 +38,7 @@ fn window_max(o: u32) -> f32 {
     var magnitude = 0;
     for (var r = 0u; r < KH; r += 1u) {
         for (var s = 0u; s < KW; s += 1u) {
-            // Below the padding the subtraction wraps to a huge number, which the test refuses.
+            // Inside the padding the subtraction wraps to a huge number and fails the range test.
             let h = top + r - PY;
             let w = left + s - PX;
             if (h < H && w < W) {

@@ -1,4 +1,4 @@
-// max_pool2d_at: where the maximum of each window is, for gradients whose windows overlap much: the number r * KW + s of its
+// max_pool2d_at: position of the maximum of each window, for gradients with much overlap: the number r * KW + s of its
 // first largest element in row-major order, or of its last NaN, as f32 (exact below 2^24).
 //
 // x0: x [PLANES, H, W]; partials: [PLANES, OH, OW], COUNT elements. Each invocation owns PER elements of it, WORKGROUP
@@ -32,7 +32,7 @@ fn winner(o: u32) -> f32 {
     var nan = false;
     for (var r = 0u; r < KH; r += 1u) {
         for (var s = 0u; s < KW; s += 1u) {
-            // Below the padding the subtraction wraps to a huge number, which the test refuses.
+            // Inside the padding the subtraction wraps to a huge number and fails the range test.
             let h = top + r - PY;
             let w = left + s - PX;
             if (h < H && w < W) {

@@ -1,5 +1,5 @@
-// max_pool2d_grad: dx[p, h, w] = the sum of dy[p, i, j] over the windows (i, j) whose first largest element, in
-// row-major order, is x[p, h, w]; of a window with NaN, whose last NaN it is.
+// max_pool2d_grad: dx[p, h, w] = the sum of dy[p, i, j] over the windows (i, j) with x[p, h, w] as their first largest
+// element in row-major order, or as their last NaN.
 //
 // x0: x [PLANES, H, W]; x1: dy [PLANES, OH, OW]; y0: dx like x, COUNT elements. Gather form: each invocation owns PER
 // elements of dx, WORKGROUP apart, and looks at every window that covers them, so overlapping windows need no
@@ -20,7 +20,7 @@ const SY: u32 = 2u;
 const SX: u32 = 2u;
 const PY: u32 = 0u;
 const PX: u32 = 0u;
-// Most windows that cover an element along each axis: ceil(KH / SY) and ceil(KW / SX).
+// Maximum number of windows covering an element along each axis: ceil(KH / SY) and ceil(KW / SX).
 const COVER_Y: u32 = 1u;
 const COVER_X: u32 = 1u;
 
@@ -34,7 +34,7 @@ fn epilogue(o: u32, acc: f32) {
 }
 // #end
 
-// Whether element `o` of the plane that begins at `plane`, whose value is `mine`, is the first largest of window (i, j).
+// True if element `o` of the plane at `plane`, with value `mine`, is the first largest of window (i, j).
 fn is_first_max(mine: f32, plane: u32, o: u32, i: u32, j: u32) -> bool {
     var first = true;
     // The window's last NaN wins over all numbers; WGSL's comparisons do not see it.
@@ -62,7 +62,7 @@ fn gradient(o: u32) -> f32 {
     let mine = x0[o];
     var acc = 0.0;
     for (var r = 0u; r < COVER_Y; r += 1u) {
-        // Windows before the first wrap to huge numbers, which the tests refuse. Constant trips let drivers unroll.
+        // Windows before the first wrap to huge numbers and fail the range tests. Constant trips let drivers unroll.
         let i = (h + PY) / SY - r;
         for (var s = 0u; s < COVER_X; s += 1u) {
             let j = (w + PX) / SX - s;

@@ -1,5 +1,5 @@
-// max_pool2d_grad_at: dx[p, h, w] = the sum of dy[p, i, j] over the windows (i, j) whose maximum, as max_pool2d_at found it,
-// is x[p, h, w].
+// max_pool2d_grad_at: dx[p, h, w] = the sum of dy[p, i, j] over the windows (i, j) with x[p, h, w] as their maximum, found by
+// max_pool2d_at.
 //
 // x1: dy [PLANES, OH, OW]; partials: numbers of the maxima, like dy; y0: dx [PLANES, H, W], COUNT elements. Gather form:
 // each invocation owns PER elements of dx, WORKGROUP apart, so the order of the sum is fixed.
@@ -18,7 +18,7 @@ const SY: u32 = 2u;
 const SX: u32 = 2u;
 const PY: u32 = 0u;
 const PX: u32 = 0u;
-// Most windows that cover an element along each axis: ceil(KH / SY) and ceil(KW / SX).
+// Maximum number of windows covering an element along each axis: ceil(KH / SY) and ceil(KW / SX).
 const COVER_Y: u32 = 1u;
 const COVER_X: u32 = 1u;
 
@@ -38,7 +38,7 @@ fn gradient(o: u32) -> f32 {
     let p = o / (W * H);
     var acc = 0.0;
     for (var r = 0u; r < COVER_Y; r += 1u) {
-        // Windows before the first wrap to huge numbers, which the tests refuse.
+        // Windows before the first wrap to huge numbers and fail the range tests.
         let i = (h + PY) / SY - r;
         for (var s = 0u; s < COVER_X; s += 1u) {
             let j = (w + PX) / SX - s;

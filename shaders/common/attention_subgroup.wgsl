@@ -29,7 +29,7 @@ const GROUPS: u32 = 2u;
 const FOLDED: bool = false;
 // Loops begin at a value unknown to the compiler, since a software adapter's would unroll them.
 const OPAQUE_LOOPS: bool = false;
-// Rows of the operand that the subgroup owns, and their heads.
+// Rows of the operand owned by the subgroup, and their heads.
 const ROWS: u32 = 16u;
 const ROW_HEADS: u32 = 2u;
 // Strides of the operands, in elements.
@@ -48,12 +48,12 @@ const V_OFFSET: u32 = 0u;
 
 const BLOCK: u32 = ACROSS * SIZE;
 const BLOCKS: u32 = (ROWS + TALL - 1u) / TALL;
-// Rows that a lane loads.
+// Rows loaded by a lane.
 const OWN_LOADS: u32 = (TALL + SIZE - 1u) / SIZE;
-// Quads of an operand's columns that a lane owns.
+// Quads of an operand's columns owned by a lane.
 const DEPTH_QUADS: u32 = (DEPTH + 4u * SIZE - 1u) / (4u * SIZE);
 const WIDTH_QUADS: u32 = (WIDTH + 4u * SIZE - 1u) / (4u * SIZE);
-// Below any score, and finite, since WGSL may assume that there are no infinities.
+// Below any score, and finite, since WGSL may assume finite numbers.
 const LOWEST: f32 = -1e30f;
 
 // Place of a workgroup: batch, head and first row. Blocks from both ends in turn: an adapter that halves the grid halves
@@ -64,7 +64,7 @@ fn place(id: u32) -> vec3<u32> {
     return vec3<u32>(id / (BLOCKS * ROW_HEADS), id / BLOCKS % ROW_HEADS, block * TALL);
 }
 
-// Row i of those that a lane loads.
+// Row i of those loaded by a lane.
 fn own_row(row0: u32, i: u32, li: u32) -> u32 {
     return min(row0 + i * SIZE + li % TALL, ROWS - 1u);
 }

@@ -1,4 +1,4 @@
-// Exponentials that keep NaN, which a driver's may turn into infinity. Needs common/nan.
+// Exponentials keeping NaN; a driver's may turn it into infinity. Needs common/nan.
 
 fn exp_(x: f32) -> f32 {
     return select(exp(x), x, is_nan_(x));
@@ -8,7 +8,7 @@ fn exp4_(x: vec4<f32>) -> vec4<f32> {
     return select(exp(x), x, is_nan4_(x));
 }
 
-// e^x - 1: Taylor's series (next term 2e-8 of the sum) where the difference would cancel.
+// e^x - 1: Taylor's series (next term 2e-8 of the sum) if the difference would cancel.
 fn expm1_4_(x: vec4<f32>) -> vec4<f32> {
     var p = x * 2.7557319e-6 + 2.4801587e-5;
     p = p * x + 1.9841270e-4;

@@ -1,4 +1,4 @@
-// 1 where a number is finite, else 0. Told by its bits: compilers may take it for granted that numbers are finite.
+// 1 if a number is finite, else 0. Tested by its bits: compilers may assume finite numbers.
 
 fn finite_(x: f32) -> f32 {
     return select(1.0, 0.0, (bitcast<u32>(x) & 0x7f800000u) == 0x7f800000u);

@@ -60,7 +60,7 @@ fn log1p_(x: f32) -> f32 {
     return log1p4_(vec4<f32>(x)).x;
 }
 
-// log(1 + e^x) as max(x, 0) + log(1 + t), t = e^-|x|; (1 + t) / 2 where t is large.
+// log(1 + e^x) as max(x, 0) + log(1 + t), t = e^-|x|; (1 + t) / 2 for large t.
 fn softplus4_(x: vec4<f32>) -> vec4<f32> {
     let t = exp(-abs(x));
     let large = t > vec4<f32>(0.41);

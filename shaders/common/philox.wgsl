@@ -1,7 +1,7 @@
 // Philox4x32-10 (Salmon et al., SC 2011), bit for bit the twin of wgrad-graph's philox.rs.
 //
-// Element `index` of `stream` at `step` of `seed` is word `index % 4` of the block whose counter is
-// (index / 4, step, stream, 0) under the key (seed, 0); its upper 24 bits are the number in [0, 1).
+// Element `index` of `stream` at `step` of `seed` is word `index % 4` of the block with counter
+// (index / 4, step, stream, 0) and key (seed, 0); its upper 24 bits are the number in [0, 1).
 // WGSL has no 64-bit integers: the high word of a product is put together from 16-bit halves.
 
 fn mulhi_(a: u32, b: u32) -> u32 {

@@ -4,8 +4,8 @@
 fn pow4_(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
     let one = vec4<f32>(1.0);
     let m = abs(a);
-    // Where the magnitude is 1 so is the power, though 0 times an infinite exponent is NaN; to the power of 1 it is itself,
-    // also where rounding would carry it over the largest number.
+    // A result of magnitude 1 if the base has it, though 0 times an infinite exponent is NaN; for an exponent of 1 the base
+    // itself, even if rounding would exceed the largest number.
     let power = select(exp4_(b * log4_(m)), m, b == one);
     let magnitude = select(power, one, m == one);
     let whole = floor(b) == b;
@@ -13,7 +13,7 @@ fn pow4_(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
     let bits = bitcast<vec4<u32>>(a);
     let negative = bits >> vec4<u32>(31u) == vec4<u32>(1u);
     let signed = select(magnitude, -magnitude, negative & odd);
-    // A negative number that is neither zero nor infinite has no power that is not whole.
+    // A finite negative base has no powers with fractional exponents.
     let some = (bits - vec4<u32>(0x80000001u)) < vec4<u32>(0x7f7fffffu);
     let real = select(signed, vec4<f32>(quiet_nan_()), some & !whole);
     let nan = is_nan4_(a) | is_nan4_(b);

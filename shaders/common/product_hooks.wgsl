@@ -1,4 +1,4 @@
-// Hooks of a product that are alike for matrices and images, and its loads of four rows.
+// Hooks of a product shared by matrices and images, and its loads of four rows.
 
 // #hook a_four
 // Four neighbours in memory from an address, a multiple of 4.
@@ -17,7 +17,7 @@ fn b_four(at: u32) -> vec4<f32> {
 // #end
 
 // #hook store
-// Finishes result o: the epilogue of what is fused behind the product, or a part of a split sum.
+// Finishes result o: the fused epilogue, or the store of a partial sum.
 fn store(part: u32, o: u32, value: f32) {
     y0[part * (BATCH * M * N) + o] = value;
 }

@@ -1,4 +1,4 @@
-// Stores columns n .. n + 3 of a row of a product, those that exist: all at once if their addresses are an aligned quad.
+// Stores the existing ones of columns n .. n + 3 of a row of a product: all at once if their addresses are an aligned quad.
 fn store_columns(part: u32, row: u32, n: u32, value: vec4<f32>) {
     // #if STORE_FOUR
     // #if RAGGED_COLUMNS

@@ -43,7 +43,7 @@ const STORED: u32 = 4u;
 const COLUMNS: u32 = 4u * SIZE;
 const ROW_TILES: u32 = (M + ROWS - 1u) / ROWS;
 const COLUMN_TILES: u32 = (N + COLUMNS - 1u) / COLUMNS;
-// Rows (or quads of rows) that the lanes load at a time, a depth each.
+// Rows (or quads of rows) loaded by the lanes at a time, one depth each.
 const AT_ONCE: u32 = SIZE / DEPTHS;
 const A_LOADS: u32 = (ROWS + A_UNIT * AT_ONCE - 1u) / (A_UNIT * AT_ONCE);
 const CLAMPED_ROWS: bool = M % ROWS + ROWS % (A_UNIT * AT_ONCE) != 0u;
@@ -55,7 +55,7 @@ const CHUNK: u32 = (WHOLE / DEPTHS + PARTS - 1u) / PARTS * DEPTHS;
 const STORE_LOOP: bool = ROWS > STORED;
 const STORED_ROWS: u32 = min(ROWS, STORED);
 const GUARDED_STORE: bool = M % ROWS + ROWS % STORED_ROWS != 0u;
-// Passes over the depth: whole steps if there are any, then the rest if there is one.
+// Passes over the depth: whole blocks of DEPTHS if there are any, then the remainder if there is one.
 const FIRST_PASS: u32 = 1u - min(WHOLE, 1u);
 const PASSES: u32 = 1u + min(REST, 1u);
 const A_VECTOR: bool = A_UNIT == 4u;
@@ -82,7 +82,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let own_depth = li % DEPTHS;
     let own_row = li / DEPTHS * A_UNIT;
 
-    // Rows of a that this lane loads, and its columns.
+    // Rows of a loaded by this lane, and its columns.
     let begin_a = vec3<u32>(a_batch(batch), 0u, 0u);
     let begin_b = vec3<u32>(b_batch(batch), 0u, 0u);
     var rows_a: array<vec3<u32>, A_LOADS>;

@@ -56,7 +56,7 @@ const ACROSS: u32 = COLUMNS / OWN_COLUMNS;
 const WORKGROUP: u32 = ROWS / OWN_ROWS * ACROSS;
 const A_LOADS: u32 = (A_QUADS * DEPTH + WORKGROUP - 1u) / WORKGROUP;
 const B_LOADS: u32 = (B_QUADS * DEPTH + WORKGROUP - 1u) / WORKGROUP;
-// Depths of the inner loop that are written out.
+// Unrolled depths of the inner loop.
 const WRITTEN_OUT: u32 = min(4u, DEPTH);
 const A_VECTOR: bool = A_UNIT == 4u;
 const B_VECTOR: bool = B_UNIT == 4u;
@@ -80,7 +80,7 @@ fn b_load_place(li: u32, j: u32) -> vec2<u32> {
     return select(depth_first, row_first, B_ROW_FIRST);
 }
 
-// Row m, or the last that a load may begin at.
+// Row m, or the last valid start of a load.
 fn a_inside(m: u32) -> u32 {
     var row = m;
     // #if RAGGED_ROWS
@@ -159,7 +159,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let tx = li % ACROSS;
     let ty = li / ACROSS;
 
-    // Addresses that stay the same from block to block.
+    // Addresses constant over all blocks.
     let begin_a = vec3<u32>(a_batch(batch), 0u, 0u);
     let begin_b = vec3<u32>(b_batch(batch), 0u, 0u);
     var rows_a: array<array<vec3<u32>, 4>, A_LOADS>;

@@ -1,4 +1,4 @@
-// Sine and cosine that are NaN of infinity and NaN, whatever the driver's are.
+// Sine and cosine, NaN for infinity and NaN on every driver.
 
 fn no_angle_(x: vec4<f32>, y: vec4<f32>) -> vec4<f32> {
     let bits = bitcast<vec4<u32>>(x);

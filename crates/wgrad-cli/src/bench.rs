@@ -1,4 +1,4 @@
-//! `wgrad bench`: kernels and whole training steps on a device, against its own measured ceilings.
+//! `wgrad bench`: measures kernels and whole training steps on a device against its own measured ceilings.
 
 use crate::output::{self, percent};
 use crate::profile::rate;
@@ -17,16 +17,16 @@ use wgrad_train::{Config, TrainError, step_graph, text_graph};
 #[command(after_help = "Example:\n  wgrad bench\n  wgrad bench --device gpu --only matmul --json\n  \
                         wgrad bench --all")]
 pub(crate) struct Args {
-    /// auto, gpu, gpu:N, software or cpu
+    /// Device: auto, gpu, gpu:N, software or cpu
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Only rows whose name contains PART, of all there are
+    /// Measure only rows with PART in their name, those of --all included
     #[arg(long, value_name = "PART")]
     only: Option<String>,
-    /// Every family of kernels and every gradient. A flag, since it takes minutes
+    /// Measure every kernel family and every gradient (takes minutes)
     #[arg(long)]
     all: bool,
-    /// Seconds to measure each row for
+    /// Measuring time per row, in seconds
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
     /// Print JSON
@@ -34,17 +34,17 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// A row's figures.
+/// Figures of a row.
 struct Measured {
     name: String,
-    /// From nothing to the first result: planning, compilation, the run.
+    /// Seconds to the first result: planning, compilation, first run.
     first: f64,
     median: f64,
     best: f64,
-    /// Operations, bytes, or images and tokens a run.
+    /// Operations, bytes, images or tokens per run.
     amount: f64,
     unit: &'static str,
-    /// The ceiling it is held against.
+    /// Ceiling of the rate, if one applies.
     ceiling: Option<f64>,
 }
 
@@ -52,7 +52,7 @@ struct Measured {
 struct Training {
     name: &'static str,
     batch: usize,
-    /// What is counted in a row of the batch.
+    /// Images or tokens per batch row.
     per_row: usize,
     unit: &'static str,
 }
@@ -85,7 +85,7 @@ impl Training {
     }
 }
 
-/// Times whole steps.
+/// First, median and best time of a step, in seconds.
 fn measure(begun: Instant, synthetic: &mut SyntheticStep, seconds: f64) -> Result<[f64; 3], SessionError> {
     synthetic.step()?;
     let first = begun.elapsed().as_secs_f64();
@@ -125,7 +125,7 @@ fn training(row: &Training, device: &Device, seconds: f64) -> Result<Measured, T
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if !(args.seconds.is_finite() && args.seconds > 0.0) {
-        let why = format!("{} is no time to measure for: give seconds above 0", args.seconds);
+        let why = format!("{} must be a positive number of seconds", args.seconds);
         return Err(TrainError::Config { option: "--seconds".into(), why }.into());
     }
     let wanted = |name: &str| args.only.as_deref().is_none_or(|part| name.contains(part));
@@ -134,7 +134,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let steps: Vec<&Training> = TRAINING.iter().filter(|t| wanted(&t.title())).collect();
     if kernels.is_empty() && steps.is_empty() {
         bail!(
-            "no row's name contains {:?}: `wgrad bench --all` names them all",
+            "no row has {:?} in its name: `wgrad bench --all` lists them all",
             args.only.as_deref().unwrap_or("")
         );
     }

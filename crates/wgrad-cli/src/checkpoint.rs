@@ -1,16 +1,16 @@
-//! `--checkpoint` and `--weights`: which run's weights `eval`, `predict` and `generate` read.
+//! `--checkpoint` and `--weights`: the trained weights read by `eval`, `predict` and `generate`.
 
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use wgrad_train::{Origin, TrainError, Weights, origin};
 
-/// A trained model's weights.
+/// Flags selecting a trained model's weights.
 #[derive(clap::Args)]
 pub(crate) struct Checkpoint {
-    /// Folder that `wgrad train --out` wrote
+    /// Run folder written by `wgrad train --out`
     #[arg(long, value_name = "DIR")]
     checkpoint: PathBuf,
-    /// Weights to read: best, of the epoch with the lowest validation loss, or last [default: best, if a run keeps such]
+    /// Weights to read: best (lowest validation loss) or last [default: best, if the run keeps them]
     #[arg(long, value_name = "WHICH", value_parser = which)]
     weights: Option<Weights>,
 }
@@ -24,7 +24,7 @@ fn which(word: &str) -> Result<Weights, String> {
 }
 
 impl Checkpoint {
-    /// Where the weights are, and what they are of.
+    /// Folder, epoch and step of the weights.
     pub(crate) fn origin(&self) -> Result<Origin, TrainError> {
         let found = origin(&self.checkpoint, self.weights.unwrap_or_default())?;
         let (wanted, other) = match self.weights {
@@ -36,7 +36,7 @@ impl Checkpoint {
         Err(TrainError::Config { option: "--weights".into(), why })
     }
 
-    /// The same as fields of JSON.
+    /// Adds the weights' origin to a JSON object.
     pub(crate) fn tell(&self, origin: &Origin, value: &mut Value) {
         value["checkpoint"] = json!(self.checkpoint.display().to_string());
         value["weights"] = json!(if origin.best.is_some() { "best" } else { "last" });

@@ -1,4 +1,4 @@
-//! `wgrad devices`: what there is to run on, and what `auto` takes.
+//! `wgrad devices`: lists the available devices and the one picked by `auto`.
 
 use crate::output::{self, bytes, table};
 use anyhow::Result;

@@ -1,4 +1,4 @@
-//! `wgrad doctor`: every kernel proved on this machine's own adapter, with a report to attach to a bug report.
+//! `wgrad doctor`: checks every kernel on this machine's own adapter and prints a report to attach to a bug report.
 
 use crate::output::{self, bytes, seconds, table};
 use anyhow::{Context, Result, bail};
@@ -11,20 +11,20 @@ use wgrad_train::TrainError;
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  wgrad doctor\n  wgrad doctor --device gpu:0 --full --json > report.json")]
 pub(crate) struct Args {
-    /// auto, gpu, gpu:N, software or cpu [default: auto]
+    /// Device: auto, gpu, gpu:N, software or cpu [default: auto]
     #[arg(long)]
     device: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Every size of every kernel, more arguments, more runs, workgroups in other orders, WebGPU's default limits,
-    /// another class's kernels
+    /// Thorough check: every kernel size, more arguments and repeats, other workgroup orders, WebGPU's default limits,
+    /// kernels of other adapter classes
     #[arg(long)]
     full: bool,
-    /// Only operations whose name or family contains PART
+    /// Check only operations with PART in their name or family
     #[arg(long, value_name = "PART")]
     only: Option<String>,
-    /// Damage kernels first, to see that it is seen; `list` names the mistakes
+    /// Break a kernel on purpose to show that the check notices; `list` names the mistakes
     #[arg(long = "break", value_name = "NAME")]
     broken: Option<String>,
 }
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let broken = args.broken.as_deref().map(mistake).transpose()?;
     let mut request: Request = args.device.as_deref().unwrap_or("auto").parse().map_err(TrainError::from)?;
-    // What is damaged may index anything.
+    // A damaged kernel may index out of bounds.
     request.shader_checks = broken.is_some();
     let (targets, selected) = targets(&request, args.full)?;
     let options = match (args.full, &broken) {
@@ -61,22 +61,22 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     said?;
     if report.cases.is_empty() {
         bail!(
-            "no operation's name contains {:?}: `wgrad doctor` names them all",
+            "no operation has {:?} in its name: `wgrad doctor` lists them all",
             args.only.as_deref().unwrap_or("")
         );
     }
     if broken.is_some() && report.cases.iter().all(|r| r.damaged == 0) {
-        bail!("the mistake touches no kernel of this examination: try --full, or another device");
+        bail!("the mistake affects no kernel of this check: try --full, or another device");
     }
     if args.json {
-        output::json(&serde_json::to_value(&report).context("the report is no JSON")?)?;
+        output::json(&serde_json::to_value(&report).context("the report cannot be written as JSON")?)?;
     } else {
         output::line(&format!("\n{}", verdict(&report)))?;
     }
     Ok(if report.sound { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// All mistakes by kind, a kind named once.
+/// Table of all mistakes, grouped by kind.
 fn mistakes() -> Vec<Vec<String>> {
     let mut all: Vec<&Break> = breaks::all().collect();
     all.sort_by_key(|b| b.kind);
@@ -92,14 +92,14 @@ fn mistake(name: &str) -> Result<&'static Break> {
     Ok(breaks::named(name).ok_or_else(unknown)?)
 }
 
-/// Device, driver and limits in force.
+/// Header with device, driver and limits in force.
 fn heading(reason: &str, machine: &Machine) -> String {
     let mut rows = vec![["device", reason].map(str::to_owned).to_vec()];
     if let Some(limits) = &machine.limits {
         let subgroup =
             limits.subgroup.map_or("no fixed subgroup size".to_owned(), |n| format!("subgroups of {n}"));
         let in_force = format!(
-            "{} a binding, {} a buffer, {} buffers a kernel, {} of workgroup memory, {} invocations, {subgroup}",
+            "{} per binding, {} per buffer, {} buffers per kernel, {} of workgroup memory, {} invocations, {subgroup}",
             bytes(limits.binding_bytes),
             bytes(limits.buffer_bytes),
             limits.storage_buffers,
@@ -119,7 +119,7 @@ fn heading(reason: &str, machine: &Machine) -> String {
 const HEADS: &str =
     "operation                     variants        ulps  relative   allowed      time  verdict";
 
-/// A row's figures, and what went wrong below them.
+/// Figures of a case, with its complaints below.
 fn line(case: &CaseReport) -> String {
     let verdict = if case.is_sound() { "ok" } else { "WRONG" };
     let figures = format!(
@@ -139,11 +139,11 @@ fn verdict(report: &Report) -> String {
     let variants: usize = report.cases.iter().map(|r| r.variants.len()).sum();
     let wrong = report.cases.iter().filter(|r| !r.is_sound()).count();
     let found = match wrong {
-        0 => "all sound".to_owned(),
+        0 => "all correct".to_owned(),
         n => format!("{n} WRONG; please report it with the output of --json"),
     };
     format!(
-        "{} operations, {variants} variants of kernels, {}: {found}",
+        "{} operations, {variants} kernel variants, {}: {found}",
         report.cases.len(),
         seconds(report.seconds)
     )

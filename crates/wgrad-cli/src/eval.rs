@@ -1,4 +1,4 @@
-//! `wgrad eval`: a checkpoint on a split of a source.
+//! `wgrad eval`: evaluates a checkpoint on a split of a data source.
 
 use crate::checkpoint::Checkpoint;
 use crate::progress::Notes;
@@ -16,13 +16,13 @@ use wgrad_train::{Part, TrainError, evaluate_checkpoint};
 pub(crate) struct Args {
     #[command(flatten)]
     checkpoint: Checkpoint,
-    /// Data source [default: the one trained on]
+    /// Data source [default: the training run's]
     #[arg(long, value_name = "SPEC")]
     data: Option<String>,
-    /// Part of the data [default: the test split; without one, what the run held out, or all of a source given by --data]
+    /// Split to evaluate [default: test; if there is none, the run's validation data, or all of a source given by --data]
     #[arg(long, value_enum)]
     split: Option<Split>,
-    /// auto, gpu, gpu:N, software or cpu
+    /// Device: auto, gpu, gpu:N, software or cpu
     #[arg(long, default_value = "auto")]
     device: String,
     /// Print JSON

@@ -1,4 +1,4 @@
-//! `wgrad generate`: text from a language model, as it is written.
+//! `wgrad generate`: streams text from a language model.
 
 use crate::checkpoint::Checkpoint;
 use crate::output;
@@ -14,28 +14,28 @@ use wgrad_train::{Generator, Sampling, TrainError};
 pub(crate) struct Args {
     #[command(flatten)]
     checkpoint: Checkpoint,
-    /// Text to go on from
+    /// Text to continue
     #[arg(long, value_name = "TEXT", default_value = "")]
     prompt: String,
-    /// Tokens to write
+    /// Number of tokens to generate
     #[arg(long, value_name = "N", default_value_t = 500)]
     tokens: u32,
-    /// Below 1 likelier, above 1 bolder, 0 always the likeliest token
+    /// Below 1 safer, above 1 more varied, 0 always the most likely token
     #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
     temperature: f64,
-    /// Draw among the K likeliest tokens only
+    /// Sample from the K most likely tokens
     #[arg(long, value_name = "K")]
     top_k: Option<usize>,
-    /// Draw among the likeliest tokens that make up this share only
+    /// Sample from the likeliest tokens whose probabilities add up to F
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     top_p: Option<f64>,
-    /// Seed of the draws
+    /// Random seed of the sampling
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// auto, gpu, gpu:N, software or cpu
+    /// Device: auto, gpu, gpu:N, software or cpu
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Print JSON, at the end
+    /// Print JSON at the end
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! Images that `wgrad predict` is given: files, folders, patterns, and lists on standard input, one after another.
+//! Input images of `wgrad predict`: files, folders, patterns, and lists on standard input.
 
 use crate::output;
 use anyhow::Result;
@@ -10,14 +10,14 @@ use wgrad_train::{TrainError, is_picture};
 
 /// Standard input, as an argument.
 const STDIN: &str = "-";
-/// Paths read ahead of a list.
+/// Number of paths prefetched from a list.
 const AHEAD: usize = 256;
 
 /// An image file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Input {
     pub(crate) path: PathBuf,
-    /// Path below the folder that was asked for; the file's name if it was asked for itself.
+    /// Path relative to the given folder; the file's name if the file itself was given.
     pub(crate) below: PathBuf,
 }
 
@@ -33,7 +33,7 @@ fn wrong(why: String) -> TrainError {
 
 impl Inputs {
     /// # Errors
-    /// If a folder cannot be read or holds no image, or no file fits a pattern.
+    /// If a folder cannot be read or has no images, or no file matches a pattern.
     pub(crate) fn new(arguments: &[PathBuf]) -> Result<Self> {
         let mut ready = VecDeque::new();
         for argument in arguments.iter().filter(|a| a.as_os_str() != STDIN) {
@@ -42,10 +42,11 @@ impl Inputs {
                 add(argument, &mut ready)?;
                 continue;
             };
-            let found = glob::glob(pattern).map_err(|e| wrong(format!("{pattern} is no pattern: {e}")))?;
+            let found =
+                glob::glob(pattern).map_err(|e| wrong(format!("{pattern} is not a valid pattern: {e}")))?;
             let found: Vec<PathBuf> = found.collect::<Result<_, _>>()?;
             if found.is_empty() {
-                return Err(wrong(format!("no file fits {pattern}")).into());
+                return Err(wrong(format!("no file matches {pattern}")).into());
             }
             found.iter().try_for_each(|path| add(path, &mut ready))?;
         }
@@ -53,22 +54,22 @@ impl Inputs {
         Ok(Self { ready, list })
     }
 
-    /// Number of images if it is known before the first is read.
+    /// Number of images; `None` if a list on standard input makes it unknown.
     pub(crate) fn count(&self) -> Option<usize> {
         if self.list.is_some() { None } else { Some(self.ready.len()) }
     }
 
-    /// The images known so far.
+    /// Images known so far.
     pub(crate) fn known(&self) -> impl Iterator<Item = &Input> {
         self.ready.iter()
     }
 
-    /// The next images, `most` at most; fewer if a list does not give more yet, none at its end.
+    /// Next images, at most `most`: fewer if the list has no more yet, none at its end.
     pub(crate) fn next(&mut self, most: usize) -> Result<Vec<Input>> {
         while self.ready.len() < most
             && let Some(list) = &self.list
         {
-            // Waits only if there is nothing to do.
+            // Blocks only if there is nothing to do.
             let line = if self.ready.is_empty() { list.recv().ok() } else { list.try_recv().ok() };
             let Some(line) = line else {
                 if self.ready.is_empty() {
@@ -86,12 +87,12 @@ impl Inputs {
     }
 }
 
-/// Lines of standard input, read beside the work.
+/// Lines of standard input, read on a thread of their own.
 fn lines() -> Receiver<std::io::Result<String>> {
     let (sender, receiver) = sync_channel(AHEAD);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines() {
-            // Nobody listens any more: the program ends.
+            // The receiver is gone: the program is ending.
             if sender.send(line).is_err() {
                 break;
             }
@@ -100,7 +101,7 @@ fn lines() -> Receiver<std::io::Result<String>> {
     receiver
 }
 
-/// Adds a file, or all images below a folder in the order of their names.
+/// Adds a file, or all images below a folder in order of their names.
 fn add(path: &Path, to: &mut VecDeque<Input>) -> Result<()> {
     if !path.is_dir() {
         let below = path.file_name().map_or_else(|| path.into(), PathBuf::from);
@@ -111,16 +112,16 @@ fn add(path: &Path, to: &mut VecDeque<Input>) -> Result<()> {
     walk(path, &mut found, &mut others)?;
     if let Some(first) = others.first() {
         let n = others.len();
-        let is = if n == 1 { "is no image and left out" } else { "are no images and left out" };
+        let is = if n == 1 { "is not an image and was skipped" } else { "are not images and were skipped" };
         output::note(&format!(
-            "note: {n} file{} of {} {is}, as {}",
+            "note: {n} file{} of {} {is}, e.g. {}",
             if n == 1 { "" } else { "s" },
             path.display(),
             first.display()
         ));
     }
     if found.is_empty() {
-        return Err(wrong(format!("{} holds no image", path.display())).into());
+        return Err(wrong(format!("{} contains no images", path.display())).into());
     }
     to.extend(found.into_iter().map(|file| {
         let below = file.strip_prefix(path).unwrap_or(&file).into();
@@ -129,7 +130,7 @@ fn add(path: &Path, to: &mut VecDeque<Input>) -> Result<()> {
     Ok(())
 }
 
-/// Images and other files below a folder; hidden ones apart. Links to folders are not followed.
+/// Collects images and other files below a folder, hidden ones excluded. Links to folders are not followed.
 fn walk(dir: &Path, images: &mut Vec<PathBuf>, others: &mut Vec<PathBuf>) -> Result<()> {
     let refused = |e: std::io::Error| wrong(format!("cannot read {}: {e}", dir.display()));
     let entries = std::fs::read_dir(dir).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
@@ -141,7 +142,7 @@ fn walk(dir: &Path, images: &mut Vec<PathBuf>, others: &mut Vec<PathBuf>) -> Res
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             walk(&path, images, others)?;
         } else if path.is_file() {
-            // A file that cannot be read is told as such when its turn comes.
+            // An unreadable file counts as an image; its error is reported when it is decoded.
             if is_picture(&path).unwrap_or(true) { images.push(path) } else { others.push(path) }
         }
     }

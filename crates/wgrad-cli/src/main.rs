@@ -1,7 +1,7 @@
-//! The `wgrad` command line: parses a call, hands it to the library crates, prints what they find.
+//! The `wgrad` command line: parses a call, hands it to the library crates, prints their results.
 //!
-//! No logic of its own. Whatever goes wrong reaches the user as one line on standard error, with exit code 2 for a
-//! wrong call, 1 for a failure and 130 for an interrupted run; a panic becomes such a line, too.
+//! Contains no logic of its own. Every failure, panics included, reaches the user as one line on standard error, with
+//! exit code 2 for a wrong call, 1 for a failure and 130 for an interrupted run.
 
 mod bench;
 mod checkpoint;
@@ -27,13 +27,13 @@ mod tune;
 mod workload;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use wgrad_train::TrainError;
 
-/// Train image classifiers and language models on any GPU, or on the CPU where there is none.
+/// Train image classifiers and language models on any GPU, or on the CPU if there is none.
 #[derive(Parser)]
 #[command(
     name = "wgrad",
@@ -47,9 +47,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show the devices of this machine and which `auto` takes
+    /// List this machine's devices and the one `auto` picks
     Devices(devices::Args),
-    /// Prove every kernel on a device against an exact reference
+    /// Check every kernel on a device against an exact reference
     Doctor(doctor::Args),
     #[command(aliases = ["fit", "finetune"])]
     /// Train a model on images or text
@@ -58,29 +58,29 @@ enum Command {
     /// Evaluate a checkpoint: loss, accuracy, confusion matrix or perplexity
     Eval(eval::Args),
     #[command(aliases = ["infer", "classify", "detect", "segment"])]
-    /// Tell the classes of image files
+    /// Classify image files
     Predict(predict::Args),
     #[command(alias = "sample")]
-    /// Write text with a language model
+    /// Generate text with a language model
     Generate(generate::Args),
-    /// Learn tokens from a text, for language models
+    /// Learn a byte-pair vocabulary from a text, for language models
     Tokenize(tokenize::Args),
-    /// Show what a training step will do and need, before anything runs
+    /// Show the kernels, work and memory of a training step without running it
     Plan(plan::Args),
     /// Time a training step kernel by kernel
     Profile(profile::Args),
-    /// Measure kernels and training steps against what the device could do
+    /// Measure kernels and training steps against the device's limits
     Bench(bench::Args),
-    /// Time every form of a training step's kernels and keep the fastest for later runs
+    /// Find the fastest variant of each kernel and keep it for later runs
     Tune(tune::Args),
 }
 
-/// Where the last panic was; its message travels with the panic itself.
+/// Source location of the last panic; the panic itself carries its message.
 static PANICKED_AT: Mutex<String> = Mutex::new(String::new());
 
 fn main() -> ExitCode {
     wgrad_device::quiet_drivers();
-    // Says nothing: some panics (of an image decoder) are caught and told elsewhere.
+    // Silent: some panics (of an image decoder) are caught and reported elsewhere.
     std::panic::set_hook(Box::new(|info| {
         if let Some(at) = info.location() {
             *PANICKED_AT.lock().unwrap_or_else(PoisonError::into_inner) = at.to_string();
@@ -97,7 +97,8 @@ fn main() -> ExitCode {
 }
 
 fn call() -> ExitCode {
-    let done = match Cli::try_parse() {
+    let parsed = grouped(Cli::command()).try_get_matches().and_then(|found| Cli::from_arg_matches(&found));
+    let done = match parsed {
         Err(error) => return refuse(&error),
         Ok(cli) => match cli.command {
             Command::Devices(args) => devices::run(&args),
@@ -117,7 +118,7 @@ fn call() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             if error.downcast_ref::<std::io::Error>().is_some_and(output::is_closed) {
-                // Whoever read the output has seen enough.
+                // The reader has closed the pipe: no failure.
                 return ExitCode::SUCCESS;
             }
             output::error(&error.to_string());
@@ -127,10 +128,10 @@ fn call() -> ExitCode {
     }
 }
 
-/// A call that clap refuses, as one line; or the help asked for.
+/// Reports a call refused by clap in one line, or prints the requested help.
 fn refuse(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // Closed output is no failure of the help.
+        // A closed pipe is no failure.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
@@ -157,7 +158,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     };
     let command = std::env::args_os().nth(1).map(|word| word.to_string_lossy().into_owned());
     let command = command.filter(|word| !word.starts_with('-'));
-    let help = match command.filter(|word| COMMANDS.contains(&word.as_str())) {
+    let help = match command.filter(|word| GROUPS.iter().any(|group| group.1.contains(&word.as_str()))) {
         Some(command) => format!("wgrad {command} --help"),
         None => "wgrad --help".into(),
     };
@@ -165,13 +166,45 @@ fn refuse(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// A folder after --resume, which takes none.
+/// Hint for a folder given after --resume, a flag without a value.
 fn resumed(word: &str) -> Option<String> {
     let resume = std::env::args_os().any(|argument| argument == "--resume");
     (resume && !word.starts_with('-')).then(|| format!("give the run's folder with --out {word}"))
 }
 
-const COMMANDS: [&str; 11] = [
-    "devices", "doctor", "train", "eval", "predict", "generate", "tokenize", "plan", "profile", "bench",
-    "tune",
+/// Commands in the groups of `wgrad --help`.
+const GROUPS: [(&str, &[&str]); 2] = [
+    ("Train and use", &["train", "eval", "predict", "generate", "tokenize"]),
+    ("Check and measure", &["devices", "doctor", "plan", "profile", "bench", "tune"]),
 ];
+
+/// Command line with the commands of its help in [`GROUPS`].
+fn grouped(command: clap::Command) -> clap::Command {
+    let head = *command.get_styles().get_header();
+    let line = |name: &&str| {
+        let about = command.find_subcommand(name).and_then(clap::Command::get_about);
+        format!("  {name:<10}{}\n", about.map(ToString::to_string).unwrap_or_default())
+    };
+    let group = |(title, names): &(&str, &[&str])| {
+        format!("{head}{title}:{head:#}\n{}\n", names.iter().map(line).collect::<String>())
+    };
+    let groups: String = GROUPS.iter().map(group).collect();
+    command.help_template(format!(
+        "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{groups}{head}Options:{head:#}\n{{options}}{{after-help}}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_groups_list_every_command() {
+        let mut listed: Vec<&str> = GROUPS.iter().flat_map(|g| g.1).copied().collect();
+        let command = Cli::command();
+        let mut known: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        listed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(listed, known);
+    }
+}

@@ -1,55 +1,55 @@
-//! Writing to the terminal: text and JSON on standard output, notes and errors on standard error, numbers for people.
+//! Terminal output: text and JSON on standard output, notes and errors on standard error, human-readable numbers.
 //!
-//! Never panics where a pipe is closed: the caller gets the error, and [`is_closed`] tells it.
+//! A closed pipe never panics: the caller gets the error, recognised by [`is_closed`].
 
 use anyhow::Result;
 use serde_json::Value;
 use std::io::{self, Write};
 
-/// Writes text and an end of line to standard output.
+/// Writes a line to standard output.
 pub(crate) fn line(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     Ok(writeln!(out, "{text}").and_then(|()| out.flush())?)
 }
 
-/// Writes text as it comes to standard output, at once.
+/// Writes text to standard output and flushes it.
 pub(crate) fn piece(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     Ok(write!(out, "{text}").and_then(|()| out.flush())?)
 }
 
-/// Writes a JSON value on a line of its own to standard output.
+/// Writes a JSON value as one line to standard output.
 pub(crate) fn json_line(value: &Value) -> Result<()> {
     line(&value.to_string())
 }
 
-/// Writes a JSON value, indented, to standard output.
+/// Writes an indented JSON value to standard output.
 pub(crate) fn json(value: &Value) -> Result<()> {
     line(&format!("{value:#}"))
 }
 
 /// Writes a line to standard error.
 pub(crate) fn note(text: &str) {
-    // There is nobody left to tell of a failure.
+    // A failure to write an error cannot be reported.
     let _ = writeln!(io::stderr(), "{}", one_line(text));
 }
 
-/// Writes the one line that says what went wrong.
+/// Writes a one-line error message to standard error.
 pub(crate) fn error(text: &str) {
     note(&format!("error: {text}"));
 }
 
-/// Whether the reader of the output has gone.
+/// True if the reader has closed the pipe.
 pub(crate) fn is_closed(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
 
-/// Text without line breaks; terminal control characters of file names are dropped with them.
+/// Text without line breaks and terminal control characters (possible in file names).
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).collect()
 }
 
-/// A whole number with separators: 61,706.
+/// Integer with thousands separators: 61,706.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
@@ -62,7 +62,7 @@ pub(crate) fn count(n: u64) -> String {
     text
 }
 
-/// A size in bytes: 12.3 MiB.
+/// Size in bytes: 12.3 MiB.
 pub(crate) fn bytes(n: usize) -> String {
     let mut value = n as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
@@ -74,7 +74,7 @@ pub(crate) fn bytes(n: usize) -> String {
     format!("{value:.1} TiB")
 }
 
-/// Operations: 273.1 GFLOP.
+/// Operation count: 273.1 GFLOP.
 pub(crate) fn flops(n: u64) -> String {
     let mut value = n as f64;
     for unit in ["FLOP", "kFLOP", "MFLOP", "GFLOP"] {
@@ -86,12 +86,12 @@ pub(crate) fn flops(n: u64) -> String {
     format!("{value:.1} TFLOP")
 }
 
-/// A share: 87.3 %.
+/// Percentage of a fraction: 87.3 %.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
-/// A span of time: 12.3 s, 4 min 05 s.
+/// Duration: 12.3 s, 4 min 05 s.
 pub(crate) fn seconds(s: f64) -> String {
     if s < 60.0 {
         return format!("{s:.1} s");
@@ -103,8 +103,8 @@ pub(crate) fn seconds(s: f64) -> String {
     }
 }
 
-/// Columns, the first aligned left and the others right unless `left` names them; every row has as many cells as the
-/// first.
+/// Table with its first column aligned left and the others right unless listed in `left`; every row has as many cells as
+/// the first.
 pub(crate) fn table(rows: &[Vec<String>], left: &[usize]) -> String {
     let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_for_people() {
+    fn numbers_format_with_units_and_separators() {
         assert_eq!(
             [count(0), count(999), count(61_706), count(1_000_000)],
             ["0", "999", "61,706", "1,000,000"]

@@ -1,4 +1,5 @@
-//! What other engines need for the same training step, for `wgrad plan --peers`: figures measured once, kept in `peers.tsv`.
+//! Other engines' dispatches and bytes for the same training step, for `wgrad plan --peers`: measured once, stored in
+//! `peers.tsv`.
 
 use crate::output::{bytes, count, table};
 use crate::workload::WorkloadArgs;
@@ -9,7 +10,7 @@ use wgrad_train::TrainError;
 
 const FIGURES: &str = include_str!("peers.tsv");
 
-/// One engine's step; `None` is not known.
+/// One engine's training step; `None` if not measured.
 #[derive(Clone, Copy)]
 struct Figure {
     peer: &'static str,
@@ -18,7 +19,7 @@ struct Figure {
     bytes: Option<u64>,
 }
 
-/// The flags of a row, read as `wgrad plan` reads them.
+/// Flags of a row, parsed like those of `wgrad plan`.
 #[derive(clap::Parser)]
 #[command(no_binary_name = true)]
 struct Flags {
@@ -26,21 +27,21 @@ struct Flags {
     workload: WorkloadArgs,
 }
 
-/// All rows of the table.
+/// Rows of the table.
 fn figures() -> impl Iterator<Item = Figure> {
     let rows = FIGURES.lines().filter(|line| !line.starts_with('#')).skip(1);
     rows.map(|row| {
         let mut cells = row.split('\t');
-        let mut cell = || cells.next().expect("four cells a row");
+        let mut cell = || cells.next().expect("four cells per row");
         Figure { peer: cell(), flags: cell(), dispatches: cell().parse().ok(), bytes: cell().parse().ok() }
     })
 }
 
-/// The engines of the table, each once, with what they need for this very step.
+/// Engines of the table, each once, with their figures for one workload.
 pub(crate) struct Peers(Vec<Figure>);
 
 impl Peers {
-    /// Looks the step up; an engine that was not measured at it stays in the list.
+    /// Figures for a workload; engines without a measurement stay in the list.
     pub(crate) fn of(workload: &WorkloadArgs) -> Result<Self, TrainError> {
         let mut found: Vec<Figure> = Vec::new();
         for figure in figures() {
@@ -58,7 +59,7 @@ impl Peers {
         Ok(Self(found))
     }
 
-    /// The table that puts wgrad's figures first; what was measured, where this step was not.
+    /// Table with wgrad's figures first; lists the measured workloads if this one is not among them.
     pub(crate) fn as_text(&self, ours: &Summary) -> String {
         let known = |n: Option<String>| n.unwrap_or_else(|| "-".into());
         let size = |n: u64| bytes(usize::try_from(n).unwrap_or(usize::MAX));
@@ -66,7 +67,7 @@ impl Peers {
             [name.to_owned(), ours].into_iter().chain(self.0.iter().map(theirs)).collect()
         };
         let rows = [
-            line("a step of", "wgrad".into(), &|f| f.peer.into()),
+            line("per step", "wgrad".into(), &|f| f.peer.into()),
             line("  dispatches", count(ours.dispatches as u64), &|f| known(f.dispatches.map(count))),
             line("  moved", size(ours.bytes), &|f| known(f.bytes.map(size))),
         ];
@@ -80,7 +81,7 @@ impl Peers {
         text
     }
 
-    /// The same as a list.
+    /// Figures as a JSON list.
     pub(crate) fn as_json(&self) -> Value {
         let one = |f: &Figure| json!({"name": f.peer, "dispatches": f.dispatches, "bytes_moved": f.bytes});
         self.0.iter().map(one).collect()
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_is_found_by_its_own_flags() {
+    fn row_is_found_by_its_own_flags() {
         for row in figures() {
             let found = peers(row.flags).0.into_iter().find(|f| f.peer == row.peer).unwrap();
             assert_eq!((found.dispatches, found.bytes), (row.dispatches, row.bytes), "{}", row.flags);
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn another_step_is_not_known() {
+    fn other_workload_has_no_figures() {
         for flags in
             ["--model cifar-cnn --batch-size 31", "--model cifar-cnn --optimizer sgd", "--model lenet"]
         {

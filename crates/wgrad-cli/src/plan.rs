@@ -1,4 +1,4 @@
-//! `wgrad plan`: what a step does and needs, before anything runs. Opens a device only where one is named.
+//! `wgrad plan`: kernels, work and memory of a step, without running it. Opens a device only if one is given.
 
 use crate::output::{self, bytes, count, flops, table};
 use crate::peers::Peers;
@@ -12,7 +12,7 @@ use wgrad_plan::{Choices, Plan, PlanOptions, PlannedKernel, Summary, dump, launc
 use wgrad_train::{TrainError, check_precision};
 use wgrad_types::{Caps, Limits};
 
-/// Largest binding counted on where neither `--device` nor `--limits` says: what common GPUs offer.
+/// Assumed largest binding without `--device` or `--limits`: the limit of common GPUs.
 const COMMON_BINDING: usize = 2 << 30;
 
 #[derive(clap::Args)]
@@ -24,20 +24,19 @@ const COMMON_BINDING: usize = 2 << 30;
 pub(crate) struct Args {
     #[command(flatten)]
     workload: WorkloadArgs,
-    /// Plan for a device of this machine: auto, gpu, gpu:N, software or cpu
+    /// Device of this machine to plan for: auto, gpu, gpu:N, software or cpu
     #[arg(long)]
     device: Option<String>,
-    /// Limits to keep within
+    /// Device limits to respect
     #[arg(long, value_enum)]
     limits: Option<LimitsName>,
     /// List every kernel
     #[arg(long, alias = "steps")]
     kernels: bool,
-    /// Print the WGSL of a kernel of the plan, by the beginning of its name in --kernels
+    /// Print the WGSL of the kernels with names, as listed by --kernels, that begin with NAME
     #[arg(long, value_name = "NAME", conflicts_with_all = ["json", "kernels", "peers"])]
     wgsl: Option<String>,
-    /// Put beside it what other engines need for the same step. A flag, since their figures were measured once, and
-    /// for few steps
+    /// Compare with other engines' dispatches and bytes for the same step, measured for a few models
     #[arg(long)]
     peers: bool,
     /// Print JSON
@@ -50,7 +49,7 @@ enum LimitsName {
     WebgpuBaseline,
 }
 
-/// Capabilities to plan for, what they are called, and the kernel forms measured best there.
+/// Capabilities to plan for, the target's name, and its tuned kernel variants.
 fn caps(args: &Args) -> Result<(Caps, String, Arc<Choices>), TrainError> {
     let none = Arc::default;
     let baseline = args.limits == Some(LimitsName::WebgpuBaseline);
@@ -110,14 +109,12 @@ fn kernel_text(plan: &Plan, name: &str) -> Result<String, TrainError> {
         return Ok(texts.join("\n").trim_end().to_owned());
     }
     match launch_names(plan) {
-        names if names.is_empty() => {
-            refused("this plan has no WGSL: choose a GPU or software with --device".into())
-        }
-        names => refused(format!("no kernel of the plan is called {name}; it has {}", names.join(", "))),
+        names if names.is_empty() => refused("this plan has no WGSL: use --device gpu or software".into()),
+        names => refused(format!("no kernel of the plan is named {name}; it has {}", names.join(", "))),
     }
 }
 
-/// Bytes of inputs, outputs and tables.
+/// Size of inputs, outputs and tables, in bytes.
 fn rest(s: &Summary) -> usize {
     let told = [s.weight_bytes, s.state_bytes, s.gradient_bytes, s.activation_bytes, s.staging_bytes];
     s.peak_bytes - s.thread_bytes - told.iter().sum::<usize>()
@@ -136,8 +133,8 @@ fn as_text(args: &Args, workload: &Workload, target: &str, plan: &Plan) -> Strin
         row("model", format!("{} {}, batch {batch}, {what}", args.workload.model, workload.words)),
         row("planned for", target.to_owned()),
         row("dispatches", count(s.dispatches as u64)),
-        row("work", format!("{} a step", flops(s.flops))),
-        row("moved", format!("{} a step", bytes(usize::try_from(s.bytes).unwrap_or(usize::MAX)))),
+        row("work", format!("{} per step", flops(s.flops))),
+        row("moved", format!("{} per step", bytes(usize::try_from(s.bytes).unwrap_or(usize::MAX)))),
     ];
     let memory = [
         row("peak memory", bytes(s.peak_bytes)),
@@ -146,8 +143,8 @@ fn as_text(args: &Args, workload: &Workload, target: &str, plan: &Plan) -> Strin
         row("  gradients", bytes(s.gradient_bytes)),
         row("  activations", bytes(s.activation_bytes)),
         row("  inputs, outputs", bytes(rest(&s))),
-        row("  on the way", bytes(s.staging_bytes)),
-        row("  threads' blocks", bytes(s.thread_bytes)),
+        row("  staging", bytes(s.staging_bytes)),
+        row("  per-thread scratch", bytes(s.thread_bytes)),
     ];
     let kernels = if args.kernels { dump(plan) } else { "--kernels lists every kernel".into() };
     format!("{}\n\n{}\n\n{}", table(&head, &[1]), table(&memory, &[]), kernels.trim_end())

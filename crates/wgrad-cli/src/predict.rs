@@ -1,4 +1,4 @@
-//! `wgrad predict`: the classes of image files, or the masks of a segmenter.
+//! `wgrad predict`: classifies image files, or writes a segmenter's masks for them.
 
 use crate::checkpoint::Checkpoint;
 use crate::inputs::{Input, Inputs};
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use wgrad_device::{Device, Request};
 use wgrad_train::{Card, Guess, Mask, Predictor, SEGMENTER, Segmenter, TrainError, load_checkpoint_card};
 
-/// Images of a step if a list says how many only at its end.
+/// Batch size for a list of unknown length.
 const LISTED: usize = 8;
 
 #[derive(clap::Args)]
@@ -24,20 +24,20 @@ const LISTED: usize = 8;
 pub(crate) struct Args {
     #[command(flatten)]
     checkpoint: Checkpoint,
-    /// Image files (JPEG, PNG, GIF, WebP or BMP), folders of such, patterns as 'photos/*.jpg', or - for a list of paths
-    /// on standard input
+    /// Image files (JPEG, PNG, GIF, WebP or BMP), folders of images, patterns like 'photos/*.jpg', or - to read paths
+    /// from standard input
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
-    /// Classes to show for each image [default: 3]
+    /// Number of most likely classes to print per image [default: 3]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..))]
     top: Option<u16>,
-    /// Folder for unet's masks, a PNG file per image, with the labels of the masks trained on [default: masks]
+    /// Folder for unet's masks: one PNG file per image, labelled like the training masks [default: masks]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// auto, gpu, gpu:N, software or cpu
+    /// Device: auto, gpu, gpu:N, software or cpu
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Print a line of JSON per image, as soon as it is known
+    /// Print one JSON line per image as soon as its result is known
     #[arg(long)]
     json: bool,
 }
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
 }
 
-/// What has been told so far.
+/// Counts of the results printed so far.
 #[derive(Default)]
 struct Tally {
     images: usize,
@@ -67,7 +67,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// Tells an image's result, or why there is none, at once.
+    /// Prints an image's result, or the reason for its failure, at once.
     fn tell(&mut self, json: bool, image: &Input, found: Result<(Value, String), String>) -> Result<()> {
         self.images += 1;
         let name = image.path.display().to_string();
@@ -94,7 +94,7 @@ impl Tally {
         }
     }
 
-    /// The exit code: failure if any image failed, told in one line.
+    /// Exit code: failure, reported in one line, if any image failed.
     fn end(self) -> ExitCode {
         let Some(first) = self.first else { return ExitCode::SUCCESS };
         let others = if self.failed > 1 { ", the first" } else { "" };
@@ -105,7 +105,7 @@ impl Tally {
 
 fn classes(args: &Args, mut inputs: Inputs, dir: &Path, device: &Device) -> Result<ExitCode> {
     if args.out.is_some() {
-        return Err(wrong("--out", "is for the masks of unet: leave it out").into());
+        return Err(wrong("--out", "applies only to unet's masks: leave it out").into());
     }
     let mut predictor = Predictor::open(dir, inputs.count().unwrap_or(LISTED), device)?;
     let top = usize::from(args.top.unwrap_or(3));
@@ -126,7 +126,7 @@ fn classes(args: &Args, mut inputs: Inputs, dir: &Path, device: &Device) -> Resu
             let lost = |guesses: &Vec<Guess>| guesses.iter().any(|g| g.probability.is_nan());
             let found = match guesses {
                 Ok(guesses) if lost(&guesses) => Err(format!(
-                    "{}: its probabilities are NaN: the weights in {} give no numbers; train again with a lower --lr",
+                    "{}: its probabilities are NaN: the weights in {} are unusable; train again with a lower --lr",
                     image.path.display(),
                     dir.display()
                 )),
@@ -137,14 +137,14 @@ fn classes(args: &Args, mut inputs: Inputs, dir: &Path, device: &Device) -> Resu
     }
 }
 
-/// Where masks go: files of the images' names, below the same folders. Masks that are there already are kept.
+/// Paths of masks: the images' names, below the same folders. Existing masks are kept.
 struct Places {
     out: PathBuf,
     taken: BTreeMap<PathBuf, PathBuf>,
 }
 
 impl Places {
-    /// The place of an image's mask. Two images of one name and two formats keep both in their masks' names.
+    /// Path of an image's mask. Images with equal names but different formats keep the format in the mask's name.
     fn of(&mut self, image: &Input) -> Result<PathBuf, TrainError> {
         let (plain, whole) = (image.below.with_extension("png"), image.below.with_added_extension("png"));
         let other = if whole == plain.with_extension("png.png") { None } else { Some(whole) };
@@ -153,7 +153,7 @@ impl Places {
             let mask = self.out.join(plain);
             let (first, mask) = (self.taken[&mask].display(), mask.display());
             let why = format!(
-                "two images, {first} and {}, would have the mask {mask}: predict them apart",
+                "two images, {first} and {}, would have the mask {mask}: predict them separately",
                 image.path.display()
             );
             return Err(wrong("--out", &why));
@@ -165,15 +165,15 @@ impl Places {
 
 fn masks(args: &Args, mut inputs: Inputs, dir: &Path, device: &Device) -> Result<ExitCode> {
     if args.top.is_some() {
-        return Err(wrong("--top", "means nothing to unet: leave it out").into());
+        return Err(wrong("--top", "does not apply to unet: leave it out").into());
     }
     let out = args.out.clone().unwrap_or_else(|| "masks".into());
     let mut places = Places { out, taken: BTreeMap::new() };
-    // What is known beforehand is refused beforehand.
+    // Conflicts among known paths are refused before any work.
     let known: Vec<PathBuf> = inputs.known().map(|image| places.of(image)).collect::<Result<_, _>>()?;
     let kept = known.iter().filter(|path| path.exists()).count();
     if kept > 0 && kept == known.len() {
-        let why = format!("{} is there already: choose another", known[0].display());
+        let why = format!("{} exists already: choose another --out", known[0].display());
         return Err(wrong("--out", &why).into());
     }
     let mut known = known.into_iter();
@@ -189,7 +189,7 @@ fn masks(args: &Args, mut inputs: Inputs, dir: &Path, device: &Device) -> Result
             let place = known.next().map_or_else(|| places.of(image), Ok);
             let told = match (place, mask) {
                 (Ok(path), Ok(_)) if path.exists() => {
-                    output::note(&format!("note: {} is there already and was kept", path.display()));
+                    output::note(&format!("note: {} exists already and was kept", path.display()));
                     Ok((
                         json!({ "mask": path.display().to_string(), "kept": true }),
                         format!("{} (kept)", path.display()),

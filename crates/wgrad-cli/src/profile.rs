@@ -1,4 +1,4 @@
-//! `wgrad profile`: where the time of a training step goes, by kernel and by layer, against what the device could do.
+//! `wgrad profile`: time of a training step by kernel and by layer, against the device's limits.
 
 use crate::output::{self, percent, table};
 use crate::workload::WorkloadArgs;
@@ -18,13 +18,13 @@ use wgrad_train::{TrainError, check_precision};
 pub(crate) struct Args {
     #[command(flatten)]
     workload: WorkloadArgs,
-    /// auto, gpu, gpu:N, software or cpu
+    /// Device: auto, gpu, gpu:N, software or cpu
     #[arg(long, default_value = "auto")]
     device: String,
-    /// Steps to time; the least time of each kernel counts
+    /// Number of training steps to time; each kernel's shortest time counts
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     steps: u32,
-    /// Write the step as a trace that Perfetto and Chrome open
+    /// Write the step as a trace file for Perfetto or Chrome
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Print JSON
@@ -34,7 +34,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let (config, workload) = args.workload.build(Some(&args.device))?;
-    // Before any work, so that none is lost.
+    // Opened before any work, so an unwritable path loses none.
     let trace = args.trace.as_ref().map(|path| {
         let why = |e| anyhow::anyhow!("cannot write {}: {e}", path.display());
         std::fs::File::create(path).map_err(why)
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     if let Some(mut file) = trace {
         let trace = profile.trace(&format!("{title} on {}", selected.device));
-        file.write_all(trace.to_string().as_bytes()).context("the trace is not whole")?;
+        file.write_all(trace.to_string().as_bytes()).context("the trace file is incomplete")?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -77,7 +77,7 @@ fn clock(profile: &StepProfile) -> &'static str {
     }
 }
 
-/// Rates as `wgrad bench` gives them, too: 12.3.
+/// Rate in units of 10^9 per second, as in `wgrad bench`: 12.3.
 pub(crate) fn rate(amount: f64, seconds: f64) -> String {
     if amount > 0.0 && seconds > 0.0 { format!("{:.1}", amount / seconds / 1e9) } else { "-".into() }
 }
@@ -86,7 +86,7 @@ fn rows(rows: &[Row], total: f64, head: &str, ceilings: &Ceilings) -> String {
     let title = |text: &str| text.to_owned();
     let mut cells = vec![vec![
         title(head),
-        title("steps"),
+        title("count"),
         title("ms"),
         title("share"),
         title("GFLOP/s"),
@@ -113,7 +113,7 @@ fn as_text(title: &str, device: &str, profile: &StepProfile, ceilings: &Ceilings
     let head = [
         line("model", title.to_owned()),
         line("device", device.to_owned()),
-        line("a step", format!("{:.3} ms; its kernels {:.3} ms", profile.step_seconds * 1e3, total * 1e3)),
+        line("step", format!("{:.3} ms; its kernels {:.3} ms", profile.step_seconds * 1e3, total * 1e3)),
         line("clock", clock(profile).to_owned()),
         line(
             "ceilings",

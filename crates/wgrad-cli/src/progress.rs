@@ -1,4 +1,4 @@
-//! How a run is shown while it goes: a bar on the terminal, a line an evaluation, or JSON lines.
+//! Live display of a run: a bar on the terminal, one line per evaluation, or JSON lines.
 
 use crate::output::{self, bytes, count, percent};
 use console::Term;
@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use wgrad_train::{Card, EvalReport, Observer, StartReport, StepReport};
 
-/// Columns where no terminal says how many it has.
+/// Columns assumed without a terminal.
 const COLUMNS: usize = 80;
 
-/// Passes notes on to standard error, and nothing else.
+/// Observer writing only notes, to standard error.
 pub(crate) struct Notes;
 
 impl Observer for Notes {
@@ -23,15 +23,15 @@ impl Observer for Notes {
     fn evaluated(&mut self, _: &EvalReport) {}
 }
 
-/// Shows a run.
+/// Observer displaying a run.
 pub(crate) struct Progress {
     /// JSON lines instead of text.
     pub(crate) json: bool,
-    /// The data source's spec.
+    /// Spec of the data source.
     pub(crate) data: String,
-    /// Why the device was chosen.
+    /// Reason for the choice of device.
     pub(crate) reason: String,
-    /// The run's folder.
+    /// Run folder.
     pub(crate) out: PathBuf,
     bar: ProgressBar,
     drawn: Option<Instant>,
@@ -46,7 +46,7 @@ impl Progress {
         Self { json, data, reason, out, bar, drawn: None, watched: "", unit: "", score: "" }
     }
 
-    /// An evaluation in so many columns; what matters least is left out first.
+    /// Line of an evaluation in at most `columns` columns; the least important parts are dropped first.
     fn row(&self, r: &EvalReport, columns: usize) -> String {
         let (epochs, score) = (r.epoch.1.to_string(), self.score);
         let watched = if self.watched == "validation" { "val" } else { self.watched };
@@ -63,12 +63,12 @@ impl Progress {
         fitting(columns, &parts)
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
     }
 
-    /// Shows text or JSON on standard output. A reader that has gone does not end a run.
+    /// Prints text or JSON on standard output. A closed pipe does not end a run.
     fn say(&self, text: &dyn Fn() -> String, value: &dyn Fn() -> Value) {
         self.bar.suspend(|| {
             let _ = if self.json { output::json_line(&value()) } else { output::line(&text()) };
@@ -94,7 +94,7 @@ impl Observer for Progress {
             }
             lines.extend([
                 format!(
-                    "model   {}: {} parameters, {peak} planned peak memory, {} dispatches a step",
+                    "model   {}: {} parameters, {peak} planned peak memory, {} dispatches per step",
                     model(&r.card),
                     count(r.parameters as u64),
                     r.plan.dispatches,
@@ -121,7 +121,7 @@ impl Observer for Progress {
             for (name, size) in
                 [("train", r.sizes.train), ("validation", r.sizes.validation), ("test", r.sizes.test)]
             {
-                // A picture is held out as a whole.
+                // Held-out pixels are counted in whole images.
                 let unit = if r.unit == "tokens" { "tokens" } else { "images" };
                 value[format!("{name}_{unit}")] = json!(size);
             }
@@ -161,7 +161,7 @@ impl Observer for Progress {
         }
         self.drawn = Some(Instant::now());
         self.bar.set_prefix(format!("{}/{}", r.epoch.0, r.epoch.1));
-        // The epoch, a bar of ten columns, the time left and what is between them.
+        // 34 columns for the epoch, a bar of ten columns, the time left and the gaps.
         let room = usize::from(Term::stderr().size().1).saturating_sub(34);
         self.bar.set_message(fitting(
             room,
@@ -198,7 +198,7 @@ impl Observer for Progress {
     }
 }
 
-/// Parts side by side in so many columns: of those that do not fit, the ones with the highest number are left out.
+/// Parts side by side in at most `columns` columns; parts with the highest numbers are dropped until the rest fits.
 fn fitting(columns: usize, parts: &[(u8, String)]) -> String {
     let most = parts.iter().map(|p| p.0).max().unwrap_or(0);
     let upto = |n: u8| {
@@ -209,7 +209,7 @@ fn fitting(columns: usize, parts: &[(u8, String)]) -> String {
     fits.unwrap_or_else(|| upto(0))
 }
 
-/// Training samples of each class: all, or the fewest and the most if they are many.
+/// Training samples per class: every class, or only the smallest and largest if there are many.
 fn classes(names: &[String], counts: &[u64]) -> String {
     let one = |(name, n): (&String, &u64)| format!("{name} {}", count(*n));
     let all: Vec<String> = names.iter().zip(counts).map(one).collect();
@@ -228,7 +228,7 @@ fn classes(names: &[String], counts: &[u64]) -> String {
     format!("from {} to {}", told(least), told(most))
 }
 
-/// What a run's data holds.
+/// Sizes of a run's data.
 fn samples(r: &StartReport) -> String {
     let [train, validation, test] =
         [r.sizes.train, r.sizes.validation, r.sizes.test].map(|n| count(n as u64));
@@ -239,12 +239,12 @@ fn samples(r: &StartReport) -> String {
         }
         Card::Text(_) => {
             let known = count(r.vocabulary.unwrap_or(0) as u64);
-            format!("{train} training, {validation} validation tokens of {known} different ones")
+            format!("{train} training, {validation} validation tokens, vocabulary of {known}")
         }
     }
 }
 
-/// The model and what it sees.
+/// Model and the shape of its input.
 fn model(card: &Card) -> String {
     match card {
         Card::Image(card) => {
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_fit_eighty_columns_and_grow_with_the_terminal() {
+    fn evaluation_line_fits_eighty_columns_and_grows_with_the_terminal() {
         let mut progress = Progress::new(false, String::new(), String::new(), PathBuf::new());
         let report = EvalReport {
             epoch: (100, 100),
@@ -273,7 +273,7 @@ mod tests {
             perplexity: None,
             per_second: 123_456.0,
         };
-        let scores = ["accuracy", "variance kept", "told from made up"];
+        let scores = ["accuracy", "explained variance", "discriminator accuracy"];
         for (watched, score) in ["validation", "test", "training"].into_iter().zip(scores) {
             (progress.watched, progress.unit, progress.score) = (watched, "images", score);
             let row = progress.row(&report, COLUMNS);
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn class_counts_are_told_in_a_line() {
+    fn class_counts_fit_one_line() {
         let names: Vec<String> = ["cat", "dog"].map(str::to_owned).to_vec();
         assert_eq!(classes(&names, &[12, 3000]), "cat 12, dog 3,000");
         let names: Vec<String> = (0..40).map(|i| format!("class-{i}")).collect();

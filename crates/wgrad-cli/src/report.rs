@@ -1,19 +1,19 @@
-//! What an evaluation found, as tables and as JSON.
+//! Results of an evaluation as tables and as JSON.
 
 use crate::output::{count, percent, table};
 use serde_json::{Value, json};
 use wgrad_nn::ConfusionMatrix;
 use wgrad_train::{Evaluation, Scores};
 
-/// Classes up to which the confusion matrix fits a terminal.
+/// Maximum number of classes of a printed confusion matrix.
 const MATRIX_CLASSES: usize = 20;
 
-/// Mean precision, recall and F1 over the classes that occur.
+/// Mean precision, recall and F1 over the occurring classes.
 fn macros(m: &ConfusionMatrix) -> [f64; 3] {
     [m.macro_precision(), m.macro_recall(), m.macro_f1()]
 }
 
-/// The figures in the order they are read: of the whole first, then of each class.
+/// Figures of the whole split, then of each class.
 pub(crate) fn text(evaluation: &Evaluation) -> String {
     let split = &evaluation.split;
     let total = |name: &str, value: String| vec![name.to_owned(), value];
@@ -52,11 +52,11 @@ pub(crate) fn text(evaluation: &Evaluation) -> String {
     format!("{}\n\n{}", table(&totals, &[1]), table(&classes, &[]))
 }
 
-/// The confusion matrix, a row a true class; `None` where there are no classes.
+/// Confusion matrix with one row per true class; `None` without classes.
 pub(crate) fn matrix(evaluation: &Evaluation) -> Option<String> {
     let Scores::Classes { names, confusion: m, .. } = &evaluation.scores else { return None };
     if m.classes() > MATRIX_CLASSES {
-        let why = "are too many to show; --json has it";
+        let why = "are too many to print; use --json";
         return Some(format!("confusion matrix: {} classes {why}", m.classes()));
     }
     let mut rows = vec![vec!["true \\ predicted".to_owned()]];
@@ -69,22 +69,22 @@ pub(crate) fn matrix(evaluation: &Evaluation) -> Option<String> {
     Some(table(&rows, &[]))
 }
 
-/// What is wrong with a classifier at a glance, a line each: it is no better than one answer for all, or never gives some.
+/// Warnings about a classifier, one line each: no better than a constant answer, or classes never predicted.
 pub(crate) fn doubts(evaluation: &Evaluation) -> Vec<String> {
     let Scores::Classes { names, confusion: m, .. } = &evaluation.scores else { return Vec::new() };
     let there: Vec<usize> = (0..m.classes()).filter(|&c| m.support(c) > 0).collect();
     let Some(&most) = there.iter().rev().max_by_key(|&&c| m.support(c)) else { return Vec::new() };
     let (total, accuracy) = (m.total() as f64, m.accuracy());
     let share = m.support(most) as f64 / total;
-    // Two standard deviations of what chance gives, as far as there are samples enough for them to mean anything.
+    // Two standard deviations above chance, given enough samples for the normal approximation.
     let chance = share + 2.0 * (share * (1.0 - share) / total).sqrt();
     let enough = total * share.min(1.0 - share) >= 5.0;
-    // Half of that answer's mistakes avoided is well above it.
+    // A classifier avoiding half of the constant answer's mistakes is well above chance.
     let far = 1.0 - accuracy <= (1.0 - share) / 2.0;
     let mut told = Vec::new();
     if there.len() > 1 && enough && !far && accuracy < chance {
         told.push(format!(
-            "an accuracy of {} is {} always saying {} ({}): train longer, or try another --lr",
+            "an accuracy of {} is {} always predicting {} ({}): train longer, or try another --lr",
             percent(accuracy),
             if accuracy < share { "worse than" } else { "hardly better than" },
             names[most],
@@ -101,7 +101,7 @@ pub(crate) fn doubts(evaluation: &Evaluation) -> Vec<String> {
     told
 }
 
-/// Everything, for a program.
+/// All figures as JSON.
 pub(crate) fn json(evaluation: &Evaluation) -> Value {
     if let Scores::Pictures { share, .. } = &evaluation.scores {
         return json!({
@@ -153,7 +153,7 @@ pub(crate) fn json(evaluation: &Evaluation) -> Value {
 mod tests {
     use super::*;
 
-    /// Seven cats, two dogs, an owl and no fox.
+    /// Evaluation of seven cats, two dogs, an owl and no fox.
     fn lopsided(pixels: bool) -> Evaluation {
         let names = ["cat", "dog", "owl", "fox"].map(str::to_owned).to_vec();
         let mut confusion = ConfusionMatrix::new(4);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lopsided_matrix_is_told_as_made_by_hand() {
+    fn report_of_unbalanced_classes_matches_figures_by_hand() {
         let told = text(&lopsided(true));
         let want = "
             test accuracy 50.0 % of 10 pixels
@@ -185,7 +185,7 @@ mod tests {
             owl 0.0000 0.0000 0.0000 1
             fox - - - 0";
         assert_eq!(words(&told), words(want), "{told}");
-        assert!(!text(&lopsided(false)).contains("IoU"), "of pictures there is none");
+        assert!(!text(&lopsided(false)).contains("IoU"), "no IoU for whole images");
         let told = matrix(&lopsided(false)).expect("a matrix");
         let want = "
             true \\ predicted 0 1 2 3
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn perplexity_and_pictures_are_told_as_made_by_hand() {
+    fn report_of_tokens_and_images_matches_figures_by_hand() {
         let scores = Scores::Tokens { count: 1200, correct: 300 };
         let told = Evaluation { loss: 2.0, split: "validation".into(), scores };
         let want = "
@@ -223,14 +223,17 @@ mod tests {
         assert!((found["perplexity"].as_f64().expect("a number") - 2f64.exp()).abs() < 1e-12);
         assert_eq!((&found["accuracy"], &found["tokens"]), (&json!(0.25), &json!(1200)));
         assert!(matrix(&told).is_none());
-        let scores = Scores::Pictures { count: 40, share: 0.875, what: "variance kept" };
+        let scores = Scores::Pictures { count: 40, share: 0.875, what: "explained variance" };
         let told = Evaluation { loss: 0.5, split: "test".into(), scores };
-        assert_eq!(words(&text(&told)), words("test loss 0.5000\n test variance kept 87.5 % of 40 images"));
+        assert_eq!(
+            words(&text(&told)),
+            words("test loss 0.5000\n test explained variance 87.5 % of 40 images")
+        );
         assert_eq!((&json(&told)["accuracy"], &json(&told)["images"]), (&json!(0.875), &json!(40)));
     }
 
     #[test]
-    fn chance_and_classes_never_predicted_are_told() {
+    fn chance_accuracy_and_never_predicted_classes_are_reported() {
         let names = ["cat", "dog", "owl"].map(str::to_owned).to_vec();
         let told = |counts: &[(usize, usize, usize)]| {
             let mut confusion = ConfusionMatrix::new(3);
@@ -241,15 +244,15 @@ mod tests {
             doubts(&Evaluation { loss: 1.0, split: "test".into(), scores })
         };
         let all_dog = told(&[(0, 1, 50), (1, 1, 60), (2, 1, 40)]);
-        assert!(all_dog[0].contains("hardly better than always saying dog (40.0 %)"), "{all_dog:?}");
+        assert!(all_dog[0].contains("hardly better than always predicting dog (40.0 %)"), "{all_dog:?}");
         assert_eq!(all_dog[1], "never predicted: cat, owl");
         let worse = told(&[(0, 1, 50), (1, 0, 50), (1, 1, 10)]);
-        assert!(worse[0].contains("is worse than always saying dog"), "{worse:?}");
+        assert!(worse[0].contains("is worse than always predicting dog"), "{worse:?}");
         assert_eq!(told(&[(0, 0, 50), (1, 1, 60), (2, 1, 10)]), ["never predicted: owl"]);
         let none: [&str; 0] = [];
         assert_eq!(told(&[(0, 0, 50), (1, 1, 60), (2, 2, 10)]), none);
         assert_eq!(told(&[(1, 1, 60)]), none, "data of one class");
-        assert_eq!(told(&[(0, 0, 2), (1, 1, 2)]), none, "few, and all right");
-        assert_eq!(told(&[(0, 1, 1), (1, 0, 1), (0, 0, 1), (1, 1, 1)]), none, "too few to tell");
+        assert_eq!(told(&[(0, 0, 2), (1, 1, 2)]), none, "few samples, all correct");
+        assert_eq!(told(&[(0, 1, 1), (1, 0, 1), (0, 0, 1), (1, 1, 1)]), none, "too few samples to judge");
     }
 }

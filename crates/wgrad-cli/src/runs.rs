@@ -1,13 +1,13 @@
-//! Folders of runs: a fresh name for a new run, the newest run to go on with.
+//! Run folders: an unused name for a new run, the newest run to resume.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use wgrad_train::TrainError;
 
-/// Where runs go when `--out` does not say.
+/// Default parent of run folders, without `--out`.
 const RUNS: &str = "runs";
 
-/// A folder for a new run, `runs/<model>-<source>`, numbered where that is taken.
+/// Folder of a new run: `runs/<model>-<source>`, with a number if taken.
 pub(crate) fn fresh(model: &str, data: &str) -> PathBuf {
     let name = format!("{model}-{}", source_name(data));
     let numbered = (2..).map(|n| format!("{name}-{n}"));
@@ -15,7 +15,7 @@ pub(crate) fn fresh(model: &str, data: &str) -> PathBuf {
     folders.find(|folder| folder.symlink_metadata().is_err()).expect("there are more numbers than folders")
 }
 
-/// What a source is called: its folder's name, or its kind where the folder is only a place.
+/// Name of a source: its folder or file for `folder:` and `text:`, else its kind.
 fn source_name(spec: &str) -> String {
     let name = match spec.split_once(':') {
         Some((kind @ ("folder" | "text"), place)) => {
@@ -30,7 +30,7 @@ fn source_name(spec: &str) -> String {
     name.chars().map(safe).collect()
 }
 
-/// The run that was saved last.
+/// Most recently saved run.
 pub(crate) fn newest() -> Result<PathBuf, TrainError> {
     let saved = |folder: &Path| -> Option<SystemTime> {
         let started = folder.join("config.toml").metadata().ok()?.modified().ok()?;
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_name_folders() {
+    fn source_name_comes_from_its_folder_or_kind() {
         assert_eq!(source_name("fashion-mini"), "fashion-mini");
         assert_eq!(source_name("mnist:/data/x"), "mnist");
         assert_eq!(source_name("folder:/no/such/my photos/"), "my-photos");

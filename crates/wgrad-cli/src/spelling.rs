@@ -1,9 +1,9 @@
-//! Names as other tools spell them: models, optimizers and the like whatever their case and hyphens, near misses, and flags
-//! that are called otherwise here.
+//! Names as other tools spell them: models, optimizers and schedules in any case and hyphenation, near misses, and other
+//! tools' flags with their equivalents here.
 
 use wgrad_train::{Config, GENERATIVE_MODELS, SEGMENTER, TrainError};
 
-/// Names elsewhere of what has another name here.
+/// Other tools' names with the names used here.
 const OTHER_NAMES: [(&str, &str); 15] = [
     ("googlenet", "inception"),
     ("inceptionv1", "inception"),
@@ -22,7 +22,7 @@ const OTHER_NAMES: [(&str, &str); 15] = [
     ("steplr", "step"),
 ];
 
-/// Flags and words of other tools, with what does it here.
+/// Other tools' flags with their equivalents here.
 const OTHER_FLAGS: [(&str, &str); 24] = [
     ("--model", "--checkpoint RUN"),
     ("--gpu", "--device gpu"),
@@ -46,24 +46,24 @@ const OTHER_FLAGS: [(&str, &str); 24] = [
     ("--source", "the images without a flag"),
     ("--input", "the images without a flag"),
     ("--images", "the images without a flag"),
-    ("--num-classes", "folders of --data, a class each"),
+    ("--num-classes", "one folder of --data per class"),
     ("--max-tokens", "--tokens N"),
 ];
 
-/// A name without case and what stands between its letters.
+/// Name in lower case, letters and digits only.
 fn folded(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// The known name that is meant; the name itself if none is.
+/// Known name equal to `name` up to spelling; `name` itself if there is none.
 fn meant(name: &str, known: &[&str]) -> String {
     let other = OTHER_NAMES.iter().find(|o| o.0 == folded(name)).map(|o| o.1);
     let wanted = other.map_or_else(|| folded(name), folded);
     known.iter().find(|k| folded(k) == wanted).map_or_else(|| name.to_owned(), |k| (*k).to_owned())
 }
 
-/// Known names that a wrong one may stand for: those that go on where it ends or end where it goes on, else the nearest of
-/// those that differ in two letters at most.
+/// Suggestions for an unknown name: known names with it as a prefix or being a prefix of it, else the nearest within two
+/// edits.
 fn near<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
     let name = folded(name);
     let longer = |k: &&&str| {
@@ -79,24 +79,24 @@ fn near<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
     known.iter().filter(|k| least == Some(distance(k))).copied().collect()
 }
 
-/// Every model's name.
+/// Names of all models.
 fn models() -> Vec<&'static str> {
     let images = wgrad_models::ZOO.iter().map(|m| m.0).chain([SEGMENTER]);
     images.chain(GENERATIVE_MODELS.map(|m| m.0)).chain(wgrad_models::TEXT_ZOO.iter().map(|m| m.0)).collect()
 }
 
-/// A model's name as it is known here.
+/// Canonical name of a model.
 ///
 /// # Errors
-/// If there is no such, with those that may be meant.
+/// If the name is unknown, with suggestions.
 pub(crate) fn model(name: &str) -> Result<String, TrainError> {
     known("--model", name, &models())
 }
 
-/// Settings whose names are those known here.
+/// Settings with canonical names.
 ///
 /// # Errors
-/// The first name that is none, with those that may be meant.
+/// The first unknown name, with suggestions.
 pub(crate) fn settled(config: Config) -> Result<Config, TrainError> {
     let optimizers: Vec<&str> = wgrad_nn::OPTIMIZERS.iter().map(|o| o.0).collect();
     let schedules = ["constant", "step", "cosine", "one-cycle", "linear-warmup"];
@@ -120,7 +120,7 @@ fn known(flag: &str, name: &str, known: &[&str]) -> Result<String, TrainError> {
     Err(TrainError::Config { option: flag.into(), why: why.replace(": Use", ": use") })
 }
 
-/// What does here what a flag or word of another tool does; `None` if none is known.
+/// Hint with the equivalent of another tool's flag; `None` if none is known.
 pub(crate) fn elsewhere(argument: &str) -> Option<String> {
     if let Some((key, value)) = argument.split_once('=').filter(|(key, _)| !key.starts_with('-')) {
         return Some(format!("write --{} {value}", key.replace('_', "-")));
@@ -129,7 +129,7 @@ pub(crate) fn elsewhere(argument: &str) -> Option<String> {
     OTHER_FLAGS.iter().find(|o| o.0 == flag).map(|o| format!("it is {} here", o.1))
 }
 
-/// A learning rate, or `auto` for the model's default.
+/// Learning rate, or `auto` for the model's default.
 #[derive(Clone, Copy)]
 pub(crate) struct Rate(pub(crate) Option<f64>);
 
@@ -139,7 +139,7 @@ pub(crate) fn rate(word: &str) -> Result<Rate, String> {
     }
     word.parse()
         .map(|rate| Rate(Some(rate)))
-        .map_err(|_| "give a number, or auto for the model's default".into())
+        .map_err(|_| "give a number, e.g. 0.001, or auto for the model's default".into())
 }
 
 #[cfg(test)]
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_whatever_their_case_and_hyphens() {
+    fn name_in_other_case_or_hyphenation_is_found() {
         for (name, want) in [
             ("ResNet-18", "resnet18"),
             ("mobilenet_v2", "mobilenet-v2"),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn near_misses_are_named() {
+    fn unknown_name_lists_near_misses() {
         for (name, hint) in [
             ("resnet", "did you mean resnet18 or resnet34 or resnet50?"),
             ("resnet101", "resnet18"),

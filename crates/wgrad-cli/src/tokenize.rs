@@ -1,4 +1,4 @@
-//! `wgrad tokenize`: learns pairs of bytes from a text, for `wgrad train --tokenizer bpe:FILE`.
+//! `wgrad tokenize`: learns byte pairs from a text, for `wgrad train --tokenizer bpe:FILE`.
 
 use crate::output::{self, count, table};
 use anyhow::Result;
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use wgrad_data::{BytePairs, EMBEDDED_TEXT, read_text};
 use wgrad_train::TrainError;
 
-/// The longest tokens that are shown.
+/// Number of longest tokens printed.
 const SHOWN: usize = 12;
 
 #[derive(clap::Args)]
@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Text to learn from: shakespeare-mini, text:FILE or text:DIR
     #[arg(long, value_name = "SPEC", default_value = EMBEDDED_TEXT)]
     data: String,
-    /// Tokens there are to be: 256 bytes and pairs
+    /// Vocabulary size: 256 bytes plus learned pairs
     #[arg(long, value_name = "N", default_value_t = 512)]
     vocabulary: usize,
     /// File to write
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let pairs = BytePairs::train(&text, args.vocabulary).map_err(TrainError::from)?;
     if pairs.vocabulary() < args.vocabulary {
         let found = count(pairs.vocabulary() as u64);
-        output::note(&format!("note: no pair is left that occurs twice: {found} tokens"));
+        output::note(&format!("note: no further pair occurs twice; the vocabulary has {found} tokens"));
     }
     wgrad_session::checkpoint::write_file(&args.out, pairs.to_text().as_bytes()).map_err(TrainError::from)?;
     let tokens = pairs.encode(&text).len();
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let rows = [
         row("vocabulary", format!("{} tokens", count(pairs.vocabulary() as u64))),
         row("text", format!("{} bytes, {} tokens", count(text.len() as u64), count(tokens as u64))),
-        row("bytes a token", format!("{:.2}", text.len() as f64 / tokens.max(1) as f64)),
+        row("bytes per token", format!("{:.2}", text.len() as f64 / tokens.max(1) as f64)),
         row("longest", longest.iter().map(|t| format!("{t:?}")).collect::<Vec<_>>().join(" ")),
         row("written to", args.out.display().to_string()),
     ];

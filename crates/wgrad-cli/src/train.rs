@@ -1,4 +1,4 @@
-//! `wgrad train`: settings from defaults, a file and flags, then the run.
+//! `wgrad train`: collects settings from defaults, a file and flags, then runs the training.
 
 use crate::output::{self, count, seconds, table};
 use crate::progress::Progress;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use wgrad_device::{Device, Request};
 use wgrad_train::{Config, Summary, TrainError};
 
-/// Exit code of a run that was stopped: 128 + SIGINT.
+/// Exit code of an interrupted run: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
 
 #[derive(clap::Args)]
@@ -26,17 +26,17 @@ const INTERRUPTED: u8 = 130;
 pub(crate) struct Args {
     #[command(flatten)]
     settings: Settings,
-    /// auto, gpu, gpu:N, software or cpu [default: auto]
+    /// Device: auto, gpu, gpu:N, software or cpu [default: auto]
     #[arg(long)]
     device: Option<String>,
-    /// Folder to write [default: runs/MODEL-SOURCE, numbered where taken]
+    /// Run folder to write [default: runs/MODEL-SOURCE, with a number if taken]
     #[arg(long, value_name = "DIR", aliases = ["output", "output-dir", "out-dir", "save-dir"])]
     out: Option<PathBuf>,
-    /// Go on with the run in --out, or with the newest in runs/; --epochs or --steps give a finished one more to do, --data
-    /// tells where the data is now, --lr changes the rate
+    /// Resume the run in --out, or the newest in runs/; --epochs or --steps extend a finished run, --data gives the new
+    /// location of moved data, --lr changes the learning rate
     #[arg(long)]
     resume: bool,
-    /// Settings file, as a run's config.toml; flags take precedence
+    /// Settings file in the format of a run's config.toml; flags take precedence
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
     /// Print JSON lines: start, evaluations, end
@@ -44,121 +44,121 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Flags that stand for a field of [`Config`].
+/// Flags for the fields of [`Config`].
 #[derive(Clone, clap::Args)]
 struct Settings {
-    /// Model of the zoo [default: lenet]
+    /// Model [default: lenet]
     #[arg(long, value_name = "NAME", aliases = ["arch", "net"], help = format!("{} [default: lenet]", models()))]
     model: Option<String>,
-    /// Factor on the model's widths [default: 1]
+    /// Width multiplier of the model's layers [default: 1]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     width: Option<f64>,
-    /// fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR of images; masks:DIR of images and masks, for
-    /// unet; shakespeare-mini, text:FILE or text:DIR of text [default: fashion-mini, shakespeare-mini for language models]
+    /// Data source. Images: fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR, folder:DIR; images and masks (unet):
+    /// masks:DIR; text: shakespeare-mini, text:FILE, text:DIR [default: fashion-mini, shakespeare-mini for language models]
     #[arg(long, value_name = "SPEC", aliases = ["dataset", "data-dir", "data-path"])]
     data: Option<String>,
-    /// Passes over the training data [default: 15]
+    /// Number of passes over the training data [default: 15]
     #[arg(long, value_name = "N", conflicts_with = "steps", aliases = ["epoch", "num-epochs", "max-epochs"])]
     epochs: Option<u64>,
-    /// Training steps in all, instead of --epochs [default for language models: 2000]
+    /// Total training steps, instead of --epochs [default for language models: 2000]
     #[arg(long, value_name = "N", aliases = ["max-steps", "num-steps", "iterations", "max-iters"])]
     steps: Option<u64>,
-    /// Images, or rows of text, a step [default: 32; dcgan 64, unet 8, text 12, bert 32]
+    /// Batch size: images, or rows of text, per step [default: 32; dcgan 64, unet 8, text 12, bert 32]
     #[arg(long, value_name = "N", aliases = ["batch", "batchsize", "bs"])]
     batch_size: Option<usize>,
-    /// Compute a step's batch in N equal parts, one after another: less memory, the same update [default: 1]
+    /// Gradient accumulation: split each batch into N micro-batches; less memory, the same update [default: 1]
     #[arg(long, value_name = "N", aliases = ["grad-accum", "gradient-accumulation-steps", "accumulate-grad-batches"])]
     accumulate: Option<usize>,
-    /// Update rule [default: adam]
+    /// Optimizer [default: adam]
     #[arg(long, value_name = "NAME", alias = "opt", help = format!("{} [default: adam]", optimizers()))]
     optimizer: Option<String>,
     /// Learning rate [default: 0.002; gpt 0.004, bert and autoencoder 0.001, dcgan 0.0002]
     #[arg(long, value_name = "F", allow_negative_numbers = true, value_parser = rate, aliases = ["learning-rate", "lr0"])]
     lr: Option<Rate>,
-    /// Momentum of the optimizers momentum and nesterov [default: 0.9]
+    /// Momentum coefficient, for --optimizer momentum or nesterov [default: 0.9]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     momentum: Option<f64>,
-    /// constant, step, cosine, one-cycle or linear-warmup [default: one-cycle]
+    /// Learning rate schedule: constant, step, cosine, one-cycle or linear-warmup [default: one-cycle]
     #[arg(long)]
     schedule: Option<String>,
-    /// L2 penalty, decoupled in adamw, lamb, lion and muon [default: 0; adamw 0.01, muon 0.1, language models 0.1]
+    /// Weight decay: L2 penalty, or decoupled (adamw, lamb, lion, muon) [default: 0; adamw 0.01, muon 0.1, language models 0.1]
     #[arg(long, value_name = "F", allow_negative_numbers = true, alias = "wd")]
     weight_decay: Option<f64>,
-    /// Leave biases and norms out of weight decay
+    /// Exclude biases and normalisation weights from weight decay
     #[arg(long)]
     decay_matrices_only: bool,
-    /// Scale gradients so that their common norm is at most this
+    /// Clip the global gradient norm to F
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     clip_norm: Option<f64>,
-    /// Hold each element of a gradient within plus and minus this
+    /// Clip each gradient element to -F..F
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     clip_value: Option<f64>,
-    /// Decay of a moving average of the weights, used to evaluate and predict, as 0.999
+    /// Keep a moving average of the weights, with this decay, for evaluation and prediction, e.g. 0.999
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     ema: Option<f64>,
-    /// f32, or f16 to store as f16 what products, convolutions and attention read [default: f32]
+    /// f32, or f16 to store the operands of matrix products, convolutions and attention as f16 [default: f32]
     #[arg(long, value_name = "NAME")]
     precision: Option<String>,
-    /// Share of the target spread over all classes [default: 0]
+    /// Label smoothing, e.g. 0.1 [default: 0]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     label_smoothing: Option<f64>,
-    /// none, or a list of flip, crop, resized-crop, rotate, jitter, as flip,crop:4 [default: none]
+    /// Augmentations: none, or a list of flip, crop, resized-crop, rotate, jitter, e.g. flip,crop:4 [default: none]
     #[arg(long, value_name = "LIST")]
     augment: Option<String>,
-    /// Label of masks left out of loss and scores: an index, a grey level or a colour, as 255 or '#e0e0c0'
+    /// Mask label excluded from loss and scores: an index, a grey level or a colour, e.g. 255 or '#e0e0c0'
     #[arg(long, value_name = "LABEL")]
     ignore: Option<String>,
-    /// Side of the images the model sees [default: the model's own]
+    /// Side of the model's square input images, in pixels [default: the model's own]
     #[arg(long, value_name = "N", aliases = ["imgsz", "img-size", "imgsize", "img", "input-size", "resolution"])]
     image_size: Option<usize>,
-    /// Share of the training data held out for validation [default for text: 0.1]
+    /// Fraction of the training data held out for validation [default for text: 0.1]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     val_split: Option<f64>,
-    /// Stop after N evaluations without a lower loss
+    /// Early stopping: end after N evaluations without a lower loss
     #[arg(long, value_name = "N", alias = "early-stopping")]
     patience: Option<u64>,
-    /// Run whose weights this one starts from
+    /// Start from the weights of another run
     #[arg(long, value_name = "DIR")]
     init_from: Option<String>,
-    /// keep, or new to start the last layer afresh, as other classes need [default: keep]
+    /// Last layer with --init-from: keep its weights, or new to reinitialise it for other classes [default: keep]
     #[arg(long)]
     head: Option<String>,
-    /// Weights that stand still, by name, as 'features.*,*.bias'
+    /// Freeze weights whose names match, e.g. 'features.*,*.bias'
     #[arg(long, value_name = "PATTERNS")]
     freeze: Option<String>,
-    /// A language model's tokens: char, byte, or bpe:FILE as `wgrad tokenize` writes it [default: char]
+    /// Tokenizer of a language model: char, byte, or bpe:FILE written by `wgrad tokenize` [default: char]
     #[arg(long, value_name = "NAME")]
     tokenizer: Option<String>,
     #[command(flatten)]
     shape: Shape,
-    /// Heads of gpt's keys and values, shared by groups of heads [default: as many]
+    /// Key and value heads of gpt, fewer than --heads for grouped-query attention [default: --heads]
     #[arg(long, value_name = "N")]
     key_heads: Option<usize>,
-    /// Rotary positions in gpt instead of learned ones
+    /// Use rotary position embeddings in gpt instead of learned ones
     #[arg(long)]
     rotary: bool,
-    /// A language model's dropout [default: 0]
+    /// Dropout rate of a language model [default: 0]
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     dropout: Option<f64>,
-    /// Seed of everything random [default: 0]
+    /// Random seed [default: 0]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Threads that decode and augment [default: 2]
+    /// Number of threads decoding and augmenting images [default: 2]
     #[arg(long, value_name = "N", alias = "num-workers")]
     workers: Option<usize>,
-    /// Refuse image files that do not decode instead of skipping them
+    /// Fail on image files that do not decode instead of skipping them
     #[arg(long)]
     strict: bool,
-    /// Wait for every step, and say where the first value that is no number comes from
+    /// Stop at the first NaN or infinity and report where it arose (slower)
     #[arg(long)]
     detect_anomaly: bool,
-    /// Time the forms of kernels not timed before, and take the fastest
+    /// Tune kernels not tuned before, then start training
     #[arg(long)]
     tune: bool,
 }
 
 impl Settings {
-    /// Writes the flags given into `config`; tells their names.
+    /// Writes the given flags into `config` and returns their names.
     fn apply(self, config: &mut Config) -> Vec<&'static str> {
         let mut given = Vec::new();
         if self.epochs.is_some() {
@@ -209,15 +209,15 @@ impl Settings {
     }
 }
 
-/// Flags that a resumed run takes beside --device.
+/// Flags accepted by a resumed run besides --device.
 const RESUME_FLAGS: [&str; 6] = ["--epochs", "--steps", "--data", "--patience", "--workers", "--lr"];
-/// Flags that only image classifiers take.
+/// Flags for image classifiers only.
 const IMAGE_FLAGS: [&str; 6] = ["--width", "--augment", "--image-size", "--ignore", "--workers", "--strict"];
-/// Flags that only language models take.
+/// Flags for language models only.
 const TEXT_FLAGS: [&str; 8] =
     ["--tokenizer", "--context", "--layers", "--hidden", "--heads", "--key-heads", "--rotary", "--dropout"];
 
-/// The models' names.
+/// Names of all models, separated by commas.
 pub(crate) fn models() -> String {
     let images = wgrad_models::ZOO.iter().map(|m| m.0);
     images
@@ -228,7 +228,7 @@ pub(crate) fn models() -> String {
         .join(", ")
 }
 
-/// The optimizers' names.
+/// Names of all optimizers, separated by commas.
 pub(crate) fn optimizers() -> String {
     let names: Vec<&str> = wgrad_nn::OPTIMIZERS.iter().map(|o| o.0).collect();
     names.join(", ")
@@ -246,7 +246,7 @@ fn wrong(option: &str, why: impl Into<String>) -> TrainError {
 }
 
 impl Args {
-    /// The settings of a new run, and where it goes.
+    /// Settings and folder of a new run.
     fn fresh(&self) -> Result<(Config, PathBuf), TrainError> {
         let mut config = match &self.config {
             None => match &self.settings.model {
@@ -269,24 +269,24 @@ impl Args {
         config.check()?;
         let stray = if config.text_kind().is_some() { &IMAGE_FLAGS[..] } else { &TEXT_FLAGS[..] };
         if let Some(flag) = given.iter().find(|flag| stray.contains(flag)) {
-            return Err(wrong(flag, format!("means nothing to {}: leave it out", config.model)));
+            return Err(wrong(flag, format!("does not apply to {}: leave it out", config.model)));
         }
         if given.contains(&"--momentum") && !["momentum", "nesterov"].contains(&config.optimizer.as_str()) {
-            let why = format!("{} has none: use --optimizer momentum or nesterov", config.optimizer);
+            let why = format!("{} has no momentum: use --optimizer momentum or nesterov", config.optimizer);
             return Err(wrong("--momentum", why));
         }
         let out = self.out.clone().unwrap_or_else(|| runs::fresh(&config.model, &config.data));
         Ok((config, out))
     }
 
-    /// The settings of the run to go on with, and where it is.
+    /// Settings and folder of the run to resume.
     fn resumed(&self) -> Result<(Config, PathBuf), TrainError> {
         let mut given = self.settings.clone().apply(&mut Config::default());
         given.extend(self.config.as_ref().map(|_| "--config"));
         given.retain(|flag| !RESUME_FLAGS.contains(flag));
         if !given.is_empty() {
             let why = format!(
-                "a run goes on with its own settings, but for {}: leave out {}",
+                "a resumed run keeps its settings; only {} may change: leave out {}",
                 RESUME_FLAGS.join(", "),
                 given.join(", ")
             );
@@ -296,7 +296,7 @@ impl Args {
             Some(out) => out.clone(),
             None => {
                 let newest = runs::newest()?;
-                output::note(&format!("note: going on with the newest run, {}", newest.display()));
+                output::note(&format!("note: resuming the newest run, {}", newest.display()));
                 newest
             }
         };
@@ -321,9 +321,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         if handle.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(INTERRUPTED));
         }
-        output::note("stopping: the run is saved after this step (once more to quit at once)");
+        output::note("Stopping after this step; the run will be saved. Ctrl-C again quits now");
     })
-    .context("Ctrl-C cannot be caught")?;
+    .context("cannot install the Ctrl-C handler")?;
     let mut progress = Progress::new(args.json, config.data.clone(), selected.reason, out.clone());
     let done =
         device.install(|| wgrad_train::train(&config, &out, args.resume, &device, &mut progress, &stop));
@@ -345,13 +345,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(if summary.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
 }
 
-/// A folder's name for a shell.
+/// Folder name, quoted for a shell if necessary.
 fn quoted(name: &str) -> String {
     let plain = name.chars().all(|c| c.is_alphanumeric() || "-_./\\:".contains(c));
     if plain { name.into() } else { format!("'{}'", name.replace('\'', "'\\''")) }
 }
 
-/// The run's last figures.
+/// Prints the run's final figures.
 fn show(summary: &Summary, unit: &str, json: bool) -> Result<()> {
     let speed = summary.samples as f64 / summary.train_seconds.max(1e-9);
     for doubt in summary.evaluation.iter().flat_map(report::doubts) {
@@ -378,7 +378,7 @@ fn show(summary: &Summary, unit: &str, json: bool) -> Result<()> {
         Some((epoch, loss)) => {
             let (of, watched) = (summary.epochs, summary.watched);
             let chosen = match watched {
-                "test" => "; chosen on the test images, --val-split F holds others out",
+                "test" => "; selected on the test images, --val-split F selects on held-out ones",
                 _ => "",
             };
             format!("epoch {epoch} of {of}, the lowest {watched} loss ({loss:.4}){chosen}")

@@ -1,10 +1,10 @@
-//! Every flag reaches the setting of its name and no other.
+//! Every flag changes the setting of the same name and no other.
 
 use super::*;
 use clap::{Args as _, FromArgMatches as _};
 use serde_json::Value;
 
-/// Flag, a value other than its default, and the setting's value afterwards.
+/// Flag, a non-default value, and the setting's resulting value.
 const FLAGS: &[(&str, &str, &str)] = &[
     ("model", "vit", "\"vit\""),
     ("width", "0.25", "0.25"),
@@ -52,7 +52,7 @@ fn settings(config: &Config) -> Value {
 }
 
 #[test]
-fn every_flag_moves_the_setting_of_its_name_alone() {
+fn flag_changes_only_the_setting_of_its_name() {
     let command = Settings::augment_args(clap::Command::new("train"));
     let named: Vec<String> = command
         .get_arguments()
@@ -60,7 +60,7 @@ fn every_flag_moves_the_setting_of_its_name_alone() {
         .filter(|l| l != "help")
         .collect();
     for flag in &named {
-        assert!(FLAGS.iter().any(|f| f.0 == flag), "--{flag} is not tried here");
+        assert!(FLAGS.iter().any(|f| f.0 == flag), "--{flag} is not tested here");
     }
     let usual = settings(&Config::default());
     for &(flag, value, want) in FLAGS {
@@ -70,11 +70,11 @@ fn every_flag_moves_the_setting_of_its_name_alone() {
         let found = command.clone().try_get_matches_from(words.into_iter().flatten()).expect("flags");
         let mut config = Config::default();
         let given = Settings::from_arg_matches(&found).expect("settings").apply(&mut config);
-        assert_eq!(given, [&flagged[..]], "what is told to be given");
+        assert_eq!(given, [&flagged[..]], "names of the given flags");
         let (field, moved) = (flag.replace('-', "_"), settings(&config));
         assert_eq!(moved[&field], serde_json::from_str::<Value>(want).expect("JSON"), "--{flag} {value}");
         for (key, value) in usual.as_object().expect("a map") {
-            assert!(*key == field || moved[key] == *value, "--{flag} moves {key}");
+            assert!(*key == field || moved[key] == *value, "--{flag} changes {key}");
         }
     }
     for key in usual.as_object().expect("a map").keys().filter(|k| *k != "device") {

@@ -1,4 +1,4 @@
-//! `wgrad tune`: every form of a training step's kernels timed on a device, the fastest kept for later runs.
+//! `wgrad tune`: times every variant of a training step's kernels on a device and keeps the fastest for later runs.
 
 use crate::output::{self, table};
 use crate::workload::WorkloadArgs;
@@ -18,7 +18,7 @@ use wgrad_train::{TrainError, check_precision};
 pub(crate) struct Args {
     #[command(flatten)]
     workload: WorkloadArgs,
-    /// auto, gpu, gpu:N or software
+    /// Device: auto, gpu, gpu:N or software
     #[arg(long, default_value = "auto")]
     device: String,
     /// Print JSON
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Steps timed before and after, in turns: so many at least, and for so many seconds.
+/// Minimum number of alternating steps, and seconds, timed before and after tuning.
 const STEPS: usize = 5;
 const SECONDS: f64 = 3.0;
 
@@ -35,8 +35,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let request: Request = args.device.parse().map_err(TrainError::from)?;
     let (mut device, selected) = Device::open(&request).map_err(TrainError::from)?;
     if device.adapter().is_none() {
-        let why =
-            format!("{} has one variant of every kernel: nothing to tune; name an adapter", selected.device);
+        let why = format!(
+            "{} has one variant of every kernel: nothing to tune; choose an adapter",
+            selected.device
+        );
         return Err(TrainError::Config { option: "--device".into(), why }.into());
     }
     let failed = |e: SessionError| TrainError::from(e);
@@ -61,13 +63,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     let none = found.iter().filter(|t| t.winner.is_none()).count();
     if none > 0 {
-        output::error(&format!("{none} kernels have no variant that is right here: see `wgrad doctor`"));
+        output::error(&format!("{none} kernels have no correct variant on this device: see `wgrad doctor`"));
         return Ok(ExitCode::from(1));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The least seconds of a step before and after; a device lost on the way took the one before with it.
+/// Shortest step time, in seconds, before and after tuning; the former is infinite if the device was lost meanwhile.
 fn both(before: &mut SyntheticStep, after: &mut SyntheticStep) -> Result<(f64, f64), SessionError> {
     let (begun, mut steps) = (Instant::now(), 0);
     let (mut old, mut new) = (f64::INFINITY, f64::INFINITY);
@@ -113,7 +115,7 @@ fn as_text(
         line("clock", clock(found).to_owned()),
     ];
     let mut rows = vec![
-        ["kernel", "steps", "gain", "variant taken", "variants and their ms"].map(str::to_owned).to_vec(),
+        ["kernel", "count", "gain", "chosen variant", "variants and their ms"].map(str::to_owned).to_vec(),
     ];
     rows.extend(found.iter().map(|t| {
         let gain = t.seconds().map_or("-".into(), |(first, best)| format!("{:.2}x", first / best));
@@ -130,13 +132,8 @@ fn as_text(
     let kept =
         kept.map_or("kept for this call only: there is no cache folder".into(), |p| format!("kept in {p}"));
     let gain = match old.is_finite() {
-        true => format!(
-            "a step took {:.3} ms before, takes {:.3} ms now: {:.2}x",
-            old * 1e3,
-            new * 1e3,
-            old / new
-        ),
-        false => format!("a step takes {:.3} ms now", new * 1e3),
+        true => format!("step time: {:.3} ms before, {:.3} ms now: {:.2}x", old * 1e3, new * 1e3, old / new),
+        false => format!("step time: {:.3} ms now", new * 1e3),
     };
     format!("{}\n\n{}\n\n{refused}{gain}\n{kept}", table(&head, &[1]), table(&rows, &[3, 4]))
 }

@@ -1,4 +1,4 @@
-//! What `plan` and `profile` are about: a model's training step or evaluation, named on the command line.
+//! Workload of `plan`, `profile` and `tune`: a model's training step or evaluation, described by flags.
 
 use crate::output::count;
 use crate::shape::Shape;
@@ -11,51 +11,51 @@ use wgrad_train::{
     step_graph, text_graph,
 };
 
-/// A model and how it is trained.
+/// Flags for a model and its training step.
 #[derive(clap::Args)]
 pub(crate) struct WorkloadArgs {
-    /// Model of the zoo
+    /// Model
     #[arg(long, value_name = "NAME", help = crate::train::models())]
     pub(crate) model: String,
-    /// Factor on the model's widths
+    /// Width multiplier of the model's layers
     #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) width: f64,
-    /// Images, or rows of text, a step
+    /// Batch size: images, or rows of text, per step
     #[arg(long, value_name = "N", default_value_t = 32)]
     pub(crate) batch_size: usize,
-    /// Side of the images [default: the model's own, or 28]
+    /// Side of the square images, in pixels [default: the model's own, or 28]
     #[arg(long, value_name = "N")]
     image_size: Option<usize>,
-    /// Classes to tell apart
+    /// Number of classes
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     classes: u32,
-    /// Image channels [default: 1 for linear, mlp and lenet, else 3]
+    /// Number of image channels [default: 1 for linear, mlp and lenet, else 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     channels: Option<u32>,
-    /// Different tokens of a language model
+    /// Vocabulary size of a language model
     #[arg(long, value_name = "N", default_value_t = 65, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     vocabulary: u32,
     #[command(flatten)]
     shape: Shape,
-    /// Update rule
+    /// Optimizer
     #[arg(long, value_name = "NAME", default_value = "adam", help = crate::train::optimizers())]
     pub(crate) optimizer: String,
-    /// f32, or f16 to store as f16 what products, convolutions and attention read
+    /// f32, or f16 to store the operands of matrix products, convolutions and attention as f16
     #[arg(long, value_name = "NAME", default_value = "f32")]
     pub(crate) precision: String,
-    /// A batch of `wgrad eval` instead of a training step
+    /// Use an evaluation batch instead of a training step
     #[arg(long)]
     pub(crate) eval: bool,
 }
 
-/// Its graph, in words and as fields of JSON.
+/// Graph of a workload, with its description in words and as JSON fields.
 pub(crate) struct Workload {
     pub(crate) graph: Graph,
     pub(crate) words: String,
     pub(crate) fields: Vec<(&'static str, Value)>,
 }
 
-/// An image classifier's step or evaluation.
+/// Training step or evaluation of an image classifier.
 fn of_images(args: &WorkloadArgs, config: &Config) -> Result<Workload, TrainError> {
     let kind = config.model_kind()?;
     let side = args.image_size.or(kind.image_size()).unwrap_or(28);
@@ -81,7 +81,7 @@ fn of_images(args: &WorkloadArgs, config: &Config) -> Result<Workload, TrainErro
     Ok(Workload { graph, words, fields })
 }
 
-/// The step or evaluation of a segmenter, or of a model that makes pictures.
+/// Training step or evaluation of a segmenter or a generative model.
 fn of_pixels(args: &WorkloadArgs, config: &Config) -> Result<Workload, TrainError> {
     let (usual, channels) = match config.generative_kind() {
         Some(GenerativeKind::Autoencoder) => (28, 1),
@@ -122,7 +122,7 @@ fn of_pixels(args: &WorkloadArgs, config: &Config) -> Result<Workload, TrainErro
     Ok(Workload { graph, words, fields })
 }
 
-/// A language model's step or evaluation.
+/// Training step or evaluation of a language model.
 fn of_text(args: &WorkloadArgs, config: &Config, kind: TextKind) -> Result<Workload, TrainError> {
     let model = config.text_model(kind, args.vocabulary as usize);
     model.check()?;
@@ -142,7 +142,7 @@ fn of_text(args: &WorkloadArgs, config: &Config, kind: TextKind) -> Result<Workl
 }
 
 impl WorkloadArgs {
-    /// Whether both are the same work: model, shapes, update rule and precision.
+    /// True if both are the same work: model, shapes, optimizer and precision.
     pub(crate) fn is_same(&self, other: &Self) -> Result<bool, TrainError> {
         let names = |w: &Self| [w.model.clone(), w.optimizer.clone(), w.precision.clone()];
         let alike =
@@ -150,7 +150,7 @@ impl WorkloadArgs {
         Ok(alike && self.build(None)?.1.fields == other.build(None)?.1.fields)
     }
 
-    /// The configuration that says the same, and the graph.
+    /// Equivalent configuration, and the workload with its graph.
     pub(crate) fn build(&self, device: Option<&str>) -> Result<(Config, Workload), TrainError> {
         let args = self;
         let model = spelling::model(&args.model)?;
@@ -173,7 +173,7 @@ impl WorkloadArgs {
         if args.eval && args.precision != "f32" {
             return Err(TrainError::Config {
                 option: "--precision".into(),
-                why: "evaluation is in f32: leave it out with --eval".into(),
+                why: "evaluation runs in f32: leave it out with --eval".into(),
             });
         }
         let mut workload = match config.text_kind() {

@@ -1,22 +1,22 @@
-//! Anomaly mode: every step is waited for and looked at; the first that leaves the numbers is run again to find out where.
+//! Anomaly detection: checks every step and repeats the first one with a non-finite value to locate its origin.
 
 use crate::TrainError;
 use wgrad_session::{Outputs, Runner, Session, Tensors, all_finite};
 use wgrad_types::HostTensor;
 
-/// Watches a run's steps.
+/// Checker of a run's steps.
 #[derive(Default)]
 pub(crate) struct Watch {
-    /// The session's tensors before the step under way.
+    /// Tensors of the session before the current step.
     before: Tensors,
 }
 
 impl Watch {
-    /// Runs a step and waits for it. Where the loss or a tensor that persists is no longer finite, runs it again from
-    /// what stood before.
+    /// Runs a step and waits for it. If the loss or a persistent tensor is no longer finite, repeats the step from the
+    /// tensors before it.
     ///
     /// # Errors
-    /// [`TrainError::Anomaly`], or what goes wrong with the device.
+    /// [`TrainError::Anomaly`], or a failure of the device.
     pub(crate) fn step(
         &mut self,
         session: &mut Session,
@@ -31,7 +31,7 @@ impl Watch {
         runner.step(session, step, inputs, scalars)?;
         let outputs = runner.wait()?.expect("a step is under way");
         let after = session.snapshot()?;
-        // An update's plan has no loss.
+        // An update plan has no loss.
         let measured = runner.plan().outputs.iter().any(|o| o.name == "loss");
         let finite = !measured || outputs.scalar("loss").is_finite();
         if finite && all_finite(after.iter().map(|t| &t.value)) {
@@ -41,8 +41,10 @@ impl Watch {
         session.restore(&self.before)?;
         let what = match runner.find_anomaly(session, step, inputs, scalars)? {
             Some(anomaly) => anomaly.to_string(),
-            None => "run again, every value is finite: the device does not repeat itself, see `wgrad doctor`"
-                .into(),
+            None => {
+                "every value is finite in a repeated run: the device is not deterministic, see `wgrad doctor`"
+                    .into()
+            }
         };
         Err(TrainError::Anomaly { step: step + 1, what })
     }

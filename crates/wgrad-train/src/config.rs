@@ -1,4 +1,4 @@
-//! A run's settings: what `config.toml` holds and the command line sets.
+//! Settings of a run, from `config.toml` and the command line.
 
 use crate::TrainError;
 use crate::generative::{GENERATIVE_MODELS, GenerativeKind};
@@ -9,92 +9,92 @@ use wgrad_data::EMBEDDED_TEXT;
 use wgrad_models::{ModelError, ModelKind, TEXT_ZOO, TextKind, TextModel, ZOO};
 use wgrad_nn::{Clip, DecayOn, OPTIMIZERS, Optimizer, OptimizerKind, Schedule};
 
-/// Images of a step that still make sense; sizes computed from them stay far from overflow.
+/// Largest batch size; sizes computed from it stay far from overflow.
 const MAX_BATCH: usize = 1 << 20;
 
-/// Settings of a training run. Every field has a default; `config.toml` of a run holds them all.
+/// Settings of a training run. Every field has a default; a run's `config.toml` holds them all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Model of the zoo.
+    /// Model name.
     pub model: String,
-    /// Factor on the model's widths.
+    /// Width multiplier of the model's layers.
     pub width: f64,
     /// Data source.
     pub data: String,
-    /// Passes over the training data.
+    /// Number of passes over the training data.
     pub epochs: u64,
-    /// Steps in all; overrides `epochs`.
+    /// Total training steps; overrides `epochs`.
     pub steps: Option<u64>,
-    /// Images a step.
+    /// Batch size: images, or rows of text, per step.
     pub batch_size: usize,
-    /// Parts that a step's batch is computed in, one after another.
+    /// Micro-batches per step (gradient accumulation).
     pub accumulate: usize,
-    /// A name of [`OPTIMIZERS`].
+    /// Optimizer, by its name in [`OPTIMIZERS`].
     pub optimizer: String,
     /// Base learning rate.
     pub lr: f64,
-    /// Momentum of `momentum` and `nesterov`.
+    /// Momentum coefficient of `momentum` and `nesterov`.
     pub momentum: f64,
-    /// `constant`, `step`, `cosine`, `one-cycle` or `linear-warmup`.
+    /// Learning rate schedule: `constant`, `step`, `cosine`, `one-cycle` or `linear-warmup`.
     pub schedule: String,
-    /// L2 penalty, decoupled in AdamW, LAMB, Lion and Muon; the optimizer's own default if not set.
+    /// Weight decay: L2 penalty, or decoupled (AdamW, LAMB, Lion, Muon); the optimizer's own default if `None`.
     pub weight_decay: Option<f64>,
-    /// Leave biases and norms out of weight decay.
+    /// Exclude biases and normalisation weights from weight decay.
     pub decay_matrices_only: bool,
-    /// Largest norm of all gradients together.
+    /// Limit of the global gradient norm.
     pub clip_norm: Option<f64>,
-    /// Largest magnitude of a gradient's element.
+    /// Limit of each gradient element's magnitude.
     pub clip_value: Option<f64>,
-    /// Decay of a moving average of the weights, which is then what evaluation uses.
+    /// Decay of a moving average of the weights, used in evaluation.
     pub ema: Option<f64>,
-    /// `f32`, or `f16` to store as f16 what products read.
+    /// `f32`, or `f16` to store the operands of matrix products as f16.
     pub precision: String,
-    /// Share of the target spread over all classes.
+    /// Label smoothing.
     pub label_smoothing: f64,
-    /// Augmentation: `none`, or a list as `flip,crop:4`.
+    /// Augmentations: `none`, or a list like `flip,crop:4`.
     pub augment: String,
-    /// Label of masks that counts for nothing: an index, a grey level or a colour as `#rrggbb`.
+    /// Ignored mask label: an index, a grey level or a colour as `#rrggbb`.
     pub ignore: Option<String>,
-    /// Side of the images the model sees; the model's own where not set.
+    /// Side of the model's input images; the model's own if `None`.
     pub image_size: Option<usize>,
-    /// Share of the training data held out for validation where the source has no such split.
+    /// Fraction of the training data held out for validation if the source has no validation split.
     pub val_split: Option<f64>,
-    /// Stop after so many evaluations without a lower validation loss.
+    /// Early stopping: number of evaluations without a lower validation loss.
     pub patience: Option<u64>,
-    /// Refuse files that do not decode instead of skipping them.
+    /// Fail on files that do not decode instead of skipping them.
     pub strict: bool,
-    /// Wait for every step, and say where the first value that is no finite number comes from.
+    /// Stop at the first NaN or infinity and report its origin.
     pub detect_anomaly: bool,
-    /// Time the forms of kernels not timed before, and take the fastest.
+    /// Tune kernels not tuned before.
     pub tune: bool,
-    /// Folder of a run whose weights this one starts from.
+    /// Folder of a run with initial weights for this one.
     pub init_from: Option<String>,
-    /// `keep`, or `new` to start the last layer afresh.
+    /// Last layer with `init_from`: `keep`, or `new` to reinitialise it.
     pub head: String,
-    /// Names of weights that stand still, `*` for anything, separated by commas.
+    /// Frozen weights: name patterns with `*`, separated by commas.
     pub freeze: Option<String>,
-    /// A language model's tokens: `char`, `byte` or `bpe:FILE`.
+    /// Tokenizer of a language model: `char`, `byte` or `bpe:FILE`.
     pub tokenizer: String,
-    /// Tokens of a language model's training sequence.
+    /// Context length of a language model, in tokens.
     pub context: Option<usize>,
-    /// A language model's layers.
+    /// Number of layers of a language model.
     pub layers: Option<usize>,
-    /// Width of its hidden state or residual stream.
+    /// Width of a language model's hidden state or residual stream.
     pub hidden: Option<usize>,
-    /// Heads of a GPT's attention.
+    /// Number of attention heads of a GPT.
     pub heads: Option<usize>,
-    /// Heads of its keys and values; as many as `heads` where not set.
+    /// Number of key and value heads; `heads` if `None`.
     pub key_heads: Option<usize>,
-    /// Rotary positions in a GPT instead of learned ones.
+    /// Rotary position embeddings in a GPT instead of learned ones.
     pub rotary: bool,
-    /// A language model's dropout.
+    /// Dropout rate of a language model.
     pub dropout: f64,
-    /// `auto`, `gpu`, `gpu:N`, `software` or `cpu`.
+    /// Device: `auto`, `gpu`, `gpu:N`, `software` or `cpu`.
     pub device: String,
-    /// Seed of initial values, order, augmentation, dropout.
+    /// Random seed of initial values, sample order, augmentation and dropout.
     pub seed: u64,
-    /// Threads that decode and augment.
+    /// Number of threads decoding and augmenting images.
     pub workers: usize,
 }
 
@@ -146,7 +146,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What a model's training starts from where nothing is set: the defaults for images, masks or text.
+    /// Default settings of a model.
     pub fn for_model(model: &str) -> Self {
         if model == SEGMENTER {
             return Self { model: model.into(), data: "masks:".into(), batch_size: 8, ..Self::default() };
@@ -155,7 +155,7 @@ impl Config {
             let usual = Self { model: model.into(), ..Self::default() };
             return match GenerativeKind::named(model) {
                 Some(GenerativeKind::Autoencoder) => Self { lr: 1e-3, ..usual },
-                // The paper's, with its momentum of 0.5.
+                // From the paper, with its momentum of 0.5.
                 Some(GenerativeKind::DcGan) => {
                     Self { lr: 2e-4, schedule: "constant".into(), batch_size: 64, ..usual }
                 }
@@ -175,15 +175,15 @@ impl Config {
             ..Self::default()
         };
         match kind {
-            // Few tokens of a batch are to be told, and norms after the layers stand no large steps.
+            // Few tokens per batch are masked, and post-norm layers do not tolerate large steps.
             TextKind::Bert => Self { batch_size: 32, lr: 1e-3, ..usual },
-            // nanoGPT's recipe for Shakespeare, at the rate that suits a stream 128 wide.
+            // nanoGPT's recipe for Shakespeare, with a learning rate for a residual stream 128 wide.
             TextKind::Gpt => Self { lr: 4e-3, ..usual },
             TextKind::Recurrent(_) => usual,
         }
     }
 
-    /// These settings with what a resumed run may be given anew.
+    /// These settings with the ones changeable on resume taken from `given`.
     pub(crate) fn resumed_with(self, given: &Self) -> Self {
         Self {
             device: given.device.clone(),
@@ -197,30 +197,30 @@ impl Config {
         }
     }
 
-    /// Steps in all, for so many in an epoch.
+    /// Total training steps, given the number per epoch.
     pub(crate) fn total(&self, batches: usize) -> u64 {
         self.steps.unwrap_or(self.epochs.saturating_mul(batches as u64))
     }
 
-    /// Settings from TOML text; `name` is the file's, for messages.
+    /// Settings from TOML text; `name` is the file's name for messages.
     ///
     /// # Errors
-    /// Where the text is no TOML or has an unknown field.
+    /// If the text is not valid TOML or has an unknown field.
     pub fn from_toml(text: &str, name: &str) -> Result<Self, TrainError> {
         // Some editors write a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         toml::from_str(text).map_err(|e| TrainError::config(name, e.message().replace('\n', " ")))
     }
 
-    /// The settings as TOML.
+    /// Settings as TOML.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("settings are plain values")
     }
 
-    /// Checks every number and name, before anything is opened or written.
+    /// Checks every number and name, before any file is opened or written.
     ///
     /// # Errors
-    /// The first setting that makes no sense, with what would.
+    /// The first invalid setting, with the valid values.
     pub fn check(&self) -> Result<(), TrainError> {
         let fail = |option: &str, why: String| Err(TrainError::config(option, why));
         if !(self.lr.is_finite() && self.lr > 0.0) {
@@ -238,15 +238,14 @@ impl Config {
             return fail("--precision", format!("unknown {:?}: use f32 or f16", self.precision));
         }
         if self.detect_anomaly && self.precision == "f16" {
-            let why =
-                "cannot be combined with --precision f16, which tries large scales and skips what overflows";
+            let why = "cannot be combined with --precision f16, whose loss scaling skips steps with overflow";
             return fail("--detect-anomaly", why.into());
         }
         if self.clip_norm.is_some() && self.clip_value.is_some() {
             return fail("--clip-value", "cannot be combined with --clip-norm: choose one".into());
         }
         if let Some(decay) = self.ema.filter(|v| !(*v > 0.0 && *v < 1.0)) {
-            return fail("--ema", format!("{decay} must be above 0 and below 1, as 0.999"));
+            return fail("--ema", format!("{decay} must be above 0 and below 1, e.g. 0.999"));
         }
         if !(0.0..1.0).contains(&self.momentum) {
             return fail("--momentum", format!("{} must be in [0, 1)", self.momentum));
@@ -262,12 +261,12 @@ impl Config {
             return fail("--accumulate", why);
         }
         if self.epochs == 0 {
-            return fail("--epochs", "there must be at least one".into());
+            return fail("--epochs", "must be at least 1".into());
         }
         if self.steps == Some(0) {
-            return fail("--steps", "there must be at least one".into());
+            return fail("--steps", "must be at least 1".into());
         }
-        // TOML's whole numbers end there.
+        // The largest integer in TOML.
         let whole = [
             ("--epochs", Some(self.epochs)),
             ("--steps", self.steps),
@@ -296,7 +295,7 @@ impl Config {
             return fail("--head", format!("unknown {:?}: use keep or new", self.head));
         }
         if self.head == "new" && (self.init_from.is_none() || self.text_kind().is_some()) {
-            return fail("--head", "new is for image classifiers that start from --init-from".into());
+            return fail("--head", "new applies to image classifiers with --init-from".into());
         }
         if self.freeze.is_some() && self.ema.is_some() {
             return fail("--ema", "cannot be combined with --freeze: leave one out".into());
@@ -310,14 +309,14 @@ impl Config {
         Ok(())
     }
 
-    /// That the model is known and reads what the data is.
+    /// Error if the model is unknown or does not accept this kind of data.
     fn check_kind(&self) -> Result<(), TrainError> {
         let text = wgrad_data::is_text(&self.data);
         if self.is_segmenter() != wgrad_data::is_masks(&self.data) {
             let why = if self.is_segmenter() {
-                format!("{SEGMENTER} reads pictures with masks: give masks:DIR")
+                format!("{SEGMENTER} takes images with masks: give masks:DIR")
             } else {
-                format!("{} gives no class to pixels: use --model {SEGMENTER} for masks:DIR", self.model)
+                format!("{} is not a segmenter: use --model {SEGMENTER} for masks:DIR", self.model)
             };
             return Err(TrainError::config("--data", why));
         }
@@ -325,18 +324,18 @@ impl Config {
             return Ok(());
         }
         if self.ignore.is_some() {
-            let why = format!("is a label of masks, which {} does not read: leave it out", self.model);
+            let why = format!("applies to masks, and {} takes none: leave it out", self.model);
             return Err(TrainError::config("--ignore", why));
         }
         match self.text_kind() {
             Some(kind) => {
                 if !text {
                     let why =
-                        format!("{} reads text: give {EMBEDDED_TEXT}, text:FILE or text:DIR", self.model);
+                        format!("{} takes text: give {EMBEDDED_TEXT}, text:FILE or text:DIR", self.model);
                     return Err(TrainError::config("--data", why));
                 }
                 self.tokenizer.parse::<wgrad_data::TokenizerChoice>()?;
-                // The tokens are not known yet: any number of them does.
+                // The vocabulary is not known yet: any size will do.
                 Ok(self.text_model(kind, 256).check()?)
             }
             None => {
@@ -345,7 +344,7 @@ impl Config {
                 }
                 if text {
                     let names: Vec<&str> = TEXT_ZOO.iter().map(|m| m.0).collect();
-                    let why = format!("{} does not read text: use one of {}", self.model, names.join(", "));
+                    let why = format!("{} does not take text: use one of {}", self.model, names.join(", "));
                     return Err(TrainError::config("--model", why));
                 }
                 Ok(())
@@ -353,7 +352,7 @@ impl Config {
         }
     }
 
-    /// That a model that makes pictures is told nothing that only others heed.
+    /// Error if a generative model has a setting without effect on it.
     fn check_generative(&self) -> Result<(), TrainError> {
         let Some(kind) = self.generative_kind() else { return Ok(()) };
         let stray = [
@@ -367,21 +366,21 @@ impl Config {
         ];
         match stray.iter().find(|s| s.1 && s.2) {
             Some((option, ..)) => {
-                Err(TrainError::config(option, format!("is not for {}: leave it out", self.model)))
+                Err(TrainError::config(option, format!("does not apply to {}: leave it out", self.model)))
             }
             None => Ok(()),
         }
     }
 
-    /// The model that makes pictures, where the model is one.
+    /// Generative model; `None` for other kinds.
     pub fn generative_kind(&self) -> Option<GenerativeKind> {
         GenerativeKind::named(&self.model)
     }
 
-    /// The image classifier.
+    /// Image classifier.
     ///
     /// # Errors
-    /// Where no image classifier has the name.
+    /// If no image classifier has this name.
     pub fn model_kind(&self) -> Result<ModelKind, TrainError> {
         self.model.parse().map_err(|_| {
             let names = ZOO
@@ -395,17 +394,17 @@ impl Config {
         })
     }
 
-    /// Whether the model gives every pixel a class.
+    /// True for a segmenter.
     pub fn is_segmenter(&self) -> bool {
         self.model == SEGMENTER
     }
 
-    /// The language model, where the model is one.
+    /// Language model; `None` for other kinds.
     pub fn text_kind(&self) -> Option<TextKind> {
         TextKind::named(&self.model)
     }
 
-    /// A language model as set, over so many tokens.
+    /// Language model as configured, with a vocabulary of `vocab` tokens.
     pub fn text_model(&self, kind: TextKind, vocab: usize) -> TextModel {
         let usual = TextModel::new(kind, vocab);
         let heads = self.heads.unwrap_or(usual.heads);
@@ -421,10 +420,10 @@ impl Config {
         }
     }
 
-    /// The optimizer.
+    /// Optimizer as configured.
     ///
     /// # Errors
-    /// Where no optimizer has the name.
+    /// If no optimizer has this name.
     pub fn optimizer(&self) -> Result<Optimizer, TrainError> {
         let kind = OptimizerKind::named(&self.optimizer).ok_or_else(|| {
             let names: Vec<&str> = OPTIMIZERS.iter().map(|o| o.0).collect();
@@ -456,10 +455,10 @@ impl Config {
             .loss_scaling(self.precision == "f16"))
     }
 
-    /// The schedule.
+    /// Learning rate schedule as configured.
     ///
     /// # Errors
-    /// Where no schedule has the name.
+    /// If no schedule has this name.
     pub fn schedule(&self) -> Result<Schedule, TrainError> {
         Ok(match self.schedule.as_str() {
             "constant" => Schedule::Constant,

@@ -1,4 +1,4 @@
-//! The picture of a run: losses and accuracy by epoch, as PNG.
+//! Plot of a run: losses and accuracy by epoch, as PNG.
 
 use crate::TrainError;
 use crate::state::Metrics;
@@ -8,11 +8,11 @@ use plotters::style::{FontStyle, register_font};
 use std::sync::Once;
 
 const SIZE: (u32, u32) = (960, 400);
-/// Factor by which the picture is drawn larger and shrunk again: lines are smooth, and as wide where they are steep.
+/// Supersampling factor, for smooth lines of uniform width.
 const FINE: u32 = 2;
 /// Height of title and legend.
 const HEAD: u32 = 54;
-/// Evaluations up to which each has a dot.
+/// Maximum number of evaluations with dots.
 const MARKED: i32 = 30;
 const TRAIN: RGBColor = RGBColor(31, 119, 180);
 const WATCHED: RGBColor = RGBColor(214, 96, 19);
@@ -20,19 +20,19 @@ const WATCHED: RGBColor = RGBColor(214, 96, 19);
 type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-/// One curve: its name, colour, and a value an evaluation.
+/// Curve: its name, colour, and one value per evaluation.
 type Curve = (String, RGBColor, Vec<f64>);
 
 fn fonts() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // A failure would only leave the picture without letters.
+        // A failure would only omit the labels.
         let _ =
             register_font("sans-serif", FontStyle::Normal, include_bytes!("../data/DejaVuSans-ascii.ttf"));
     });
 }
 
-/// Draws a run's history; `watched` names the split evaluated, `score` what is shown beside the loss.
+/// Draws a run's history; `watched` names the monitored split, `score` the score beside the loss.
 pub(crate) fn draw(history: &[Metrics], watched: &str, score: &str) -> Result<Vec<u8>, TrainError> {
     fonts();
     let (width, height) = (SIZE.0 * FINE, SIZE.1 * FINE);
@@ -68,19 +68,19 @@ pub(crate) fn draw(history: &[Metrics], watched: &str, score: &str) -> Result<Ve
     Ok(png.into_inner())
 }
 
-/// A font of about so many pixels, as the picture is in the end. Plotters moves glyphs up or down to whole pixels from half
-/// the font's size: only if that is even do decimal points stay on the baseline.
+/// Font of about `size` pixels in the final image. Plotters rounds glyph positions to whole pixels from half the font's
+/// size: decimal points stay on the baseline only if that is even.
 fn font(size: u32) -> (&'static str, u32) {
     ("sans-serif", (size * FINE).next_multiple_of(2))
 }
 
-/// Runs of values that are numbers, with the epoch of each.
+/// Runs of consecutive finite values, each with its epoch.
 fn runs(values: &[f64]) -> Vec<Vec<(i32, f64)>> {
     let points: Vec<(i32, f64)> = (1..).zip(values.iter().copied()).collect();
     points.split(|p| !p.1.is_finite()).filter(|run| !run.is_empty()).map(<[_]>::to_vec).collect()
 }
 
-/// The values' range with some room; a range of its own if there are none.
+/// Range of the values with a margin; a default range if there are none.
 fn range(curves: &[Curve]) -> std::ops::Range<f64> {
     let values = || curves.iter().flat_map(|c| &c.2).copied().filter(|v| v.is_finite());
     let (low, high) = (values().fold(f64::MAX, f64::min), values().fold(f64::MIN, f64::max));
@@ -94,7 +94,7 @@ fn range(curves: &[Curve]) -> std::ops::Range<f64> {
 fn panel(area: &Area<'_>, title: &str, curves: &[Curve]) -> Drawn {
     let fine = |n: u32| n * FINE;
     let epochs = curves[0].2.len().max(1) as i32;
-    // One evaluation stands in the middle.
+    // A single evaluation is centred.
     let shown = if epochs == 1 { 0..2 } else { 1..epochs };
     let (head, body) = area.split_vertically(fine(HEAD));
     let mut chart = ChartBuilder::on(&body)
@@ -117,7 +117,7 @@ fn panel(area: &Area<'_>, title: &str, curves: &[Curve]) -> Drawn {
         .draw()?;
     for (_, colour, values) in curves {
         for run in runs(values) {
-            // Few evaluations are told apart, and one makes no line.
+            // Dots distinguish few evaluations; a single one has no line.
             if run.len() == 1 || epochs <= MARKED {
                 let dot = |&at: &(i32, f64)| Circle::new(at, fine(3), colour.filled());
                 chart.draw_series(run.iter().map(dot))?;
@@ -128,7 +128,7 @@ fn panel(area: &Area<'_>, title: &str, curves: &[Curve]) -> Drawn {
     legend(&head, title, curves)
 }
 
-/// The title and what each colour is, above the curves and beside none of them.
+/// Title and legend, above the curves.
 fn legend(area: &Area<'_>, title: &str, curves: &[Curve]) -> Drawn {
     use plotters::style::text_anchor::{HPos, Pos, VPos};
     let fine = |n: u32| (n * FINE) as i32;
@@ -172,7 +172,7 @@ mod tests {
         losses.iter().enumerate().map(metrics).collect()
     }
 
-    /// Pixels of about a colour.
+    /// Number of pixels of about a colour.
     fn count(png: &[u8], colour: RGBColor) -> usize {
         let image = image::load_from_memory(png).expect("a picture").into_rgb8();
         assert_eq!(image.dimensions(), SIZE);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn one_evaluation_shows_a_point_of_each_curve() {
+    fn single_evaluation_draws_a_dot_per_curve() {
         let none = draw(&[], "validation", "accuracy").expect("drawn");
         let one = draw(&history(&[0.7]), "validation", "accuracy").expect("drawn");
         for colour in [TRAIN, WATCHED] {
@@ -194,17 +194,17 @@ mod tests {
     }
 
     #[test]
-    fn losses_that_are_no_numbers_leave_a_gap() {
+    fn non_finite_loss_leaves_a_gap() {
         let losses = [1.0, 0.8, f64::NAN, f64::INFINITY, 0.6];
         assert_eq!(runs(&losses), [vec![(1, 1.0), (2, 0.8)], vec![(5, 0.6)]]);
         draw(&history(&losses), "validation", "accuracy").expect("drawn");
-        draw(&history(&[f64::NAN]), "test", "variance kept").expect("drawn");
+        draw(&history(&[f64::NAN]), "test", "explained variance").expect("drawn");
         draw(&history(&[f64::INFINITY, f64::NAN]), "test", "accuracy").expect("drawn");
     }
 
     #[test]
-    fn steep_lines_are_as_wide_as_flat_ones() {
-        // A curve that drops within one of 40 epochs, and one that does not.
+    fn steep_line_is_as_wide_as_a_flat_one() {
+        // One curve drops within one of 40 epochs, the other is flat.
         let steep: Vec<f64> = (0..40).map(|i| if i < 20 { 10.0 } else { 0.0 }).collect();
         let image =
             image::load_from_memory(&draw(&history(&steep), "validation", "accuracy").expect("drawn"));
@@ -213,7 +213,7 @@ mod tests {
             let p = image.get_pixel(x, y);
             p[0].abs_diff(WATCHED.0) < 60 && p[2].abs_diff(WATCHED.2) < 90
         };
-        // A row of the left panel between both levels meets the drop only.
+        // A pixel row of the left panel between both levels crosses only the drop.
         let across = (60..470).filter(|&x| coloured(x, 200)).count();
         assert!((2..=4).contains(&across), "{across} pixels");
     }

@@ -1,4 +1,4 @@
-//! From settings to batches: the source, the model's view of it, loaders, and batches as tensors.
+//! Image data pipeline from settings to batches: the source, image preparation, loaders, and batches as tensors.
 
 use crate::config::Config;
 use crate::generative::{self, GenerativeKind};
@@ -12,22 +12,22 @@ use wgrad_data::{
 };
 use wgrad_types::HostTensor;
 
-/// A source ready for a model.
+/// Data source prepared for a model.
 pub(crate) struct Prepared {
     pub dataset: Dataset,
     pub card: ModelCard,
     pub pipeline: Pipeline,
-    /// The share held out for validation.
+    /// Fraction held out for validation.
     pub val_split: Option<f64>,
 }
 
-/// Validation held out where early stopping needs one and the source has none.
+/// Default validation fraction for early stopping on a source without validation data.
 const HELD_OUT: f64 = 0.1;
 
-/// Side of DCGAN's pictures where nothing is asked for.
+/// Default side of DCGAN's images.
 const PLAYED_SIDE: usize = 32;
 
-/// Side that a model's images are read for: as set, or the model's own.
+/// Side of a model's input images: as set, or the model's own.
 pub(crate) fn wanted_size(config: &Config, model: &str) -> Result<Option<usize>, TrainError> {
     let usual = match GenerativeKind::named(model) {
         Some(GenerativeKind::Autoencoder) => None,
@@ -37,7 +37,7 @@ pub(crate) fn wanted_size(config: &Config, model: &str) -> Result<Option<usize>,
     Ok(config.image_size.or(usual))
 }
 
-/// Opens the source and settles image size, channels and normalisation.
+/// Opens the source and determines image size, channels and normalisation.
 pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Prepared, TrainError> {
     let generative = config.generative_kind();
     let wanted = wanted_size(config, &config.model)?;
@@ -68,7 +68,7 @@ pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Pr
         (None, None) => (64, 64),
     };
     let (mean, std) = match generative {
-        // Its pictures are made between -1 and 1.
+        // The generator's images range from -1 to 1.
         Some(GenerativeKind::DcGan) => (vec![0.5; dataset.channels], vec![0.5; dataset.channels]),
         _ => estimate_normalisation(&dataset.train)?,
     };
@@ -90,7 +90,7 @@ pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Pr
     Ok(Prepared { dataset, card, pipeline, val_split: options.val_split })
 }
 
-/// How a model's images are prepared.
+/// Image preparation for a model.
 pub(crate) fn pipeline(card: &ModelCard, augment: &str) -> Result<Pipeline, TrainError> {
     let pipeline = Pipeline {
         size: card.size,
@@ -103,7 +103,7 @@ pub(crate) fn pipeline(card: &ModelCard, augment: &str) -> Result<Pipeline, Trai
     Ok(pipeline)
 }
 
-/// Batches for training: shuffled, augmented; all of them full, where asked for.
+/// Training loader: shuffled, augmented; with `drop_last` full batches only.
 pub(crate) fn train_loader(
     config: &Config,
     prepared: &Prepared,
@@ -121,7 +121,7 @@ pub(crate) fn train_loader(
     Ok(Loader::new(Arc::new(prepared.dataset.train.clone()), prepared.pipeline.clone(), options)?)
 }
 
-/// Batches for evaluation: in order, as they are.
+/// Evaluation loader: in order, without augmentation.
 pub(crate) fn eval_loader(
     subset: &Subset,
     pipeline: &Pipeline,
@@ -132,13 +132,13 @@ pub(crate) fn eval_loader(
     Ok(Loader::new(Arc::new(subset.clone()), pipeline.clone(), options)?)
 }
 
-/// A batch as tensors.
+/// Tensors of a batch.
 pub(crate) fn tensors(card: &ModelCard, batch: &Batch) -> (HostTensor, HostTensor) {
     let shape = [batch.len, card.channels, card.size.0, card.size.1];
     (HostTensor::f32(&shape, &batch.images), HostTensor::i32(&[batch.len], &batch.labels))
 }
 
-/// A batch as tensors of `rows` rows: rows beyond the batch are zeros with a label that does not count.
+/// Tensors of a batch, padded to `rows` rows with zeros and the padding label.
 pub(crate) fn padded(card: &ModelCard, mut batch: Batch, rows: usize) -> (HostTensor, HostTensor) {
     batch.images.resize(rows * card.channels * card.size.0 * card.size.1, 0.0);
     batch.labels.resize(rows, PADDING);
@@ -146,7 +146,7 @@ pub(crate) fn padded(card: &ModelCard, mut batch: Batch, rows: usize) -> (HostTe
     tensors(card, &batch)
 }
 
-/// The split to watch during training: validation where there is one, else test. Says which.
+/// Monitored split during training, with its name: validation if there is one, else test.
 pub(crate) fn watched(dataset: &Dataset) -> (Split, &'static str) {
     match (dataset.validation.is_empty(), dataset.test.is_empty()) {
         (false, _) => (Split::Validation, "validation"),

@@ -1,4 +1,4 @@
-//! What can go wrong, each as one line that says what, where, and what to do.
+//! Errors, each one line naming the failure, its place and the remedy.
 
 use std::path::PathBuf;
 use wgrad_data::DataError;
@@ -6,93 +6,93 @@ use wgrad_device::DeviceError;
 use wgrad_models::ModelError;
 use wgrad_session::SessionError;
 
-/// A failure of training, evaluation or prediction.
+/// Failure of training, evaluation or prediction.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// A setting makes no sense.
+    /// Invalid setting.
     #[error("{option}: {why}")]
     Config {
-        /// The flag or field.
+        /// Flag or field.
         option: String,
-        /// What is wrong and what to do.
+        /// Reason and remedy.
         why: String,
     },
-    /// The data source.
+    /// Failure of the data source.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The model.
+    /// Failure to build the model.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The device.
+    /// Failure of the device.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// Plans, tensors, checkpoints.
+    /// Failure of plans, tensors or checkpoints.
     #[error(transparent)]
     Session(#[from] SessionError),
-    /// The loss, a gradient or a weight left the numbers.
-    #[error("{what} became {value} at step {step}: lower --lr, or see where with --detect-anomaly{}", earlier(saved.as_ref()))]
+    /// Non-finite loss, gradient or weight.
+    #[error("{what} became {value} at step {step}: lower --lr, or locate the cause with --detect-anomaly{}", earlier(saved.as_ref()))]
     Diverged {
-        /// Which of them.
+        /// Name of the value.
         what: String,
         /// NaN or an infinity.
         value: f32,
-        /// The step, from 1.
+        /// Step, from 1.
         step: u64,
-        /// Folder of the run and epoch of its best weights, if it keeps such.
+        /// Folder of the run and epoch of its best weights, if any.
         saved: Option<(PathBuf, u64)>,
     },
-    /// A step made a value that is no finite number (told where `--detect-anomaly` is set).
+    /// Non-finite value with its origin (with `--detect-anomaly`).
     #[error("step {step}: {what}")]
     Anomaly {
-        /// The step, from 1.
+        /// Step, from 1.
         step: u64,
-        /// Kernel, layer, operands and whose fault it is.
+        /// Kernel, layer, operands and cause.
         what: String,
     },
     /// The output folder already holds a run.
     #[error("{out} already holds a run: continue it with --resume, or choose another --out", out = out.display())]
     Exists {
-        /// The folder.
+        /// Folder.
         out: PathBuf,
     },
-    /// The output folder holds a file of this name that a run would write over.
-    #[error("{path} is there already and a run would write over it: choose another --out", path = path.display())]
+    /// A file in the output folder would be overwritten.
+    #[error("{path} exists already and would be overwritten: choose another --out", path = path.display())]
     Occupied {
-        /// The file.
+        /// File.
         path: PathBuf,
     },
-    /// Another process trains into the folder.
-    #[error("{out}: another run is writing there: wait for it, or choose another --out", out = out.display())]
+    /// Another process is training in the output folder.
+    #[error("{out}: another run is writing to this folder: wait for it, or choose another --out", out = out.display())]
     Busy {
-        /// The folder.
+        /// Folder.
         out: PathBuf,
     },
-    /// The checkpoint does not fit what is to be done with it.
+    /// The checkpoint is of another model.
     #[error("{path} is of another model: {why}", path = path.display())]
     OtherModel {
-        /// The folder.
+        /// Folder.
         path: PathBuf,
-        /// What does not fit.
+        /// Difference between the models.
         why: String,
     },
-    /// An evaluation was ended by the caller.
+    /// The caller stopped the evaluation.
     #[error("stopped")]
     Stopped,
     /// There is nothing to resume or load.
-    #[error("{path}: no checkpoint here ({why}); give the folder that `wgrad train --out` wrote", path = path.display())]
+    #[error("{path}: no checkpoint here ({why}); give a run folder written by `wgrad train --out`", path = path.display())]
     NoCheckpoint {
-        /// The folder.
+        /// Folder.
         path: PathBuf,
-        /// What is missing or broken.
+        /// Missing or damaged file.
         why: String,
     },
-    /// A run's folder lacks what going on needs; its weights may still be of use.
+    /// The run folder lacks files needed to resume; its weights may still be usable.
     #[error("{path} cannot be resumed: {why}", path = path.display())]
     CannotResume {
-        /// The folder.
+        /// Folder.
         path: PathBuf,
-        /// What is missing or broken, and what to do.
+        /// Missing or damaged file, and the remedy.
         why: String,
     },
     /// The graph cannot be differentiated.
@@ -103,7 +103,7 @@ pub enum TrainError {
 fn earlier(saved: Option<&(PathBuf, u64)>) -> String {
     saved.map_or(String::new(), |(out, epoch)| {
         let out = out.display();
-        format!(" (--resume with a lower --lr goes on from the last good checkpoint; the weights of epoch {epoch}, the best so far, are in {out}: --init-from {out} starts from them)")
+        format!(" (--resume with a lower --lr continues from the last good checkpoint; the weights of epoch {epoch}, the best so far, are in {out}: --init-from {out} starts from them)")
     })
 }
 
@@ -112,7 +112,7 @@ impl TrainError {
         Self::Config { option: option.into(), why: why.into() }
     }
 
-    /// Whether the call itself was wrong (exit code 2) rather than something in the world (1).
+    /// True for an error of usage (exit code 2), not of the environment (1).
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Config { .. } | Self::Exists { .. } | Self::Occupied { .. } | Self::Model(_))
             || matches!(
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn divergence_names_best_weights_only_if_there_are_such() {
+    fn divergence_error_names_best_weights_if_any() {
         let told = |saved| {
             TrainError::Diverged { what: "the loss".into(), value: f32::NAN, step: 7, saved }.to_string()
         };

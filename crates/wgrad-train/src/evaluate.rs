@@ -1,4 +1,4 @@
-//! Evaluation: loss and accuracy over a split, a classifier's confusion matrix, a language model's perplexity.
+//! Evaluation: loss and accuracy over a split, confusion matrix of a classifier, perplexity of a language model.
 
 use crate::config::Config;
 use crate::data::padded;
@@ -17,52 +17,52 @@ use wgrad_graph::Graph;
 use wgrad_nn::ConfusionMatrix;
 use wgrad_session::{Runner, Session};
 
-/// Images of an evaluation batch.
+/// Images per evaluation batch.
 pub(crate) const BATCH: usize = 64;
 
-/// What an evaluation found.
+/// Result of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// Mean cross-entropy, in nats; mean squared difference of an autoencoder.
     pub loss: f64,
-    /// What was evaluated.
+    /// Description of the evaluated samples.
     pub split: String,
-    /// What was right.
+    /// Scores.
     pub scores: Scores,
 }
 
-/// What an evaluation counted.
+/// Scores of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scores {
-    /// A classifier's.
+    /// Scores of a classifier.
     Classes {
         /// Class names.
         names: Vec<String>,
-        /// Labels against predictions.
+        /// Confusion matrix of labels and predictions.
         confusion: ConfusionMatrix,
-        /// Whether they count pixels, not images.
+        /// True if counts are of pixels, not images.
         pixels: bool,
     },
-    /// A model's that makes pictures.
+    /// Scores of a generative image model.
     Pictures {
-        /// Pictures judged.
+        /// Number of evaluated images.
         count: u64,
-        /// The share of their variance that an autoencoder keeps, or of pictures that a discriminator tells from made up ones.
+        /// Fraction of variance explained by an autoencoder, or of real and generated images recognised by a discriminator.
         share: f64,
-        /// Which of these.
+        /// Name of the score.
         what: &'static str,
     },
-    /// A language model's.
+    /// Scores of a language model.
     Tokens {
-        /// Tokens told.
+        /// Number of predicted tokens.
         count: u64,
-        /// Told right.
+        /// Number of correct predictions.
         correct: u64,
     },
 }
 
 impl Evaluation {
-    /// Share of what was told right (see [`Scores::Pictures`] for pictures); 0 of nothing.
+    /// Fraction of correct predictions (see [`Scores::Pictures`] for generative models); 0 without samples.
     pub fn accuracy(&self) -> f64 {
         match &self.scores {
             Scores::Classes { confusion, .. } => confusion.accuracy(),
@@ -71,7 +71,7 @@ impl Evaluation {
         }
     }
 
-    /// Samples evaluated.
+    /// Number of evaluated samples.
     pub fn count(&self) -> u64 {
         match &self.scores {
             Scores::Classes { confusion, .. } => confusion.total(),
@@ -79,22 +79,22 @@ impl Evaluation {
         }
     }
 
-    /// A language model's perplexity: e to the loss.
+    /// Perplexity of a language model: e to the loss.
     pub fn perplexity(&self) -> Option<f64> {
         matches!(self.scores, Scores::Tokens { .. }).then(|| self.loss.exp())
     }
 }
 
-/// That the caller wants an evaluation to go on.
+/// [`TrainError::Stopped`] if the caller has requested a stop.
 pub(crate) fn check(stop: &AtomicBool) -> Result<(), TrainError> {
     if stop.load(Ordering::Relaxed) { Err(TrainError::Stopped) } else { Ok(()) }
 }
 
-/// For evaluations that nobody stops.
+/// Stop flag of uninterruptible evaluations.
 static GO_ON: AtomicBool = AtomicBool::new(false);
 
-/// Runs images through an evaluation plan; `labels` gives the model's number of each class of the data, `stop` ends it
-/// with [`TrainError::Stopped`].
+/// Evaluates images with an evaluation plan. `labels` maps classes of the data to those of the model; `stop` ends the
+/// evaluation with [`TrainError::Stopped`].
 pub(crate) fn evaluate(
     session: &mut Session,
     runner: &mut Runner,
@@ -133,7 +133,7 @@ pub(crate) fn evaluate(
     Ok((loss / images.max(1) as f64, confusion))
 }
 
-/// A checkpoint's classifier on a device, ready to evaluate batches of so many images.
+/// Classifier of a checkpoint on a device, ready to evaluate batches of `rows` images.
 pub(crate) fn load(
     path: &Path,
     batch: usize,
@@ -145,30 +145,30 @@ pub(crate) fn load(
         return Err(TrainError::config("--checkpoint", why));
     };
     if card.model == SEGMENTER {
-        let why = format!("{} gives a class to every pixel: it paints masks", path.display());
+        let why = format!("{} is a segmenter: it classifies pixels, not images", path.display());
         return Err(TrainError::config("--checkpoint", why));
     }
     if GenerativeKind::named(&card.model).is_some() {
-        let why = format!("{} makes pictures and tells no classes: `wgrad eval` judges it", path.display());
+        let why = format!("{} generates images and has no classes: use `wgrad eval`", path.display());
         return Err(TrainError::config("--checkpoint", why));
     }
     let (session, runner) = restored(&dir, &eval_graph(&card.image_model()?, batch)?, device)?;
     Ok((card, session, runner))
 }
 
-/// A session for inference by a graph with a checkpoint's weights, averaged ones where it has such.
+/// Inference session for a graph with a checkpoint's weights, or their moving averages if stored.
 pub(crate) fn restored(dir: &Path, graph: &Graph, device: &Device) -> Result<(Session, Runner), TrainError> {
     let names = graph.params().map(|(role, name, _)| (role, name.to_owned())).collect();
     let tensors = fitting(dir, &names, false)?;
     Session::inference(device, graph, &tensors).map_err(|e| other_model(dir, e))
 }
 
-/// The settings a checkpoint was trained with, the source to evaluate on, and whether that is the run's own, as it is if
-/// `data` is not given.
+/// Training settings of a checkpoint, the source to evaluate on, and true if that is the run's own (the default without
+/// `data`).
 fn source(path: &Path, data: Option<&str>) -> Result<(Config, String, bool), TrainError> {
     let config = match load_config(&run_dir(path)) {
         Ok(config) => config,
-        // A checkpoint may be without its run; a run's damaged settings are told.
+        // A checkpoint may have lost its run; damaged settings of a run are an error.
         Err(TrainError::NoCheckpoint { .. }) => Config { data: String::new(), ..Config::default() },
         Err(damaged) => return Err(damaged),
     };
@@ -177,7 +177,7 @@ fn source(path: &Path, data: Option<&str>) -> Result<(Config, String, bool), Tra
     if spec.is_empty() {
         return Err(TrainError::config(
             "--data",
-            "this checkpoint does not say what it was trained on: give a source",
+            "this checkpoint does not name its training data: give a source",
         ));
     }
     spec::check(&spec)?;
@@ -185,10 +185,10 @@ fn source(path: &Path, data: Option<&str>) -> Result<(Config, String, bool), Tra
     Ok((config, spec, own))
 }
 
-/// Evaluates a checkpoint on a part of a source: the run's own if `data` is not given. Data may lack classes of the model.
+/// Evaluates a checkpoint on a part of a source, by default the run's own. Data may lack classes of the model.
 ///
 /// # Errors
-/// If the checkpoint, the data or the device fail, or the data has classes or characters that are not the model's.
+/// If the checkpoint, the data or the device fail, or the data has classes or characters unknown to the model.
 pub fn evaluate_checkpoint(
     path: &Path,
     data: Option<&str>,
@@ -210,16 +210,16 @@ pub fn evaluate_checkpoint(
     };
     let found = found.map_err(|e| if data.is_none() { spec::moved(e, &source.1) } else { e })?;
     if !found.loss.is_finite() {
-        observer.note(&format!("the loss is {}: the weights give no numbers and are of no use", found.loss));
+        observer.note(&format!("the loss is {}: the weights are unusable", found.loss));
     }
     Ok(found)
 }
 
-/// A run's settings, a source, and whether it is the run's own.
+/// Settings of a run, a source, and true if it is the run's own.
 type Source = (Config, String, bool);
 
-/// A language model on the end of a text that training holds out, on what is before it, or on all of a text. A text has no
-/// test split: asked for one, this takes the validation split.
+/// Evaluates a language model on the held-out end of a text, on its training part, or on all of it. A text has no test
+/// split: the validation split stands in for it.
 fn evaluate_text(
     path: &Path,
     (config, spec, own): &Source,
@@ -236,7 +236,7 @@ fn evaluate_text(
     let mut tokens = if train { text.train } else { Vec::new() };
     tokens.extend(if held_out { text.validation } else { Vec::new() });
     if tokens.len() < 2 {
-        return Err(TrainError::config("--split", format!("{spec} has too little {name} text")));
+        return Err(TrainError::config("--split", format!("{spec} has not enough {name} text")));
     }
     let (mut session, mut runner) =
         restored(&checkpoint_dir(path), &text::text_graph(&model, text::ROWS, None)?, device)?;
@@ -244,8 +244,8 @@ fn evaluate_text(
     Ok(Evaluation { loss, split: name.into(), scores })
 }
 
-/// A segmenter on the pictures that training holds out, on the others, or on all. There is no test split: asked for one,
-/// this takes the validation split.
+/// Evaluates a segmenter on the held-out images, on the training images, or on all. There is no test split: the
+/// validation split stands in for it.
 fn evaluate_pixels(
     path: &Path,
     (config, spec, own): &Source,
@@ -286,7 +286,7 @@ fn evaluate_images(
     Ok(Evaluation { loss, split: found.name, scores })
 }
 
-/// A model that makes pictures on some, whatever their classes.
+/// Evaluates a generative model on images of any class.
 fn evaluate_pictures(
     path: &Path,
     source: &Source,

@@ -1,4 +1,4 @@
-//! Batches of a task opened from settings: order, pixels and labels, augmentation, draws of parts.
+//! Batches of a task opened from settings: order, pixels and labels, augmentation, randomness of micro-batches.
 
 use crate::config::Config;
 use crate::image_data::ImageData;
@@ -22,7 +22,7 @@ impl Observer for Quiet {
 
 const SIDE: u32 = 16;
 
-/// The brightness of picture `n`, no two rows or halves alike; its class is `n % 2`.
+/// Brightness of image `n`, different in all rows and halves; its class is `n % 2`.
 fn level(n: u32, x: u32, y: u32) -> u8 {
     ((n * 53 + x * x * 3 + y * 29 + x * y) % 256) as u8
 }
@@ -36,7 +36,7 @@ fn picture(path: &Path, n: u32) {
 const TRAIN: u32 = 14;
 const TEST: u32 = 9;
 
-/// Data for every kind of task in a folder; the test split's pictures are numbered on.
+/// Data for every kind of task in a folder; the test split continues the numbering of the images.
 fn data(dir: &Path) {
     for n in 0..TRAIN + TEST {
         let split = if n < TRAIN { "train" } else { "test" };
@@ -50,7 +50,7 @@ fn data(dir: &Path) {
     for n in 0..TRAIN {
         let name = format!("{n:02}.png");
         picture(&dir.join("scenes/images").join(&name), n);
-        // A pixel's class follows from its brightness: masks can be checked against pictures.
+        // A pixel's class follows from its brightness: masks can be checked against images.
         let mask = image::GrayImage::from_fn(SIDE, SIDE, |x, y| image::Luma([level(n, x, y) / 128]));
         mask.save(dir.join("scenes/masks").join(&name)).expect("a mask");
     }
@@ -92,7 +92,7 @@ fn feeds(config: &Config, epoch: u64, from: usize) -> Vec<(Vec<u32>, Vec<u32>)> 
 }
 
 #[test]
-fn every_task_feeds_another_order_each_epoch_by_the_seed_alone_and_from_any_batch() {
+fn epoch_order_depends_on_seed_and_epoch_and_can_start_at_any_batch() {
     let dir = tempfile::tempdir().expect("a folder");
     data(dir.path());
     for model in MODELS {
@@ -104,12 +104,12 @@ fn every_task_feeds_another_order_each_epoch_by_the_seed_alone_and_from_any_batc
             let first = feeds(&own, 0, 0);
             assert!(
                 first == feeds(&Config { workers: 0, ..own.clone() }, 0, 0),
-                "{model}: workers change nothing"
+                "{model}: independent of the number of workers"
             );
             for epoch in 1..4 {
-                assert!(first != feeds(&own, epoch, 0), "{model}: epoch {epoch} is as the first");
+                assert!(first != feeds(&own, epoch, 0), "{model}: epoch {epoch} equals the first");
             }
-            assert!(first != feeds(&Config { seed: 7, ..own.clone() }, 0, 0), "{model}: the seed decides");
+            assert!(first != feeds(&Config { seed: 7, ..own.clone() }, 0, 0), "{model}: depends on the seed");
             for epoch in [0, 2] {
                 let whole = feeds(&own, epoch, 0);
                 for from in 1..whole.len() {
@@ -123,9 +123,9 @@ fn every_task_feeds_another_order_each_epoch_by_the_seed_alone_and_from_any_batc
     }
 }
 
-/// A text of whole batches begins at the same place in every epoch: only its hidden tokens differ.
+/// A text of whole batches starts at the same position in every epoch: only its masked tokens differ.
 #[test]
-fn other_tokens_are_hidden_in_every_epoch() {
+fn masked_tokens_differ_between_epochs() {
     let dir = tempfile::tempdir().expect("a folder");
     data(dir.path());
     let fits = |model: &str| {
@@ -139,12 +139,12 @@ fn other_tokens_are_hidden_in_every_epoch() {
         let (first, now) = (feeds(&hidden, 0, 0), feeds(&hidden, epoch, 0));
         assert!(
             first.iter().zip(&now).all(|(a, b)| a.0 != b.0 && a.1 != b.1),
-            "epoch {epoch} hides the same"
+            "epoch {epoch} masks the same tokens"
         );
     }
 }
 
-/// Mean and deviation of the pictures trained on, and the normalised pixels of one.
+/// Mean and deviation of the training images, and the normalised pixels of one.
 struct Plain {
     mean: f64,
     std: f64,
@@ -174,14 +174,14 @@ fn pixels(n: u32) -> Vec<u8> {
     (0..SIDE * SIDE).map(|i| level(n, i % SIDE, i / SIDE)).collect()
 }
 
-/// Each sample's number, whether it is mirrored, and its label or labels.
+/// Number of each sample, its mirroring, and its label or labels.
 fn told(plain: &Plain, feed: &Feed) -> Vec<(u32, bool, Vec<i32>)> {
     let size = (SIDE * SIDE) as usize;
     let labels = feed.y.as_i32().len() / feed.rows;
     let rows = feed.x.as_f32().chunks(size).zip(feed.y.as_i32().chunks(labels));
     let one = |(x, y): (&[f32], &[i32])| {
         let found = (0..TRAIN + TEST).flat_map(|n| [(n, false), (n, true)]).find(|&(n, m)| plain.is(n, x, m));
-        let (n, mirrored) = found.expect("a picture as it lies in its file, or mirrored");
+        let (n, mirrored) = found.expect("an image as in its file, or mirrored");
         (n, mirrored, y.to_vec())
     };
     rows.map(one).collect()
@@ -192,7 +192,7 @@ fn epoch(task: &dyn Task, plain: &Plain, number: u64) -> Vec<(u32, bool, Vec<i32
 }
 
 #[test]
-fn pictures_come_once_an_epoch_with_their_labels_and_are_mirrored_anew_each_time() {
+fn epoch_has_every_image_once_with_its_label_and_fresh_flips() {
     let dir = tempfile::tempdir().expect("a folder");
     data(dir.path());
     for augment in ["none", "flip"] {
@@ -203,8 +203,8 @@ fn pictures_come_once_an_epoch_with_their_labels_and_are_mirrored_anew_each_time
         for number in 0..6 {
             let mut all = epoch(&*task, &plain, number);
             all.sort_unstable();
-            assert!(all.iter().map(|a| a.0).eq(0..TRAIN), "each picture once: {all:?}");
-            assert!(all.iter().all(|(n, _, y)| y[..] == [(*n % 2) as i32]), "labels follow their pictures");
+            assert!(all.iter().map(|a| a.0).eq(0..TRAIN), "each image once: {all:?}");
+            assert!(all.iter().all(|(n, _, y)| y[..] == [(*n % 2) as i32]), "labels match their images");
             flips.push(all.iter().map(|a| a.1).collect::<Vec<_>>());
         }
         let mirrored = flips.iter().flatten().filter(|m| **m).count();
@@ -212,7 +212,7 @@ fn pictures_come_once_an_epoch_with_their_labels_and_are_mirrored_anew_each_time
             assert_eq!(mirrored, 0);
             continue;
         }
-        // 84 throws of a coin.
+        // 84 coin tosses.
         assert!((21..=63).contains(&mirrored), "{mirrored} of {} are mirrored", 6 * TRAIN);
         assert_eq!(flips.iter().collect::<BTreeSet<_>>().len(), 6, "epochs differ");
         let by_sample = |n: usize| flips.iter().map(|f| f[n]).collect::<Vec<_>>();
@@ -223,12 +223,12 @@ fn pictures_come_once_an_epoch_with_their_labels_and_are_mirrored_anew_each_time
             all.sort_unstable();
             all.iter().map(|a| a.1).collect::<Vec<_>>()
         });
-        assert!(flips[0] != other.expect("a task"), "the seed decides what is mirrored");
+        assert!(flips[0] != other.expect("a task"), "flips depend on the seed");
     }
 }
 
 #[test]
-fn scenes_come_once_an_epoch_and_are_mirrored_together_with_their_masks() {
+fn epoch_has_every_masked_image_once_and_flips_masks_along() {
     let dir = tempfile::tempdir().expect("a folder");
     data(dir.path());
     let own = Config { augment: "flip".into(), ..config(dir.path(), "unet") };
@@ -244,10 +244,10 @@ fn scenes_come_once_an_epoch_and_are_mirrored_together_with_their_masks() {
             let at = |i: usize| if *mirrored { i / side * side + side - 1 - i % side } else { i };
             let wanted = pixels(*n);
             let fits = labels.iter().enumerate().all(|(i, y)| *y == i32::from(wanted[at(i)] / 128));
-            assert!(fits, "scene {n}: the mask goes with the picture");
+            assert!(fits, "image {n}: the mask is flipped along");
         }
         let seen: BTreeSet<u32> = all.iter().map(|a| a.0).collect();
-        assert_eq!(seen.len(), all.len(), "each scene once");
+        assert_eq!(seen.len(), all.len(), "each image once");
         numbers.extend(seen);
         flips.insert(all.iter().map(|a| (a.0, a.1)).collect::<BTreeSet<_>>());
     }
@@ -255,19 +255,19 @@ fn scenes_come_once_an_epoch_and_are_mirrored_together_with_their_masks() {
     let own = Plain::of(numbers.into_iter());
     assert!(
         (own.mean - plain.mean).abs() < 1e-6 && (own.std - plain.std).abs() < 1e-6,
-        "of what is trained on"
+        "moments of the training images"
     );
 }
 
 #[test]
-fn what_is_watched_and_tested_comes_in_order_as_it_lies_in_the_files() {
+fn monitored_and_test_splits_come_in_order_without_augmentation() {
     let dir = tempfile::tempdir().expect("a folder");
     data(dir.path());
     let augment = "flip:1,crop:4,rotate:45,jitter:0.5".to_owned();
     let own = Config { augment, ..config(dir.path(), "mlp") };
-    let image_data = ImageData::new(&own, false, &mut Quiet).expect("a image_data");
+    let image_data = ImageData::new(&own, false, &mut Quiet).expect("image data");
     let plain = Plain::of(0..TRAIN);
-    // The other class's pictures come after the first's.
+    // Images of the second class follow those of the first.
     let order: Vec<u32> =
         [0, 1].into_iter().flat_map(|c| (TRAIN..TRAIN + TEST).filter(move |n| n % 2 == c)).collect();
     for final_test in [false, true] {
@@ -277,7 +277,7 @@ fn what_is_watched_and_tested_comes_in_order_as_it_lies_in_the_files() {
                 let batch = batch?;
                 for (x, label) in batch.images.chunks((SIDE * SIDE) as usize).zip(&batch.labels) {
                     let n = order[all.len()];
-                    assert!(plain.is(n, x, false), "picture {n} as it lies in its file");
+                    assert!(plain.is(n, x, false), "image {n} as in its file");
                     assert_eq!(*label as u32, n % 2);
                     all.push(n);
                 }
@@ -287,7 +287,7 @@ fn what_is_watched_and_tested_comes_in_order_as_it_lies_in_the_files() {
         let (all, split) = judged.expect("a split");
         assert_eq!((all, split), (order.clone(), "test"));
     }
-    // Training pictures of the same settings do not.
+    // Training images with the same settings are augmented.
     let plainly = |feed: &Feed| {
         feed.x
             .as_f32()
@@ -299,7 +299,7 @@ fn what_is_watched_and_tested_comes_in_order_as_it_lies_in_the_files() {
     assert_eq!(left, 0, "training is augmented");
 }
 
-/// Losses of steps on equal rows, at a rate of nearly 0, in parts.
+/// Losses of steps on equal rows, with a learning rate near 0, in micro-batches.
 fn losses(dropout: f64) -> Vec<f32> {
     let dir = tempfile::tempdir().expect("a folder");
     data(dir.path());
@@ -323,9 +323,9 @@ fn losses(dropout: f64) -> Vec<f32> {
 }
 
 #[test]
-fn every_step_and_every_part_of_it_draws_anew() {
+fn every_micro_batch_of_every_step_has_fresh_dropout() {
     let alike = losses(0.0);
-    assert!(alike.iter().all(|l| *l == alike[0]), "without dropout nothing differs: {alike:?}");
+    assert!(alike.iter().all(|l| *l == alike[0]), "without dropout all losses are equal: {alike:?}");
     let drawn = losses(0.4);
     let different: BTreeSet<u32> = drawn.iter().map(|l| l.to_bits()).collect();
     assert_eq!(different.len(), 6, "{drawn:?}");

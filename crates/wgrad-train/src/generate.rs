@@ -1,7 +1,7 @@
-//! Text from a language model, a token a step over kept state: nothing before is computed again.
+//! Text generation: one token per step over cached state, without recomputing earlier tokens.
 //!
-//! A GPT's keys and values have room for its context. Where that is full, the newer half of the tokens is read again
-//! from position 0: two tokens' work for each one written, and never more than the model was trained on.
+//! A GPT's key and value cache has the size of its context. Once it is full, the newer half of the tokens is read again
+//! from position 0: twice the work per generated token, and never a longer sequence than in training.
 
 use crate::TrainError;
 use crate::evaluate::restored;
@@ -16,24 +16,24 @@ use wgrad_nn::{Mode, Net};
 use wgrad_session::{Runner, Session};
 use wgrad_types::{HostTensor, Type};
 
-/// How the next token is chosen.
+/// Sampling of the next token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// Divides the logits: below 1 likelier, above 1 bolder; 0 takes the likeliest.
+    /// Divisor of the logits: below 1 safer, above 1 more varied; 0 always takes the most likely token.
     pub temperature: f64,
-    /// Only so many of the likeliest.
+    /// Number of most likely tokens to sample from.
     pub top_k: Option<usize>,
-    /// Only the likeliest that make up this share (Holtzman et al., 2020).
+    /// Nucleus sampling: sample from the likeliest tokens whose probabilities add up to this (Holtzman et al., 2020).
     pub top_p: Option<f64>,
-    /// Seed of the draws.
+    /// Random seed.
     pub seed: u64,
 }
 
 impl Sampling {
-    /// Checks every number.
+    /// Checks every value.
     ///
     /// # Errors
-    /// The first that makes no sense.
+    /// The first invalid value.
     pub fn check(&self) -> Result<(), TrainError> {
         let fail = |option: &str, why: String| Err(TrainError::config(option, why));
         if !(self.temperature.is_finite() && self.temperature >= 0.0) {
@@ -48,7 +48,7 @@ impl Sampling {
         Ok(())
     }
 
-    /// The next token, by draw number `draw`; among equals the one of the lower number comes first.
+    /// Next token for draw number `draw`; ties are ordered by token number.
     pub fn choose(&self, logits: &[f32], draw: u32) -> usize {
         let mut order: Vec<usize> = (0..logits.len()).collect();
         order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
@@ -79,7 +79,7 @@ impl Sampling {
     }
 }
 
-/// A loaded language model that writes.
+/// Loaded language model for generation.
 pub struct Generator {
     model: TextModel,
     tokenizer: Tokenizer,
@@ -96,7 +96,7 @@ impl Generator {
     /// Loads a checkpoint.
     ///
     /// # Errors
-    /// Where there is none, it is no language model, or the device fails.
+    /// If there is none, it is no language model, or the device fails.
     pub fn open(path: &Path, device: &Device) -> Result<Self, TrainError> {
         let dir = checkpoint_dir(path);
         let Card::Text(card) = load_card(&dir)? else {
@@ -121,12 +121,12 @@ impl Generator {
         })
     }
 
-    /// Reads a text to go on from; an empty one stands for a line's beginning.
+    /// Reads a prompt; an empty one stands for the start of a line.
     ///
     /// # Errors
-    /// Where a character is none of the model's, or the device fails.
+    /// If a character is not in the model's vocabulary, or the device fails.
     pub fn prompt(&mut self, text: &str) -> Result<(), TrainError> {
-        // A byte order mark is no character of the text.
+        // A byte order mark is not part of the text.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut tokens = self.tokenizer.encode(text)?;
         if tokens.is_empty() && self.logits.is_empty() {
@@ -135,10 +135,10 @@ impl Generator {
         tokens.into_iter().try_for_each(|token| self.read(token))
     }
 
-    /// The next token's text: empty where a character is not whole yet.
+    /// Text of the next token; empty while a character is incomplete.
     ///
     /// # Errors
-    /// Where the device fails.
+    /// If the device fails.
     pub fn next(&mut self, sampling: &Sampling) -> Result<String, TrainError> {
         if self.logits.is_empty() {
             self.prompt("")?;
@@ -149,7 +149,7 @@ impl Generator {
         Ok(self.decoder.push(token))
     }
 
-    /// What is left of an unfinished character.
+    /// Bytes of an incomplete character.
     pub fn finish(self) -> String {
         self.decoder.finish()
     }
@@ -170,7 +170,7 @@ impl Generator {
         let inputs = [("token", &HostTensor::i32(&[1], &[token])), ("position", &at)];
         self.runner.step(&mut self.session, 0, &inputs, &[])?;
         self.logits = self.runner.wait()?.expect("a step is under way").get("logits").as_f32().to_vec();
-        // Recurrent states hold all there is.
+        // Recurrent states contain the whole history.
         if self.model.most_tokens().is_some() {
             self.read.push(token);
         }
@@ -191,17 +191,17 @@ mod tests {
     }
 
     #[test]
-    fn draws_follow_the_probabilities() {
+    fn sampling_follows_the_probabilities() {
         let logits = [0.0, 2f32.ln(), 5f32.ln()];
         for (token, want) in [0.125, 0.25, 0.625].into_iter().enumerate() {
             assert!((share(&sampling(1.0, None, None), &logits, token) - want).abs() < 0.02);
         }
-        // At half the temperature probabilities are squared.
+        // Half the temperature squares the probabilities.
         assert!((share(&sampling(0.5, None, None), &logits, 2) - 25.0 / 30.0).abs() < 0.02);
     }
 
     #[test]
-    fn the_unlikely_can_be_left_out() {
+    fn top_k_and_top_p_exclude_unlikely_tokens() {
         let logits = [0.0, 2f32.ln(), 5f32.ln()];
         assert_eq!(share(&sampling(0.0, None, None), &logits, 2), 1.0);
         assert_eq!(share(&sampling(1.0, Some(1), None), &logits, 2), 1.0);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn one_seed_one_sequence() {
+    fn same_seed_gives_the_same_sequence() {
         let logits = [0.0f32; 50];
         let draw = |seed| {
             (0..40)

@@ -1,5 +1,5 @@
-//! The graphs of models that make pictures: an autoencoder, which makes each one again from a short code, and DCGAN, whose
-//! two players each have a step of their own.
+//! Graphs of generative image models: an autoencoder, reconstructing each image from a short code, and DCGAN, with
+//! separate steps for discriminator and generator.
 
 use crate::TrainError;
 use crate::state::ModelCard;
@@ -10,37 +10,37 @@ use wgrad_models::{Autoencoder, DcGan, ModelError};
 use wgrad_nn::{Mode, Net, Optimizer};
 use wgrad_types::Type;
 
-/// A model that makes pictures.
+/// Generative image model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GenerativeKind {
-    /// Makes pictures again from a code of thirty numbers.
+    /// Reconstructs images from a code of thirty numbers.
     Autoencoder,
-    /// Makes pictures from noise.
+    /// Generates images from noise.
     DcGan,
 }
 
-/// Every such model by its name on the command line.
+/// All generative models by their names on the command line.
 pub const GENERATIVE_MODELS: [(&str, GenerativeKind); 2] =
     [("autoencoder", GenerativeKind::Autoencoder), ("dcgan", GenerativeKind::DcGan)];
 
-/// Weights' names of the two players.
-const PLAYERS: [&str; 2] = ["discriminator.", "generator."];
+/// Name prefixes of the weights of DCGAN's two networks.
+const NETWORKS: [&str; 2] = ["discriminator.", "generator."];
 
 impl GenerativeKind {
-    /// The model of a name; `None` where there is no such.
+    /// Model by name; `None` if there is none.
     pub fn named(name: &str) -> Option<Self> {
         GENERATIVE_MODELS.iter().find(|p| p.0 == name).map(|p| p.1)
     }
 
-    /// What its score is the share of.
+    /// Name of its score.
     pub(crate) fn score(self) -> &'static str {
         match self {
-            Self::Autoencoder => "variance kept",
-            Self::DcGan => "told from made up",
+            Self::Autoencoder => "explained variance",
+            Self::DcGan => "discriminator accuracy",
         }
     }
 
-    /// The file that shows what it makes.
+    /// File name of its sheet of generated images.
     pub(crate) fn sheet(self) -> &'static str {
         match self {
             Self::Autoencoder => "reconstructions.png",
@@ -58,30 +58,30 @@ fn autoencoder(card: &ModelCard) -> Autoencoder {
     Autoencoder { width: card.width, ..Autoencoder::default() }
 }
 
-fn players(card: &ModelCard) -> DcGan {
+fn dcgan(card: &ModelCard) -> DcGan {
     let usual = DcGan::new(card.channels);
     let width = (usual.width as f64 * card.width).round() as usize;
     DcGan { side: card.size.0, width: width.max(1), ..usual }
 }
 
-/// That the model can be built, before it is.
+/// Error if the model cannot be built.
 pub(crate) fn check(card: &ModelCard) -> Result<(), TrainError> {
     match kind(card)? {
         GenerativeKind::Autoencoder => Ok(()),
-        GenerativeKind::DcGan if card.size.0 == card.size.1 => Ok(players(card).check()?),
+        GenerativeKind::DcGan if card.size.0 == card.size.1 => Ok(dcgan(card).check()?),
         GenerativeKind::DcGan => {
-            Err(TrainError::config("--image-size", "dcgan makes square pictures: set a side"))
+            Err(TrainError::config("--image-size", "dcgan generates square images: set a side"))
         }
     }
 }
 
-/// Inputs `x` and `y`: pictures, and labels, of which only padding's sign counts.
+/// Inputs `x` (images) and `y` (labels; negative for padding, otherwise ignored).
 fn inputs(net: &Net, card: &ModelCard, rows: usize) -> (Tensor, Tensor) {
     let x = Type::f32(&[rows, card.channels, card.size.0, card.size.1]);
     (net.input("x", x), net.input("y", Type::i32(&[rows])))
 }
 
-/// A training step: outputs `loss` (mean) and `correct`, the score times the rows. DCGAN's is the discriminator's.
+/// Training step, of DCGAN the discriminator's: outputs `loss` (mean) and `correct` (the score times the rows).
 pub(crate) fn training(
     card: &ModelCard,
     rows: usize,
@@ -97,7 +97,7 @@ pub(crate) fn training(
             (made.mse_loss(&x), 1.0 - missed)
         }
         GenerativeKind::DcGan => {
-            let (real, made) = players(card).judged(&net, &x)?;
+            let (real, made) = dcgan(card).judged(&net, &x)?;
             let right = (right(&real, true) + right(&made, false)).mean_all() * 0.5;
             (DcGan::telling_apart(&real, &made), right)
         }
@@ -107,19 +107,19 @@ pub(crate) fn training(
     let all = trainable(&net, freeze)?;
     let own = match kind(card)? {
         GenerativeKind::Autoencoder => all,
-        GenerativeKind::DcGan => all.into_iter().filter(|w| w.0.starts_with(PLAYERS[0])).collect(),
+        GenerativeKind::DcGan => all.into_iter().filter(|w| w.0.starts_with(NETWORKS[0])).collect(),
     };
     gradients.of(&loss, &own)?;
     Ok(net)
 }
 
-/// 1 where a logit tells what is so.
+/// 1 for every correct logit, else 0.
 fn right(logits: &Tensor, real: bool) -> Tensor {
     let zero = logits.zeros_like();
     if real { logits.gt(&zero) } else { logits.le(&zero) }.to_f32()
 }
 
-/// The generator's step on as many pictures, which follows the discriminator's; `None` for models of one player.
+/// Generator's step on as many images, run after the discriminator's; `None` for models other than DCGAN.
 pub(crate) fn answer(
     card: &ModelCard,
     rows: usize,
@@ -129,18 +129,18 @@ pub(crate) fn answer(
         return Ok(None);
     }
     let net = Net::new(Mode::Train);
-    let loss = players(card).generator_loss(&net, rows)?;
-    let own = trainable(&net, None)?.into_iter().filter(|w| w.0.starts_with(PLAYERS[1]));
+    let loss = dcgan(card).generator_loss(&net, rows)?;
+    let own = trainable(&net, None)?.into_iter().filter(|w| w.0.starts_with(NETWORKS[1]));
     optimizer.minimise(&loss, &own.collect::<Vec<_>>())?;
     Ok(Some(net.builder().graph()))
 }
 
-/// An evaluation batch. Outputs sums over rows whose label is not padding: `off` (losses), `good` and `all` (what the
-/// score is a share of); and `made`, the pictures.
+/// Evaluation batch. Outputs sums over all rows but padding: `loss_sum`, and `score_sum` and `score_total`, the score's
+/// numerator and denominator; and the `generated` images.
 pub(crate) fn evaluation(net: &Net, card: &ModelCard, rows: usize) -> Result<Graph, TrainError> {
     let (x, y) = inputs(net, card, rows);
     let counts = y.ge(&y.zeros_like()).to_f32();
-    let (made, off, good, all) = match kind(card)? {
+    let (made, loss, score, total) = match kind(card)? {
         GenerativeKind::Autoencoder => {
             let made = autoencoder(card).build(net, &x);
             let squares = |t: &Tensor| t.square().sum(&[1, 2, 3]);
@@ -149,26 +149,26 @@ pub(crate) fn evaluation(net: &Net, card: &ModelCard, rows: usize) -> Result<Gra
             (made, &missed / pixels, &all - &missed, all)
         }
         GenerativeKind::DcGan => {
-            let players = players(card);
-            let made = players.generator(net, &players.draw(net, rows))?;
-            let real = players.discriminator(net, &x)?;
-            let told = net.shared(|| players.discriminator(net, &made))?;
-            let off = (-&real).softplus() + told.softplus();
-            (made, off, right(&real, true) + right(&told, false), real.full_like(2.0))
+            let dcgan = dcgan(card);
+            let made = dcgan.generator(net, &dcgan.draw(net, rows))?;
+            let real = dcgan.discriminator(net, &x)?;
+            let fake = net.shared(|| dcgan.discriminator(net, &made))?;
+            let loss = (-&real).softplus() + fake.softplus();
+            (made, loss, right(&real, true) + right(&fake, false), real.full_like(2.0))
         }
     };
-    net.builder().output("made", &made);
-    for (name, sum) in [("off", off), ("good", good), ("all", all)] {
+    net.builder().output("generated", &made);
+    for (name, sum) in [("loss_sum", loss), ("score_sum", score), ("score_total", total)] {
         net.builder().output(name, &(sum * &counts).sum_all());
     }
     Ok(net.builder().graph())
 }
 
-/// The training step of a model that makes pictures (of DCGAN the discriminator's), or its evaluation batch where there is
-/// no optimizer, on `rows` pictures.
+/// Graph of a generative model's training step (of DCGAN the discriminator's) on `rows` images, or of an evaluation batch
+/// if there is no optimizer.
 ///
 /// # Errors
-/// Where the model cannot be built.
+/// If the model cannot be built.
 pub fn generative_graph(
     card: &ModelCard,
     rows: usize,

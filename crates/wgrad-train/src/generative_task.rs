@@ -1,4 +1,4 @@
-//! Making pictures as a task: loaders of pictures whose classes do not matter, judgement, and a sheet that shows what is made.
+//! Generative image task: loaders of unlabelled images, evaluation, and a sheet of generated images.
 
 use crate::config::Config;
 use crate::data::padded;
@@ -15,13 +15,13 @@ use wgrad_graph::Graph;
 use wgrad_nn::{Mode, Net, Optimizer};
 use wgrad_session::{Runner, Session};
 
-/// Pictures on a sheet: a row of eight, and what is made of them below, twice; or four rows of samples.
+/// Images on a sheet: two rows of eight, each above its reconstructions; or four rows of samples.
 const SHOWN: usize = 16;
 const COLUMNS: usize = 8;
-/// Pixels between pictures.
+/// Gap between images, in pixels.
 const GAP: usize = 2;
 
-/// A model that makes pictures, with the pictures it learns from.
+/// Generative model with its training images.
 pub(crate) struct GenerativeTask<'a> {
     config: &'a Config,
     kind: GenerativeKind,
@@ -35,13 +35,13 @@ impl<'a> GenerativeTask<'a> {
         kind: GenerativeKind,
         observer: &mut dyn Observer,
     ) -> Result<Self, TrainError> {
-        // Players meet on full batches only; a small data set is one.
+        // DCGAN trains on full batches only; a small data set is one batch.
         let image_data = ImageData::new(config, kind == GenerativeKind::DcGan, observer)?;
         Ok(Self { config, kind, image_data, sheet: RefCell::default() })
     }
 }
 
-/// What a judgement found, and the first pictures made with those they are of.
+/// Result of an evaluation, with the first generated images and their inputs.
 pub(crate) struct Judged {
     pub loss: f64,
     pub scores: Scores,
@@ -49,7 +49,7 @@ pub(crate) struct Judged {
     seen: Vec<f32>,
 }
 
-/// Runs pictures through an evaluation plan; `stop` ends it with [`TrainError::Stopped`].
+/// Evaluates images with an evaluation plan; `stop` ends it with [`TrainError::Stopped`].
 pub(crate) fn judge(
     session: &mut Session,
     runner: &mut Runner,
@@ -58,7 +58,7 @@ pub(crate) fn judge(
     stop: &AtomicBool,
 ) -> Result<Judged, TrainError> {
     let what = GenerativeKind::named(&card.model).map_or("", GenerativeKind::score);
-    let (mut off, mut good, mut all, mut count) = (0.0, 0.0, 0.0, 0u64);
+    let (mut loss, mut score, mut total, mut count) = (0.0, 0.0, 0.0, 0u64);
     let (mut made, mut seen) = (Vec::new(), Vec::new());
     for batch in loaders.iter().flat_map(|loader| loader.epoch(0, 0)) {
         let batch = batch?;
@@ -70,18 +70,20 @@ pub(crate) fn judge(
         if count == 0 {
             let shown = len.min(SHOWN) * x.as_f32().len() / BATCH;
             seen = x.as_f32()[..shown].to_vec();
-            made = outputs.get("made").as_f32().to_vec();
+            made = outputs.get("generated").as_f32().to_vec();
         }
         count += len as u64;
         let sum = |name: &str| f64::from(outputs.scalar(name));
-        (off, good, all) = (off + sum("off"), good + sum("good"), all + sum("all"));
+        loss += sum("loss_sum");
+        score += sum("score_sum");
+        total += sum("score_total");
     }
-    let share = if all > 0.0 { good / all } else { 0.0 };
-    let loss = off / count.max(1) as f64;
+    let share = if total > 0.0 { score / total } else { 0.0 };
+    let loss = loss / count.max(1) as f64;
     Ok(Judged { loss, scores: Scores::Pictures { count, share, what }, made, seen })
 }
 
-/// Pictures in rows, as PNG: each row of those seen above what is made of them, or samples alone.
+/// Sheet as PNG: rows of inputs, each above its reconstructions, or rows of samples.
 fn sheet(card: &ModelCard, kind: GenerativeKind, judged: &Judged) -> Result<Vec<u8>, TrainError> {
     let (height, width) = card.size;
     let size = card.channels * height * width;
@@ -143,7 +145,7 @@ impl Task for GenerativeTask<'_> {
         self.kind.score()
     }
 
-    /// Players' losses rise and fall with each other's skill.
+    /// False for DCGAN: each network's loss depends on the other's skill.
     fn ranks(&self) -> bool {
         self.kind != GenerativeKind::DcGan
     }

@@ -1,4 +1,4 @@
-//! The graphs of an image classifier: one training step, one evaluation batch.
+//! Graphs of an image classifier: one training step, one evaluation batch.
 
 use crate::TrainError;
 use crate::task::Gradients;
@@ -9,14 +9,14 @@ use wgrad_nn::{Loss, Mode, Net, Optimizer};
 use wgrad_session::Tensors;
 use wgrad_types::Type;
 
-/// Label of a row that is only padding.
+/// Label of padding rows.
 pub(crate) const PADDING: i32 = -100;
 
-/// One training step on a batch: inputs `x` and `y`, outputs `loss` (mean) and `correct` (count).
-/// Gives the graph and the initial tensors for a seed.
+/// Graph of one training step, and the initial tensors for a seed: inputs `x` and `y`, outputs `loss` (mean) and `correct`
+/// (count).
 ///
 /// # Errors
-/// Where the model cannot be built.
+/// If the model cannot be built.
 pub fn train_graph(
     model: &ImageModel,
     batch: usize,
@@ -28,10 +28,10 @@ pub fn train_graph(
     Ok((net.builder().graph(), net.initial(seed)))
 }
 
-/// The graph of [`train_graph`] alone, without drawing initial tensors.
+/// Graph of [`train_graph`], without drawing initial tensors.
 ///
 /// # Errors
-/// Where the model cannot be built.
+/// If the model cannot be built.
 pub fn step_graph(
     model: &ImageModel,
     batch: usize,
@@ -41,7 +41,7 @@ pub fn step_graph(
     Ok(training(model, batch, Gradients::Update(optimizer), label_smoothing, None)?.builder().graph())
 }
 
-/// The model behind [`train_graph`]; weights that `freeze` fits stand still.
+/// Network of [`train_graph`]; weights matching `freeze` are frozen.
 pub(crate) fn training(
     model: &ImageModel,
     batch: usize,
@@ -55,8 +55,8 @@ pub(crate) fn training(
     trained(net, (&logits, &y), &heads, gradients, label_smoothing, freeze)
 }
 
-/// Ends the graph of a training step of whatever tells classes: outputs `loss` and `correct`, and the gradients. Heads on
-/// the way add their share to what is made small, not to the loss told.
+/// Adds loss, accuracy and gradients to the training graph of a classifier: outputs `loss` and `correct`. Auxiliary heads
+/// contribute to the objective, not to the reported loss.
 pub(crate) fn trained(
     net: Net,
     (logits, labels): (&Tensor, &Tensor),
@@ -75,15 +75,15 @@ pub(crate) fn trained(
     Ok(net)
 }
 
-/// One evaluation batch: inputs `x` and `y`, outputs `logits` and `loss` (mean over rows whose label is not padding).
+/// Graph of one evaluation batch: inputs `x` and `y`, outputs `logits` and `loss` (mean over all rows but padding).
 ///
 /// # Errors
-/// Where the model cannot be built.
+/// If the model cannot be built.
 pub fn eval_graph(model: &ImageModel, batch: usize) -> Result<Graph, TrainError> {
     evaluation(&Net::new(Mode::Eval), model, batch)
 }
 
-/// The graph of [`eval_graph`] over a training session's tensors: the averaged weights where it keeps such.
+/// Graph of [`eval_graph`] over a training session's tensors; with `averaged`, over the moving averages.
 pub(crate) fn watch_graph(model: &ImageModel, batch: usize, averaged: bool) -> Result<Graph, TrainError> {
     let net = if averaged { Net::averaged() } else { Net::new(Mode::Eval) };
     evaluation(&net, model, batch)
@@ -105,9 +105,9 @@ mod tests {
     use wgrad_nn::{Init, OptimizerKind};
     use wgrad_types::Array;
 
-    /// A plain cross-entropy's gradient of logits that are all 0: a class's share less 1 at the label, over the rows.
+    /// Cross-entropy gradient at all-zero logits: (1/classes - one-hot label) / rows.
     #[test]
-    fn heads_on_the_way_are_trained_by_their_share_and_told_in_no_loss() {
+    fn auxiliary_heads_train_by_their_weight_and_stay_out_of_the_reported_loss() {
         let net = Net::new(Mode::Train);
         let y = net.input("y", Type::i32(&[2]));
         let own = ["main", "first", "second"].map(|name| net.weight(name, &[2, 4], Init::Zeros));
@@ -130,6 +130,6 @@ mod tests {
             }
         }
         let told = graph.outputs.iter().find(|o| o.0 == "loss").expect("a loss");
-        assert!((of(told.1)[0] - 4f64.ln()).abs() < 1e-6, "the last layer's loss alone");
+        assert!((of(told.1)[0] - 4f64.ln()).abs() < 1e-6, "the main head's loss only");
     }
 }

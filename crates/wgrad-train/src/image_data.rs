@@ -1,4 +1,4 @@
-//! Images as tasks see them, whatever they learn of them: the data set, its loaders, and which split is watched.
+//! Image data of a task, independent of its kind: the data set, its loaders and the monitored split.
 
 use crate::config::Config;
 use crate::data::{Prepared, eval_loader, prepare, tensors, train_loader, watched};
@@ -7,7 +7,7 @@ use crate::task::{Feed, Feeds, Sizes};
 use crate::{Observer, TrainError};
 use wgrad_data::{Loader, Split};
 
-/// A data set with loaders for training and for what is watched meanwhile.
+/// Data set with loaders for training and for the monitored split.
 pub(crate) struct ImageData {
     pub(crate) prepared: Prepared,
     pub(crate) loader: Loader,
@@ -17,7 +17,7 @@ pub(crate) struct ImageData {
 }
 
 impl ImageData {
-    /// As the settings say; `drop_last` leaves out what fills no batch.
+    /// Image data as configured; `drop_last` drops an incomplete last batch.
     pub(crate) fn new(
         config: &Config,
         drop_last: bool,
@@ -44,7 +44,8 @@ impl ImageData {
         }))
     }
 
-    /// What `judge` finds in the split watched, or at the end in the test images where there are any; and that split's name.
+    /// Result of `judge` on the monitored split (for the final test: on the test images, if there are any), with the split's
+    /// name.
     pub(crate) fn judged<R>(
         &self,
         final_test: bool,

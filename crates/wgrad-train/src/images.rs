@@ -1,4 +1,4 @@
-//! Image classification as a task: loaders, graphs, judgement by the confusion matrix.
+//! Image classification task: loaders, graphs, evaluation by the confusion matrix.
 
 use crate::config::Config;
 use crate::evaluate::{BATCH, Evaluation, Scores, evaluate};
@@ -13,7 +13,7 @@ use wgrad_models::ImageModel;
 use wgrad_nn::Net;
 use wgrad_session::{Runner, Session};
 
-/// A classifier with its images.
+/// Classifier with its images.
 pub(crate) struct Images<'a> {
     config: &'a Config,
     image_data: ImageData,

@@ -1,7 +1,7 @@
-//! Weights that a run keeps beside its last ones: those of the lowest loss on the split watched, in `best/`.
+//! Best weights of a run, kept in `best/` beside the last ones: those of the lowest loss on the monitored split.
 //!
-//! `checkpoint/` holds all that a run needs to go on; `best/` holds what was evaluated (moving averages if there are such)
-//! and no optimizer state. Evaluation, prediction and generation read the best if there are such.
+//! `checkpoint/` holds everything needed to resume; `best/` holds the evaluated weights (moving averages if enabled) and no
+//! optimizer state. Evaluation, prediction and generation read the best weights if present.
 
 use crate::TrainError;
 use crate::state::{self, CARD, CHECKPOINT, CONFIG, Card};
@@ -15,13 +15,13 @@ use wgrad_session::{NamedTensor, Session, Tensors, checkpoint};
 pub(crate) const BEST: &str = "best";
 const ORIGIN: &str = "best.json";
 
-/// Which of a run's weights to read.
+/// Choice of a run's weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Weights {
-    /// Those of the lowest loss on the split watched; the last if none are kept.
+    /// Weights of the lowest loss on the monitored split; the last ones if none are kept.
     #[default]
     Best,
-    /// Those that `--resume` goes on with.
+    /// Last weights, also used by `--resume`.
     Last,
 }
 
@@ -30,18 +30,18 @@ pub enum Weights {
 pub(crate) struct Best {
     pub epoch: u64,
     pub step: u64,
-    /// Loss on the split watched.
+    /// Loss on the monitored split.
     pub loss: f64,
 }
 
-/// Weights that are about to be read.
+/// Origin of weights to read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Origin {
-    /// Folder to read them from.
+    /// Folder of the weights.
     pub dir: PathBuf,
-    /// Epochs and steps of training behind them; `None` if the folder does not say.
+    /// Epochs and steps of training; `None` if unknown.
     pub at: Option<(u64, u64)>,
-    /// Loss on the split watched if they are kept as the best.
+    /// Loss on the monitored split, for best weights.
     pub best: Option<f64>,
 }
 
@@ -57,7 +57,7 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// Which weights a run's folder, or one of its two folders of weights, gives.
+/// Origin of the weights in a run folder or one of its two weight folders.
 ///
 /// # Errors
 /// If there are none.
@@ -75,33 +75,33 @@ pub fn origin(path: &Path, weights: Weights) -> Result<Origin, TrainError> {
     Ok(Origin { dir, at, best: None })
 }
 
-/// The folder of weights for a path that is a run's folder or such a folder itself: the best if there are such.
+/// Weight folder for the path of a run folder or weight folder: the best weights if present.
 pub(crate) fn checkpoint_dir(path: &Path) -> PathBuf {
     let kept = [BEST, CHECKPOINT].map(|name| path.join(name));
     let found = kept.into_iter().find(|dir| checkpoint::newest(dir).join(CARD).exists());
     found.unwrap_or_else(|| path.into())
 }
 
-/// The run's folder for a path that is that, or one of its folders of weights.
+/// Run folder for the path of a run folder or one of its weight folders.
 pub(crate) fn run_dir(path: &Path) -> PathBuf {
     let inner = (path.ends_with(CHECKPOINT) || path.ends_with(BEST)) && !path.join(CONFIG).exists();
     let parent = if inner { path.parent() } else { None };
     parent.unwrap_or(path).into()
 }
 
-/// What is kept as the best of the run in folder `out`.
+/// Record of the best weights of the run in folder `out`.
 pub(crate) fn best(out: &Path) -> Option<Best> {
     state::parse(&out.join(BEST), ORIGIN).ok()
 }
 
-/// Keeps weights as the best.
+/// Saves weights as the best.
 pub(crate) fn save(out: &Path, card: &Card, best: &Best, mut tensors: Tensors) -> Result<(), TrainError> {
     state::take_averages(&mut tensors);
     let files = [(CARD, state::json(card)), (ORIGIN, state::json(best))];
     Ok(checkpoint::save(&out.join(BEST), &tensors, &files)?)
 }
 
-/// Fills a training session with the best weights, as those that evaluation reads: no session to train on with.
+/// Loads the best weights into a training session for evaluation only; training cannot continue from it.
 pub(crate) fn restore(out: &Path, session: &mut Session) -> Result<(), TrainError> {
     let (dir, names) = (out.join(BEST), state::names(session));
     let mut tensors = state::load_tensors(&dir, &names)?;

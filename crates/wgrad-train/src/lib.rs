@@ -1,7 +1,7 @@
-//! Training, evaluation, prediction and generation: what the command line does, as a library.
+//! Training, evaluation, prediction and generation: the library behind the command line.
 //!
-//! [`train`] runs epochs over a data source, evaluates, stops early, checkpoints, resumes bit for bit. Progress goes to
-//! an [`Observer`]; nothing here prints.
+//! [`train`] runs epochs over a data source, evaluates, stops early, saves checkpoints and resumes bit for bit. Progress is
+//! reported to an [`Observer`]; nothing here prints.
 
 mod anomaly;
 mod config;

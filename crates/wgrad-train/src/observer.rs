@@ -1,81 +1,81 @@
-//! What a run tells those who watch it.
+//! Progress reports of a run and their receiver.
 
 use crate::state::Card;
 use crate::task::Sizes;
 
-/// What is about to run, before the first step.
+/// Report before the first step.
 #[derive(Clone, Debug)]
 pub struct StartReport {
-    /// The device's name.
+    /// Name of the device.
     pub device: String,
-    /// Images or tokens there are.
+    /// Number of images or tokens per split.
     pub sizes: Sizes,
-    /// The split evaluated after every epoch: `validation`, `test` or `training`.
+    /// Monitored split, evaluated after every epoch: `validation`, `test` or `training`.
     pub watched: &'static str,
-    /// Training images, or pixels, of each class; none if the data has no classes.
+    /// Training images, or pixels, per class; empty if the data has no classes.
     pub class_counts: Vec<u64>,
-    /// The model, what it sees and what it tells apart.
+    /// Model, with its input shape and classes or vocabulary.
     pub card: Card,
-    /// What the loss and accuracy are over: `images`, `tokens` or `pixels`.
+    /// Unit of loss and accuracy: `images`, `tokens` or `pixels`.
     pub unit: &'static str,
-    /// What the score is that is shown beside the loss: `accuracy`, or what an autoencoder or DCGAN has.
+    /// Name of the score: `accuracy`, `explained variance` (autoencoder) or `discriminator accuracy` (DCGAN).
     pub score: &'static str,
-    /// Different tokens of a language model.
+    /// Vocabulary size of a language model.
     pub vocabulary: Option<usize>,
-    /// Trainable numbers.
+    /// Number of trainable parameters.
     pub parameters: usize,
-    /// Totals of the training step's plan.
+    /// Plan totals of the training step.
     pub plan: wgrad_plan::Summary,
-    /// Steps done before this call and in all.
+    /// Steps done before this call, and in total.
     pub step: (u64, u64),
-    /// Epochs in all.
+    /// Total number of epochs.
     pub epochs: u64,
 }
 
-/// Progress after a step.
+/// Report after a step.
 #[derive(Clone, Debug)]
 pub struct StepReport {
-    /// Epoch under way, from 1, and how many there are.
+    /// Current epoch, from 1, and the total number.
     pub epoch: (u64, u64),
-    /// Steps done and in all.
+    /// Steps done and in total.
     pub step: (u64, u64),
     /// Mean loss of the epoch so far.
     pub loss: f64,
-    /// Accuracy of the epoch so far, on training samples as seen.
+    /// Accuracy of the epoch so far, on training samples with augmentation.
     pub accuracy: f64,
-    /// Training samples (images or tokens) a second, over this epoch.
+    /// Training samples (images or tokens) per second, over this epoch.
     pub per_second: f64,
 }
 
-/// Progress after an evaluation.
+/// Report after an evaluation.
 #[derive(Clone, Debug)]
 pub struct EvalReport {
-    /// Epochs done and in all.
+    /// Epochs done and in total.
     pub epoch: (u64, u64),
     /// Steps done.
     pub step: u64,
     /// Mean training loss of the epoch.
     pub train_loss: f64,
-    /// Accuracy of the epoch, on training samples as seen.
+    /// Accuracy of the epoch, on training samples with augmentation.
     pub train_accuracy: f64,
-    /// Loss on the split watched.
+    /// Loss on the monitored split.
     pub val_loss: f64,
-    /// Accuracy on it.
+    /// Accuracy on the monitored split.
     pub val_accuracy: f64,
-    /// A language model's perplexity on it.
+    /// Perplexity of a language model on the monitored split.
     pub perplexity: Option<f64>,
-    /// Training samples (images or tokens) a second.
+    /// Training samples (images or tokens) per second.
     pub per_second: f64,
 }
 
-/// Who watches a run.
+/// Receiver of a run's progress reports.
 pub trait Observer {
-    /// Something worth saying once.
+    /// Message reported once.
     fn note(&mut self, line: &str);
-    /// Everything is ready; the first step comes next.
+    /// Called before the first step.
     fn started(&mut self, _: &StartReport) {}
-    /// A step is done.
+    /// Called after each step.
     fn step(&mut self, report: &StepReport);
-    /// An evaluation is done.
+    /// Called after each evaluation.
     fn evaluated(&mut self, report: &EvalReport);
 }

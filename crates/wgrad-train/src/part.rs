@@ -1,7 +1,7 @@
-//! Which samples of a source an evaluation looks at, and how its classes meet the model's.
+//! Selection of a source's samples for evaluation, and mapping of its classes to the model's.
 //!
-//! A run's own source is judged on what training did not see. Another source is as new to the model in every part, so all of
-//! it is taken if it has no test split. A source that moved is told from another by its training images' mean and deviation.
+//! A run's own source is evaluated on held-out samples. Another source is entirely new to the model, so all of it is used if
+//! it has no test split. A moved source is recognised by the mean and deviation of its training images.
 
 use crate::TrainError;
 use crate::config::Config;
@@ -15,17 +15,17 @@ use wgrad_data::{DataError, Dataset, Loader, SourceOptions, Split, Subset, estim
 /// Part of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Part {
-    /// The test split; if there is none, what the run held out, or the whole of a source that the run does not know.
+    /// Test split; if there is none, the validation data of the run's own source, or all of another source.
     #[default]
     Usual,
-    /// A split.
+    /// One split.
     Split(Split),
     /// All splits together.
     All,
 }
 
 impl Part {
-    /// Of a source without a test split: whether its training and its held out samples are looked at, and their name.
+    /// Use of training and of held-out samples of a source without a test split, and the name of the selection.
     pub(crate) fn halves(self, own: bool) -> (bool, bool, &'static str) {
         match self {
             Self::Split(Split::Train) => (true, false, "training"),
@@ -36,33 +36,32 @@ impl Part {
     }
 }
 
-/// The number that the model gives each class of the data.
+/// Class numbers of the model for the classes of the data.
 ///
 /// # Errors
-/// If a class is not the model's.
+/// If a class is unknown to the model.
 pub(crate) fn known(spec: &str, classes: &[String], model: &[String]) -> Result<Vec<i32>, TrainError> {
     let number = |class: &String| {
         let found = model.iter().position(|known| known == class);
         found.map(|n| n as i32).ok_or_else(|| {
-            let why =
-                format!("{spec} has classes that the model does not know, as {class:?}; it knows {model:?}");
+            let why = format!("{spec} has classes unknown to the model, e.g. {class:?}; it knows {model:?}");
             TrainError::config("--data", why)
         })
     };
     classes.iter().map(number).collect()
 }
 
-/// Images to judge a model on.
+/// Images for an evaluation.
 pub(crate) struct Judged {
     /// A loader per split.
     pub(crate) loaders: Vec<Loader>,
-    /// What they are, for people.
+    /// Description of the images.
     pub(crate) name: String,
     /// Classes of the data.
     pub(crate) classes: Vec<String>,
 }
 
-/// The images of a part of the source `spec`; `own` says that it is the run's by name.
+/// Images of a part of the source `spec`; `own` is true if it is the run's own by name.
 pub(crate) fn images(
     (config, spec, own): &(Config, String, bool),
     part: Part,
@@ -83,7 +82,7 @@ pub(crate) fn images(
     let count: usize = subsets.iter().map(|subset| subset.len()).sum();
     let name = match subsets[..] {
         [] => {
-            let why = format!("{spec} has no such images: try another split, or all");
+            let why = format!("{spec} has no images in this split: use another split, or all");
             return Err(TrainError::config("--split", why));
         }
         [one] => one.description().to_owned(),
@@ -95,8 +94,8 @@ pub(crate) fn images(
     Ok(Judged { loaders, name, classes: dataset.classes })
 }
 
-/// Opens a source for a model. A folder whose splits do not fit together gives the split that is asked for alone; whether it
-/// does, is told.
+/// Opens a source for a model. Of a folder with inconsistent splits only the requested split is opened; the second value
+/// is then true.
 fn opened(spec: &str, part: Part, config: &Config, card: &ModelCard) -> Result<(Dataset, bool), TrainError> {
     let options = SourceOptions {
         val_split: config.val_split,
@@ -120,7 +119,7 @@ fn opened(spec: &str, part: Part, config: &Config, card: &ModelCard) -> Result<(
         (Err(DataError::NoClasses { path }), _) => {
             let path = path.display();
             let why = format!(
-                "{path} has no class folders, so nothing says what is right; `wgrad predict` takes {path} as it is"
+                "{path} has no class folders, so there are no labels to compare with; `wgrad predict` takes {path} as it is"
             );
             return Err(TrainError::config("--data", why));
         }
@@ -132,7 +131,7 @@ fn opened(spec: &str, part: Part, config: &Config, card: &ModelCard) -> Result<(
     }
 }
 
-/// Whether a source is the one trained on, under another path: then its training images have the model's mean and deviation.
+/// True if a source is the training source at another path: its training images have the model's mean and deviation.
 fn is_known(dataset: &Dataset, card: &ModelCard) -> bool {
     !dataset.train.is_empty()
         && dataset.classes == card.classes
@@ -140,7 +139,7 @@ fn is_known(dataset: &Dataset, card: &ModelCard) -> bool {
             .is_ok_and(|found| found == (card.mean.clone(), card.std.clone()))
 }
 
-/// Whether both specs name one place.
+/// True if both specs name the same path.
 pub(crate) fn same(a: &str, b: &str) -> bool {
     spec::absolute(a) == spec::absolute(b)
 }

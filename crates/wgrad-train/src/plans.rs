@@ -1,9 +1,9 @@
-//! The plans that make a training step: of a whole batch, or of parts of it one after another with an update at the end,
-//! so that a batch may be larger than memory holds at once.
+//! Plans of a training step: one for the whole batch, or gradient accumulation: micro-batches in sequence with an update at
+//! the end, for batches larger than memory allows.
 //!
-//! A part adds its gradients, times its share of the batch's samples, to sums kept between plans; the update's plan moves
-//! the weights by them. But for batch statistics, which are each part's own, it is the step of the whole batch. A second
-//! player's step ends a step in the same place.
+//! A micro-batch adds its gradients, weighted by its fraction of the batch's samples, to sums kept between plans; the
+//! update plan applies them to the weights. Except for batch statistics, computed per micro-batch, the result equals the
+//! step of the whole batch. A GAN's generator step takes the place of the update plan.
 
 use crate::TrainError;
 use crate::anomaly::Watch;
@@ -18,39 +18,39 @@ use wgrad_plan::Summary;
 use wgrad_session::{Outputs, Runner, Session};
 use wgrad_types::HostTensor;
 
-/// A training step's plans, and what of them is under way.
+/// Plans of a training step, and their work in flight.
 pub(crate) struct Plans {
     part: Runner,
     rows: usize,
-    /// For the rows that are left at the end of a batch.
+    /// Runner for the remaining rows of a batch.
     rest: Option<Runner>,
-    /// What ends a step: the update where parts only sum their gradients, or a second player's step.
+    /// Last runner of a step: the update after accumulation, or a GAN's generator step.
     end: Option<Runner>,
-    /// Whether parts sum.
+    /// True if micro-batches accumulate gradients.
     sums: bool,
-    /// Parts of a full batch.
+    /// Micro-batches per full batch.
     parts: u64,
-    /// Samples of the parts under way, and their steps' numbers.
+    /// Sample counts and step numbers of the micro-batches in flight.
     pending: VecDeque<(usize, u64)>,
 }
 
-/// Results of a part of a step.
+/// Results of one micro-batch.
 pub(crate) struct Found {
     pub outputs: Outputs,
-    /// How many samples its loss is a mean over.
+    /// Number of samples averaged by its loss.
     pub samples: usize,
-    /// The step's number, from 1.
+    /// Step number, from 1.
     pub step: u64,
 }
 
-/// A step's number and the optimizer's scalars.
+/// Step number and optimizer scalars.
 pub(crate) struct Now<'a> {
     pub step: u64,
     pub scalars: &'a [(&'a str, f32)],
     pub watch: Option<&'a mut Watch>,
 }
 
-/// A part of a batch.
+/// Micro-batch.
 struct Part {
     x: HostTensor,
     y: HostTensor,
@@ -66,12 +66,12 @@ fn rows(tensor: &HostTensor, from: usize, to: usize) -> HostTensor {
     HostTensor { ty, words: tensor.words[from * size..to * size].to_vec() }
 }
 
-/// Labels that count.
+/// Number of labels other than padding.
 fn counted(y: &HostTensor) -> usize {
     y.as_i32().iter().filter(|&&label| label != PADDING).count()
 }
 
-/// A batch in parts of so many rows and one of those left.
+/// Splits a batch into micro-batches of `rows` rows and a remainder.
 fn cut(feed: Feed, size: usize) -> Vec<Part> {
     let Feed { x, y, rows: all } = feed;
     if all <= size {
@@ -87,7 +87,7 @@ fn cut(feed: Feed, size: usize) -> Vec<Part> {
     (0..all).step_by(size).map(part).collect()
 }
 
-/// An anomaly told with the number of the step rather than its part's.
+/// Anomaly with the step's number in place of the micro-batch's.
 fn in_step(error: TrainError, step: u64) -> TrainError {
     match error {
         TrainError::Anomaly { what, .. } => TrainError::Anomaly { step: step + 1, what },
@@ -95,18 +95,18 @@ fn in_step(error: TrainError, step: u64) -> TrainError {
     }
 }
 
-/// The update of all weights that training moves, from their sums.
+/// Update of all trainable weights from their gradient sums.
 fn update(part: &Net, optimizer: &Optimizer, freeze: Option<&str>) -> Result<Net, TrainError> {
     let net = Net::new(Mode::Train);
     let moving = transfer::trainable(part, freeze)?.into_iter();
-    // How they start is the part's matter.
+    // The micro-batch's network initialises the sums.
     let own: Vec<_> =
         moving.map(|(name, t)| (name.clone(), net.weight(&name, &t.shape(), Init::Zeros))).collect();
     optimizer.apply(net.builder(), &own);
     Ok(net)
 }
 
-/// What a step in so many parts does with its gradients.
+/// Gradient handling of a step of `parts` micro-batches.
 fn gradients(optimizer: &Optimizer, parts: usize) -> Gradients<'_> {
     match parts {
         1 => Gradients::Update(optimizer),
@@ -114,7 +114,7 @@ fn gradients(optimizer: &Optimizer, parts: usize) -> Gradients<'_> {
     }
 }
 
-/// The network of a full part of a step and, where parts only sum their gradients, that of the update.
+/// Network of a full micro-batch and, with accumulation, that of the update.
 pub(crate) fn nets(
     task: &dyn Task,
     optimizer: &Optimizer,
@@ -126,7 +126,7 @@ pub(crate) fn nets(
 }
 
 impl Plans {
-    /// The plans of a task's step in so many parts, with the session they share and the name of the last layer.
+    /// Plans of a task's step in `parts` micro-batches, with their shared session and the name of the last layer.
     pub(crate) fn new(
         task: &dyn Task,
         optimizer: &Optimizer,
@@ -149,11 +149,11 @@ impl Plans {
             }
             Some(end) => {
                 let (session, mut both) = Session::over(device, &[&end, &graph], &initial, seed as u32)?;
-                let part = both.pop().expect("a plan a graph");
+                let part = both.pop().expect("one plan per graph");
                 (session, part, both.pop())
             }
         };
-        // A full batch of a small data set may leave a rest, too; then there is no shorter batch.
+        // A full batch of a small data set may leave a remainder, too; then there is no shorter batch.
         let left = short.unwrap_or(full) % size;
         let rest = match left {
             0 => None,
@@ -166,7 +166,7 @@ impl Plans {
         Ok((plans, session, transfer::head(&net)))
     }
 
-    /// Totals of a full batch's step.
+    /// Plan totals of a full batch's step.
     pub(crate) fn summary(&self) -> Summary {
         let mut all = Summary::on(self.part.plan(), wgrad_device::cpu_threads());
         if let Some(end) = &self.end {
@@ -178,7 +178,7 @@ impl Plans {
         all
     }
 
-    /// Submits a step on a batch. Gives what is finished of it and of those before, in order.
+    /// Submits a step on a batch. Returns the finished results of this and earlier steps, in order.
     pub(crate) fn step(
         &mut self,
         session: &mut Session,
@@ -191,7 +191,7 @@ impl Plans {
         for (i, part) in parts.into_iter().enumerate() {
             let share = [(SHARE, part.samples as f32 / samples.max(1) as f32)];
             let scalars = if self.sums { &share } else { now.scalars };
-            // Every part has random draws of its own.
+            // Every micro-batch has its own random draws.
             let step = now.step * self.parts + i as u64;
             let inputs = [("x", &part.x), ("y", &part.y)];
             let short = part.rows < self.rows;
@@ -221,14 +221,14 @@ impl Plans {
                 }
                 None => end.step(session, now.step, &[], now.scalars)?,
             }
-            // It has no results; what says so is taken off the queue.
+            // The update has no results; its empty entry is removed from the queue.
             while end.ready()?.is_some() {}
         }
         found.extend(self.collect(false)?);
         Ok(found)
     }
 
-    /// Results of the parts under way: those ready, or all.
+    /// Results of the micro-batches in flight: the finished ones, or all.
     pub(crate) fn collect(&mut self, all: bool) -> Result<Vec<Found>, TrainError> {
         let mut found = Vec::new();
         while let Some(outputs) = if all { self.part.wait()? } else { self.part.ready()? } {
@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_is_cut_into_parts_and_a_rest() {
+    fn batch_splits_into_micro_batches_and_a_remainder() {
         let (x, y) =
             (HostTensor::f32(&[5, 2], &[0., 1., 2., 3., 4., 5., 6., 7., 8., 9.]), [3, PADDING, 1, 0, 2]);
         let parts = cut(Feed { x, y: HostTensor::i32(&[5], &y), rows: 5 }, 2);

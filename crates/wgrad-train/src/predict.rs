@@ -1,4 +1,4 @@
-//! Prediction: a checkpoint's classes for image files.
+//! Prediction: classification of image files with a checkpoint.
 
 use crate::TrainError;
 use crate::data::{padded, pipeline};
@@ -10,7 +10,7 @@ use wgrad_data::{Batch, DataError, Pipeline, decode_levels};
 use wgrad_device::Device;
 use wgrad_session::{Runner, Session};
 
-/// A class and how probable the model holds it.
+/// Predicted class with its probability.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Guess {
     /// Class name.
@@ -19,7 +19,7 @@ pub struct Guess {
     pub probability: f64,
 }
 
-/// Whether a file's first bytes are those of a picture, in a format that is read here or not.
+/// True if a file's first bytes are those of an image, in a supported format or not.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -29,21 +29,21 @@ pub fn is_picture(path: &Path) -> std::io::Result<bool> {
     Ok(image::guess_format(&head).is_ok())
 }
 
-/// A loaded classifier.
+/// Loaded classifier.
 pub struct Predictor {
     card: ModelCard,
     session: Session,
     runner: Runner,
     pipeline: Pipeline,
-    /// Images a step.
+    /// Images per batch.
     batch: usize,
 }
 
 impl Predictor {
-    /// Loads a checkpoint, for about so many images at once: a step takes as many, 64 at most.
+    /// Loads a checkpoint for about `images` images; a batch takes as many, 64 at most.
     ///
     /// # Errors
-    /// Where there is none, or the device fails.
+    /// If there is none, or the device fails.
     pub fn open(path: &Path, images: usize, device: &Device) -> Result<Self, TrainError> {
         let batch = images.clamp(1, BATCH);
         let (card, session, runner) = load(path, batch, device)?;
@@ -51,12 +51,12 @@ impl Predictor {
         Ok(Self { card, session, runner, pipeline, batch })
     }
 
-    /// Images that a step takes.
+    /// Images per batch.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// For each image the `top` most probable classes, best first, equal ones in class order; or why it does not decode.
+    /// Most probable `top` classes per image, best first, ties in class order; or the reason for not decoding.
     ///
     /// # Errors
     /// If the device fails.
@@ -83,7 +83,7 @@ impl Predictor {
             self.runner.step(&mut self.session, 0, &[("x", &x), ("y", &y)], &[])?;
             let outputs = self.runner.wait()?.expect("a step is under way");
             let mut rows = outputs.get("logits").as_f32().chunks(self.card.classes.len());
-            let mut guess = |_| self.rank(rows.next().expect("a row per image"), top);
+            let mut guess = |_| self.rank(rows.next().expect("one row per image"), top);
             guesses.extend(prepared.into_iter().map(|found| found.map(&mut guess)));
         }
         Ok(guesses)

@@ -33,40 +33,41 @@ use wgrad_graph::Role;
 use wgrad_nn::{Optimizer, Schedule};
 use wgrad_session::{NamedTensor, Runner, Session, Tensors, all_finite, checkpoint};
 
-/// How a run ended.
+/// Summary of a finished or interrupted run.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// The run's folder.
+    /// Run folder.
     pub out: PathBuf,
-    /// The device's name.
+    /// Name of the device.
     pub device: String,
     /// Steps done.
     pub steps: u64,
-    /// Whether it was stopped by the caller; it can be resumed.
+    /// True if stopped by the caller; the run can be resumed.
     pub interrupted: bool,
-    /// The last word: on test images where there are any, else on those watched. `None` if interrupted.
+    /// Final test: on test images if there are any, else on the monitored split. `None` if interrupted.
     pub evaluation: Option<Evaluation>,
-    /// Epoch whose weights that is of, and its loss on the split watched; `None` if they are the last.
+    /// Epoch of the tested weights, and its loss on the monitored split; `None` for the last weights.
     pub best: Option<(u64, f64)>,
     /// Epochs done.
     pub epochs: u64,
-    /// Split whose loss chose them.
+    /// Monitored split; its loss selects the best weights.
     pub watched: &'static str,
-    /// Seconds spent in training steps, this call; evaluation and saving apart.
+    /// Seconds spent in training steps during this call, without evaluation and saving.
     pub train_seconds: f64,
-    /// Samples (images or tokens) trained on, this call.
+    /// Samples (images or tokens) trained on during this call.
     pub samples: u64,
-    /// Trainable numbers.
+    /// Number of trainable parameters.
     pub parameters: usize,
 }
 
-/// Trains a model on images, images with masks, or text, and writes the run's folder `out`: `config.toml`, `labels.txt`, `metrics.jsonl`, `curves.png`,
-/// `checkpoint/` (the last weights, to resume from), `best/` (the weights of the lowest loss on the split watched), and a sheet of what an autoencoder or DCGAN makes. With `resume` it continues what stands there: device, data, epochs, steps, patience, rate and
-/// workers are those given, other settings the run's own. `stop` ends it after the step under way.
-/// On the CPU device short steps are faster inside [`Device::install`].
+/// Trains a model on images, images with masks, or text, and writes the run folder `out`: `config.toml`, `labels.txt`,
+/// `metrics.jsonl`, `curves.png`, `checkpoint/` (the last weights, to resume from), `best/` (the weights of the lowest loss
+/// on the monitored split), and a sheet of an autoencoder's or DCGAN's images. With `resume` it continues the run in `out`:
+/// device, data, epochs, steps, patience, learning rate and workers are taken from `config`, other settings from the run.
+/// `stop` ends it after the current step. On the CPU device short steps are faster inside [`Device::install`].
 ///
 /// # Errors
-/// See [`TrainError`]; nothing that stood in `out` is lost.
+/// See [`TrainError`]; existing files in `out` are never lost.
 pub fn train(
     config: &Config,
     out: &Path,
@@ -82,7 +83,7 @@ pub fn train(
     });
     config.check()?;
     spec::check(&config.data)?;
-    // What a run holds out is settled when it begins.
+    // The held-out samples are fixed when a run begins.
     let held = Config { patience: before.as_ref().map_or(config.patience, |b| b.patience), ..config.clone() };
     check_precision(&config.precision, device.caps(), &device.name())?;
     let dir = out.join(CHECKPOINT);
@@ -99,7 +100,7 @@ pub fn train(
     let fresh = !checkpoint::newest(&dir).exists();
     let tuned = config.tune.then(|| tuning::tuned(&config, &*task, device, observer)).transpose()?;
     let device = tuned.as_ref().unwrap_or(device);
-    // The first batches are made while kernels compile.
+    // The first batches are prepared while kernels compile.
     let ahead = fresh.then(|| task.epoch(0, 0));
     let mut run = Run { ahead, ..Run::new(&config, out, device, &*task)? };
     if fresh && let Some(said) = transfer::start_from(&config, &task.card(), &run.head, &mut run.session)? {
@@ -117,7 +118,7 @@ pub fn train(
         let before = run.progress.history.last().map(|m| &m.device).filter(|d| **d != run.device);
         if let Some(before) = before {
             observer.note(&format!(
-                "it began on {before}: from here on {} rounds in its own way, so the bits are no longer those of one run",
+                "the run began on {before}: {} rounds differently, so results are no longer bit for bit reproducible",
                 run.device
             ));
         }
@@ -126,7 +127,7 @@ pub fn train(
     }
     observer.started(&run.start());
     let interrupted = run.steps(observer, stop).inspect_err(|error| {
-        // Without a checkpoint there is nothing to go on with, and the folder should take another attempt.
+        // Without a checkpoint there is nothing to resume, and the folder should be free for another attempt.
         if matches!(error, TrainError::Diverged { .. }) && !checkpoint::newest(&dir).exists() {
             run_folder::release(out);
         }
@@ -154,7 +155,7 @@ pub fn train(
     })
 }
 
-/// Opens the data for the model.
+/// Opens the task of a model with its data.
 pub(crate) fn open_task<'a>(
     config: &'a Config,
     observer: &mut dyn Observer,
@@ -177,17 +178,17 @@ struct Run<'a> {
     optimizer: Optimizer,
     schedule: Schedule,
     progress: Progress,
-    /// Weights kept as the best so far.
+    /// Best weights so far.
     best: Option<Best>,
     total: u64,
     device: String,
-    /// The last layer's name.
+    /// Name of the last layer.
     head: String,
-    /// Time in training steps and samples trained on, this call.
+    /// Time in training steps and samples trained on during this call.
     spent: (Duration, u64),
-    /// Looks at every step, where asked to.
+    /// Anomaly detection, if enabled.
     watch: Option<Watch>,
-    /// The first epoch's batches, begun early.
+    /// Prefetched batches of the first epoch.
     ahead: Option<Feeds<'a>>,
 }
 
@@ -223,7 +224,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Writes what a run's folder holds from the start.
+    /// Writes the initial files of a run folder.
     fn begin(&self) -> Result<(), TrainError> {
         let io = |source| wgrad_session::SessionError::Io { path: self.out.into(), source };
         std::fs::create_dir_all(self.out).map_err(io)?;
@@ -267,7 +268,7 @@ impl<'a> Run<'a> {
         if let (Card::Image(card), Card::Image(own)) = (&card, &own)
             && card.classes != own.classes
         {
-            return Err(TrainError::config("--data", "the classes are no longer those the run began with"));
+            return Err(TrainError::config("--data", "the classes have changed since the run began"));
         }
         if card != own {
             let why = "its description differs; or the training data has changed since".into();
@@ -282,7 +283,7 @@ impl<'a> Run<'a> {
         state::save(self.out, &self.task.card(), &self.progress, &self.sound()?)
     }
 
-    /// The session's tensors, unless a weight is no finite number: then nothing is to be saved over what stands there.
+    /// Tensors of the session; an error if a weight is not finite, to protect the saved weights.
     fn sound(&self) -> Result<Tensors, TrainError> {
         let snapshot = self.session.snapshot()?;
         let lost = |t: &&NamedTensor| t.role == Role::Weight && !all_finite([&t.value]);
@@ -298,7 +299,7 @@ impl<'a> Run<'a> {
         TrainError::Diverged { what: what.to_owned(), value, step, saved }
     }
 
-    /// Runs to the end, or until stopped; says whether it was stopped.
+    /// Runs to the end or until stopped; true if stopped.
     fn steps(&mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<bool, TrainError> {
         while !self.progress.finished {
             let begun = Instant::now();
@@ -319,14 +320,14 @@ impl<'a> Run<'a> {
                 done => done?,
             }
             if stop.load(Ordering::Relaxed) && !self.progress.finished {
-                // Saved with the evaluation.
+                // The evaluation has saved the checkpoint.
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// The rest of the epoch under way; says whether it was stopped.
+    /// Runs the rest of the current epoch; true if stopped.
     fn epoch(
         &mut self,
         observer: &mut dyn Observer,
@@ -334,7 +335,7 @@ impl<'a> Run<'a> {
         begun: Instant,
     ) -> Result<bool, TrainError> {
         if self.progress.step >= self.total {
-            // Stopped during the evaluation that ends the run.
+            // Stopped during the last evaluation of the run.
             return Ok(false);
         }
         let before = self.progress.images;
@@ -373,7 +374,7 @@ impl<'a> Run<'a> {
         Ok(false)
     }
 
-    /// Takes in what steps have given.
+    /// Adds results of steps to the epoch's sums.
     fn count(&mut self, found: &[Found]) -> Result<(), TrainError> {
         for Found { outputs, samples, step } in found {
             let loss = outputs.scalar("loss");
@@ -390,7 +391,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Ends an epoch: evaluates, writes the run's files, decides whether to go on.
+    /// Ends an epoch: evaluates, writes the run's files, decides on early stopping.
     fn evaluate(
         &mut self,
         observer: &mut dyn Observer,
@@ -419,7 +420,7 @@ impl<'a> Run<'a> {
         };
         (p.loss_sum, p.correct, p.images) = (0.0, 0.0, 0);
         let lower = |than: Option<f64>| found.loss.is_finite() && than.is_none_or(|b| found.loss < b);
-        // Of a run from before best weights were kept, those of its best epoch are lost: later ones must be better still.
+        // Older runs without `best/` have lost the weights of their best epoch: only a lower loss than that is kept.
         let keep = self.task.ranks() && lower(self.best.as_ref().map(|b| b.loss).or(p.best));
         if lower(p.best) {
             (p.best, p.stale) = (Some(found.loss), 0);
@@ -447,19 +448,19 @@ impl<'a> Run<'a> {
         }
         if !found.loss.is_finite() {
             observer.note(&format!(
-                "the {} loss is {}: the weights of this epoch are of no use; lower --lr, or see where with --detect-anomaly",
+                "the {} loss is {}: the weights of this epoch are unusable; lower --lr, or locate the cause with --detect-anomaly",
                 self.task.watched(),
                 found.loss
             ));
         }
         p.history.push(metrics);
         if keep {
-            // Before the checkpoint that counts this epoch: a run cut off between the two does the epoch again.
+            // Saved before the checkpoint of this epoch: a run killed between the two repeats the epoch.
             let best = Best { epoch: self.progress.epoch, step: self.progress.step, loss: found.loss };
             kept::save(self.out, &self.task.card(), &best, self.sound()?)?;
             self.best = Some(best);
         }
-        // Weights that give no number must not replace those that a run can go on with.
+        // Weights with a non-finite loss must not replace a usable checkpoint.
         if found.loss.is_finite() || !checkpoint::newest(&self.out.join(CHECKPOINT)).exists() {
             self.save()?;
         }
@@ -476,7 +477,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Writes what the last judgement has to show.
+    /// Writes the image of the last evaluation, if any.
     fn write_picture(&self) -> Result<(), TrainError> {
         match self.task.picture() {
             Some((name, png)) => Ok(checkpoint::write_file(&self.out.join(name), &png)?),
@@ -484,7 +485,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The final evaluation, of the best weights: on test samples where there are any.
+    /// Final evaluation of the best weights, on test samples if there are any.
     fn final_test(&mut self, stop: &AtomicBool) -> Result<Evaluation, TrainError> {
         if self.best.as_ref().is_some_and(|b| b.step != self.progress.step) {
             kept::restore(self.out, &mut self.session)?;

@@ -1,4 +1,4 @@
-//! A run's folder belongs to one run: nothing that stands there is written over, and no two runs write at once.
+//! Run folder: belongs to one run. Existing files are never overwritten, and only one process writes at a time.
 
 use crate::TrainError;
 use crate::kept::BEST;
@@ -7,21 +7,21 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use wgrad_session::{SessionError, checkpoint};
 
-/// The file that a run holds locked while it lasts.
+/// Lock file, held by a run until it ends.
 const LOCK: &str = ".lock";
 
-/// Held while a run lasts; the system lets go of it with the process, however that ends.
+/// Lock on a run folder; the operating system releases it when the process ends for any reason.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
     path: PathBuf,
-    /// Folders made for it, the innermost first.
+    /// Folders created for the run, innermost first.
     made: Vec<PathBuf>,
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // What cannot be removed harms nobody. Folders that hold nothing yet go, too.
+        // Failures are harmless. Empty folders are removed, too.
         let _ = std::fs::remove_file(&self.path);
         self.made.iter().for_each(|made| {
             let _ = std::fs::remove_dir(made);
@@ -29,7 +29,7 @@ impl Drop for Lock {
     }
 }
 
-/// Makes the folder where it is not there, and takes it.
+/// Creates the folder if necessary and locks it.
 pub(crate) fn lock(out: &Path) -> Result<Lock, TrainError> {
     let io = |source| TrainError::from(SessionError::Io { path: out.into(), source });
     let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
@@ -39,12 +39,12 @@ pub(crate) fn lock(out: &Path) -> Result<Lock, TrainError> {
     let file = File::create(&path).map_err(io)?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(TrainError::Busy { out: out.into() }),
-        // Some network file systems know no locks: then it is as it was before there was one.
+        // Some network file systems have no locks: the run then goes unprotected.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(Lock { _file: file, path, made }),
     }
 }
 
-/// That a new run writes over nothing; `sheet` is the picture that it writes beside the usual files, if any.
+/// Error if a new run would overwrite a file; `sheet` is the image written beside the usual files, if any.
 pub(crate) fn check_free(out: &Path, sheet: Option<&str>) -> Result<(), TrainError> {
     if checkpoint::newest(&out.join(CHECKPOINT)).exists() || out.join(CONFIG).exists() {
         return Err(TrainError::Exists { out: out.into() });
@@ -56,11 +56,11 @@ pub(crate) fn check_free(out: &Path, sheet: Option<&str>) -> Result<(), TrainErr
     }
 }
 
-/// That a new run writes neither into its data nor around it.
+/// Error if the output folder lies inside the data folder or contains it.
 pub(crate) fn check_apart(out: &Path, spec: &str) -> Result<(), TrainError> {
     let Some((_, data)) = spec.split_once(':').filter(|(kind, _)| *kind != "text") else { return Ok(()) };
     let Ok(data) = std::fs::canonicalize(data) else { return Ok(()) };
-    // The folder may not be there yet: what is there of its path has no links left.
+    // The folder may not exist yet: only the existing part of its path is free of links.
     let whole = std::path::absolute(out).unwrap_or_else(|_| out.into());
     let real = whole.ancestors().find_map(|there| {
         let rest = whole.strip_prefix(there).ok()?;
@@ -72,14 +72,14 @@ pub(crate) fn check_apart(out: &Path, spec: &str) -> Result<(), TrainError> {
         return Ok(());
     }
     let why = format!(
-        "{} and the data in {} lie in one another: choose a folder apart",
+        "{} and the data folder {} contain one another: choose a separate folder",
         out.display(),
         data.display()
     );
     Err(TrainError::config("--out", why))
 }
 
-/// Takes back what a run has written before its first checkpoint.
+/// Removes the files written by a run before its first checkpoint.
 pub(crate) fn release(out: &Path) {
     for name in [CONFIG, LABELS] {
         let _ = std::fs::remove_file(out.join(name));
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn out_in_or_around_the_data_is_refused() {
+    fn output_folder_inside_or_around_the_data_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("photos");
         std::fs::create_dir_all(&data).unwrap();
@@ -106,13 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn one_run_at_a_time_and_nothing_is_written_over() {
+    fn run_folder_is_locked_and_never_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("run");
         let held = lock(&out).unwrap();
         assert!(matches!(lock(&out), Err(TrainError::Busy { .. })));
         drop(held);
-        assert!(!out.exists(), "a folder made for nothing goes again");
+        assert!(!out.exists(), "an unused new folder is removed");
         drop(lock(&out).unwrap());
         std::fs::create_dir_all(&out).unwrap();
         check_free(&out, None).unwrap();

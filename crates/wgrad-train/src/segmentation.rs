@@ -1,4 +1,4 @@
-//! Segmentation as a task: a class for every pixel of a picture, judged by the confusion matrix over pixels.
+//! Segmentation task: one class per pixel, evaluated by the confusion matrix over pixels.
 
 use crate::config::Config;
 use crate::evaluate::{Evaluation, Scores, check};
@@ -17,29 +17,29 @@ use wgrad_nn::{ConfusionMatrix, Mode, Net, Optimizer};
 use wgrad_session::{Runner, Session};
 use wgrad_types::{HostTensor, Type};
 
-/// The model's name on the command line.
+/// Name of the model on the command line.
 pub const SEGMENTER: &str = "unet";
 
-/// Side of the pictures where nothing is asked for.
+/// Default side of the images.
 const SIDE: usize = 128;
 
-/// Pictures of an evaluation batch.
+/// Images per evaluation batch.
 pub(crate) const ROWS: usize = 8;
 
-/// U-Net with its pictures and masks.
+/// U-Net with its images and masks.
 pub(crate) struct Segmentation {
     card: ModelCard,
     images: SegmentationData,
     reader: SegmentationReader,
     rows: usize,
-    /// Pictures left at the end of an epoch that are no batch: too few for batch normalisation.
+    /// Images left out at the end of an epoch, too few for batch normalisation.
     left_out: usize,
     val_split: f64,
     label_smoothing: f64,
     freeze: Option<String>,
 }
 
-/// Opens pictures with masks to train on.
+/// Opens images with masks for training.
 fn open(config: &Config, size: (usize, usize)) -> Result<SegmentationData, TrainError> {
     let options = SegmentationOptions {
         size,
@@ -52,7 +52,7 @@ fn open(config: &Config, size: (usize, usize)) -> Result<SegmentationData, Train
     Ok(open_masks(&config.data, &options)?)
 }
 
-/// Opens pictures with masks for a trained model, which decides how they are read and which labels are classes.
+/// Opens images with masks for a trained model, with its image preparation and classes.
 pub(crate) fn open_for(
     spec: &str,
     config: &Config,
@@ -74,12 +74,12 @@ pub(crate) fn open_for(
 impl Segmentation {
     pub(crate) fn new(config: &Config, observer: &mut dyn Observer) -> Result<Self, TrainError> {
         let side = config.image_size.unwrap_or(SIDE);
-        // Before anything is read; classes are not known yet.
+        // Checked before any data is read; the number of classes is not known yet.
         UNet { classes: 2, width: config.width }.check((side, side))?;
         let flip = match parse_augment(&config.augment)?[..] {
             [] => false,
             [Augment::HorizontalFlip { .. }] => true,
-            _ => return Err(TrainError::config("--augment", "unet's masks allow flip alone")),
+            _ => return Err(TrainError::config("--augment", "unet supports only flip")),
         };
         let images = open(config, (side, side))?;
         images.warnings.iter().for_each(|w| observer.note(w));
@@ -102,8 +102,8 @@ impl Segmentation {
         let left_out = left_out((side, side), images.train.len(), rows, config.accumulate)?;
         if left_out > 0 {
             observer.note(&format!(
-                "{left_out} of {} training pictures sit out each epoch, others each time: {} at the end are too few for batch \
-                 normalisation at {side}x{side}; another --batch-size or --image-size {} takes them all",
+                "{left_out} of {} training images are left out of each epoch, different ones each time: {} at the end is too \
+                small a batch for batch normalisation at {side}x{side}; another --batch-size or --image-size {} uses them all",
                 images.train.len(),
                 if left_out == 1 { "one" } else { "those" },
                 2 * side
@@ -122,18 +122,18 @@ impl Segmentation {
     }
 }
 
-/// Pictures that sit out an epoch since the batch they would make has one value per channel where the net is smallest: batch
+/// Images left out of an epoch since their batch would have one value per channel at the network's smallest layer: batch
 /// normalisation has no variance of one value (PyTorch refuses it, too).
 ///
 /// # Errors
-/// If every batch would be such.
+/// If every batch would be too small.
 fn left_out(size: (usize, usize), pictures: usize, rows: usize, parts: usize) -> Result<usize, TrainError> {
     let least = if UNet::smallest(size) > 1 { 1 } else { 2 };
     let part = rows.div_ceil(parts);
     let short = |batch: usize| part.min(batch) < least || (1..least).contains(&(batch % part));
     if short(rows) {
         let why = format!(
-            "{rows}{} leaves a picture alone, and batch normalisation at {}x{} needs two together: take an even one, or --image-size {}",
+            "{rows}{} leaves a single image, but batch normalisation at {}x{} needs at least two: use an even number, or --image-size {}",
             if parts > 1 { format!(" in {parts} parts") } else { String::new() },
             size.0,
             size.1,
@@ -145,7 +145,7 @@ fn left_out(size: (usize, usize), pictures: usize, rows: usize, parts: usize) ->
     Ok(if rest > 0 && short(rest) { rest } else { 0 })
 }
 
-/// Inputs `x` and `y`, and the loss's operands: logits and labels, one row a pixel.
+/// Inputs `x` and `y`, and the loss's operands: logits and labels, one row per pixel.
 fn pixels(net: &Net, card: &ModelCard, rows: usize) -> Result<(Tensor, Tensor), TrainError> {
     let (classes, (height, width)) = (card.classes.len(), card.size);
     let x = net.input("x", Type::f32(&[rows, card.channels, height, width]));
@@ -167,20 +167,20 @@ fn training(
     trained(net, (&logits, &labels), &[], gradients, label_smoothing, freeze)
 }
 
-/// One evaluation batch: outputs `loss` (mean over labels that are not padding) and `told`, a class a pixel.
+/// Evaluation graph of one batch: outputs `loss` (mean over labels other than padding) and `predicted`, one class per pixel.
 fn evaluation(net: &Net, card: &ModelCard, rows: usize) -> Result<Graph, TrainError> {
     let (logits, labels) = pixels(net, card, rows)?;
     let options = CrossEntropy { ignore_index: PADDING, ..CrossEntropy::default() };
     net.builder().output("loss", &logits.cross_entropy(&labels, options));
-    net.builder().output("told", &logits.argmax(-1));
+    net.builder().output("predicted", &logits.argmax(-1));
     Ok(net.builder().graph())
 }
 
-/// The training step of a segmenter of so many classes, or its evaluation batch where there is no optimizer, on `rows`
-/// pictures: inputs `x` and `y` `[rows, height, width]` i32, output `loss` (mean over pixels).
+/// Graph of a segmenter's training step on `rows` images, or of an evaluation batch if there is no optimizer: inputs `x`
+/// and `y` `[rows, height, width]` i32, output `loss` (mean over pixels).
 ///
 /// # Errors
-/// Where the model cannot be built.
+/// If the model cannot be built.
 pub fn pixel_graph(
     card: &ModelCard,
     rows: usize,
@@ -194,19 +194,19 @@ pub fn pixel_graph(
     }
 }
 
-/// A batch as tensors of `rows` rows: those beyond it are zeros with labels that do not count.
+/// Tensors of a batch, padded to `rows` rows with zeros and the padding label.
 pub(crate) fn tensors(card: &ModelCard, mut batch: MaskedBatch, rows: usize) -> (HostTensor, HostTensor) {
     let (height, width) = card.size;
     batch.pictures.resize(rows * card.channels * height * width, 0.0);
-    // Pixels that count for nothing are labelled as padding is.
+    // Ignored pixels have the padding label.
     const { assert!(IGNORED == PADDING) };
     batch.classes.resize(rows * height * width, PADDING);
     let x = HostTensor::f32(&[rows, card.channels, height, width], &batch.pictures);
     (x, HostTensor::i32(&[rows, height, width], &batch.classes))
 }
 
-/// Loss and confusion over scenes, through an evaluation plan of [`ROWS`]; `labels` gives the model's number of each class of
-/// the data.
+/// Loss and confusion matrix over images with masks, using an evaluation plan of [`ROWS`] rows; `labels` maps classes of
+/// the data to those of the model.
 pub(crate) fn score(
     session: &mut Session,
     runner: &mut Runner,
@@ -228,13 +228,13 @@ pub(crate) fn score(
         let (x, y) = tensors(card, batch, ROWS);
         runner.step(session, 0, &[("x", &x), ("y", &y)], &[])?;
         let outputs = runner.wait()?.expect("a step is under way");
-        // The loss is a mean over labels that count.
+        // The loss is a mean over labels other than padding.
         let counted = y.as_i32().iter().filter(|&&label| label != PADDING).count();
         loss += f64::from(outputs.scalar("loss")) * counted as f64;
         pixels += counted;
-        for (&label, &told) in y.as_i32().iter().zip(outputs.get("told").as_i32()) {
+        for (&label, &predicted) in y.as_i32().iter().zip(outputs.get("predicted").as_i32()) {
             if label != PADDING {
-                confusion.add(label as usize, told as usize);
+                confusion.add(label as usize, predicted as usize);
             }
         }
     }
@@ -322,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn batches_of_one_value_per_channel_are_left_out_or_refused() {
+    fn batch_with_one_value_per_channel_is_left_out_or_refused() {
         let out = |side: usize, pictures, rows, parts| left_out((side, side), pictures, rows, parts);
         assert_eq!(out(16, 12, 4, 1).expect("no rest"), 0);
         assert_eq!(out(16, 14, 4, 1).expect("two are left"), 0);

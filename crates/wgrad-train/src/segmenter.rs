@@ -1,4 +1,4 @@
-//! Prediction by pixels: a segmenter's masks for image files.
+//! Prediction per pixel: masks of a segmenter for image files.
 
 use crate::TrainError;
 use crate::evaluate::restored;
@@ -11,31 +11,31 @@ use wgrad_data::{DataError, MaskedImage, SegmentationReader, mask_png, open_pict
 use wgrad_device::Device;
 use wgrad_session::{Runner, Session};
 
-/// A picture's mask: a class per pixel, named by its label in the masks trained on.
+/// Mask of an image: one class per pixel, named by its label in the training masks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mask {
-    /// The picture's height and width.
+    /// Height and width of the image.
     pub size: (usize, usize),
     /// Classes, row by row.
     pub classes: Vec<u8>,
-    /// Every class with its share of the pixels.
+    /// Every class with its fraction of the pixels.
     pub shares: Vec<(String, f64)>,
-    /// Colours of the labels, if those are palette indices.
+    /// Palette, if the labels are palette indices.
     pub palette: Option<Arc<[[u8; 3]]>>,
 }
 
 impl Mask {
-    /// The mask as a PNG file, with labels as in the masks trained on.
+    /// Mask as a PNG file with the labels of the training masks.
     ///
     /// # Errors
-    /// Where the picture is too large for one.
+    /// If the image is too large for PNG.
     pub fn png(&self) -> Result<Vec<u8>, TrainError> {
         let names: Vec<String> = self.shares.iter().map(|(name, _)| name.clone()).collect();
         Ok(mask_png(&self.classes, self.size, &names, self.palette.as_deref())?)
     }
 }
 
-/// A loaded segmenter.
+/// Loaded segmenter.
 pub struct Segmenter {
     card: ModelCard,
     palette: Option<Arc<[[u8; 3]]>>,
@@ -48,17 +48,17 @@ impl Segmenter {
     /// Loads a checkpoint.
     ///
     /// # Errors
-    /// Where there is none, it is of another kind of model, or the device fails.
+    /// If there is none, it is of another kind of model, or the device fails.
     pub fn open(path: &Path, device: &Device) -> Result<Self, TrainError> {
         let dir = checkpoint_dir(path);
         let wrong = |why: &str| TrainError::config("--checkpoint", format!("{} {why}", path.display()));
         let card = match load_card(&dir)? {
             Card::Image(card) if card.model == SEGMENTER => card,
-            _ => return Err(wrong("gives no class to pixels")),
+            _ => return Err(wrong("is not a segmenter")),
         };
-        // Before any work: the labels can be written.
+        // Checked before any work: the labels can be written.
         mask_png(&[0], (1, 1), &card.classes, None)
-            .map_err(|_| wrong("has classes that are no labels of masks"))?;
+            .map_err(|_| wrong("has class names other than mask labels"))?;
         let palette = card.reading.palette.as_deref().map(Arc::from);
         let (session, runner) = restored(&dir, &pixel_graph(&card, ROWS, None)?, device)?;
         let reader =
@@ -66,12 +66,12 @@ impl Segmenter {
         Ok(Self { card, palette, session, runner, reader })
     }
 
-    /// Images that a step takes.
+    /// Images per batch.
     pub fn batch(&self) -> usize {
         ROWS
     }
 
-    /// The masks of images, each of its picture's own size; or why an image does not decode.
+    /// Mask per image, of the image's own size; or the reason for not decoding.
     ///
     /// # Errors
     /// If the device fails.
@@ -98,8 +98,8 @@ impl Segmenter {
             self.runner.step(&mut self.session, 0, &[("x", &x), ("y", &y)], &[])?;
             let outputs = self.runner.wait()?.expect("a step is under way");
             let pixels = self.card.size.0 * self.card.size.1;
-            let mut told = outputs.get("told").as_i32().chunks(pixels);
-            let mut mask = |size| self.mask(told.next().expect("a mask per picture"), size);
+            let mut predicted = outputs.get("predicted").as_i32().chunks(pixels);
+            let mut mask = |size| self.mask(predicted.next().expect("one mask per image"), size);
             masks.extend(sizes.into_iter().map(|size| size.map(&mut mask)));
         }
         Ok(masks)

@@ -1,5 +1,4 @@
-//! Specs of data sources as users first write them: a plain path, a file where a folder is meant, a path that holds from one
-//! working folder only.
+//! Data source specs as first written by users: plain paths, files given for folders, relative paths.
 
 use crate::TrainError;
 use crate::config::Config;
@@ -7,10 +6,10 @@ use crate::segmentation::SEGMENTER;
 use std::path::Path;
 use wgrad_data::DataError;
 
-/// Kinds of sources that name a path.
+/// Source kinds with a path.
 const KINDS: [&str; 6] = ["folder", "mnist", "fashion-mnist", "cifar10", "masks", "text"];
 
-/// A spec whose path holds from any working folder.
+/// Spec with an absolute path.
 pub(crate) fn absolute(spec: &str) -> String {
     let Some((kind, path)) =
         spec.split_once(':').filter(|(kind, path)| KINDS.contains(kind) && !path.is_empty())
@@ -24,7 +23,7 @@ fn absolute_path(path: &str) -> String {
     std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path.display().to_string())
 }
 
-/// Settings whose paths hold from any working folder.
+/// Settings with absolute paths.
 pub(crate) fn settled(config: &Config) -> Config {
     let tokenizer = match config.tokenizer.strip_prefix("bpe:").filter(|path| !path.is_empty()) {
         Some(path) => format!("bpe:{}", absolute_path(path)),
@@ -38,7 +37,7 @@ pub(crate) fn settled(config: &Config) -> Config {
     }
 }
 
-/// The spec that a plain path stands for: what a file or folder holds tells its kind. Others are left as they are.
+/// Spec for a plain path, with its kind guessed from the contents. Other specs are returned unchanged.
 pub fn guess_source(spec: &str, model: &str) -> String {
     let path = Path::new(spec);
     if spec.contains(':') || !path.exists() {
@@ -67,22 +66,22 @@ pub fn guess_source(spec: &str, model: &str) -> String {
     format!("{kind}:{spec}")
 }
 
-/// The failure to open a run's own data, whose path nobody gave in this call: it may have moved.
+/// Error for a run's own data, with a hint as it may have moved.
 pub(crate) fn moved(error: TrainError, spec: &str) -> TrainError {
     let place = spec.split_once(':').map(|(_, place)| Path::new(place));
     match error {
         TrainError::Data(DataError::Missing { path, .. }) if Some(path.as_path()) == place => {
-            let hint = "tell where the data is now with --data";
+            let hint = "if the data has moved, give its new location with --data";
             DataError::Missing { path, hint }.into()
         }
         other => other,
     }
 }
 
-/// That a spec's path is of the kind that its source reads.
+/// Error if a spec's path is not of the kind read by its source.
 ///
 /// # Errors
-/// If a file stands where a folder is read, or a known source lacks its path.
+/// If a file is given for a folder, or a source lacks its path.
 pub(crate) fn check(spec: &str) -> Result<(), TrainError> {
     let fail = |why: String| Err(TrainError::config("--data", why));
     let Some((kind, path)) = spec.split_once(':') else {
@@ -93,11 +92,11 @@ pub(crate) fn check(spec: &str) -> Result<(), TrainError> {
     };
     if KINDS.contains(&kind) && kind != "text" && Path::new(path).is_file() {
         let layout = match kind {
-            "folder" => ", which holds a folder of images per class; lists of labels (CSV) are not read",
-            "masks" => ", which holds the folders images and masks",
+            "folder" => " with one folder of images per class; lists of labels (CSV) are not read",
+            "masks" => " with the subfolders images and masks",
             _ => "",
         };
-        return fail(format!("{path} is a file, and {kind}: reads a folder{layout}"));
+        return fail(format!("{path} is a file; {kind}: takes a folder{layout}"));
     }
     Ok(())
 }
@@ -107,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_become_absolute_and_other_specs_stay() {
+    fn spec_with_a_path_becomes_absolute() {
         let here = std::env::current_dir().unwrap();
         assert_eq!(absolute("folder:photos"), format!("folder:{}", here.join("photos").display()));
         assert_eq!(absolute(&absolute("text:a.txt")), absolute("text:a.txt"));
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_paths_are_read_by_what_they_hold() {
+    fn plain_path_gets_its_kind_from_its_contents() {
         let dir = tempfile::tempdir().unwrap();
         let make = |name: &str| {
             let path = dir.path().join(name);

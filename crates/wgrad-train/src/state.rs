@@ -1,4 +1,4 @@
-//! What a checkpoint holds beside tensors: the model and how to feed it, and where the run stands.
+//! Contents of a checkpoint besides tensors: the model's description and input preparation, and the run's progress.
 
 use crate::TrainError;
 use crate::config::Config;
@@ -12,39 +12,39 @@ use wgrad_nn::average_name;
 use wgrad_session::checkpoint::{self, OPTIMIZER_FILE};
 use wgrad_session::{Session, SessionError, Tensors};
 
-/// A trained model's description: enough to build it again and to prepare its images.
+/// Description of a trained model, sufficient to rebuild it and to prepare its images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
-    /// Model of the zoo.
+    /// Model name.
     pub model: String,
-    /// Factor on its widths.
+    /// Width multiplier of its layers.
     pub width: f64,
-    /// Image channels.
+    /// Number of image channels.
     pub channels: usize,
     /// Image height and width.
     pub size: (usize, usize),
     /// Class names, by label.
     pub classes: Vec<String>,
-    /// Mean a channel of the training images, in [0, 1].
+    /// Mean per channel of the training images, in [0, 1].
     pub mean: Vec<f32>,
-    /// Standard deviation a channel.
+    /// Standard deviation per channel.
     pub std: Vec<f32>,
-    /// How files become pixels and labels.
+    /// Conversion of files to pixels and labels.
     #[serde(default, skip_serializing_if = "Reading::is_usual")]
     pub reading: Reading,
 }
 
-/// How a model's files are read, where that follows from what it was trained on.
+/// Conversion of files to pixels and labels, as determined by the training data.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Reading {
-    /// Range of 16-bit samples that becomes 0 to 255; all of 16 bits if not set.
+    /// Range of 16-bit samples mapped to 0 to 255; the full range if `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub levels: Option<(u16, u16)>,
-    /// Label of masks that counts for nothing.
+    /// Ignored mask label.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ignore: Option<String>,
-    /// Colours of masks' palette indices.
+    /// Palette of the masks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub palette: Option<Vec<[u8; 3]>>,
 }
@@ -54,38 +54,38 @@ impl Reading {
         *self == Self::default()
     }
 
-    /// The range of 16-bit samples.
+    /// Range of 16-bit samples.
     pub fn levels(&self) -> Levels {
         self.levels.map_or(Levels::WHOLE, |(low, high)| Levels { low, high })
     }
 
-    /// Only a range, as found.
+    /// Reading with only a range, as found in the data.
     pub(crate) fn of_levels(levels: Option<Levels>) -> Self {
         let levels = levels.filter(|found| *found != Levels::WHOLE).map(|found| (found.low, found.high));
         Self { levels, ..Self::default() }
     }
 }
 
-/// A trained language model's description.
+/// Description of a trained language model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextCard {
-    /// Model of the zoo.
+    /// Model name.
     pub model: String,
-    /// Tokens of a training sequence.
+    /// Context length: tokens per training sequence.
     pub context: usize,
-    /// Layers.
+    /// Number of layers.
     pub layers: usize,
     /// Width of the hidden state or residual stream.
     pub hidden: usize,
-    /// Heads of attention.
+    /// Number of attention heads.
     pub heads: usize,
-    /// Heads of keys and values.
+    /// Number of key and value heads.
     pub key_heads: usize,
-    /// Whether queries and keys are turned by their position.
+    /// Rotary position embeddings.
     pub rotary: bool,
-    /// The characters that are tokens, ascending; `None` where bytes are.
+    /// Character vocabulary, ascending; `None` for byte tokens.
     pub characters: Option<String>,
-    /// The pairs of tokens that are tokens after the bytes.
+    /// Learned token pairs of a byte-pair vocabulary, after the bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pairs: Option<Vec<(i32, i32)>>,
 }
@@ -111,10 +111,10 @@ impl TextCard {
         }
     }
 
-    /// The tokenizer.
+    /// Tokenizer of the model.
     ///
     /// # Errors
-    /// Where the pairs are none.
+    /// If the pairs are invalid.
     pub fn tokenizer(&self) -> Result<Tokenizer, TrainError> {
         Ok(match (&self.characters, &self.pairs) {
             (Some(characters), _) => Tokenizer::chars_of(characters),
@@ -123,10 +123,10 @@ impl TextCard {
         })
     }
 
-    /// The model, for evaluation.
+    /// Model for evaluation.
     ///
     /// # Errors
-    /// Where no language model has the name.
+    /// If no language model has this name.
     pub fn text_model(&self) -> Result<TextModel, TrainError> {
         let kind = TextKind::named(&self.model).ok_or_else(|| {
             TrainError::config("--checkpoint", format!("unknown language model {:?}", self.model))
@@ -145,7 +145,7 @@ impl TextCard {
     }
 }
 
-/// What a checkpoint's `model.json` describes.
+/// Contents of a checkpoint's `model.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Card {
@@ -156,10 +156,10 @@ pub enum Card {
 }
 
 impl ModelCard {
-    /// The model.
+    /// Model kind of an image classifier.
     ///
     /// # Errors
-    /// Where no model has the name.
+    /// If no model has this name.
     pub fn image_model(&self) -> Result<ImageModel, TrainError> {
         Ok(ImageModel {
             kind: self.model.parse()?,
@@ -171,7 +171,7 @@ impl ModelCard {
     }
 }
 
-/// One evaluation: a line of `metrics.jsonl`.
+/// Metrics of one evaluation: a line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Metrics {
     pub epoch: u64,
@@ -195,29 +195,29 @@ pub(crate) struct Metrics {
     pub device: String,
 }
 
-/// Where a run stands.
+/// Progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Progress {
-    /// Epoch under way, from 0.
+    /// Current epoch, from 0.
     pub epoch: u64,
-    /// Batches of it that are done.
+    /// Finished batches of the current epoch.
     pub batch: usize,
-    /// Steps done in all.
+    /// Total steps done.
     pub step: u64,
-    /// Sums over the epoch under way; `images` counts samples of any kind.
+    /// Sums over the current epoch; `images` counts samples of any kind.
     pub loss_sum: f64,
     pub correct: f64,
     pub images: u64,
-    /// Lowest finite loss on the split watched, and evaluations since.
+    /// Lowest finite loss on the monitored split, and the number of evaluations since.
     pub best: Option<f64>,
     pub stale: u64,
-    /// Whether the run has ended.
+    /// True if the run has ended.
     pub finished: bool,
     /// Evaluations so far.
     pub history: Vec<Metrics>,
 }
 
-/// Numbers that JSON cannot write: NaN is `null`, infinities are the strings of JavaScript and protobuf.
+/// Serialisation of non-finite numbers in JSON: NaN is `null`, infinities are strings as in JavaScript and protobuf.
 mod number {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -280,7 +280,7 @@ pub(crate) fn parse<T: DeserializeOwned>(dir: &Path, name: &str) -> Result<T, Tr
     serde_json::from_slice(&bytes).map_err(|e| missing(format!("{name}: {e}")))
 }
 
-/// Writes a run's checkpoint.
+/// Writes the checkpoint of a run.
 pub(crate) fn save(
     out: &Path,
     card: &Card,
@@ -291,28 +291,28 @@ pub(crate) fn save(
     Ok(checkpoint::save(&out.join(CHECKPOINT), tensors, &files)?)
 }
 
-/// Model of a run's folder, or of a checkpoint itself.
+/// Model description in a run folder or checkpoint folder.
 ///
 /// # Errors
-/// Where there is none.
+/// If there is none.
 pub fn load_checkpoint_card(path: &Path) -> Result<Card, TrainError> {
     load_card(&checkpoint_dir(path))
 }
 
-/// A checkpoint's description.
+/// Model description of a checkpoint.
 pub(crate) fn load_card(dir: &Path) -> Result<Card, TrainError> {
     parse(dir, CARD)
 }
 
-/// Where a checkpoint's run stands.
+/// Progress stored in a checkpoint.
 pub(crate) fn load_progress(dir: &Path) -> Result<Progress, TrainError> {
     parse(dir, PROGRESS)
 }
 
-/// The settings of the run in folder `out`.
+/// Settings of the run in folder `out`.
 ///
 /// # Errors
-/// Where there is no run, or its `config.toml` does not parse.
+/// If there is no run, or its `config.toml` does not parse.
 pub fn load_config(out: &Path) -> Result<Config, TrainError> {
     let path = out.join(CONFIG);
     let missing =
@@ -320,12 +320,12 @@ pub fn load_config(out: &Path) -> Result<Config, TrainError> {
     Config::from_toml(&std::fs::read_to_string(&path).map_err(missing)?, &path.display().to_string())
 }
 
-/// Fills a session with a checkpoint's tensors, the optimizer's state included.
+/// Loads a checkpoint's tensors, optimizer state included, into a session.
 pub(crate) fn restore(dir: &Path, session: &mut Session) -> Result<(), TrainError> {
     let names = names(session);
     if names.iter().any(|n| n.0 == Role::State) && !checkpoint::newest(dir).join(OPTIMIZER_FILE).exists() {
         let why = format!(
-            "{OPTIMIZER_FILE} is missing, without which no run goes on as it would have; start a new one from the weights with --init-from"
+            "{OPTIMIZER_FILE} is missing, so the run cannot continue exactly; start a new one from the weights with --init-from"
         );
         return Err(TrainError::CannotResume { path: dir.into(), why });
     }
@@ -333,8 +333,8 @@ pub(crate) fn restore(dir: &Path, session: &mut Session) -> Result<(), TrainErro
     session.restore(&tensors).map_err(|e| other_model(dir, e))
 }
 
-/// A checkpoint's tensors, which must be those of a model with these names, all of them; `state` says whether the
-/// optimizer's count. Where they do not, moving averages stand in for the weights they are of.
+/// Tensors of a checkpoint; all of the given names must be present. With `state` the optimizer's tensors are included;
+/// without, moving averages replace their weights.
 pub(crate) fn fitting(dir: &Path, names: &Names, state: bool) -> Result<Tensors, TrainError> {
     let mut tensors = load_tensors(dir, names)?;
     if !state {
@@ -350,7 +350,7 @@ pub(crate) fn fitting(dir: &Path, names: &Names, state: bool) -> Result<Tensors,
     Ok(tensors)
 }
 
-/// A tensor that does not fit is another model's.
+/// Error if a tensor's shape or type differs from the model's.
 pub(crate) fn other_model(dir: &Path, e: SessionError) -> TrainError {
     match e {
         SessionError::Tensor { .. } => TrainError::OtherModel { path: dir.into(), why: e.to_string() },
@@ -358,15 +358,15 @@ pub(crate) fn other_model(dir: &Path, e: SessionError) -> TrainError {
     }
 }
 
-/// A model's tensors.
+/// Tensors of a model.
 pub(crate) type Names = Vec<(Role, String)>;
 
-/// Those of a session.
+/// Tensors of a session.
 pub(crate) fn names(session: &Session) -> Names {
     session.params().iter().map(|p| (p.role, p.name.clone())).collect()
 }
 
-/// Replaces weights by their moving averages where there are such, and drops the optimizer's state.
+/// Replaces weights by their moving averages, if present, and drops the optimizer state.
 pub(crate) fn take_averages(tensors: &mut Tensors) {
     let (states, mut model): (Tensors, Tensors) =
         std::mem::take(tensors).into_iter().partition(|t| t.role == Role::State);
@@ -379,7 +379,7 @@ pub(crate) fn take_averages(tensors: &mut Tensors) {
     *tensors = model;
 }
 
-/// A checkpoint's tensors, with the roles the model gives their names.
+/// Tensors of a checkpoint with their roles in the model.
 pub(crate) fn load_tensors(dir: &Path, names: &Names) -> Result<Tensors, TrainError> {
     let role =
         |name: &str| names.iter().find(|n| n.1 == name && n.0 != Role::State).map_or(Role::Weight, |n| n.0);
@@ -391,7 +391,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_with_non_finite_losses_is_read_back() {
+    fn progress_with_non_finite_losses_round_trips() {
         let metrics = |val_loss: f64, perplexity: Option<f64>| Metrics {
             epoch: 1,
             step: 2,
@@ -413,7 +413,7 @@ mod tests {
         ];
         let progress = Progress { history, ..Progress::default() };
         let text = String::from_utf8(json(&progress)).expect("text");
-        let strict: serde_json::Value = serde_json::from_str(&text).expect("JSON for any reader");
+        let strict: serde_json::Value = serde_json::from_str(&text).expect("standard JSON");
         assert!(strict["history"][0]["val_loss"].is_null() && strict["history"][3]["val_loss"] == 1.5);
         let back: Progress = serde_json::from_str(&text).expect("read");
         let told = |p: &Progress| format!("{:?}", p.history);

@@ -1,4 +1,4 @@
-//! What a run trains on and how it is judged, as the training loop sees it: images or text.
+//! Task of a run as seen by the training loop: data, graphs and evaluation.
 
 use crate::TrainError;
 use crate::evaluate::Evaluation;
@@ -9,41 +9,42 @@ use wgrad_nn::{Net, Optimizer, accumulate};
 use wgrad_session::{Runner, Session};
 use wgrad_types::HostTensor;
 
-/// One batch as a training plan takes it.
+/// Inputs of one training step.
 pub(crate) struct Feed {
     pub x: HostTensor,
     pub y: HostTensor,
-    /// Rows: a full batch's, or those of the shorter one at an epoch's end.
+    /// Number of rows: of a full batch, or of the shorter one at the end of an epoch.
     pub rows: usize,
 }
 
-/// Output of a training step: the largest magnitude of the first weight's gradient, or of the first that is not large. The
-/// backward pass ends there, so a NaN or an infinity of any layer behind arrives; that of a later one is in the next loss.
+/// Output of a training step: the largest magnitude of the first weight's gradient (or of the first one small enough). The
+/// backward pass ends there, so a NaN or an infinity propagated by any layer reaches it; one in a later weight's gradient
+/// alone shows in the next loss.
 pub(crate) const GRADIENT: &str = "gradient";
 
-/// Elements of a gradient that is looked at in every step, at most: it is read once more for that.
+/// Maximum number of elements of the gradient checked in every step, as the check reads it once more.
 const LOOKED_AT: usize = 1 << 20;
 
-/// What a training step does with its gradients.
+/// Use of the gradients of a training step.
 #[derive(Clone, Copy)]
 pub(crate) enum Gradients<'a> {
-    /// Moves the weights by them.
+    /// Update of the weights.
     Update(&'a Optimizer),
-    /// Adds them to sums for an update to come.
+    /// Accumulation for a later update.
     Sum {
-        /// As the optimizer's.
+        /// Loss scaling, as in the optimizer.
         loss_scaling: bool,
     },
 }
 
 impl Gradients<'_> {
-    /// Adds what is to be done for a loss and the weights that move.
+    /// Adds the gradients of a loss, and their use, to the graph for the trainable weights.
     pub(crate) fn of(self, loss: &Tensor, weights: &[(String, Tensor)]) -> Result<(), TrainError> {
         let (gradients, loss_scaling) = match self {
             Self::Update(optimizer) => (optimizer.minimise(loss, weights)?, optimizer.loss_scaling),
             Self::Sum { loss_scaling } => (accumulate(loss, weights, loss_scaling)?, loss_scaling),
         };
-        // A bad step of scaled losses moves nothing and is no news.
+        // With loss scaling, a step with overflow is skipped and is no error.
         let small = gradients.iter().find(|g| g.numel() <= LOOKED_AT);
         if let Some(gradient) = small.filter(|_| !loss_scaling) {
             let axes: Vec<usize> = (0..gradient.shape().len()).collect();
@@ -53,64 +54,64 @@ impl Gradients<'_> {
     }
 }
 
-/// The batches of an epoch.
+/// Batches of an epoch.
 pub(crate) type Feeds<'a> = Box<dyn Iterator<Item = Result<Feed, TrainError>> + 'a>;
 
-/// How many samples a data set holds.
+/// Number of samples per split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// Samples trained on.
+    /// Training samples.
     pub train: usize,
-    /// Samples held out for validation.
+    /// Validation samples.
     pub validation: usize,
-    /// Samples for the last word.
+    /// Test samples.
     pub test: usize,
 }
 
-/// A model with its data.
+/// Model with its data.
 pub(crate) trait Task {
-    /// What the data holds.
+    /// Sizes of the data set.
     fn sizes(&self) -> Sizes;
-    /// The share of the training data held out for validation.
+    /// Fraction of the training data held out for validation.
     fn val_split(&self) -> Option<f64>;
-    /// The model and how to feed it, as a checkpoint keeps it.
+    /// Description of the model and its input preparation, as stored in checkpoints.
     fn card(&self) -> Card;
-    /// What the loss and accuracy are over: `images`, `tokens` or `pixels`.
+    /// Unit of loss and accuracy: `images`, `tokens` or `pixels`.
     fn unit(&self) -> &'static str;
-    /// What the score shown beside the loss is.
+    /// Name of the score shown beside the loss.
     fn score(&self) -> &'static str {
         "accuracy"
     }
-    /// Whether a lower loss on the split watched means better weights.
+    /// True if a lower loss on the monitored split means better weights.
     fn ranks(&self) -> bool {
         true
     }
-    /// Training samples of each class; none if classes do not matter.
+    /// Training samples per class; empty if classes are unused.
     fn class_counts(&self) -> Vec<u64> {
         Vec::new()
     }
-    /// Different tokens of a text.
+    /// Vocabulary size of a text.
     fn vocabulary(&self) -> Option<usize> {
         None
     }
-    /// Rows of a training batch, and of a shorter one at an epoch's end.
+    /// Rows of a training batch, and of a shorter one at the end of an epoch.
     fn batch_sizes(&self) -> (usize, Option<usize>);
-    /// A training step on so many rows: inputs `x` and `y`, outputs `loss` (mean over labels that are not padding) and
-    /// `correct` (count).
+    /// Network of a training step on `rows` rows: inputs `x` and `y`, outputs `loss` (mean over labels other than padding)
+    /// and `correct` (count).
     fn training(&self, rows: usize, gradients: Gradients<'_>) -> Result<Net, TrainError>;
-    /// What follows each training step where the model has a second player: its step, without inputs.
+    /// Graph of a GAN's generator step, run after each discriminator step, without inputs; `None` for other models.
     fn answer(&self, _rows: usize, _optimizer: &Optimizer) -> Result<Option<Graph>, TrainError> {
         Ok(None)
     }
-    /// An evaluation batch, over averaged weights where the session keeps such.
+    /// Graph of an evaluation batch; with `averaged`, over the moving averages of the weights.
     fn evaluation(&self, averaged: bool) -> Result<Graph, TrainError>;
     /// Batches of an epoch.
     fn batches_per_epoch(&self) -> usize;
-    /// The batches of an epoch from one on.
+    /// Batches of an epoch, from batch `from` on.
     fn epoch(&self, epoch: u64, from: usize) -> Feeds<'_>;
-    /// The split evaluated after every epoch: `validation`, `test` or `training`.
+    /// Monitored split, evaluated after every epoch: `validation`, `test` or `training`.
     fn watched(&self) -> &'static str;
-    /// Evaluates the split watched or, as the run's last word, the test split where there is one; `stop` ends it with
+    /// Evaluates the monitored split or, for the final test, the test split if there is one; `stop` ends it with
     /// [`TrainError::Stopped`].
     fn judge(
         &self,
@@ -119,10 +120,10 @@ pub(crate) trait Task {
         final_test: bool,
         stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError>;
-    /// A PNG file that shows what the last judgement saw, with its name, once.
+    /// PNG file of the last evaluation's images, with its name; returned once.
     fn picture(&self) -> Option<(&'static str, Vec<u8>)> {
         None
     }
-    /// What came up while batches were made, said once.
+    /// Warnings from the preparation of batches; each returned once.
     fn take_warnings(&self) -> Vec<String>;
 }

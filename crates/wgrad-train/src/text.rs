@@ -1,4 +1,4 @@
-//! Language modelling as a task: streams of tokens, graphs, judgement by loss and perplexity.
+//! Language modelling task: token streams, graphs, evaluation by loss and perplexity.
 
 use crate::config::Config;
 use crate::evaluate::{Evaluation, Scores, check};
@@ -15,10 +15,10 @@ use wgrad_nn::{Mode, Net, Optimizer};
 use wgrad_session::{Runner, Session};
 use wgrad_types::{HostTensor, Type};
 
-/// Windows of an evaluation batch.
+/// Windows per evaluation batch.
 pub(crate) const ROWS: usize = 32;
 
-/// A language model with its text.
+/// Language model with its text.
 pub(crate) struct TextTask {
     card: TextCard,
     model: TextModel,
@@ -45,7 +45,7 @@ impl TextTask {
         let model = config.text_model(kind, text.tokenizer.vocabulary());
         model.check()?;
         if text.validation.len() < 2 {
-            let why = format!("{} holds too little to hold any of it out", config.data);
+            let why = format!("{} is too short to hold out validation text", config.data);
             return Err(TrainError::config("--val-split", why));
         }
         let (train, validation) = (text.train.len(), text.validation.len());
@@ -65,20 +65,20 @@ impl TextTask {
     }
 }
 
-/// How tokens are hidden, where the model is to fill them in.
+/// Token masking of masked language models.
 fn masking(model: &TextModel, seed: u64) -> Option<Masking> {
     model.mask().map(|mask| Masking { vocabulary: model.vocab, mask, padding: PADDING, seed })
 }
 
-/// The draws that hide tokens in evaluation: the same every time.
+/// Fixed random draws for masking in evaluation.
 const EVALUATION_SEED: u64 = 0;
 
-/// Tokens and labels of a batch as tensors.
+/// Token and label tensors of a batch.
 fn tensors(batch: &TokenBatch, rows: usize, context: usize) -> (HostTensor, HostTensor) {
     (HostTensor::i32(&[rows, context], &batch.x), HostTensor::i32(&[rows, context], &batch.y))
 }
 
-/// A model's inputs and logits, one row a token.
+/// Inputs and logits of a model, one row per token.
 fn logits(net: &Net, model: &TextModel, rows: usize) -> Result<(Tensor, Tensor), TrainError> {
     let ty = Type::i32(&[rows, model.context]);
     let (x, y) = (net.input("x", ty.clone()), net.input("y", ty));
@@ -86,7 +86,7 @@ fn logits(net: &Net, model: &TextModel, rows: usize) -> Result<(Tensor, Tensor),
     Ok((model.build(net, &x)?.reshape(&[tokens, model.vocab]), y.reshape(&[tokens])))
 }
 
-/// One evaluation batch: outputs `loss` (mean over labels that are not padding) and `correct` (count).
+/// Evaluation graph of one batch: outputs `loss` (mean over labels other than padding) and `correct` (count).
 fn evaluation(net: &Net, model: &TextModel, rows: usize) -> Result<Graph, TrainError> {
     let (logits, labels) = logits(net, model, rows)?;
     let options = CrossEntropy { ignore_index: PADDING, ..CrossEntropy::default() };
@@ -95,11 +95,11 @@ fn evaluation(net: &Net, model: &TextModel, rows: usize) -> Result<Graph, TrainE
     Ok(net.builder().graph())
 }
 
-/// A language model's training step, or its evaluation batch where there is no optimizer, on so many rows: inputs `x` and
-/// `y` `[rows, context]` i32, outputs `loss` (mean) and `correct` (count).
+/// Graph of a language model's training step on `rows` rows, or of an evaluation batch if there is no optimizer: inputs
+/// `x` and `y` `[rows, context]` i32, outputs `loss` (mean) and `correct` (count).
 ///
 /// # Errors
-/// Where the model cannot be built.
+/// If the model cannot be built.
 pub fn text_graph(
     model: &TextModel,
     rows: usize,
@@ -126,8 +126,8 @@ fn training(
     trained(net, (&logits, &labels), &[], gradients, label_smoothing, freeze)
 }
 
-/// Loss and hits over a text, window by window: a token is told by those before it in its window, or a hidden one by all
-/// others.
+/// Loss and number of correct tokens over a text, window by window: each token is predicted from the ones before it in
+/// its window, or a masked one from all others.
 pub(crate) fn score(
     session: &mut Session,
     runner: &mut Runner,

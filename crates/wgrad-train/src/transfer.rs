@@ -1,4 +1,4 @@
-//! Fine-tuning: which weights stand still, and which start from another run's.
+//! Fine-tuning: frozen weights, and initial weights from another run.
 
 use crate::TrainError;
 use crate::config::Config;
@@ -12,7 +12,7 @@ use wgrad_nn::Net;
 use wgrad_session::{NamedTensor, Session, Tensors};
 use wgrad_types::HostTensor;
 
-/// Whether a name fits a pattern, where `*` stands for anything.
+/// True if a name matches a pattern with `*` as a wildcard.
 fn fits(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
@@ -22,17 +22,17 @@ fn fits(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// The weights that training moves: those that no pattern of `--freeze` fits.
+/// Trainable weights: all but those matching a pattern of `--freeze`.
 ///
 /// # Errors
-/// Where a pattern fits no weight, or none is left.
+/// If a pattern matches no weight, or no weight is left.
 pub(crate) fn trainable(net: &Net, freeze: Option<&str>) -> Result<Vec<(String, Tensor)>, TrainError> {
     let all: Vec<(String, Tensor)> = net.named_weights();
     let Some(freeze) = freeze else { return Ok(all) };
     let patterns: Vec<&str> = freeze.split(',').map(str::trim).collect();
     if let Some(pattern) = patterns.iter().find(|p| !all.iter().any(|w| fits(p, &w.0))) {
         let some = all.first().map_or("", |w| w.0.as_str());
-        let why = format!("{pattern:?} fits no weight; they are called as {some}");
+        let why = format!("{pattern:?} matches no weight; names are like {some}");
         return Err(TrainError::config("--freeze", why));
     }
     let free: Vec<_> = all.into_iter().filter(|w| !patterns.iter().any(|p| fits(p, &w.0))).collect();
@@ -42,18 +42,18 @@ pub(crate) fn trainable(net: &Net, freeze: Option<&str>) -> Result<Vec<(String, 
     Ok(free)
 }
 
-/// The name of the layer declared last: its weights' names up to the last dot.
+/// Name of the last declared layer: its weights' names up to the last dot.
 pub(crate) fn head(net: &Net) -> String {
     let last = net.weights().pop().map_or(String::new(), |p| p.name);
     last.rsplit_once('.').map_or(String::new(), |(layer, _)| layer.to_owned())
 }
 
-/// The number that each class has among others; the first class that is not there.
+/// Index of each class among others; the first missing class as the error.
 fn matched<'a>(own: &'a [String], theirs: &[String]) -> Result<Vec<usize>, &'a String> {
     own.iter().map(|class| theirs.iter().position(|c| c == class).ok_or(class)).collect()
 }
 
-/// Rows of a tensor that has one per class; `None` if it has not.
+/// Selected rows of a tensor with one row per class; `None` if it has another shape.
 fn picked(tensor: &HostTensor, rows: &[usize], of: usize) -> Option<HostTensor> {
     if tensor.ty.shape.first() != Some(&of) {
         return None;
@@ -65,12 +65,11 @@ fn picked(tensor: &HostTensor, rows: &[usize], of: usize) -> Option<HostTensor> 
     Some(HostTensor { ty, words })
 }
 
-/// Fills a fresh session with the tensors of the checkpoint that `--init-from` names; those of layer `head`, and of heads
-/// on the way to it, start anew where `--head new` says so, and are matched to this run's classes by name else. Says how many
-/// were taken.
+/// Loads the tensors of the `--init-from` checkpoint into a fresh session. Those of layer `head` and of auxiliary heads are
+/// reinitialised with `--head new`, otherwise matched to this run's classes by name. Returns a note with their number.
 ///
 /// # Errors
-/// Where there is no such checkpoint, it is of another kind of model, or a tensor is missing or does not fit.
+/// If the checkpoint does not exist or is of another kind of model, or a tensor is missing or has another type.
 pub(crate) fn start_from(
     config: &Config,
     own: &Card,
@@ -81,7 +80,7 @@ pub(crate) fn start_from(
     let dir = checkpoint_dir(Path::new(from));
     let wrong = |why: String| Err(TrainError::config("--init-from", format!("{from}: {why}")));
     let theirs = load_card(&dir)?;
-    // For each class of this run, the row that the other's last layer has for it; `None` if all are the same.
+    // Row of the other run's last layer per class of this run; `None` if the classes are equal.
     let rows = match (&theirs, own) {
         (Card::Image(theirs), Card::Image(own)) if config.head == "new" || theirs.classes == own.classes => {
             None
@@ -91,18 +90,18 @@ pub(crate) fn start_from(
             Ok(rows) => Some((rows, theirs.classes.len())),
             Err(class) => {
                 return wrong(format!(
-                    "it has no class {class:?} (it knows {:?}): give --head new to start the last layer afresh",
+                    "it has no class {class:?} (it knows {:?}): use --head new to reinitialise the last layer",
                     theirs.classes
                 ));
             }
         },
         (Card::Text(theirs), Card::Text(own)) => {
             if (&theirs.characters, &theirs.pairs) != (&own.characters, &own.pairs) {
-                return wrong("its tokens are others; train both on texts of the same characters, or with --tokenizer byte".into());
+                return wrong("its vocabulary differs; train both on texts of the same characters, or with --tokenizer byte".into());
             }
             None
         }
-        _ => return wrong("images or text, not what this run reads".into()),
+        _ => return wrong("one model takes images, the other text".into()),
     };
     let mut there = load_tensors(&dir, &names(session))?;
     take_averages(&mut there);
@@ -113,7 +112,7 @@ pub(crate) fn start_from(
         if config.head == "new" && in_head {
             continue;
         }
-        let advice = if in_head { ": give --head new to start it afresh" } else { "" };
+        let advice = if in_head { ": use --head new to reinitialise it" } else { "" };
         match there.iter().find(|t| t.name == param.name) {
             None => return wrong(format!("{} is missing{advice}", param.name)),
             Some(NamedTensor { name, value: tensor, .. })
@@ -133,7 +132,7 @@ pub(crate) fn start_from(
         }
     }
     session.restore(&taken)?;
-    Ok(Some(format!("{} tensors start from {from}", taken.len())))
+    Ok(Some(format!("{} tensors initialised from {from}", taken.len())))
 }
 
 #[cfg(test)]
@@ -141,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_fit_whole_names() {
+    fn freeze_pattern_matches_whole_names() {
         for (pattern, name, want) in [
             ("features.*", "features.0.weight", true),
             ("features.*", "classifier.features.0", false),

@@ -1,4 +1,4 @@
-//! `--tune`: the training step's kernels timed before the run, so that it takes the fastest.
+//! `--tune`: times the variants of the training step's kernels before the run and picks the fastest.
 
 use crate::TrainError;
 use crate::config::Config;
@@ -8,7 +8,7 @@ use crate::precision::recorded;
 use crate::task::Task;
 use wgrad_device::Device;
 
-/// Tunes what was not tuned before; the device, opened anew where it was lost on the way.
+/// Tunes all kernels not tuned before. Returns the device, reopened if it was lost while tuning.
 pub(crate) fn tuned(
     config: &Config,
     task: &dyn Task,
@@ -28,7 +28,7 @@ pub(crate) fn tuned(
     let mut refused = Vec::new();
     let found = wgrad_session::tune(&mut device, &graphs.iter().collect::<Vec<_>>(), false, &mut |t| {
         let wrong = t.trials.iter().filter_map(|trial| Some((&trial.variant, trial.seconds.as_ref().err()?)));
-        refused.extend(wrong.map(|(variant, why)| format!("{} of {} is left out: {why}", variant, t.what)));
+        refused.extend(wrong.map(|(variant, why)| format!("{} of {} is excluded: {why}", variant, t.what)));
     })?;
     let found = found.kernels;
     refused.iter().for_each(|line| observer.note(line));
@@ -40,7 +40,7 @@ pub(crate) fn tuned(
     observer.note(&match found.len() {
         0 => "every kernel of the step is tuned already".to_owned(),
         n => format!(
-            "{n} kernels timed, {better} in a variant faster than the first guess: together {:.2} ms instead of {:.2} a step",
+            "{n} kernels timed, {better} faster in another variant than the default: {:.2} ms per step in total instead of {:.2}",
             after * 1e3,
             before * 1e3
         ),

@@ -1,9 +1,9 @@
-//! `doctor`: sound kernels pass, damaged ones do not, and wrong calls are told.
+//! `doctor`: correct kernels pass, damaged ones fail, and invalid calls are refused.
 
 use crate::fixture::Place;
 
 #[test]
-fn sound_kernels_pass() {
+fn correct_kernels_pass() {
     let place = Place::new();
     let report = place.json(&["doctor", "--device", "cpu", "--only", "matmul", "--json"]);
     assert_eq!(report["sound"], true);
@@ -15,11 +15,11 @@ fn sound_kernels_pass() {
         assert!(!case["variants"].as_array().expect("variants").is_empty(), "{case}");
     }
     let text = place.ok(&["doctor", "--device", "software", "--only", "softmax", "--full"]);
-    assert!(text.contains("llvmpipe") && text.contains("limits") && text.contains("all sound"), "{text}");
+    assert!(text.contains("llvmpipe") && text.contains("limits") && text.contains("all correct"), "{text}");
 }
 
 #[test]
-fn damaged_kernels_do_not() {
+fn damaged_kernels_fail() {
     let place = Place::new();
     let mistakes =
         [("matmul_small", "barrier-after-load"), ("matmul_small", "wrong-lane"), ("linear", "operand-stuck")];
@@ -28,26 +28,26 @@ fn damaged_kernels_do_not() {
         let output = place.wgrad(&args).output().expect("the program runs");
         let text = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{name}: {text}");
-        assert!(text.contains("WRONG") && !text.contains("all sound"), "{name}: {text}");
+        assert!(text.contains("WRONG") && !text.contains("all correct"), "{name}: {text}");
     }
     let list = place.ok(&["doctor", "--break", "list"]);
     assert!(list.contains("barrier-after-load") && list.contains("gradient-sign"), "{list}");
 }
 
 #[test]
-fn wrong_calls_are_told() {
+fn invalid_doctor_call_is_refused() {
     let place = Place::new();
     let refused = |args: &[&str], code, words: &[&str]| {
         place.refused(&[&["doctor", "--device"], args].concat(), code, words)
     };
     refused(&["cpu", "--break", "everything"], 2, &["--break", "--break list"]);
-    refused(&["cpu", "--only", "no such case"], 1, &["no operation's name contains \"no such case\""]);
-    refused(&["cpu", "--only", "relu", "--break", "wrong-lane"], 1, &["touches no kernel"]);
+    refused(&["cpu", "--only", "no such case"], 1, &["no operation has \"no such case\" in its name"]);
+    refused(&["cpu", "--only", "relu", "--break", "wrong-lane"], 1, &["affects no kernel"]);
     refused(&["toaster"], 2, &["unknown device"]);
 }
 
 #[test]
-fn the_first_value_that_is_no_number_is_named() {
+fn detect_anomaly_names_the_origin_of_the_first_nan() {
     let place = Place::new();
     let data = place.photos();
     let overflow = ["--optimizer", "sgd", "--schedule", "constant", "--lr", "3e38"];
@@ -72,7 +72,7 @@ fn the_first_value_that_is_no_number_is_named() {
         let said = place.refused(&call.concat(), 1, &["step ", "it reads", "from the same"]);
         assert!(said.contains("the mathematics is at fault"), "{said}");
     }
-    // Sound runs are none the worse for being watched.
+    // Anomaly detection does not change a finite run.
     let sound = [
         "train",
         "--model",

@@ -1,4 +1,4 @@
-//! A place to run the program in, small data, and what every refusal has in common.
+//! Temporary working folder, small data sets, and the checks common to all refusals.
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use std::process::Output;
 pub(crate) const SHORT: [&str; 10] =
     ["train", "--model", "linear", "--steps", "3", "--batch-size", "8", "--device", "cpu", "--data"];
 
-/// A temporary folder the program runs in.
+/// Temporary working folder of the program.
 pub(crate) struct Place(tempfile::TempDir);
 
 impl Place {
@@ -23,19 +23,19 @@ impl Place {
         self.0.path().join(name)
     }
 
-    /// The program, shielded from this machine's settings.
+    /// Program, isolated from this machine's settings.
     pub(crate) fn wgrad(&self, args: &[&str]) -> Command {
         Command::from_std(self.plain(args))
     }
 
-    /// The same to spawn and watch.
+    /// The same as a standard command, to spawn.
     pub(crate) fn plain(&self, args: &[&str]) -> std::process::Command {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wgrad"));
         command.args(args);
         self.shield(command)
     }
 
-    /// A shell script that may call the program as `$WGRAD`.
+    /// Runs a shell script with the program as `$WGRAD`.
     pub(crate) fn bash(&self, script: &str) -> Output {
         let mut command = std::process::Command::new("bash");
         command.args(["-c", script]).env("WGRAD", env!("CARGO_BIN_EXE_wgrad"));
@@ -45,12 +45,12 @@ impl Place {
     fn shield(&self, mut command: std::process::Command) -> std::process::Command {
         command.current_dir(self.0.path()).env("WGRAD_CACHE_DIR", "");
         command.env_remove("WGRAD_DEVICE").env_remove("WGRAD_LIMITS");
-        // Mesa's layers write to standard error where a session's folder is missing.
+        // Mesa's layers write to standard error if a desktop session's folder is missing.
         command.env("NODEVICE_SELECT", "1").env("XDG_RUNTIME_DIR", self.0.path());
         command
     }
 
-    /// Runs the program, which must succeed; its standard output.
+    /// Standard output of a call; the call must succeed.
     pub(crate) fn ok(&self, args: &[&str]) -> String {
         let output = self.wgrad(args).output().expect("the program runs");
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -58,18 +58,18 @@ impl Place {
         String::from_utf8(output.stdout).expect("text")
     }
 
-    /// Runs the program with `--json` output of one document.
+    /// JSON document printed by a call with `--json`.
     pub(crate) fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.ok(args)).expect("standard output is JSON")
     }
 
-    /// Runs the program, which must refuse with `code` and one line that has all `words`.
+    /// Asserts a call to fail with `code` and one line containing all `words`; returns the line.
     pub(crate) fn refused(&self, args: &[&str], code: i32, words: &[&str]) -> String {
         let output = self.wgrad(args).output().expect("the program runs");
         said_no(&output, code, words)
     }
 
-    /// A folder of two classes, dark and light, with 8x8 pictures to train on and to test with.
+    /// Creates a folder of two classes, dark and light, with 8x8 training and test images.
     pub(crate) fn photos(&self) -> String {
         for (split, images) in [("train", 12), ("test", 5)] {
             for (class, base) in [("dark", 30), ("light", 200)] {
@@ -83,20 +83,20 @@ impl Place {
         "folder:photos".into()
     }
 
-    /// A short run on [`Place::photos`] in the folder `out`.
+    /// Trains a short run on [`Place::photos`] in the folder `out`.
     pub(crate) fn trained(&self, out: &str) {
         let data = self.photos();
         self.ok(&[&SHORT[..], &[&data, "--out", out]].concat());
     }
 }
 
-/// Writes an 8x8 picture of about one brightness; the format is the name's.
+/// Writes an 8x8 image of about one brightness, in the format of the file name.
 pub(crate) fn picture(path: &Path, brightness: u8) {
     let pixel = |x, y| image::Rgb([brightness + (x + y) as u8, brightness, brightness + x as u8]);
     image::RgbImage::from_fn(8, 8, pixel).save(path).expect("a picture");
 }
 
-/// The program ended with `code` after one line, on standard error, that has all `words`.
+/// Asserts an exit with `code` and one line on standard error containing all `words`.
 pub(crate) fn said_no(output: &Output, code: i32, words: &[&str]) -> String {
     let stderr = String::from_utf8(output.stderr.clone()).expect("text");
     assert_eq!(output.status.code(), Some(code), "{stderr}");
@@ -110,7 +110,7 @@ pub(crate) fn said_no(output: &Output, code: i32, words: &[&str]) -> String {
     errors[0].into()
 }
 
-/// Every file below a folder, by name.
+/// Contents of every file below a folder, by name.
 pub(crate) fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry").path()) {

@@ -1,10 +1,10 @@
-//! Models that make pictures: train, evaluate, plan; what is refused.
+//! Generative models: training, evaluation, planning and refused settings.
 
 use crate::fixture::Place;
 use serde_json::Value;
 use std::fs;
 
-/// Squares of 16x16 in four places, dark and bright, a folder a brightness.
+/// Images of 16x16 with a dark or bright square in one of four places, one folder per brightness.
 fn pictures(place: &Place) -> String {
     for i in 0..48u32 {
         let (left, top, level) = (i % 2 * 8, i / 2 % 2 * 8, if i % 3 == 0 { 120 } else { 250 });
@@ -31,7 +31,7 @@ fn end(printed: &str) -> Value {
 }
 
 #[test]
-fn an_autoencoder_keeps_most_of_a_picture() {
+fn autoencoder_explains_most_variance() {
     let place = Place::new();
     let data = pictures(&place);
     let more = ["--width", "0.1", "--epochs", "60", "--lr", "3e-3", "--batch-size", "8"];
@@ -42,13 +42,13 @@ fn an_autoencoder_keeps_most_of_a_picture() {
     assert_eq!(
         (sheet.width(), sheet.height()),
         (8 * 18 + 2, 2 * 18 + 2),
-        "seven pictures above what is made of them"
+        "seven images above their reconstructions"
     );
     let eval = ["eval", "--checkpoint", "run", "--device", "cpu"];
     assert_eq!(place.json(&[&eval[..], &["--json"]].concat())["accuracy"], found["accuracy"]);
-    assert!(place.ok(&eval).contains("variance kept"));
+    assert!(place.ok(&eval).contains("explained variance"));
     let picture = "squares/test/dark/0.png";
-    place.refused(&["predict", "--checkpoint", "run", "--device", "cpu", picture], 2, &["makes pictures"]);
+    place.refused(&["predict", "--checkpoint", "run", "--device", "cpu", picture], 2, &["generates images"]);
     let plan = place.json(&["plan", "--model", "autoencoder", "--json"]);
     assert!(plan["flops"].as_u64().is_some_and(|n| n > 100_000_000), "{plan}");
     place.refused(
@@ -59,7 +59,7 @@ fn an_autoencoder_keeps_most_of_a_picture() {
 }
 
 #[test]
-fn two_players_train_and_show_samples() {
+fn dcgan_trains_and_writes_samples() {
     let place = Place::new();
     let data = pictures(&place);
     let more = ["--width", "0.05", "--image-size", "16", "--batch-size", "12"];
@@ -86,5 +86,5 @@ fn two_players_train_and_show_samples() {
             words,
         );
     }
-    assert!(!place.path("more").exists(), "nothing was begun");
+    assert!(!place.path("more").exists(), "no run was started");
 }

@@ -1,4 +1,4 @@
-//! What users of other tools type first: it works, or the right command is named.
+//! First calls by users of other tools: they work, or the error names the right command.
 
 use crate::fixture::{Place, picture};
 use serde_json::Value;
@@ -45,7 +45,7 @@ fn names_and_flags_of_other_tools_work() {
 }
 
 #[test]
-fn what_does_not_work_names_what_does() {
+fn unknown_name_or_flag_suggests_alternatives() {
     let place = Place::new();
     place.photos();
     fs::write(place.path("labels.csv"), "a.png,cat\n").expect("written");
@@ -68,7 +68,7 @@ fn what_does_not_work_names_what_does() {
 }
 
 #[test]
-fn a_run_that_learned_nothing_is_told_so() {
+fn accuracy_at_chance_level_warns() {
     let place = Place::new();
     let data = place.photos();
     // Both classes look the same.
@@ -83,11 +83,11 @@ fn a_run_that_learned_nothing_is_told_so() {
         ["train", "--model", "linear", "--steps", "1", "--lr", "1e-9", "--device", "cpu", "--data", &data];
     let output = place.wgrad(&[&args[..], &["--out", "run"]].concat()).output().expect("runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("hardly better than always saying"), "{stderr}");
+    assert!(stderr.contains("hardly better than always predicting"), "{stderr}");
 }
 
 #[test]
-fn flag_that_nearly_fits_is_told_with_the_one_meant() {
+fn misspelt_flag_suggests_the_nearest() {
     let place = Place::new();
     let words = ["unexpected argument '--weight_decay': did you mean '--weight-decay'?"];
     place.refused(&["train", "--weight_decay", "0.1"], 2, &words);

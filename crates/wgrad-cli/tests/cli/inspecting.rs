@@ -1,9 +1,9 @@
-//! `devices`, `plan`, `--help`: what is told before anything runs.
+//! `devices`, `plan`, `--help`: commands without a run.
 
 use crate::fixture::{Place, said_no};
 
 #[test]
-fn every_help_has_an_example() {
+fn help_of_every_command_has_an_example() {
     let place = Place::new();
     let commands = [
         "", "devices", "doctor", "train", "eval", "predict", "generate", "tokenize", "plan", "profile",
@@ -18,7 +18,7 @@ fn every_help_has_an_example() {
 }
 
 #[test]
-fn devices_name_the_cpu_and_the_choice() {
+fn devices_list_the_cpu_and_the_automatic_choice() {
     let place = Place::new();
     let found = place.json(&["devices", "--json"]);
     let cpu = found["cpu"]["name"].as_str().expect("the CPU has a name");
@@ -31,7 +31,7 @@ fn devices_name_the_cpu_and_the_choice() {
 }
 
 #[test]
-fn a_plan_tells_its_work_and_memory() {
+fn plan_reports_work_and_memory() {
     let place = Place::new();
     let plan = place.json(&["plan", "--model", "lenet", "--batch-size", "64", "--kernels", "--json"]);
     let number = |name: &str| plan[name].as_u64().unwrap_or_else(|| panic!("{name} is a number"));
@@ -49,7 +49,7 @@ fn a_plan_tells_its_work_and_memory() {
     assert!(text.contains("conv2d") && text.contains("peak memory"), "{text}");
     assert!(!place.ok(&["plan", "--model", "lenet", "--eval"]).contains("conv2d"));
     let gpt = place.json(&["plan", "--model", "gpt", "--context", "32", "--batch-size", "4", "--json"]);
-    // The blocks' matrices alone have 12 * 128^2 weights a layer.
+    // The blocks' matrices alone have 12 * 128^2 weights per layer.
     assert!(gpt["weight_bytes"].as_u64().is_some_and(|n| n > 4 * 12 * 128 * 128 * 4), "{gpt}");
     assert_eq!((&gpt["context"], &gpt["vocabulary"]), (&32.into(), &65.into()));
     let text = place.ok(&["plan", "--model", "char-lstm", "--layers", "1", "--context", "4", "--eval"]);
@@ -57,7 +57,7 @@ fn a_plan_tells_its_work_and_memory() {
 }
 
 #[test]
-fn a_plan_stands_beside_those_of_other_engines() {
+fn plan_with_peers_lists_other_engines() {
     let place = Place::new();
     let step = ["plan", "--model", "cifar-cnn", "--batch-size", "32", "--peers"];
     let plan = place.json(&[&step[..], &["--json"]].concat());
@@ -65,17 +65,17 @@ fn a_plan_stands_beside_those_of_other_engines() {
     let theirs = theirs.expect("one engine was measured at this step");
     assert!(plan["dispatches"].as_u64() < theirs["dispatches"].as_u64(), "{plan}");
     let text = place.ok(&step);
-    let head = text.lines().find(|l| l.starts_with("a step of")).expect("a table");
+    let head = text.lines().find(|l| l.starts_with("per step")).expect("a table");
     assert!(theirs["name"].as_str().is_some_and(|name| head.contains(name)), "{text}");
-    // What nobody measured is told as such, with what was.
+    // A step without measurements lists the measured ones.
     let other = place.ok(&["plan", "--model", "lenet", "--peers"]);
     let row = other.lines().find(|l| l.starts_with("  dispatches")).expect("a row");
     assert!(row.ends_with('-') && other.contains("measured at --model cifar-cnn"), "{other}");
-    assert!(!place.ok(&step[..5]).contains("a step of"));
+    assert!(!place.ok(&step[..5]).contains("\nper step"));
 }
 
 #[test]
-fn limits_count() {
+fn plan_respects_device_limits() {
     let place = Place::new();
     let alexnet = ["plan", "--model", "alexnet", "--batch-size", "64"];
     let text = place.ok(&alexnet);
@@ -91,7 +91,7 @@ fn limits_count() {
 }
 
 #[test]
-fn calls_that_clap_refuses_are_one_line() {
+fn invalid_call_is_reported_in_one_line() {
     let place = Place::new();
     place.refused(&["train", "--no-such-flag"], 2, &["--no-such-flag", "wgrad train --help"]);
     place.refused(&["plan"], 2, &["--model", "wgrad plan --help"]);
@@ -110,7 +110,7 @@ fn calls_that_clap_refuses_are_one_line() {
 
 #[cfg(unix)]
 #[test]
-fn a_reader_that_goes_is_no_failure() {
+fn closed_pipe_is_no_failure() {
     let place = Place::new();
     let gone = place.bash("\"$WGRAD\" plan --model alexnet --kernels | true; exit ${PIPESTATUS[0]}");
     assert_eq!((gone.status.code(), gone.stderr.as_slice()), (Some(0), &b""[..]));

@@ -1,4 +1,4 @@
-//! Ctrl-C, resuming bit for bit, and a disk that is full.
+//! Ctrl-C, resuming bit for bit, and a full disk.
 #![cfg(unix)]
 
 use crate::fixture::{Place, files, said_no};
@@ -23,7 +23,7 @@ const RUN: [&str; 14] = [
     "--json",
 ];
 
-/// Starts a run and stops it with Ctrl-C after its first evaluation.
+/// Starts a run and interrupts it with Ctrl-C after its first evaluation.
 fn interrupted(place: &Place, out: &str) -> Output {
     stopped(place, out, "-INT")
 }
@@ -45,7 +45,7 @@ fn stopped(place: &Place, out: &str, signal: &str) -> Output {
 }
 
 #[test]
-fn an_interrupted_run_goes_on_bit_for_bit() {
+fn interrupted_run_resumes_bit_for_bit() {
     let place = Place::new();
     let output = interrupted(&place, "cut");
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -69,7 +69,7 @@ fn an_interrupted_run_goes_on_bit_for_bit() {
 }
 
 #[test]
-fn sigterm_and_sighup_save_as_ctrl_c_does() {
+fn sigterm_and_sighup_save_like_ctrl_c() {
     let place = Place::new();
     for signal in ["-TERM", "-HUP"] {
         let output = stopped(&place, signal, signal);
@@ -81,16 +81,16 @@ fn sigterm_and_sighup_save_as_ctrl_c_does() {
 }
 
 #[test]
-fn a_full_disk_leaves_the_checkpoint_there_was() {
+fn full_disk_keeps_the_previous_checkpoint() {
     let place = Place::new();
     interrupted(&place, "run");
     let before = files(&place.path("run"));
-    // Files of more than 8 KiB are refused, as by a disk without room.
+    // Files above 8 KiB are refused, as by a full disk.
     let limited = "trap '' XFSZ; ulimit -f 8; exec \"$WGRAD\" train --resume --out run";
     said_no(&place.bash(limited), 1, &["run/best", "free some space"]);
     assert_eq!(files(&place.path("run")), before);
     place.ok(&["train", "--resume", "--out", "run"]);
-    // A new run that cannot be written leaves settings at most, and is started again by --resume.
+    // A failed new run leaves settings at most, and --resume starts it again.
     let fresh =
         "trap '' XFSZ; ulimit -f 8; exec \"$WGRAD\" train --model linear --steps 2 --device cpu --out new";
     said_no(&place.bash(fresh), 1, &["new/best"]);

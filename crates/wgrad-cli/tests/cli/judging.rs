@@ -1,4 +1,4 @@
-//! `eval` on data that a run was not trained on: unsplit folders, test images alone, classes that are missing.
+//! `eval` on other data than the training data: unsplit folders, test images only, missing classes.
 
 use crate::fixture::{Place, picture};
 use serde_json::Value;
@@ -8,7 +8,7 @@ fn eval(place: &Place, more: &[&str]) -> Value {
     place.json(&[&["eval", "--checkpoint", "run", "--device", "cpu", "--json"][..], more].concat())
 }
 
-/// A run on three classes, and folders to judge it on.
+/// Trains a run on three classes and creates folders for its evaluation.
 fn trained(place: &Place, data: &str) {
     place.photos();
     for split in ["train", "test"] {
@@ -21,7 +21,7 @@ fn trained(place: &Place, data: &str) {
 }
 
 #[test]
-fn folders_without_splits_are_judged_as_a_whole() {
+fn unsplit_folder_is_evaluated_as_a_whole() {
     let place = Place::new();
     trained(&place, "folder:photos");
     let found = eval(&place, &["--data", "folder:photos/test"]);
@@ -29,20 +29,20 @@ fn folders_without_splits_are_judged_as_a_whole() {
     assert!(found["split"].as_str().is_some_and(|s| s.contains("all: 14 images")), "{found}");
     // The same images as the test split of the whole.
     assert_eq!(found["confusion"], eval(&place, &[])["confusion"]);
-    assert_eq!(eval(&place, &["--data", "photos/test"])["images"], 14, "a plain folder is read as such");
+    assert_eq!(eval(&place, &["--data", "photos/test"])["images"], 14, "a plain path is read as a folder");
     let held_out = eval(&place, &["--data", "folder:photos/test", "--split", "validation"])["images"].clone();
     assert!(held_out.as_u64() < Some(14), "{held_out}");
-    // Only the test split is there.
+    // A folder with only a test split.
     fs::create_dir_all(place.path("only")).expect("a folder");
     fs::rename(place.path("photos/test"), place.path("only/test")).expect("moved");
     assert_eq!(eval(&place, &["--data", "folder:only"])["images"], 14);
-    // Without classes nothing can be judged; what to do instead is told.
+    // Without classes there is no evaluation; the error names the alternative.
     let flat = ["eval", "--checkpoint", "run", "--device", "cpu", "--data", "folder:only/test/dark"];
     place.refused(&flat, 2, &["no class folders", "wgrad predict"]);
 }
 
 #[test]
-fn a_run_on_an_unsplit_folder_is_judged_on_what_it_held_out_wherever_it_lies() {
+fn run_on_a_moved_unsplit_folder_is_evaluated_on_its_held_out_images() {
     let place = Place::new();
     trained(&place, "folder:photos/train");
     let own = eval(&place, &[]);
@@ -58,7 +58,7 @@ fn a_run_on_an_unsplit_folder_is_judged_on_what_it_held_out_wherever_it_lies() {
 }
 
 #[test]
-fn data_that_lacks_a_class_is_matched_by_name() {
+fn data_lacking_a_class_is_matched_by_class_names() {
     let place = Place::new();
     trained(&place, "folder:photos");
     let whole = eval(&place, &["--data", "folder:photos/test"]);
@@ -73,7 +73,7 @@ fn data_that_lacks_a_class_is_matched_by_name() {
         "a class of neither truth nor prediction has no figure"
     );
     assert_eq!(found["macro_f1"], 1.0, "{found}");
-    // A test split that lacks the class, too.
+    // A test split lacking the class, too.
     assert_eq!(eval(&place, &["--data", "folder:photos"])["images"], 10);
     fs::rename(place.path("photos/test/dark"), place.path("photos/test/night")).expect("renamed");
     let other = ["eval", "--checkpoint", "run", "--device", "cpu", "--data", "folder:photos/test"];
@@ -81,7 +81,7 @@ fn data_that_lacks_a_class_is_matched_by_name() {
 }
 
 #[test]
-fn the_last_layer_follows_class_names() {
+fn init_from_matches_the_last_layer_by_class_names() {
     let place = Place::new();
     trained(&place, "folder:photos");
     let start = ["train", "--model", "linear", "--steps", "1", "--lr", "1e-30", "--device", "cpu"];

@@ -1,11 +1,11 @@
-//! Best and last weights: which are kept, which are read, and what a run that leaves the numbers leaves behind.
+//! Best and last weights: saving, reading, and runs with non-finite values.
 
 use crate::fixture::{Place, SHORT, files};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-/// Settings under which the validation loss falls at first and rises later.
+/// Settings with a validation loss falling first and rising later.
 const OVERSHOOT: [&str; 16] = [
     "train",
     "--model",
@@ -29,7 +29,7 @@ fn events(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
 }
 
-/// Losses on the split watched, by epoch.
+/// Losses on the monitored split, by epoch.
 fn losses(events: &[Value]) -> Vec<f64> {
     let evaluations = events.iter().filter(|e| e["event"] == "evaluation");
     evaluations.map(|e| e["val_loss"].as_f64().unwrap_or(f64::NAN)).collect()
@@ -42,10 +42,10 @@ fn lowest(losses: &[f64]) -> u64 {
 }
 
 #[test]
-fn weights_of_the_lowest_loss_are_kept_and_read() {
+fn weights_of_the_lowest_loss_are_saved_and_read() {
     let place = Place::new();
     place.photos();
-    // A rate at which some later epoch is worse than one before.
+    // A learning rate high enough for a later epoch to be worse than an earlier one.
     let (mut out, mut found) = (String::new(), Vec::new());
     for lr in ["0.5", "1", "2", "4", "8"] {
         out = format!("run-{lr}");
@@ -60,7 +60,7 @@ fn weights_of_the_lowest_loss_are_kept_and_read() {
     assert!(best < 6, "the losses fall to the end: {losses:?}");
     let least = losses[best as usize - 1];
     assert_eq!((&end["best_epoch"], end["best_loss"].as_f64()), (&best.into(), Some(least)));
-    assert_eq!(end["evaluation"]["loss"].as_f64(), Some(least), "the last word is on the best weights");
+    assert_eq!(end["evaluation"]["loss"].as_f64(), Some(least), "the final test uses the best weights");
 
     let eval = ["eval", "--checkpoint", &out, "--device", "cpu", "--json"];
     let of = |more: &[&str]| place.json(&[&eval[..], more].concat());
@@ -77,7 +77,7 @@ fn weights_of_the_lowest_loss_are_kept_and_read() {
     let words = ["--weights", "best or last", "--checkpoint"];
     place.refused(&["eval", "--checkpoint", &out, "--weights", "model.pt"], 2, &words);
 
-    // Neither needs the optimizer's state; going on does.
+    // Neither needs the optimizer state; resuming does.
     fs::remove_file(place.path(&out).join("checkpoint/optimizer.safetensors")).ok();
     of(&["--weights", "last"]);
     of(&[]);
@@ -95,7 +95,7 @@ fn resume_without_optimizer_state_is_refused_with_the_remedy() {
 }
 
 #[test]
-fn patience_leaves_the_best_weights_and_resume_the_same_bits() {
+fn early_stopped_run_is_tested_on_its_best_weights_after_resume_too() {
     let place = Place::new();
     let data = place.photos();
     let run = ["train", "--model", "mlp", "--width", "0.1", "--device", "cpu", "--lr", "0.3", "--schedule"];
@@ -106,29 +106,29 @@ fn patience_leaves_the_best_weights_and_resume_the_same_bits() {
     let eval = ["eval", "--checkpoint", "run", "--split", "validation", "--device", "cpu", "--json"];
     let told = place.json(&eval);
     assert!((told["loss"].as_f64().expect("a loss") - losses[lowest(&losses) as usize - 1]).abs() < 1e-6);
-    // A finished run says the same again, from the best weights.
+    // A finished run repeats its final test with the best weights.
     let again = events(&place.ok(&["train", "--resume", "--out", "run", "--json"]));
     assert_eq!(again.last().expect("an end")["evaluation"], end["evaluation"]);
 }
 
 #[test]
-fn a_loss_that_leaves_the_numbers_is_stored_and_never_the_best() {
+fn non_finite_loss_is_stored_and_never_the_best() {
     let place = Place::new();
     let data = place.photos();
     let run = ["train", "--model", "mlp", "--lr", "1e30", "--optimizer", "sgd", "--schedule", "constant"];
     let args = [&run[..], &["--steps", "1", "--device", "cpu", "--data", &data, "--out", "run"]].concat();
     let output = place.wgrad(&args).output().expect("runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && stderr.contains("of no use; lower --lr"), "{stderr}");
+    assert!(output.status.success() && stderr.contains("unusable; lower --lr"), "{stderr}");
     assert!(!place.path("run/best").exists(), "NaN is not the best");
     let metrics = fs::read_to_string(place.path("run/metrics.jsonl")).expect("metrics");
-    serde_json::from_str::<Value>(metrics.trim()).expect("JSON that any reader takes");
+    serde_json::from_str::<Value>(metrics.trim()).expect("standard JSON");
     place.ok(&["train", "--resume", "--out", "run"]);
     place.ok(&["eval", "--checkpoint", "run", "--device", "cpu"]);
 }
 
 #[test]
-fn epochs_are_judged_by_the_moving_averages_that_are_saved() {
+fn epochs_are_evaluated_with_the_saved_moving_averages() {
     let place = Place::new();
     let scenes = crate::segmenting::scenes(&place);
     fs::write(place.path("text.txt"), "the cat sat on the mat; a dog ran off. ".repeat(60)).expect("a text");
@@ -162,13 +162,13 @@ fn epochs_are_judged_by_the_moving_averages_that_are_saved() {
 }
 
 #[test]
-fn init_from_a_checkpoint_takes_its_moving_averages() {
+fn init_from_reads_moving_averages() {
     let place = Place::new();
     let data = place.photos();
     let run =
         ["train", "--model", "mlp", "--width", "0.1", "--device", "cpu", "--lr", "0.3", "--data", &data];
     place.ok(&[&run[..], &["--ema", "0.9", "--epochs", "2", "--out", "run"]].concat());
-    // A step too small to move anything.
+    // A step too small to change any weight.
     let still = ["--init-from", "run/checkpoint", "--steps", "1", "--lr", "1e-30", "--out", "next"];
     place.ok(&[&run[..7], &["--data", &data], &still].concat());
     let loss = |checkpoint: &str| {

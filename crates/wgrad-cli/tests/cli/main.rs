@@ -1,4 +1,4 @@
-//! The command line as its users meet it: the real program, its output, its files, its refusals.
+//! Tests of the command line with the real program: its output, its files, its error messages.
 
 mod events;
 mod examining;

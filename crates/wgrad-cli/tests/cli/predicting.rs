@@ -1,4 +1,4 @@
-//! `predict` on many images: folders, patterns, lists, and some that are no images.
+//! `predict` on many inputs: folders, patterns, lists, and files other than images.
 
 use crate::fixture::{Place, picture};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 const PREDICT: [&str; 5] = ["predict", "--checkpoint", "run", "--device", "cpu"];
 
-/// A folder of two pictures, one of them deeper, a text and a broken picture.
+/// Creates a folder with two images, one in a subfolder, a text and a damaged image.
 fn holiday(place: &Place) {
     fs::create_dir_all(place.path("holiday/deep")).expect("a folder");
     picture(&place.path("holiday/b.png"), 30);
@@ -17,7 +17,7 @@ fn holiday(place: &Place) {
     fs::write(place.path("holiday/a.png"), b"\x89PNG\r\n\x1a\nand no more").expect("written");
 }
 
-/// Standard output by lines, standard error, and the exit code.
+/// Lines of standard output, standard error, and the exit code.
 fn told(output: &std::process::Output) -> (Vec<String>, String, Option<i32>) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
     let lines = text(&output.stdout).lines().map(str::to_owned).collect();
@@ -25,7 +25,7 @@ fn told(output: &std::process::Output) -> (Vec<String>, String, Option<i32>) {
 }
 
 #[test]
-fn good_images_are_told_though_others_fail() {
+fn valid_images_are_predicted_although_others_fail() {
     let place = Place::new();
     place.trained("run");
     holiday(&place);
@@ -38,7 +38,7 @@ fn good_images_are_told_though_others_fail() {
 }
 
 #[test]
-fn folders_give_a_line_of_json_per_image() {
+fn folder_prints_one_json_line_per_image() {
     let place = Place::new();
     place.trained("run");
     holiday(&place);
@@ -48,24 +48,25 @@ fn folders_give_a_line_of_json_per_image() {
     let names: Vec<&str> = lines.iter().filter_map(|line| line["image"].as_str()).collect();
     assert_eq!((names, code), (vec!["holiday/a.png", "holiday/b.png", "holiday/deep/c.jpg"], Some(1)));
     assert!(lines[0]["error"].is_string() && lines[1]["guesses"][0]["class"].is_string(), "{lines:?}");
-    assert!(stderr.contains("1 file of holiday is no image and left out, as holiday/notes.txt"), "{stderr}");
+    let skipped = "1 file of holiday is not an image and was skipped, e.g. holiday/notes.txt";
+    assert!(stderr.contains(skipped), "{stderr}");
     fs::create_dir_all(place.path("bare")).expect("a folder");
-    place.refused(&[&PREDICT[..], &["bare"]].concat(), 2, &["bare holds no image"]);
+    place.refused(&[&PREDICT[..], &["bare"]].concat(), 2, &["bare contains no images"]);
 }
 
 #[test]
-fn quoted_patterns_are_expanded() {
+fn quoted_pattern_is_expanded() {
     let place = Place::new();
     place.trained("run");
     holiday(&place);
     let lines = place.ok(&[&PREDICT[..], &["photos/test/*/[0-3].png"]].concat());
     assert_eq!(lines.lines().count(), 8, "{lines}");
     assert!(place.ok(&[&PREDICT[..], &["holiday/**/c.*"]].concat()).starts_with("holiday/deep/c.jpg: "));
-    place.refused(&[&PREDICT[..], &["holiday/*.tif"]].concat(), 2, &["no file fits holiday/*.tif"]);
+    place.refused(&[&PREDICT[..], &["holiday/*.tif"]].concat(), 2, &["no file matches holiday/*.tif"]);
 }
 
 #[test]
-fn a_list_on_standard_input_is_answered_as_it_comes() {
+fn list_on_standard_input_is_predicted_as_it_arrives() {
     let place = Place::new();
     place.trained("run");
     holiday(&place);
@@ -76,7 +77,7 @@ fn a_list_on_standard_input_is_answered_as_it_comes() {
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("piped")));
     for name in ["holiday/b.png", "holiday/deep/c.jpg"] {
         writeln!(input, "{name}").expect("written");
-        // The answer comes before the list ends.
+        // The result is printed before the list ends.
         let line = lines.next().expect("a line").expect("text");
         assert!(line.starts_with(&format!("{name}: ")), "{line}");
     }

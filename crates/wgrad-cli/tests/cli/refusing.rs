@@ -1,10 +1,10 @@
-//! Bad input: one clear line, the right exit code, nothing written over.
+//! Invalid input: one clear line, the right exit code, nothing overwritten.
 
 use crate::fixture::{Place, SHORT, files, picture};
 use std::fs;
 
 #[test]
-fn settings_that_make_no_sense() {
+fn invalid_setting_is_refused() {
     let place = Place::new();
     let huge = u64::MAX.to_string();
     for (flag, value, words) in [
@@ -51,15 +51,15 @@ fn settings_that_make_no_sense() {
     place.refused(&["train", "--config", "bad.toml"], 2, &["bad.toml", "learning_rate"]);
     fs::write(place.path("bad.toml"), "lr = \"fast\"\n").expect("written");
     place.refused(&["train", "--config", "bad.toml"], 2, &["bad.toml"]);
-    assert!(!place.path("runs").exists(), "nothing was begun");
+    assert!(!place.path("runs").exists(), "no run was started");
 }
 
 #[test]
-fn data_that_is_not_there_or_damaged() {
+fn missing_or_damaged_data_is_refused() {
     let place = Place::new();
     let train = |data: &str, code, words: &[&str]| {
         place.refused(&[&SHORT[..], &[data, "--out", "run"]].concat(), code, words);
-        assert!(!place.path("run").exists(), "nothing was begun");
+        assert!(!place.path("run").exists(), "no run was started");
     };
     train("folder:nowhere", 1, &["nowhere does not exist"]);
     train("mnist:nowhere", 1, &["nowhere does not exist"]);
@@ -83,7 +83,7 @@ fn data_that_is_not_there_or_damaged() {
 }
 
 #[test]
-fn a_picture_that_does_not_decode_is_named() {
+fn undecodable_image_is_named() {
     let place = Place::new();
     let data = place.photos();
     let broken = place.path("photos/train/dark/broken.jpg");
@@ -104,7 +104,7 @@ fn a_picture_that_does_not_decode_is_named() {
 }
 
 #[test]
-fn a_run_is_never_written_over() {
+fn existing_run_is_never_overwritten() {
     let place = Place::new();
     place.trained("run");
     let before = files(&place.path("run"));
@@ -117,7 +117,7 @@ fn a_run_is_never_written_over() {
 }
 
 #[test]
-fn there_must_be_something_to_go_on_with() {
+fn missing_run_or_checkpoint_is_refused() {
     let place = Place::new();
     place.refused(&["train", "--resume"], 2, &["--out"]);
     place.refused(&["train", "--resume", "--out", "nothing"], 1, &["nothing"]);
@@ -136,7 +136,7 @@ fn there_must_be_something_to_go_on_with() {
 }
 
 #[test]
-fn a_checkpoint_of_another_model_is_refused() {
+fn checkpoint_of_another_model_is_refused() {
     let place = Place::new();
     place.trained("run");
     let mlp = [
@@ -170,5 +170,5 @@ fn a_checkpoint_of_another_model_is_refused() {
         &["model.safetensors"],
     );
     fs::write(model("run"), fs::read(model("mlp")).expect("a model")).expect("written");
-    assert_eq!(files(&place.path("run")), before, "nothing was written over");
+    assert_eq!(files(&place.path("run")), before, "nothing was overwritten");
 }

@@ -1,4 +1,4 @@
-//! Runs that go on: lengthened, with data that moved, from other working folders.
+//! Resumed runs: extended, with moved data, from other working folders.
 
 use crate::fixture::{Place, picture};
 use serde_json::Value;
@@ -29,25 +29,25 @@ fn model(place: &Place, run: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_finished_run_is_lengthened_to_the_bits_of_a_longer_one() {
+fn extended_run_equals_a_longer_one_bit_for_bit() {
     let place = Place::new();
     place.photos();
     place.ok(&[&RUN[..], &["--epochs", "2", "--out", "short"]].concat());
     let more = place.ok(&["train", "--resume", "--out", "short", "--epochs", "5", "--json"]);
     assert_eq!((&end(&more)["step"], &end(&more)["epochs"]), (&15.into(), &5.into()));
     place.ok(&[&RUN[..], &["--epochs", "5", "--out", "long"]].concat());
-    assert!(model(&place, "short") == model(&place, "long"), "another end");
+    assert!(model(&place, "short") == model(&place, "long"), "different weights");
     let config = fs::read_to_string(place.path("short/config.toml")).expect("settings");
     assert!(config.contains("epochs = 5"), "{config}");
     place.refused(&["train", "--resume", "--out", "short", "--epochs", "3"], 2, &["--epochs", "5 epochs"]);
-    // Without a number a finished run stays finished.
+    // Without --epochs a finished run stays finished.
     assert_eq!(end(&place.ok(&["train", "--resume", "--out", "short", "--json"]))["step"], 15);
     let steps = place.ok(&["train", "--resume", "--out", "short", "--steps", "17", "--json"]);
     assert_eq!(end(&steps)["step"], 17);
 }
 
 #[test]
-fn a_run_that_lost_patience_goes_on_if_it_is_given_more() {
+fn early_stopped_run_continues_if_extended() {
     let place = Place::new();
     place.photos();
     let tired = ["--epochs", "40", "--patience", "1", "--val-split", "0.2", "--lr", "8", "--out", "run"];
@@ -60,7 +60,7 @@ fn a_run_that_lost_patience_goes_on_if_it_is_given_more() {
 }
 
 #[test]
-fn paths_hold_from_any_working_folder_and_data_may_move() {
+fn paths_work_from_any_working_folder_and_data_may_move() {
     let place = Place::new();
     place.photos();
     place.ok(&[&RUN[..], &["--epochs", "1", "--out", "run"]].concat());
@@ -78,33 +78,33 @@ fn paths_hold_from_any_working_folder_and_data_may_move() {
     fs::rename(place.path("photos"), place.path("moved")).expect("moved");
     place.refused(&["train", "--resume", "--out", "run", "--epochs", "3"], 1, &["photos does not exist"]);
     place.ok(&["train", "--resume", "--out", "run", "--epochs", "3", "--data", "moved"]);
-    // What was given once is kept.
+    // The new location is remembered.
     place.ok(&["train", "--resume", "--out", "run", "--epochs", "4"]);
-    // Other data than the run's own is no continuation.
+    // Other data than the run's own is refused.
     picture(&place.path("moved/train/dark/0.png"), 222);
     place.refused(&["train", "--resume", "--out", "run", "--epochs", "5"], 1, &["training data has changed"]);
 }
 
 #[test]
-fn lengthened_run_killed_before_its_next_checkpoint_goes_on() {
+fn extended_run_killed_before_its_next_checkpoint_resumes() {
     let place = Place::new();
     place.photos();
     place.ok(&[&RUN[..], &["--epochs", "5", "--out", "long"]].concat());
     place.ok(&[&RUN[..], &["--epochs", "2", "--out", "cut"]].concat());
-    // A longer run writes its new number of epochs before its first step.
+    // An extended run writes its new number of epochs before its first step.
     let path = place.path("cut/config.toml");
     let config = fs::read_to_string(&path).expect("settings");
     fs::write(&path, config.replace("epochs = 2", "epochs = 5")).expect("written");
     let more = place.ok(&["train", "--resume", "--out", "cut", "--json"]);
     assert_eq!(end(&more)["step"], 15);
-    assert!(model(&place, "cut") == model(&place, "long"), "another end");
+    assert!(model(&place, "cut") == model(&place, "long"), "different weights");
 }
 
 #[test]
 fn validation_loss_of_nan_keeps_the_checkpoint_before_it() {
     let place = Place::new();
     place.photos();
-    // One step per epoch, so that its own loss is still a number.
+    // One step per epoch, so its own loss is still finite.
     let whole = ["--batch-size", "24", "--optimizer", "sgd", "--schedule", "constant", "--model", "mlp"];
     let run = [&["train", "--device", "cpu", "--data", "folder:photos"][..], &whole].concat();
     place.ok(&[&run[..], &["--epochs", "1", "--out", "run"]].concat());
@@ -112,14 +112,14 @@ fn validation_loss_of_nan_keeps_the_checkpoint_before_it() {
     let worse = ["train", "--resume", "--out", "run", "--epochs", "2", "--lr", "1e30"];
     let output = place.wgrad(&worse).output().expect("runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("of no use; lower --lr"), "{stderr}");
-    assert!(model(&place, "run") == before, "weights of no use stand in the place of good ones");
+    assert!(stderr.contains("unusable; lower --lr"), "{stderr}");
+    assert!(model(&place, "run") == before, "unusable weights replaced good ones");
     place.ok(&["train", "--resume", "--out", "run", "--epochs", "3", "--lr", "0.01"]);
     assert!(model(&place, "run") != before);
 }
 
 #[test]
-fn run_without_a_checkpoint_is_refused_with_what_is_left_of_it() {
+fn run_without_a_checkpoint_is_refused_with_its_remaining_weights() {
     let place = Place::new();
     place.photos();
     place.ok(&[&RUN[..], &["--epochs", "2", "--out", "run"]].concat());

@@ -1,10 +1,10 @@
-//! Pictures with masks: train, evaluate, plan; what is refused.
+//! Segmentation: training, evaluation, planning and refused settings.
 
 use crate::fixture::Place;
 use serde_json::Value;
 use std::fs;
 
-/// Grey pictures of 20x20 with a bright square on noise, and masks that show where.
+/// Creates grey 20x20 images of a bright square on noise, with masks of the square.
 pub(crate) fn scenes(place: &Place) -> String {
     for name in ["images", "masks"] {
         fs::create_dir_all(place.path("scenes").join(name)).expect("a folder");
@@ -42,7 +42,7 @@ const SHORT: [&str; 14] = [
 ];
 
 #[test]
-fn a_segmenter_learns_and_is_judged_by_its_pixels() {
+fn segmenter_learns_and_is_evaluated_per_pixel() {
     let place = Place::new();
     let data = scenes(&place);
     let args = [&SHORT[..], &[&data, "--epochs", "20", "--out", "run", "--json"]].concat();
@@ -54,7 +54,7 @@ fn a_segmenter_learns_and_is_judged_by_its_pixels() {
     assert_eq!(start["classes"], serde_json::json!(["0", "255"]));
     assert!(end["pixels_per_second"].as_f64().is_some_and(|v| v > 0.0), "{end}");
     let found = &end["evaluation"];
-    // All background would be right on four fifths of the pixels, with a mean IoU of 0.4.
+    // Predicting only background is correct for four fifths of the pixels, with a mean IoU of 0.4.
     assert!(found["mean_iou"].as_f64().is_some_and(|v| v > 0.75), "{found}");
     assert_eq!(found["pixels"], 3 * 32 * 32);
     let eval = ["eval", "--checkpoint", "run", "--device", "cpu"];
@@ -68,7 +68,7 @@ fn a_segmenter_learns_and_is_judged_by_its_pixels() {
     paints_masks(&place);
 }
 
-/// The segmenter in `run` paints masks of its pictures that are close to theirs.
+/// Asserts the masks predicted by the segmenter in `run` to be close to the true ones.
 fn paints_masks(place: &Place) {
     let predict =
         ["predict", "--checkpoint", "run", "--device", "cpu", "scenes/images/3.png", "scenes/images/4.png"];
@@ -81,18 +81,18 @@ fn paints_masks(place: &Place) {
     for name in ["3.png", "4.png"] {
         let open = |dir: &str| image::open(place.path(dir).join(name)).expect("a picture").into_luma8();
         let (painted, wanted) = (open("masks"), open("scenes/masks"));
-        assert_eq!(painted.dimensions(), (20, 20), "the picture's own size");
+        assert_eq!(painted.dimensions(), (20, 20), "the image's own size");
         let same = painted.pixels().zip(wanted.pixels()).filter(|(a, b)| a == b).count();
         assert!(
             painted.pixels().all(|p| [0, 255].contains(&p[0])) && same > 340,
             "{name}: {same} of 400 pixels"
         );
     }
-    place.refused(&predict, 2, &["--out", "3.png is there already"]);
+    place.refused(&predict, 2, &["--out", "3.png exists already"]);
     place.refused(&[&predict[..], &["--out", "more", "--top", "2"]].concat(), 2, &["--top", "unet"]);
     place.refused(&[&predict[..], &["scenes/masks/4.png", "--out", "more"]].concat(), 2, &["two images"]);
     assert!(!place.path("more").exists(), "nothing was written");
-    // A folder keeps its form, and one bad file does not take the masks of the others.
+    // A folder keeps its structure, and one damaged file does not prevent the masks of the others.
     fs::create_dir_all(place.path("new/deep")).expect("a folder");
     fs::copy(place.path("scenes/images/3.png"), place.path("new/deep/3.png")).expect("copied");
     fs::copy(place.path("scenes/images/4.png"), place.path("new/4.png")).expect("copied");
@@ -103,21 +103,22 @@ fn paints_masks(place: &Place) {
 }
 
 #[test]
-fn a_last_batch_of_one_picture_at_the_smallest_size_trains() {
+fn last_batch_of_one_image_at_the_smallest_size_is_left_out() {
     let place = Place::new();
     let data = scenes(&place);
     let own = ["train", "--model", "unet", "--width", "0.05", "--image-size", "16", "--device", "cpu"];
-    // 15 pictures, 2 held out: three batches of four and one picture.
+    // 15 images, 2 held out: three batches of four and one image.
     let more = ["--val-split", "0.13", "--batch-size", "4", "--epochs", "1", "--data", &data];
     let output = place.wgrad(&[&own[..], &more, &["--out", "run"]].concat()).output().expect("runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && stderr.contains("1 of 13 training pictures sit out"), "{stderr}");
+    let note = "1 of 13 training images are left out";
+    assert!(output.status.success() && stderr.contains(note), "{stderr}");
     let one = [&own[..], &["--batch-size", "1", "--data", &data]].concat();
     place.refused(&one, 2, &["--batch-size", "batch normalisation", "--image-size 32"]);
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_segmentation_setting_is_refused() {
     let place = Place::new();
     let data = scenes(&place);
     for (args, words) in [
@@ -136,11 +137,11 @@ fn what_makes_no_sense_is_refused() {
     place.refused(&[&SHORT[..], &[&data, "--strict"]].concat(), 1, &["3.png"]);
     let ignore = ["train", "--device", "cpu", "--model", "lenet", "--ignore", "255"];
     place.refused(&ignore, 2, &["--ignore", "lenet"]);
-    assert!(!place.path("runs").exists(), "nothing was begun");
+    assert!(!place.path("runs").exists(), "no run was started");
 }
 
 #[test]
-fn an_ignored_label_is_left_out_of_classes_and_scores() {
+fn ignored_label_is_excluded_from_classes_and_scores() {
     let place = Place::new();
     let data = scenes(&place);
     for i in 0..15 {

@@ -1,9 +1,9 @@
-//! `profile` and `bench`: every kernel has a time, rates stand against ceilings, and wrong calls are told.
+//! `profile` and `bench`: every kernel has a time, rates are compared with ceilings, and invalid calls are refused.
 
 use crate::fixture::Place;
 
 #[test]
-fn a_profile_names_kernels_and_layers() {
+fn profile_lists_kernels_and_layers() {
     let place = Place::new();
     for (device, clock) in [("cpu", "this machine's clock"), ("software", "the adapter's timestamps")] {
         let call = ["profile", "--model", "lenet", "--batch-size", "8", "--steps", "2", "--device", device];
@@ -32,7 +32,7 @@ fn a_profile_names_kernels_and_layers() {
 }
 
 #[test]
-fn a_benchmark_measures_what_is_asked() {
+fn bench_measures_the_selected_rows() {
     let place = Place::new();
     let call = ["bench", "--device", "cpu", "--only", "attention", "--seconds", "0.01"];
     let bench = place.json(&[&call[..], &["--json"]].concat());
@@ -47,7 +47,7 @@ fn a_benchmark_measures_what_is_asked() {
 }
 
 #[test]
-fn wrong_calls_are_told() {
+fn invalid_profile_or_bench_call_is_refused() {
     let place = Place::new();
     place.refused(&["profile", "--model", "nosuch"], 2, &["nosuch", "lenet"]);
     place.refused(&["profile", "--model", "lenet", "--steps", "0"], 2, &["--steps"]);

@@ -1,4 +1,4 @@
-//! `train`, `eval`, `predict`: the main job, tiny.
+//! `train`, `eval`, `predict` on small runs.
 
 use crate::fixture::{Place, SHORT, files, picture};
 use serde_json::Value;
@@ -15,7 +15,7 @@ fn names(bytes: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn a_run_writes_its_files() {
+fn run_writes_its_files() {
     let place = Place::new();
     let text = place.ok(&[&SHORT[..], &["fashion-mini", "--out", "run"]].concat());
     for word in ["cpu: ", "10 classes, 5,000 training", "7,850 parameters", "test accuracy", "Ankle boot"] {
@@ -39,7 +39,7 @@ fn a_run_writes_its_files() {
 }
 
 #[test]
-fn json_lines_tell_the_run() {
+fn json_lines_report_the_run() {
     let place = Place::new();
     let data = place.photos();
     let args = [&SHORT[..], &[&data, "--out", "run", "--json"]].concat();
@@ -59,7 +59,7 @@ fn json_lines_tell_the_run() {
 }
 
 #[test]
-fn any_number_of_threads_gives_the_same_bits() {
+fn result_is_bit_identical_for_any_number_of_threads() {
     let place = Place::new();
     for model in ["lenet", "cifar-cnn", "gpt"] {
         let bits = ["1", "2", "3"].map(|threads| {
@@ -74,7 +74,7 @@ fn any_number_of_threads_gives_the_same_bits() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bits() {
+fn result_is_bit_identical_for_the_same_seed() {
     let place = Place::new();
     let data = place.photos();
     for (out, seed) in [("a", "7"), ("b", "7"), ("c", "8")] {
@@ -86,10 +86,10 @@ fn the_same_seed_gives_the_same_bits() {
 }
 
 #[test]
-fn a_batch_in_parts_is_the_same_batch() {
+fn gradient_accumulation_equals_the_whole_batch() {
     let place = Place::new();
     let data = place.photos();
-    // 24 pictures: two steps of ten and one of four, whose last part has two or four.
+    // 24 images: two steps of ten and one of four; its last micro-batch has two or four.
     let args = ["train", "--model", "mlp", "--width", "0.1", "--epochs", "2", "--batch-size", "10"];
     let more = ["--device", "cpu", "--clip-norm", "1", "--weight-decay", "0.1", "--json"];
     let losses = |out: &str, parts: &str| {
@@ -124,7 +124,7 @@ fn every_optimizer_trains() {
 }
 
 #[test]
-fn averaged_weights_are_what_is_evaluated() {
+fn moving_averages_are_evaluated() {
     let place = Place::new();
     let data = place.photos();
     let args =
@@ -146,11 +146,11 @@ fn averaged_weights_are_what_is_evaluated() {
     assert!(names(&states).contains(&"fc.weight.ema".to_owned()));
     let last =
         events(&place.ok(&["train", "--resume", "--out", "averaged", "--json"])).pop().expect("an end");
-    assert_eq!(last["evaluation"]["loss"].as_f64(), Some(averaged), "a finished run says the same again");
+    assert_eq!(last["evaluation"]["loss"].as_f64(), Some(averaged), "a finished run repeats its result");
 }
 
 #[test]
-fn flags_beat_the_file_and_the_file_beats_defaults() {
+fn flags_override_the_file_and_the_file_overrides_defaults() {
     let place = Place::new();
     let data = place.photos();
     fs::write(place.path("s.toml"), "lr = 0.5\noptimizer = \"sgd\"\nsteps = 2\nmodel = \"mlp\"\n")
@@ -164,7 +164,7 @@ fn flags_beat_the_file_and_the_file_beats_defaults() {
     {
         assert!(config.contains(line), "{line:?} is not in {config}");
     }
-    // A run's own settings start the same run again.
+    // A run's own settings reproduce the run.
     place.ok(&["train", "--config", "run/config.toml", "--out", "again"]);
     assert_eq!(fs::read_to_string(place.path("again/config.toml")).expect("settings"), config);
     place.ok(&["train", "--config", "run/config.toml", "--epochs", "1", "--out", "epoch"]);
@@ -172,7 +172,7 @@ fn flags_beat_the_file_and_the_file_beats_defaults() {
     assert!(!config.contains("steps"), "{config}");
 }
 
-/// A tensor's bytes in a run's model.
+/// Bytes of a tensor in a run's model.
 fn tensor(place: &Place, run: &str, name: &str) -> Vec<u8> {
     let bytes = fs::read(place.path(run).join("checkpoint/model.safetensors")).expect("a model");
     let len = u64::from_le_bytes(bytes[..8].try_into().expect("a length")) as usize;
@@ -182,7 +182,7 @@ fn tensor(place: &Place, run: &str, name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_run_starts_from_another_and_freezes() {
+fn init_from_and_freeze_transfer_weights() {
     let place = Place::new();
     let data = place.photos();
     let mlp = ["train", "--model", "mlp", "--width", "0.1", "--steps", "3", "--device", "cpu", "--data"];
@@ -218,7 +218,7 @@ fn a_run_starts_from_another_and_freezes() {
 }
 
 #[test]
-fn a_run_without_out_takes_a_fresh_folder() {
+fn run_without_out_gets_a_new_folder() {
     let place = Place::new();
     let data = place.photos();
     let args = [&SHORT[..], &[&data]].concat();
@@ -227,14 +227,14 @@ fn a_run_without_out_takes_a_fresh_folder() {
     place.ok(&args);
     assert_eq!(files(&place.path("runs/linear-photos")), first);
     assert!(place.path("runs/linear-photos-2/checkpoint/model.safetensors").is_file());
-    // Without --out the newest is meant, and named.
+    // Without --out the newest run is resumed, and named.
     let resumed = place.wgrad(&["train", "--resume", "--device", "cpu"]).output().expect("runs");
     let stderr = String::from_utf8_lossy(&resumed.stderr);
     assert!(resumed.status.success() && stderr.contains("runs/linear-photos-2"), "{stderr}");
 }
 
 #[test]
-fn a_checkpoint_is_evaluated_and_predicts() {
+fn checkpoint_evaluates_and_predicts() {
     let place = Place::new();
     let data = place.photos();
     let args =
@@ -264,7 +264,7 @@ fn a_checkpoint_is_evaluated_and_predicts() {
 }
 
 #[test]
-fn early_stopping_holds_images_out_and_evaluation_finds_them() {
+fn early_stopping_holds_out_images_for_evaluation() {
     let place = Place::new();
     let data = place.photos();
     let args =

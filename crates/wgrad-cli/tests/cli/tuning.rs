@@ -1,10 +1,9 @@
-//! `tune` and `train --tune`: what is found is kept, read at the next start, and ignored where it is damaged. And
-//! `--precision`.
+//! `tune` and `train --tune`: results are saved, read at the next start, and ignored if damaged. And `--precision`.
 
 use crate::fixture::{Place, files};
 
 #[test]
-fn what_tuning_finds_is_there_at_the_next_start() {
+fn tuning_results_are_read_at_the_next_start() {
     let place = Place::new();
     let cache = place.path("cache");
     let run = |args: &[&str]| {
@@ -24,9 +23,9 @@ fn what_tuning_finds_is_there_at_the_next_start() {
     let temporary = |name: &std::path::Path| name.extension().is_some_and(|e| e == "tmp");
     assert!(!files(&cache).keys().any(|name| temporary(name)), "nothing temporary stays");
     let text = run(&tune);
-    assert!(text.contains("a step took") && text.contains("kept in"), "{text}");
+    assert!(text.contains("step time: ") && text.contains("kept in"), "{text}");
 
-    // A training run of the same step finds all of it, whatever it then times itself.
+    // A training run of the same step reads all results, even if it times further kernels.
     let data = place.photos();
     let train = |out: &str| {
         let call =
@@ -45,7 +44,7 @@ fn what_tuning_finds_is_there_at_the_next_start() {
 }
 
 #[test]
-fn the_cpu_is_told_apart() {
+fn cpu_has_nothing_to_tune() {
     let place = Place::new();
     place.refused(&["tune", "--device", "cpu"], 2, &["--device", "nothing to tune"]);
     let data = place.photos();
@@ -55,7 +54,7 @@ fn the_cpu_is_told_apart() {
 }
 
 #[test]
-fn half_precision_trains_where_there_is_f16() {
+fn half_precision_trains_on_devices_with_f16() {
     let place = Place::new();
     let data = place.photos();
     let call = ["train", "--model", "mlp", "--steps", "3", "--batch-size", "8", "--precision", "f16"];
@@ -68,7 +67,7 @@ fn half_precision_trains_where_there_is_f16() {
     }
     let refused = [&call[..], &["--device", "software", "--data", &data, "--out", "none"]].concat();
     let output = place.wgrad(&refused).env("WGRAD_LIMITS", "webgpu-baseline").output().expect("it runs");
-    crate::fixture::said_no(&output, 2, &["--precision", "none in its shaders"]);
+    crate::fixture::said_no(&output, 2, &["--precision", "does not support it in shaders"]);
     place.refused(&[&call[..7], &["--precision", "f64"]].concat(), 2, &["--precision", "f32 or f16"]);
 
     let moved = |precision: &str| {

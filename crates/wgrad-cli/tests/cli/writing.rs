@@ -1,10 +1,10 @@
-//! Language models: train, evaluate, generate; what they refuse.
+//! Language models: training, evaluation, generation and refused settings.
 
 use crate::fixture::Place;
 use serde_json::Value;
 use std::fs;
 
-/// A run of a few seconds on [`text`].
+/// Settings of a run of a few seconds on [`text`].
 const SHORT: [&str; 20] = [
     "train",
     "--steps",
@@ -28,7 +28,7 @@ const SHORT: [&str; 20] = [
     "--data",
 ];
 
-/// A text that is easy to learn.
+/// Creates a text easy to learn.
 fn text(place: &Place) -> String {
     fs::write(place.path("song.txt"), "row, row, row your boat\ngently down the stream\n".repeat(60))
         .expect("written");
@@ -49,7 +49,7 @@ fn train(place: &Place, model: &str, out: &str, more: &[&str]) -> Vec<Value> {
 }
 
 #[test]
-fn every_language_model_learns_and_writes() {
+fn every_language_model_learns_and_generates() {
     let place = Place::new();
     for model in ["gpt", "char-rnn", "char-lstm", "char-gru"] {
         let events = train(&place, model, model, &[]);
@@ -63,14 +63,14 @@ fn every_language_model_learns_and_writes() {
         let eval = place.json(&["eval", "--checkpoint", model, "--device", "cpu", "--json"]);
         assert_eq!(eval["loss"], evaluation["loss"], "{model}");
         let generate = ["generate", "--checkpoint", model, "--device", "cpu", "--prompt", "gently"];
-        // More than the context holds.
+        // More tokens than the context.
         let text = place.ok(&[&generate[..], &["--tokens", "40", "--temperature", "0"]].concat());
         assert!(text.starts_with("gently down the stream\nrow, row"), "{model} writes {text:?}");
     }
 }
 
 #[test]
-fn bert_fills_in_what_is_hidden() {
+fn bert_predicts_masked_tokens() {
     let place = Place::new();
     let data = text(&place);
     let size = ["--context", "16", "--layers", "1", "--hidden", "64", "--heads", "2", "--batch-size", "32"];
@@ -83,12 +83,12 @@ fn bert_fills_in_what_is_hidden() {
     let evaluations: Vec<&Value> = events.iter().filter(|e| e["event"] == "evaluation").collect();
     let (first, last) = (evaluations[0], evaluations[evaluations.len() - 1]);
     assert!(loss(last, "val_loss") < 0.85 * loss(first, "val_loss"), "{first} to {last}");
-    // The commonest token alone would be right in one of five.
+    // Predicting only the commonest token is correct in one of five.
     assert!(loss(last, "train_accuracy") > 0.3, "{last}");
     let eval = ["eval", "--checkpoint", "run", "--device", "cpu", "--json"];
     let told = place.json(&eval);
     assert_eq!(told["loss"], events.last().expect("an end")["evaluation"]["loss"]);
-    // About 15 of a hundred tokens are hidden.
+    // About 15 % of the tokens are masked.
     let hidden = told["tokens"].as_f64().expect("a number") / loss(&events[0], "validation_tokens");
     assert!((0.08..0.22).contains(&hidden), "{hidden}");
     place.refused(&["generate", "--checkpoint", "run", "--device", "cpu"], 2, &["bert", "gpt"]);
@@ -96,7 +96,7 @@ fn bert_fills_in_what_is_hidden() {
 }
 
 #[test]
-fn options_of_a_gpt_reach_it() {
+fn gpt_flags_reach_the_model() {
     let place = Place::new();
     let more = ["--rotary", "--key-heads", "1", "--tokenizer", "byte", "--dropout", "0.1", "--ema", "0.9"];
     let events = train(&place, "gpt", "run", &more);
@@ -113,7 +113,7 @@ fn options_of_a_gpt_reach_it() {
 }
 
 #[test]
-fn a_run_of_text_goes_on() {
+fn text_run_resumes() {
     let place = Place::new();
     train(&place, "gpt", "whole", &[]);
     let config = fs::read_to_string(place.path("whole/config.toml")).expect("settings");
@@ -126,7 +126,7 @@ fn a_run_of_text_goes_on() {
 }
 
 #[test]
-fn pairs_of_bytes_are_learned_and_used() {
+fn byte_pairs_are_learned_and_used() {
     let place = Place::new();
     let data = text(&place);
     let tokenize = ["tokenize", "--data", &data, "--vocabulary", "270", "--out", "song.bpe", "--json"];
@@ -138,7 +138,7 @@ fn pairs_of_bytes_are_learned_and_used() {
     assert_eq!(events[0]["vocabulary"], 270);
     let sizes = ["train_tokens", "validation_tokens"].map(|name| events[0][name].as_u64().expect("a number"));
     assert_eq!(sizes[0] + sizes[1], tokens);
-    // The checkpoint has the pairs: their file may go.
+    // The checkpoint contains the pairs: their file may be deleted.
     fs::remove_file(place.path("song.bpe")).expect("removed");
     let told = place.json(&["eval", "--checkpoint", "run", "--device", "cpu", "--json"]);
     assert!(told["perplexity"].as_f64().is_some_and(|p| p < 1.5), "{told}");
@@ -149,7 +149,7 @@ fn pairs_of_bytes_are_learned_and_used() {
     let all =
         place.wgrad(&["tokenize", "--data", &data, "--vocabulary", "5000", "--out", "all.bpe"]).output();
     let note = String::from_utf8(all.expect("runs").stderr).expect("text");
-    assert!(note.contains("no pair is left that occurs twice"), "{note}");
+    assert!(note.contains("no further pair occurs twice"), "{note}");
     let out = ["--out", "x.bpe"];
     place.refused(&[&["tokenize", "--vocabulary", "256"], &out[..]].concat(), 2, &["vocabulary", "257"]);
     place.refused(&[&["tokenize", "--data", "fashion-mini"], &out[..]].concat(), 2, &["fashion-mini"]);
@@ -160,7 +160,7 @@ fn pairs_of_bytes_are_learned_and_used() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_language_model_setting_is_refused() {
     let place = Place::new();
     let data = text(&place);
     for (args, words) in [

@@ -1,4 +1,4 @@
-//! A block of neighbouring places of a channel, and the elements of another plane that their taps meet.
+//! Block of neighbouring positions of a channel, and the elements of another plane under their taps.
 
 use crate::table::MAX_TRIPS;
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use wgrad_types::{AdapterClass, Caps};
 pub(super) struct Extents {
     pub(super) spec: ConvSpec,
     pub(super) images: usize,
-    /// Channels of the plane that is read.
+    /// Channels of the source plane.
     pub(super) channels: usize,
     pub(super) input: [usize; 2],
     pub(super) output: [usize; 2],
@@ -20,7 +20,7 @@ pub(super) struct Extents {
 /// Invocations of a workgroup of blocks on GPUs.
 const WORKGROUP: usize = 64;
 
-/// Invocations of a workgroup that goes from block to block.
+/// Invocations of a workgroup looping over blocks.
 pub(super) fn workgroup(caps: &Caps) -> usize {
     match caps.class {
         AdapterClass::Software => caps.subgroup.unwrap_or(8) as usize,
@@ -28,10 +28,10 @@ pub(super) fn workgroup(caps: &Caps) -> usize {
     }
 }
 
-/// Workgroups wanted on a software adapter, where each should own as much as possible.
+/// Target number of workgroups on a software adapter: each should own as much as possible.
 const SOFTWARE_GROUPS: usize = 16;
 
-/// How many of `items` a workgroup takes, where each of `others` has as many.
+/// Number of `items` per workgroup, given as many for each of `others`.
 pub(super) fn share(items: usize, others: usize, caps: &Caps) -> usize {
     let lanes = workgroup(caps);
     match caps.class {
@@ -45,19 +45,19 @@ pub(super) fn share(items: usize, others: usize, caps: &Caps) -> usize {
 
 /// Places of a block along x.
 const ACROSS: usize = 4;
-/// Elements that a block of two rows may read; more would not stay in registers.
+/// Maximum number of elements read by a block of two rows; more would not stay in registers.
 const MOST_READ: usize = 48;
 
 /// One axis of a block: where the source is met, relative to where the block's source begins.
 pub(super) struct Axis {
     /// Places of the block.
     pub(super) places: usize,
-    /// Blocks that cover the plane.
+    /// Number of blocks covering the plane.
     pub(super) blocks: usize,
-    /// Extent of the plane that blocks cover, and of the source.
+    /// Extent of the plane covered by blocks, and of the source.
     pub(super) extent: usize,
     pub(super) source: usize,
-    /// How far the source moves from block to block.
+    /// Stride of the source from block to block.
     pub(super) step: usize,
     /// Per place and tap the offset met, if any.
     met: Vec<Vec<Option<i64>>>,
@@ -106,7 +106,7 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Two rows of places where what they read stays in registers, else one; `None` where a stride does not fit.
+    /// Two rows of positions if their source stays in registers, else one; `None` for an unsupported stride.
     pub(super) fn new(e: &Extents, gradient: bool) -> Option<Self> {
         let high = if gradient { e.spec.stride[0].max(2) } else { 2 };
         let rows = [high, 1];

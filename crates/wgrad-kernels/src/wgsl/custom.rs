@@ -1,4 +1,4 @@
-//! A user's operation: its text, with the bindings, constants and entry point that it counts on.
+//! User-defined operation: its text, with the bindings, constants and entry point expected by it.
 
 use super::module::{Grid, Module, Width};
 use super::text::indented;
@@ -8,7 +8,7 @@ use std::fmt::Write;
 use wgrad_graph::ops::{CustomOp, Wgsl};
 use wgrad_types::{Caps, numel};
 
-/// The one form there is.
+/// Only variant.
 pub(super) fn variants(kernel: &Kernel, op: &dyn CustomOp, caps: &Caps) -> Result<Vec<Variant>, Unsupported> {
     let (name, operands) =
         (op.name(), kernel.operands.iter().map(|t| t.shape.as_slice()).collect::<Vec<_>>());

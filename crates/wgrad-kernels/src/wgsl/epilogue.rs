@@ -1,5 +1,5 @@
 //! The end of a kernel as WGSL functions: `epilogue(o, acc)` for output element `o`, `epilogue4(q, acc)` for the four
-//! elements of quad `q`. They apply the step's expression and store every output.
+//! elements of quad `q`. They apply the kernel's expression and store every output.
 
 use super::expr::{Place, Printed, fits_quads, print};
 use super::module::{Module, Width};
@@ -9,7 +9,7 @@ use super::text::indented;
 use crate::kernel::Kernel;
 use wgrad_types::DType;
 
-/// The epilogue of a step, ready to be written in one width.
+/// Epilogue of a kernel, ready to be printed in one width.
 pub(super) struct Epilogue {
     space: Space,
 }
@@ -19,12 +19,12 @@ impl Epilogue {
         Self { space: Space::new(&kernel.epilogue, &kernel.shape, &[]) }
     }
 
-    /// Whether four neighbouring elements can be finished at once, given operands that are bound as scalars.
+    /// True if four neighbouring elements can be finished at once, given the operands bound as scalars.
     pub(super) fn fits_quads(&self, scalar_operands: &[usize]) -> bool {
         fits_quads(&self.space, scalar_operands)
     }
 
-    /// The expression printed at a linear index, and the lines that store its results.
+    /// Expression printed at a linear index, and the stores of its results.
     pub(super) fn print(&self, module: &mut Module<'_>, width: Width, index: &str, prefix: &str) -> Printed {
         let mut printed = print(module, &self.space, width, Place::Linear(index), prefix);
         for (i, result) in printed.results.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Prints an expression as WGSL: a `let` an instruction, for one element or for four neighbours at once.
 //!
-//! What no coordinate changes (constants, scalars, broadcast scalars and all that follows from them) is printed apart,
-//! so that it can stand before a loop. Loads outside of a mask read element 0 and are replaced by 0.
+//! Values independent of coordinates (constants, scalars, broadcast scalars and everything derived from them) are printed
+//! separately, to be hoisted before a loop. Loads outside of a mask read element 0 and are replaced by 0.
 
 use super::guards;
 use super::module::{Module, Width};
@@ -13,7 +13,7 @@ use crate::{SEED_WORD, STEP_WORD};
 use wgrad_graph::ops::CompareKind;
 use wgrad_types::{DType, View};
 
-/// Where the expression is evaluated.
+/// Place of evaluation of the expression.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place<'a> {
     /// At this row-major index of the space (of its quads, where four wide).
@@ -25,7 +25,7 @@ pub(super) enum Place<'a> {
 /// An expression as lines of WGSL.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Printed {
-    /// What is the same for all elements.
+    /// Lines with equal results for all elements.
     pub(super) uniform: Vec<Statement>,
     /// The rest, to be evaluated at each place.
     pub(super) body: Vec<Statement>,
@@ -33,7 +33,7 @@ pub(super) struct Printed {
     pub(super) results: Vec<String>,
 }
 
-/// Whether a space can be evaluated four elements at a time, given operands that must be bound as scalars.
+/// True if a space can be evaluated four elements at a time, given the operands bound as scalars.
 pub(super) fn fits_quads(space: &Space, scalar_operands: &[usize]) -> bool {
     let mut splat: Vec<usize> = scalar_operands.to_vec();
     let mut vector = Vec::new();
@@ -98,13 +98,13 @@ struct Printer<'m, 'a> {
     linear: Option<String>,
     axes: Vec<String>,
     uniform: Vec<bool>,
-    /// Whether the function there must keep NaN itself.
+    /// True if the register's function must keep NaN itself.
     guarded: Vec<bool>,
     out: Printed,
 }
 
 impl Printer<'_, '_> {
-    /// Names of the coordinates that some view needs, defined in the body.
+    /// Names of the coordinates needed by views, defined in the body.
     fn decoded(&mut self, index: &str) -> Vec<String> {
         let mut shape = self.space.shape.clone();
         if let Some(last) = shape.last_mut() {
@@ -134,7 +134,7 @@ impl Printer<'_, '_> {
         })
     }
 
-    /// The register's name where a uniform value is wanted.
+    /// Name of the register as a uniform value.
     fn name(&self, r: Reg) -> String {
         format!("{}{r}", self.prefix)
     }
@@ -198,7 +198,7 @@ impl Printer<'_, '_> {
         if uniform { self.out.uniform.push(statement) } else { self.out.body.push(statement) }
     }
 
-    /// Names of the indices and coordinates that an instruction's address and masks depend on.
+    /// Names of the indices and coordinates in an instruction's address and masks.
     fn coordinates(&self, instr: &Instr) -> Vec<String> {
         let axes = |needed: &dyn Fn(usize) -> bool| -> Vec<String> {
             (0..self.axes.len()).filter(|&d| needed(d)).map(|d| self.axes[d].clone()).collect()
@@ -270,7 +270,7 @@ impl Printer<'_, '_> {
         (!tests.is_empty()).then(|| tests.join(" && "))
     }
 
-    /// `value` where the view is inside its buffer, else `zero`.
+    /// `value` if the view is inside its buffer, else `zero`.
     fn masked(&self, view: &View, value: &str, zero: &str) -> String {
         match view.mask.as_ref().and_then(|m| self.inside(m)) {
             Some(inside) => format!("select({zero}, {value}, {inside})"),
@@ -423,7 +423,7 @@ fn compare(kind: CompareKind, a: &str, b: &str, truth: bool, width: Width) -> St
         return format!("({} {op} {})", word(a), word(b));
     }
     if kind == CompareKind::Ne {
-        // Both translators make an ordered comparison of `!=`, which is false beside a NaN.
+        // Both translators turn `!=` into an ordered comparison, false for NaN.
         return format!("!({a} == {b})");
     }
     format!("({a} {} {b})", kind.wgsl())

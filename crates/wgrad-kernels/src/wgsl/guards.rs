@@ -68,7 +68,7 @@ fn carried(expr: &Expr) -> Vec<Vec<Reg>> {
 fn origins(expr: &Expr) -> Vec<Option<Reg>> {
     let mut all: Vec<Option<Reg>> = Vec::with_capacity(expr.instrs.len());
     for (r, instr) in expr.instrs.iter().enumerate() {
-        // Constants that are not 0: infinity times 0 is NaN.
+        // Non-zero constants: infinity times 0 is NaN.
         let scale = |c: Reg| finite(expr, c) && !zero(expr, c);
         let own = match *instr {
             Instr::Acc | Instr::Load { .. } => Some(r),
@@ -101,7 +101,7 @@ fn finite(expr: &Expr, r: Reg) -> bool {
     matches!(expr.instrs[r], Instr::Const(v) if (v as f32).is_finite())
 }
 
-/// Also subnormal numbers, which adapters may take for 0.
+/// Also true for subnormal numbers, as adapters may flush them to 0.
 fn zero(expr: &Expr, r: Reg) -> bool {
     matches!(expr.instrs[r], Instr::Const(v) if (v as f32).abs() < f32::MIN_POSITIVE)
 }

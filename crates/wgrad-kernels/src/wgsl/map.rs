@@ -18,7 +18,7 @@ const SOFTWARE_GROUPS: usize = 256;
 /// Quads of a map from which on two at once repay, in some thousands of steps, the 25 ms more that they take to compile.
 const MANY: usize = 1 << 14;
 
-/// The forms of an element-wise step.
+/// Variants of an element-wise kernel.
 pub(super) fn variants(kernel: &Kernel, caps: &Caps) -> Result<Vec<Variant>, Unsupported> {
     let epilogue = Epilogue::new(kernel);
     let mut widths = Vec::new();
@@ -66,7 +66,7 @@ fn variant(kernel: &Kernel, epilogue: &Epilogue, width: Width, caps: &Caps) -> R
     Ok(Variant { name: name.to_owned(), launches: vec![launch], scratch: Vec::new() })
 }
 
-/// Whether two quads at once are faster than one after the other: on a software adapter, where a long function of a single
+/// True if two quads at once are faster than one after the other: on a software adapter, where a long function of a single
 /// load waits for itself. More loads, or drawing numbers, gain nothing by it (docs/rejected.md).
 fn gains_by_pairs(expr: &Expr, n: usize, caps: &Caps) -> bool {
     use UnaryKind::{Erf, Exp, Log, Sigmoid, Softplus, Tanh};
@@ -85,8 +85,8 @@ fn gains_by_pairs(expr: &Expr, n: usize, caps: &Caps) -> bool {
         && !expr.instrs.iter().any(|i| matches!(i, Instr::Random { .. }))
 }
 
-/// Two bodies as one, the second at index `j`: all loads, all computing, all stores. Before a load stands nothing that it
-/// does not need.
+/// Two bodies interleaved, the second at index `j`: all loads, all computation, all stores. A load is preceded only by its
+/// own operands.
 fn side_by_side(index: String, first: Vec<Statement>, second: Vec<Statement>) -> Vec<Statement> {
     let mut parts = [vec![Statement::new(Kind::Coordinate, "j", index, &["i"])], Vec::new(), Vec::new()];
     for statement in first.into_iter().chain(second) {
@@ -100,15 +100,15 @@ fn side_by_side(index: String, first: Vec<Statement>, second: Vec<Statement>) ->
     parts.concat()
 }
 
-/// Elements as rows, where some of what is loaded is the same for all of them: a software adapter's workgroup takes a column
-/// a lane through several rows and loads that once.
+/// Elements as rows with shared loads: a software adapter's workgroup takes one column per lane through several rows and
+/// loads shared values once.
 struct Rows {
     lanes: usize,
     /// Columns (quads of them, where four wide) and rows in all, and rows of a workgroup.
     columns: usize,
     count: usize,
     share: usize,
-    /// What is done once a column, and once an element.
+    /// Statements run once per column, and once per element.
     column: Vec<Statement>,
     element: Vec<Statement>,
 }

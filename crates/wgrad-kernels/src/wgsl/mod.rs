@@ -1,4 +1,4 @@
-//! WGSL for every step: generated text around the shaders of `shaders/`, all figures constants of the text.
+//! WGSL for every kernel: generated text around the shaders of `shaders/`, all figures constants of the text.
 //!
 //! Modules run without runtime checks, so every index is in range by construction: views are affine over known
 //! extents, masks and edges choose element 0 or the last one instead. No float atomics, no barrier in non-uniform
@@ -29,7 +29,7 @@ use crate::launch::{Unsupported, Variant};
 use space::Space;
 use wgrad_types::{Caps, numel};
 
-/// The ways to run a step on an adapter, best guess first. The first is always valid on these capabilities.
+/// Variants of a kernel on an adapter, best guess first. The first is always valid on these capabilities.
 pub fn variants(kernel: &Kernel, caps: &Caps) -> Result<Vec<Variant>, Unsupported> {
     if kernel.numel() == 0 {
         return Ok(vec![Variant { name: "nothing".to_owned(), launches: Vec::new(), scratch: Vec::new() }]);
@@ -40,7 +40,7 @@ pub fn variants(kernel: &Kernel, caps: &Caps) -> Result<Vec<Variant>, Unsupporte
                 let mut variants = depthwise::variants(kernel, caps)?;
                 variants.extend(products);
                 if let Some((first, variant)) = winograd::variant(kernel, caps)? {
-                    // Where not first, among the few that are tuned.
+                    // If not first, among the few tuned variants.
                     variants.insert(if first { 0 } else { variants.len().min(2) }, variant);
                 }
                 Ok(variants)

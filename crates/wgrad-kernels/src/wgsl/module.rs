@@ -1,6 +1,7 @@
 //! A WGSL module under construction: bindings as they are asked for, functions, and at last the entry point.
 //!
-//! Every buffer is bound once. An operand whose memory an output takes over is read through that output's binding.
+//! Every buffer is bound once. If an output takes over an operand's memory, the operand is read through the output's
+//! binding.
 
 use crate::kernel::Kernel;
 use crate::launch::{Access, Binding, Buffer, Launch, Unsupported};
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use wgrad_shaders::{Figure, Hook};
 use wgrad_types::{AdapterClass, Caps, DType, numel};
 
-/// How many elements one evaluation covers: a scalar, or four neighbours as a vector.
+/// Width of an evaluation: a scalar, or four neighbours as a vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Width {
     /// A scalar.
@@ -39,8 +40,8 @@ impl Width {
 pub(super) const MAIN_PARAMETERS: &str =
     "@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32";
 
-/// Where a loop begins, written so that a software adapter's compiler does not see it. It would unroll loops of a few
-/// trips with all their loads, each a branch a lane and element: seconds of compiling. No launch has depth: `wg.z` is 0.
+/// Opaque start of a loop, unknown to a software adapter's compiler. It would unroll short loops with all their loads, each
+/// one branch per lane and element: seconds of compiling. No launch has depth: `wg.z` is 0.
 pub(super) fn opaque_start(start: &str, caps: &Caps) -> String {
     match (caps.class, start) {
         (AdapterClass::Software, "0u") => "wg.z".to_owned(),
@@ -49,21 +50,21 @@ pub(super) fn opaque_start(start: &str, caps: &Caps) -> String {
     }
 }
 
-/// Whether a shader's loops are to begin at such a value (its flag `OPAQUE_LOOPS`).
+/// True if a shader's loops need an opaque start (its flag `OPAQUE_LOOPS`).
 pub(super) fn opaque_loops(caps: &Caps) -> bool {
     caps.class == AdapterClass::Software
 }
 
 /// A module under construction; see the file's text.
 pub(super) struct Module<'a> {
-    /// The step it runs.
+    /// Kernel of the module.
     pub(super) kernel: &'a Kernel,
     caps: &'a Caps,
     bindings: Vec<Binding>,
     declarations: Vec<String>,
     imports: Vec<&'static str>,
     functions: String,
-    /// Whether the text names f16.
+    /// True if the text names f16.
     f16: bool,
     traits: Vec<&'static str>,
 }
@@ -129,7 +130,7 @@ impl<'a> Module<'a> {
         self.bind(Buffer::Output(i), Access::ReadWrite, format!("y{i}"), element, width)
     }
 
-    /// Binds a step's one output under a name of the caller's.
+    /// Binds a kernel's only output under the caller's name.
     pub(super) fn only_output(&mut self, name: &str) {
         let element = self.kernel.outputs[0].wgsl();
         self.bind(Buffer::Output(0), Access::ReadWrite, name.to_owned(), element, Width::One);
@@ -162,7 +163,7 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// An infinity, or NaN: numbers that WGSL has no literals for.
+    /// Infinity or NaN: WGSL has no literals for them.
     pub(super) fn endless(&mut self, value: f64) -> String {
         self.import("common/nan");
         let text = if value.is_nan() { "quiet_nan_()" } else { "infinity_()" };
@@ -181,12 +182,12 @@ impl<'a> Module<'a> {
         format!("round_f16_{of}({value})")
     }
 
-    /// Notes something that sets the text apart.
+    /// Notes a distinguishing feature of the text.
     pub(super) fn note(&mut self, name: &'static str, holds: bool) {
         self.traits.extend(holds.then_some(name));
     }
 
-    /// Notes the flags that hold.
+    /// Notes the true flags.
     pub(super) fn note_flags(&mut self, figures: &[(&'static str, Figure)]) {
         let own = |name: &str| !["OPAQUE_LOOPS", "FOLDED"].contains(&name);
         self.traits.extend(figures.iter().filter(|f| f.1 == Figure::Flag(true) && own(f.0)).map(|f| f.0));
@@ -234,7 +235,7 @@ impl<'a> Module<'a> {
         Ok(Launch { name: name.to_owned(), source, bindings, groups, checked: false, traits: self.traits })
     }
 
-    /// As [`Module::launch`], around a user's text: that stands first, so that the compiler counts lines as the user does.
+    /// Like [`Module::launch`], around a user's text; it comes first, so compiler errors have the user's line numbers.
     pub(super) fn launch_around(
         mut self,
         name: &str,
@@ -289,7 +290,7 @@ impl Grid {
         Ok(Self { groups: [x as u32, y as u32, 1], count })
     }
 
-    /// Figures of a shader that works its workgroup's number out itself.
+    /// Figures for a shader computing its workgroup's number itself.
     pub(super) fn figures(&self) -> [(&'static str, Figure); 3] {
         let folded = self.count < self.groups[0] as usize * self.groups[1] as usize;
         [
@@ -299,7 +300,7 @@ impl Grid {
         ]
     }
 
-    /// Lines that define `id`, the workgroup's number, and leave the entry point where there is nothing to do.
+    /// Lines defining `id`, the workgroup's number, and returning from the entry point if there is nothing to do.
     pub(super) fn id(&self) -> Vec<String> {
         if self.groups[1] == 1 {
             return vec!["let id = wg.x;".to_owned()];

@@ -16,7 +16,7 @@ use crate::table::{MAX_TRIPS, figures};
 use wgrad_graph::ops::ReduceKind;
 use wgrad_types::{AdapterClass, Caps, DType};
 
-/// What is combined.
+/// Source of the combined elements.
 enum Source<'a> {
     /// The prologue over its space.
     Prologue(&'a Space),
@@ -24,7 +24,7 @@ enum Source<'a> {
     Partials,
 }
 
-/// How the lanes of an output combine.
+/// Method of combining the lanes of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Combine {
     /// There is one lane.
@@ -38,16 +38,16 @@ enum Combine {
 /// The shape of one launch.
 #[derive(Clone, Copy, Debug)]
 struct Scheme {
-    /// Invocations an output.
+    /// Invocations per output.
     lanes: usize,
     /// Outputs (or quads of them) a workgroup works on at a time.
     outputs: usize,
-    /// How many times a workgroup does so.
+    /// Rounds per workgroup.
     rounds: usize,
     combine: Combine,
-    /// Whether outputs are taken four at a time.
+    /// True if outputs are taken four at a time.
     quad_outputs: bool,
-    /// Whether reduced elements are taken four at a time.
+    /// True if reduced elements are taken four at a time.
     quad_inner: bool,
     /// Parts the reduction is split into, each to its own partial result.
     splits: usize,
@@ -61,11 +61,11 @@ struct Job<'a> {
     source: Source<'a>,
     outputs: usize,
     length: usize,
-    /// How many sums on the side a split product has.
+    /// Number of side sums of a split product.
     sums: usize,
 }
 
-/// The forms of a reduction of `prologue` over `axes` of `shape`.
+/// Variants of a reduction of `prologue` over `axes` of `shape`.
 pub(super) fn variants(
     kernel: &Kernel,
     kind: ReduceKind,
@@ -81,7 +81,7 @@ pub(super) fn variants(
     schemes(&job, space).into_iter().map(|scheme| variant(&job, scheme)).collect()
 }
 
-/// The launch that combines `count` partial results an output (scratch 0, `[count, outputs]`) and runs the epilogue.
+/// Launch combining `count` partial results per output (scratch 0, `[count, outputs]`) and running the epilogue.
 pub(super) fn combine_partials(
     kernel: &Kernel,
     kind: ReduceKind,
@@ -100,7 +100,7 @@ pub(super) fn combine_partials(
     launch(&job, scheme, "combine")
 }
 
-/// An unsplit form with this many lanes.
+/// Unsplit variant with this many lanes.
 fn whole(job: &Job<'_>, lanes: usize) -> Scheme {
     let software = job.caps.class == AdapterClass::Software;
     let width = if software { job.caps.subgroup.unwrap_or(8) as usize } else { 64 };
@@ -118,7 +118,7 @@ fn whole(job: &Job<'_>, lanes: usize) -> Scheme {
 /// Best guess first.
 fn schemes(job: &Job<'_>, space: &Space) -> Vec<Scheme> {
     let row_like = space.reduced.last().copied().unwrap_or(true);
-    // A buffer is bound either as vectors or as scalars: what the epilogue reads too stays scalar.
+    // A buffer is bound either as vectors or as scalars: operands shared with the epilogue stay scalar.
     let also_read = job.kernel.epilogue.operands();
     let shared = space.expr.operands().iter().any(|o| also_read.contains(o));
     let quads = !shared && fits_quads(space, &[]);
@@ -251,7 +251,7 @@ fn launch(job: &Job<'_>, scheme: Scheme, name: &str) -> Result<Launch, Unsupport
     module.launch(&label, workgroup, &main, &grid)
 }
 
-/// Lines with which the workgroups after the first `groups` add the parts of the sums on the side.
+/// Lines for the workgroups after the first `groups`: they add up the partial side sums.
 fn combine_sums(module: &mut Module<'_>, job: &Job<'_>, groups: usize, workgroup: usize) -> Vec<String> {
     let (parts, sums) = (module.partial_sums(Access::Read), module.output(1, Width::One));
     vec![
@@ -269,7 +269,7 @@ fn combine_sums(module: &mut Module<'_>, job: &Job<'_>, groups: usize, workgroup
     ]
 }
 
-/// The line that stores `acc`, the combined value of output (or quad) `o`.
+/// Store of `acc`, the combined value of output (or quad) `o`.
 fn store(module: &mut Module<'_>, job: &Job<'_>, scheme: &Scheme, acc: Width) -> String {
     if scheme.splits > 1 {
         let partials = module.scratch(Access::ReadWrite, acc);
@@ -312,7 +312,7 @@ impl OneSet<'_> {
             (1, _) => " + li".to_owned(),
             _ => format!(" + li / {lanes}u"),
         };
-        // Lanes beyond the last output repeat it, so that barriers and subgroup operations stay uniform.
+        // Lanes beyond the last output repeat it, to keep barriers and subgroup operations uniform.
         let ragged = !self.sets.is_multiple_of(outputs * rounds);
         let at = format!("first{round}{own}");
         let mut body = match ragged {
@@ -336,13 +336,13 @@ impl OneSet<'_> {
         Lines { uniform, body }
     }
 
-    /// Lines that leave a lane's value in `sum`; gives the lines that belong before all.
+    /// Lines computing a lane's value in `sum`; returns the lines to hoist before the rounds.
     fn accumulate(&self, module: &mut Module<'_>, body: &mut Vec<String>) -> Vec<String> {
         let unit = if self.scheme.quad_inner { Width::Four } else { self.acc };
         let length = self.job.length / if self.scheme.quad_inner { 4 } else { 1 };
         let (uniform, mut value) = self.value(module, unit);
         if self.job.caps.class == AdapterClass::Software {
-            // No compiler moves a load before a loop that has a branch a lane.
+            // No compiler hoists a load out of a loop with one branch per lane.
             let (still, moving) = apart(value.body, "r");
             body.extend(lines(&still));
             value.body = moving;
@@ -440,7 +440,7 @@ impl OneSet<'_> {
         (places, axes)
     }
 
-    /// Lines that combine the lanes' `acc` into lane 0's. A maximum or minimum goes by keys that have the numbers' order.
+    /// Lines combining the lanes' `acc` into lane 0's. Maximum and minimum use order-preserving keys.
     fn combine_lanes(&self, body: &mut Vec<String>) {
         let kind = self.job.kind;
         let own = match kind {

@@ -26,12 +26,12 @@ struct Direct {
 
 /// Trips of a loop over a part of a long axis.
 const PART: usize = MAX_TRIPS / 2;
-/// Trips of the gradient of a max pool from which a launch before it finds the maxima: each window is then searched once, not
-/// once per element. 3x3 windows at stride 2 have 144 and take half the time so, on a software adapter (`measure
+/// Minimum number of trips of a max pool's gradient for a separate launch finding the maxima: each window is then searched
+/// once, not once per element. 3x3 windows at stride 2 have 144 and take half the time so, on a software adapter (`measure
 /// max_pool2d_grad_n8_c64_112`); 2x2 windows side by side have 36.
 const SEARCHED: usize = 64;
 
-/// The one form of a step whose kernel is written by hand; `None` for other steps.
+/// Only variant of a hand-written kernel; `None` for other kernels.
 pub(super) fn variants(kernel: &Kernel, caps: &Caps) -> Result<Option<Vec<Variant>>, Unsupported> {
     let Some(direct) = direct(kernel) else { return Ok(None) };
     let long = caps.class == AdapterClass::Software && direct.trips > MAX_TRIPS;
@@ -78,7 +78,7 @@ pub(super) fn variants(kernel: &Kernel, caps: &Caps) -> Result<Option<Vec<Varian
     }
 }
 
-/// What a launch has to do with the step's scratch.
+/// Use of the kernel's scratch by a launch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Writes {
     /// Nothing: it makes the result.
@@ -178,7 +178,7 @@ fn direct(kernel: &Kernel) -> Option<Direct> {
 }
 
 impl Direct {
-    /// Figures and trips of the loops over the windows that may cover an element.
+    /// Figures and trips of the loops over the windows covering an element.
     fn cover(&mut self, w: &Window) {
         let [y, x] = [0, 1].map(|d| w.kernel[d].div_ceil(w.stride[d]));
         self.constants.extend([("COVER_Y", y), ("COVER_X", x)]);
@@ -186,7 +186,7 @@ impl Direct {
     }
 }
 
-/// The hooks of a launch's shader, which also bind the buffers they read and those the core reads.
+/// Hooks of a launch's shader; also binds the buffers read by them and by the core.
 fn hooks(module: &mut Module<'_>, writes: Writes) -> Vec<Hook> {
     let kernel = module.kernel;
     let mut hooks = Vec::new();
@@ -232,7 +232,7 @@ fn hooks(module: &mut Module<'_>, writes: Writes) -> Vec<Hook> {
     hooks
 }
 
-/// A function that reads an operand through a view.
+/// Function loading an operand through a view.
 fn read(module: &mut Module<'_>, name: &'static str, operand: usize, view: &View) -> Hook {
     let mut expr = Expr::default();
     let dtype = module.kernel.operands[operand].dtype;

@@ -1,11 +1,11 @@
 //! The iteration space of an expression, with as few axes as its views allow.
 //!
-//! Neighbouring axes that every view walks in one stride become one axis, so that fewer coordinates are decoded.
+//! Neighbouring axes contiguous in every view are merged, to decode fewer coordinates.
 
 use crate::expr::{Expr, Instr};
 use wgrad_types::View;
 
-/// An expression over a shape, and which axes a reduction combines (none in an epilogue).
+/// Expression over a shape, with the axes of a reduction (none in an epilogue).
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Space {
     /// The expression; its views have `shape`.
@@ -37,7 +37,7 @@ impl Space {
     }
 }
 
-/// How four neighbouring elements of the innermost axis are read.
+/// Load of four neighbouring elements of the innermost axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Inner {
     /// As one aligned vector.
@@ -48,7 +48,7 @@ pub(super) enum Inner {
     Scattered,
 }
 
-/// How a view (of a space whose innermost extent is a multiple of 4) is read four at a time.
+/// Load of four elements through a view (of a space with an innermost extent divisible by 4).
 pub(super) fn inner(view: &View) -> Inner {
     let Some((last, outer)) = view.strides.split_last() else { return Inner::Splat };
     let aligned = view.offset % 4 == 0
@@ -79,7 +79,7 @@ fn views_and_masks(expr: &Expr) -> (Vec<&View>, Vec<&Mask>) {
     (views, masks)
 }
 
-/// Axes that become one, outermost first; axes of extent 1 are dropped.
+/// Merged axes, outermost first; axes of extent 1 are dropped.
 fn groups(expr: &Expr, shape: &[usize], reduced: &[bool]) -> Vec<Vec<usize>> {
     let (views, masks) = views_and_masks(expr);
     let open = |d: usize| masks.iter().all(|m| m[d] == (0, shape[d]));

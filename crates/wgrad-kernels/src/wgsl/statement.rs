@@ -1,6 +1,6 @@
-//! Printed statements as data: what they name, read and do, so that a generator can order and hoist them.
+//! Printed statements as data: names, reads and kinds, for generators to order and hoist them.
 
-/// What a statement does.
+/// Kind of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Works a coordinate out.
@@ -45,7 +45,7 @@ pub(super) fn lines(statements: &[Statement]) -> Vec<String> {
     statements.iter().map(Statement::line).collect()
 }
 
-/// Statements that stay the same while the index `changing` changes, and the others; stores are never the same.
+/// Statements invariant under the index `changing`, and the others; stores are never invariant.
 pub(super) fn apart(statements: Vec<Statement>, changing: &str) -> (Vec<Statement>, Vec<Statement>) {
     let mut moving = vec![changing.to_owned()];
     statements.into_iter().partition(|s| {

@@ -1,6 +1,5 @@
-//! What every variant must be, whatever it computes: within the adapter's limits, each buffer bound once, operands
-//! taken over never bound, the same text every time. That the texts are valid WGSL and compute the right thing is
-//! tested where there is naga, and where there is a device.
+//! Invariants of every variant: within the adapter's limits, each buffer bound once, operands taken over never bound, the
+//! same text every time. Validity of the WGSL and correctness of the results are tested elsewhere, with naga and a device.
 
 use super::variants;
 use crate::expr::{Expr, Instr};

@@ -1,10 +1,10 @@
-//! Small pieces of WGSL text: literals that keep their value, sums of products, decoded coordinates.
+//! Small pieces of WGSL text: exact literals, sums of products, decoded coordinates.
 //!
 //! Index arithmetic is in u32 and wraps, so negative strides and offsets are right wherever the sum is in range.
 
 use wgrad_types::DType;
 
-/// An f32 literal that reads back bit for bit. Infinities become the largest finite number: WGSL has no others.
+/// Exact f32 literal, bit for bit. Infinities become the largest finite number, as WGSL has no literals for them.
 pub(super) fn f32_literal(value: f64) -> String {
     let v = (value as f32).clamp(f32::MIN, f32::MAX);
     if v.is_subnormal() {
@@ -70,7 +70,7 @@ pub(super) fn decode(index: &str, shape: &[usize], needed: &[bool]) -> Vec<Strin
     out
 }
 
-/// Lines, each indented by `depth` steps.
+/// Lines, each indented by `depth` levels.
 pub(super) fn indented<S: AsRef<str>>(lines: &[S], depth: usize) -> String {
     lines.iter().map(|line| format!("{}{}\n", "    ".repeat(depth), line.as_ref())).collect()
 }

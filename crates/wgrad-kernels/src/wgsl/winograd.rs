@@ -1,5 +1,5 @@
 //! 3x3 convolutions of stride 1 by the minimal filtering of Winograd, F(2x2, 3x3) (Lavin and Gray, "Fast Algorithms for
-//! Convolutional Neural Networks", 2015): 16 products for four places and a pair of channels where the sum has 36.
+//! Convolutional Neural Networks", 2015): 16 products instead of 36 for four positions and a pair of channels.
 //!
 //! Four launches: weights and tiles are transformed into scratch, 16 products multiply them, the inverse transform adds up
 //! and runs the epilogue. An invocation takes four tiles beside each other, a vector an element. The input's gradient is the
@@ -17,9 +17,9 @@ use wgrad_graph::ops::ConvSpec;
 use wgrad_shaders::{Figure, Hook, expand};
 use wgrad_types::{Caps, DType, Type, View};
 
-/// Channels in and out from which it is offered.
+/// Minimum number of input and output channels.
 const FEWEST: usize = 32;
-/// Scratch beyond which it is not: transformed images take four times the memory.
+/// Maximum scratch: transformed images take four times the memory.
 const MOST_SCRATCH: usize = 512 << 20;
 
 const WEIGHTS: usize = 0;
@@ -37,7 +37,7 @@ struct Job<'a> {
     gradient: bool,
 }
 
-/// The form, and whether it comes before all others.
+/// Winograd variant, and true if it comes before all others.
 pub(super) fn variant(kernel: &Kernel, caps: &Caps) -> Result<Option<(bool, Variant)>, Unsupported> {
     let (spec, gradient) = match &kernel.core {
         Core::Conv2d(spec) => (spec, false),

@@ -1,4 +1,4 @@
-//! A resumed run that is given more to do, or whose data moved: its settings, and where it stands.
+//! Resuming a run: extended or with moved data, its settings and progress.
 
 use super::Run;
 use crate::config::Config;
@@ -8,7 +8,7 @@ use crate::{Observer, TrainError};
 use std::path::Path;
 use wgrad_session::checkpoint;
 
-/// That a run's last weights are there: it may have lost them, with the best left.
+/// Error if a run has lost its last weights; the best ones may be left.
 pub(super) fn check_there(out: &Path, dir: &Path) -> Result<(), TrainError> {
     if checkpoint::newest(dir).exists() || !out.join(METRICS).exists() {
         return Ok(());
@@ -20,7 +20,7 @@ pub(super) fn check_there(out: &Path, dir: &Path) -> Result<(), TrainError> {
     Err(TrainError::CannotResume { path: out.into(), why: what.into() })
 }
 
-/// Where the run stands; its weights outlive a file that does not say.
+/// Progress of the run; with a damaged file the weights are still usable.
 pub(super) fn progress(dir: &Path) -> Result<Progress, TrainError> {
     state::load_progress(dir).map_err(|e| match e {
         TrainError::NoCheckpoint { path, why } => {
@@ -34,25 +34,25 @@ pub(super) fn progress(dir: &Path) -> Result<Progress, TrainError> {
 }
 
 impl Run<'_> {
-    /// Whether the run has ended, by its settings: the file may be from before it was given more to do.
+    /// Updates `finished` by the settings: the stored value may predate an extension of the run.
     pub(super) fn settle(&mut self, observer: &mut dyn Observer) {
         let p = &mut self.progress;
         let tired = p.finished && self.config.patience.is_some_and(|limit| p.stale >= limit);
-        // Within an epoch its evaluation is still to come.
+        // Within an epoch, its evaluation is still due.
         p.finished = p.batch == 0 && p.step > 0 && (p.step >= self.total || tired);
         let lost = p.history.last().filter(|m| !m.val_loss.is_finite());
         if let Some(last) = lost.filter(|_| !p.finished) {
             observer.note(&format!(
-                "the weights to go on from gave a {} loss of {}: if this goes on, start a new run with a lower --lr",
+                "the resumed weights have a {} loss of {}: if this persists, start a new run with a lower --lr",
                 self.task.watched(),
                 last.val_loss
             ));
         }
     }
 
-    /// Writes the settings into the run's folder.
+    /// Writes the settings into the run folder.
     pub(super) fn write_config(&self) -> Result<(), TrainError> {
-        // What evaluation finds later is what was held out here.
+        // Later evaluations use the validation fraction of this run.
         let config = Config {
             val_split: self.task.val_split(),
             weight_decay: Some(self.optimizer.weight_decay),
@@ -61,7 +61,7 @@ impl Run<'_> {
         Ok(checkpoint::write_file(&self.out.join(CONFIG), config.to_toml().as_bytes())?)
     }
 
-    /// Takes a run on with other settings than it had: a finished one goes on if it is given more to do.
+    /// Applies changed settings to a resumed run: a finished one continues if extended.
     pub(super) fn reopen(&mut self, before: &Config, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let length = |c: &Config| (c.epochs, c.steps, c.patience);
         if length(before) != length(self.config) {
@@ -69,12 +69,12 @@ impl Run<'_> {
                 (&mut self.progress, if self.config.steps.is_some() { "--steps" } else { "--epochs" });
             if p.step >= self.total {
                 let why =
-                    format!("the run has done {} epochs in {} steps already: give more", p.epoch, p.step);
+                    format!("the run has already done {} epochs in {} steps: give more", p.epoch, p.step);
                 return Err(TrainError::config(flag, why));
             }
             if p.finished {
                 (p.finished, p.stale) = (false, 0);
-                // Before the settings: a run cut off before its next checkpoint is not taken for a tired one.
+                // Written before the settings: a run killed before its next checkpoint must not appear stopped early.
                 let path = checkpoint::newest(&self.out.join(state::CHECKPOINT)).join(PROGRESS);
                 checkpoint::write_file(&path, &state::json(p))?;
             }
@@ -82,7 +82,7 @@ impl Run<'_> {
             let rate = |total| self.schedule.rate(self.config.lr, p.step, total);
             if old != self.total && rate(old) != rate(self.total) {
                 observer.note(&format!(
-                    "the {} schedule is over {} steps now: the rate is {:.3e} at this step, not {:.3e}",
+                    "the {} schedule now spans {} steps: the learning rate at this step is {:.3e}, not {:.3e}",
                     self.config.schedule,
                     self.total,
                     rate(self.total),
@@ -91,8 +91,7 @@ impl Run<'_> {
             }
         }
         if before.lr != self.config.lr {
-            observer
-                .note(&format!("the learning rate is {} from here on, not {}", self.config.lr, before.lr));
+            observer.note(&format!("the learning rate is {} from now on, not {}", self.config.lr, before.lr));
         }
         let given = |c: &Config| (length(c), c.data.clone(), c.workers, c.lr);
         if given(before) != given(self.config) {

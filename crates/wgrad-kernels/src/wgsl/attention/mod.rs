@@ -1,8 +1,8 @@
 //! Attention as WGSL: one pass over the keys with a running maximum (Dao et al., "FlashAttention-2", 2023), no atomics, and
-//! nothing as large as queries times keys in memory, but for a form of the gradients where that is little.
+//! no queries x keys matrix in memory, except in a variant of the gradients if that matrix is small.
 //!
-//! Two forms: `rows` gives every query (key, for gradients of keys and values) an invocation, `subgroup` gives some
-//! of them a subgroup. A launch has its own part of the results: the forward ones, dq, or dk and dv.
+//! Two variants: `rows` has one invocation per query (per key, for gradients of keys and values), `subgroup` one subgroup
+//! per few of them. A launch computes its own part of the results: the forward ones, dq, or dk and dv.
 
 mod rows;
 mod subgroup;
@@ -15,7 +15,7 @@ use crate::launch::{Launch, Unsupported, Variant};
 use wgrad_shaders::{Figure, Hook};
 use wgrad_types::{AdapterClass, Caps, DType};
 
-/// What a launch computes.
+/// Part of the results computed by a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pass {
     /// The result, its log-sum-exp, or both.
@@ -26,21 +26,21 @@ enum Pass {
     Keys,
 }
 
-/// What the forms share.
+/// State shared by the variants.
 struct Job<'a> {
     kernel: &'a Kernel,
     attention: &'a Attention,
     caps: &'a Caps,
     e: Extents,
     pass: Pass,
-    /// Whether the scores' slopes are kept, from which the gradients of queries and keys are made.
+    /// True if the scores' slopes are kept for the gradients of queries and keys.
     keeps: bool,
 }
 
-/// Bytes of kept slopes at most, one a query and key: where there are more, they are made again.
+/// Maximum size of kept slopes (one per query and key), in bytes; larger ones are recomputed.
 const MOST_SLOPES: usize = 32 << 20;
 
-/// The forms of an attention step, best guess first.
+/// Variants of an attention kernel, best guess first.
 pub(super) fn variants(
     kernel: &Kernel,
     attention: &Attention,
@@ -49,7 +49,7 @@ pub(super) fn variants(
     let e = attention.extents();
     let wanted = |part: Part| attention.output(part).is_some();
     let passes: Vec<Pass> = if attention.is_gradient() {
-        // Keys first: the slopes they keep are what queries read.
+        // Keys first: the launch of queries reads the slopes kept by them.
         let keys = (wanted(Part::Dk) || wanted(Part::Dv)).then_some(Pass::Keys);
         keys.into_iter().chain(wanted(Part::Dq).then_some(Pass::Queries)).collect()
     } else {
@@ -117,7 +117,7 @@ impl Job<'_> {
         names.into_iter().zip(values).map(|(name, n)| (name, (n as usize).into())).collect()
     }
 
-    /// A hook that reads four elements of a row from a column on, as a vector if the layout allows.
+    /// Hook loading four elements of a row from a column on, as a vector if the layout allows.
     fn quad(&self, module: &mut Module<'_>, operand: usize, name: &'static str) -> Hook {
         let view = &self.attention.views[operand];
         let quads = view.strides[3] == 1
@@ -148,13 +148,13 @@ impl Job<'_> {
         }
     }
 
-    /// A hook that reads an element of `lse` or `delta`.
+    /// Hook loading an element of `lse` or `delta`.
     fn scalar(&self, module: &mut Module<'_>, operand: usize, name: &'static str) -> Hook {
         let buffer = module.operand(operand, Width::One);
         Hook { name, code: format!("fn {name}(at: u32) -> f32 {{\n    return {buffer}[at];\n}}\n") }
     }
 
-    /// A hook that stores four elements of a part's row, those that exist.
+    /// Hook storing the existing ones of four elements of a row.
     fn store(&self, module: &mut Module<'_>, part: Part, name: &'static str) -> Hook {
         let Some(output) = self.attention.output(part) else { return Hook::none(name) };
         let cols = self.attention.shape(part)[3];
@@ -170,7 +170,7 @@ impl Job<'_> {
         Hook { name, code: format!("fn {name}(at: u32, column: u32, value: vec4<f32>) {{\n{body}}}\n") }
     }
 
-    /// The hook that stores a log-sum-exp.
+    /// Hook storing a log-sum-exp.
     fn store_lse(&self, module: &mut Module<'_>) -> Hook {
         let name = "store_lse";
         let Some(output) = self.attention.output(Part::Lse) else { return Hook::none(name) };

@@ -8,7 +8,7 @@ use crate::wgsl::module::{Grid, Module, opaque_loops};
 use wgrad_shaders::{Figure, Hook, expand};
 use wgrad_types::AdapterClass;
 
-/// The launches of a pass: gradients of keys and values are apart, so that their rows fit the registers.
+/// Launches of a pass: gradients of keys and values are separate, so their rows fit the registers.
 pub(super) fn launches(job: &Job<'_>) -> Result<Vec<Launch>, Unsupported> {
     match job.pass {
         Pass::Forward => Ok(vec![launch(job, if job.wants(Part::Y) { Part::Y } else { Part::Lse })?]),

@@ -107,7 +107,7 @@ struct Text<'a, 'm, 's> {
 }
 
 impl Text<'_, '_, '_> {
-    /// The hook that reads an operand, if the launch does, and its strides.
+    /// Load hook of an operand, if the launch reads it, and its strides.
     fn operand(&mut self, wanted: bool, operand: usize) {
         let (hook, strides) = [
             ("q_quad", ["Q_BATCH", "Q_HEAD", "Q_ROW", "Q_OFFSET"]),

@@ -1,8 +1,8 @@
-//! Convolutions whose channels do not see each other, without the detour through products of one row.
+//! Depthwise convolutions, computed directly instead of as products of one row.
 //!
 //! A workgroup owns a channel, whose weights it holds in registers; an invocation owns a few neighbouring places of it at
 //! a time and reads each element of the source once for all of them. The input's gradient is such a convolution too:
-//! places of a block that begins at a multiple of the stride meet the same taps in every block, so none is tried in vain.
+//! positions of a block starting at a multiple of the stride meet the same taps in every block, so none is tried in vain.
 
 mod places;
 mod weights;
@@ -12,10 +12,10 @@ use crate::launch::{Unsupported, Variant};
 use crate::wgsl::block::Extents;
 use wgrad_types::Caps;
 
-/// Taps that are written out.
+/// Maximum number of unrolled taps.
 const MAX_TAPS: usize = 25;
 
-/// The direct forms of a step, if it is a depthwise convolution or one of its gradients.
+/// Direct variants of a kernel, if it is a depthwise convolution or one of its gradients.
 pub(super) fn variants(kernel: &Kernel, caps: &Caps) -> Result<Vec<Variant>, Unsupported> {
     let shape = |i: usize| &kernel.operands[i].shape[..];
     let (spec, x, w, y) = match &kernel.core {

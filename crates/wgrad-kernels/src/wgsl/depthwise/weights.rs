@@ -12,7 +12,7 @@ use wgrad_graph::ops::ReduceKind;
 use wgrad_shaders::{Hook, expand};
 use wgrad_types::{AdapterClass, Caps, DType};
 
-/// Blocks of an invocation at least, where a channel is split.
+/// Minimum number of blocks per invocation for a split channel.
 const FEWEST_TRIPS: usize = 8;
 /// Parts at most.
 const MOST_PARTS: usize = 64;

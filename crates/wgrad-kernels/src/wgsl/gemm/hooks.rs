@@ -8,7 +8,7 @@ use crate::wgsl::text::indented;
 use wgrad_graph::ops::ConvSpec;
 use wgrad_shaders::{Figure, Hook};
 
-/// Hooks of both operands and of the result's addresses. Binds the operands, as vectors where told.
+/// Hooks of both operands and of the result's addresses. Binds the operands, as vectors if requested.
 pub(super) fn hooks(module: &mut Module<'_>, problem: &Problem, vectors: [bool; 2]) -> Vec<Hook> {
     let names = [
         ["a_batch", "a_row", "a_depth", "a_at", "a_four"],
@@ -70,7 +70,7 @@ fn function(name: &str, parameters: &str, ty: &str, lines: &[String]) -> String 
     format!("fn {name}({parameters}) -> {ty} {{\n{}}}\n", indented(lines, 1))
 }
 
-/// Notes what sets a product's text apart.
+/// Notes the distinguishing features of a product's text.
 pub(super) fn note(module: &mut Module<'_>, problem: &Problem, figures: &[(&'static str, Figure)]) {
     module.note_flags(figures);
     module.note("PADDED", problem.a.guarded() || problem.b.guarded());
@@ -81,7 +81,7 @@ pub(super) fn unit(vector: bool) -> usize {
     if vector { 4 } else { 1 }
 }
 
-/// The shader of a step's product.
+/// Shader of a kernel's product.
 pub(super) fn shader(kernel: &Kernel) -> &'static str {
     match kernel.core {
         Core::Conv2d(_) => "conv2d",

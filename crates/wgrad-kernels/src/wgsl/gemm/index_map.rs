@@ -1,11 +1,11 @@
-//! How a matrix dimension walks through a tensor: an index's digits, each with its step in memory and in the image.
+//! Index map from a matrix dimension to a tensor: digits of the index, each with its stride in memory and in the image.
 //!
-//! Element (row, depth) of an operand lies at the sum of what its batch, row and depth walks give. The same sum of
-//! image coordinates decides whether it is padding. That one form covers strided matrices and every convolution.
+//! The address of element (row, depth) of an operand is the sum of its batch, row and depth maps. The same sum of image
+//! coordinates decides on padding. This covers strided matrices and every convolution.
 
 use crate::wgsl::text::{affine, decode};
 
-/// One digit of an index: its extent, and what a step of it adds to the address and to the image coordinates.
+/// Digit of an index: its extent, and its strides in memory and in the image coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Digit {
     pub(super) extent: usize,
@@ -15,13 +15,13 @@ pub(super) struct Digit {
 }
 
 impl Digit {
-    /// A digit that moves in memory only.
+    /// Digit with a stride in memory only.
     pub(super) fn plain(extent: usize, addr: usize) -> Self {
         Self { extent, addr: addr as i64, y: 0, x: 0 }
     }
 }
 
-/// The digits of an index, most significant first, and where index 0 lies.
+/// Digits of an index, most significant first, and the address of index 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct IndexMap {
     pub(super) digits: Vec<Digit>,
@@ -39,7 +39,7 @@ pub(super) struct Address {
 }
 
 impl IndexMap {
-    /// A walk from digits, with digits of extent 1 dropped and digits that continue each other merged.
+    /// Index map of digits; digits of extent 1 are dropped and contiguous digits merged.
     pub(super) fn new(digits: &[Digit], origin: [i64; 3]) -> Self {
         let [addr, y, x] = origin;
         let mut merged: Vec<Digit> = Vec::new();
@@ -64,7 +64,7 @@ impl IndexMap {
         Self::new(&digits, [0; 3])
     }
 
-    /// The same without image coordinates that nothing tests.
+    /// The same map without untested image coordinates.
     pub(super) fn without(&self, y: bool, x: bool) -> Self {
         let keep = |v: i64, gone: bool| if gone { 0 } else { v };
         let digits: Vec<Digit> =
@@ -78,7 +78,7 @@ impl IndexMap {
         ends.fold((origin, origin), |(lo, hi), end| (lo + end.min(0), hi + end.max(0)))
     }
 
-    /// The step in memory if the whole walk is one stride.
+    /// Stride in memory if the whole map is linear.
     pub(super) fn stride(&self) -> Option<i64> {
         match &self.digits[..] {
             [] => Some(0),
@@ -87,7 +87,7 @@ impl IndexMap {
         }
     }
 
-    /// Whether four neighbouring indices from a multiple of 4 lie side by side at an aligned address.
+    /// True if four neighbouring indices from a multiple of 4 lie side by side at an aligned address.
     pub(super) fn quads(&self) -> bool {
         let Some((last, outer)) = self.digits.split_last() else { return false };
         last.addr == 1
@@ -96,12 +96,12 @@ impl IndexMap {
             && outer.iter().all(|d| d.addr % 4 == 0)
     }
 
-    /// Whether every address is a multiple of 4.
+    /// True if every address is a multiple of 4.
     pub(super) fn aligned(&self) -> bool {
         self.addr % 4 == 0 && self.digits.iter().all(|d| d.addr % 4 == 0)
     }
 
-    /// Whether neighbouring indices lie side by side, mostly.
+    /// True if neighbouring indices lie side by side, mostly.
     pub(super) fn dense(&self) -> bool {
         self.digits.last().is_some_and(|d| d.addr == 1)
     }
@@ -152,13 +152,13 @@ pub(super) struct Matrix {
     pub(super) batch: IndexMap,
     pub(super) rows: IndexMap,
     pub(super) depth: IndexMap,
-    /// Elements with a `y` not below it are 0; `None` where none is out of range.
+    /// Image height: elements with a `y` at or above it are 0; `None` if none is out of range.
     pub(super) height: Option<usize>,
     /// The same for `x`.
     pub(super) width: Option<usize>,
-    /// Set where coordinates are divided before they are tested.
+    /// Division of coordinates before their range test, if any.
     pub(super) divide: Option<Divide>,
-    /// Set where elements are f16; they are widened as they are read.
+    /// True for f16 elements, widened on load.
     pub(super) half: bool,
 }
 
@@ -168,7 +168,7 @@ impl Matrix {
         Self { operand, batch, rows, depth, height: None, width: None, divide: None, half: false }
     }
 
-    /// A matrix over an image, with the tests that can never fail left out.
+    /// Matrix over an image, without range tests unable to fail.
     pub(super) fn image(operand: usize, maps: [IndexMap; 3], size: [usize; 2]) -> Self {
         let [batch, rows, depth] = maps;
         let inside = |of: fn(&Digit) -> i64, origins: [i64; 2], size: usize| {
@@ -189,17 +189,17 @@ impl Matrix {
         }
     }
 
-    /// Whether any element can be padding.
+    /// True if any element can be padding.
     pub(super) fn guarded(&self) -> bool {
         self.height.is_some() || self.width.is_some() || self.divide.is_some()
     }
 
-    /// Whether four neighbouring rows can be read as one vector.
+    /// True if four neighbouring rows can be read as one vector.
     pub(super) fn row_quads(&self) -> bool {
         !self.guarded() && self.rows.quads() && self.depth.aligned() && self.batch.aligned()
     }
 
-    /// Whether four neighbouring depths can be read as one vector.
+    /// True if four neighbouring depths can be read as one vector.
     pub(super) fn depth_quads(&self) -> bool {
         !self.guarded() && self.depth.quads() && self.rows.aligned() && self.batch.aligned()
     }
@@ -218,7 +218,7 @@ impl Matrix {
             (y, x) = ("y".to_owned(), "x".to_owned());
             addr = format!("{addr} + y * {row}u + x");
         }
-        // What is left of the image or above it has wrapped to a huge number.
+        // Coordinates left of the image or above it have wrapped to huge numbers.
         tests.extend(self.height.map(|h| format!("{y} < {h}u")));
         tests.extend(self.width.map(|w| format!("{x} < {w}u")));
         let tests: Vec<String> = tests.iter().map(|test| format!("({test})")).collect();

@@ -1,6 +1,6 @@
-//! Matrix products: one generator for `matmul` and the three convolutions, in two forms.
+//! Matrix products: one generator for `matmul` and the three convolutions, in two variants.
 //!
-//! A step becomes a [`Problem`]: extents, and how rows, columns and depth walk through the operands. [`tile`] prints it
+//! A kernel becomes a [`Problem`]: extents, and index maps of rows, columns and depth in the operands. [`tile`] prints it
 //! for GPUs, [`subgroup`] for software adapters. All extents are constants of the text.
 
 mod finish;
@@ -36,15 +36,15 @@ const REGISTER_DEPTHS: usize = 4;
 /// Depths of a part at least.
 const SHORTEST_PART: usize = 64;
 
-/// Multiply-adds from which a strided gradient is worth a kernel for every phase of the stride.
+/// Minimum number of multiply-adds for one kernel per phase of a strided gradient.
 const PHASED_WORK: usize = 1 << 24;
 
-/// Whether the step is a matrix product.
+/// True if the kernel is a matrix product.
 pub(super) fn is_product(kernel: &Kernel) -> bool {
     Problem::of(kernel).is_some()
 }
 
-/// The forms of a matrix product, best guess first. `None` where it combines nothing.
+/// Variants of a matrix product, best guess first. `None` for an empty sum.
 pub(super) fn variants(kernel: &Kernel, caps: &Caps) -> Result<Option<Vec<Variant>>, Unsupported> {
     let Some(problem) = Problem::of(kernel).filter(|p| p.k > 0) else { return Ok(None) };
     // The best tile in other numbers of parts comes last: only measuring tells.
@@ -86,7 +86,7 @@ pub(super) fn variants(kernel: &Kernel, caps: &Caps) -> Result<Option<Vec<Varian
     Ok(Some(variants))
 }
 
-/// The best guess for a product in one launch, undivided; `None` where it combines nothing.
+/// Best guess for a product in one launch, unsplit; `None` for an empty sum.
 pub(super) fn undivided(kernel: &Kernel, caps: &Caps) -> Result<Option<Launch>, Unsupported> {
     let Some(problem) = Problem::of(kernel).filter(|p| p.k > 0) else { return Ok(None) };
     one_launch(kernel, caps, &problem).map(Some)
@@ -110,7 +110,7 @@ fn phased(kernel: &Kernel, caps: &Caps, phases: &[Problem]) -> Result<Variant, U
     Ok(Variant { name: format!("phases{}", phases.len()), launches, scratch: Vec::new() })
 }
 
-/// A variant of one launch and, where the product is split, the launch that adds the parts.
+/// Variant of one launch and, for a split product, a second launch adding the parts.
 fn finished(
     kernel: &Kernel,
     caps: &Caps,
@@ -127,14 +127,14 @@ fn finished(
     Ok(Variant { name: format!("{name}.split{splits}"), launches: vec![launch, combine], scratch })
 }
 
-/// Tiles that fit the adapter, best guess first: the largest that still keeps it busy and in registers.
+/// Tiles within the adapter's limits, best guess first: the largest ones keeping it busy and in registers.
 fn tiles(problem: &Problem, caps: &Caps) -> Vec<Tile> {
     let fits = |t: &&Tile| {
         t.invocations() <= caps.limits.workgroup_size && t.workgroup_bytes() <= caps.limits.workgroup_bytes
     };
     let mut tiles: Vec<Tile> = TILES.iter().filter(fits).copied().collect();
     let Figures { busy, results, .. } = *figures(caps);
-    // Work that is thrown away beyond the edges, and workgroups too few to fill the adapter.
+    // Wasted work beyond the edges, and too few workgroups to fill the adapter.
     let cost = |t: &Tile| {
         let padded = t.groups(problem) * t.rows * t.columns;
         let groups = t.groups(problem) * tile_splits(problem, *t, caps);

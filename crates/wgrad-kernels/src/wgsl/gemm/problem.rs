@@ -1,11 +1,11 @@
-//! Steps as matrix products: which extents, which operand walks, and where the results go.
+//! Kernels as matrix products: extents, index maps of the operands, and addresses of the results.
 
 use super::index_map::{Digit, Divide, IndexMap, Matrix};
 use crate::kernel::{Core, Kernel, Sums};
 use wgrad_graph::ops::ConvSpec;
 use wgrad_types::{DType, View};
 
-/// Most phases that become products of their own.
+/// Maximum number of phases with products of their own.
 const MAX_PHASES: usize = 4;
 
 /// One of a product's operands.
@@ -30,16 +30,16 @@ pub(super) struct Problem {
     pub(super) k: usize,
     pub(super) a: Matrix,
     pub(super) b: Matrix,
-    /// Where row m, column n and batch z of the result lie, as elements of the output.
+    /// Addresses of row m, column n and batch z of the result, in elements of the output.
     pub(super) out_rows: IndexMap,
     pub(super) out_columns: IndexMap,
     pub(super) out_batch: IndexMap,
-    /// The operand whose sums over the depth are the step's second output, `[z, m]` or `[z, n]`.
+    /// Operand with sums over the depth as the kernel's second output, `[z, m]` or `[z, n]`.
     pub(super) sums: Option<Side>,
 }
 
 impl Problem {
-    /// The product a step's core asks for, if it is one.
+    /// Product of a kernel's core, if it is one.
     pub(super) fn of(kernel: &Kernel) -> Option<Self> {
         let mut problem = Self::core(kernel)?.widening(kernel);
         let side = |sums: &Sums| if problem.a.operand == sums.operand { Side::A } else { Side::B };
@@ -100,12 +100,12 @@ impl Problem {
         }
     }
 
-    /// Sums on the side that one batch has.
+    /// Number of side sums per batch.
     pub(super) fn summed(&self) -> Option<(Side, usize)> {
         self.sums.map(|side| (side, if side == Side::A { self.m } else { self.n }))
     }
 
-    /// Whether four neighbouring columns of the result are an aligned quad of the output.
+    /// True if four neighbouring columns of the result are an aligned quad of the output.
     pub(super) fn quad_columns(&self) -> bool {
         self.out_columns.quads() && self.out_rows.aligned() && self.out_batch.aligned()
     }
@@ -273,7 +273,7 @@ impl<'a> Conv<'a> {
         }
     }
 
-    /// The input positions that lie at `phase` of the stride.
+    /// Input positions at `phase` of the stride.
     fn input_grad_phase(&self, phase: [usize; 2]) -> Problem {
         let axes = [0, 1].map(|d| Phase::of(self, d, phase[d]));
         let [y, x] = axes;

@@ -10,7 +10,7 @@ use crate::wgsl::module::{Grid, Module, opaque_loops};
 use wgrad_shaders::expand_with;
 use wgrad_types::Caps;
 
-/// How the lanes read `b`.
+/// Load order of `b`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Columns {
     /// Four columns at a depth as one vector.

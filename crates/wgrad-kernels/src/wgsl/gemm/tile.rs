@@ -1,4 +1,4 @@
-//! The tiled product for GPUs, `shaders/common/tile.wgsl`: its tile, and which way a workgroup loads a block.
+//! Tiled product for GPUs, `shaders/common/tile.wgsl`: its tile, and the load order of a block.
 
 use super::index_map::Matrix;
 use super::problem::Problem;
