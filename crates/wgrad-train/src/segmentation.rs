@@ -205,7 +205,7 @@ pub(crate) fn tensors(card: &ModelCard, mut batch: MaskedBatch, rows: usize) -> 
     (x, HostTensor::i32(&[rows, height, width], &batch.classes))
 }
 
-/// Loss and confusion over scenes, through an evaluation plan of [`ROWS`]; `labels` gives the model's number of each class of
+/// Loss and confusion over images, through an evaluation plan of [`ROWS`]; `labels` gives the model's number of each class of
 /// the data.
 pub(crate) fn score(
     session: &mut Session,
