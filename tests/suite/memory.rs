@@ -25,7 +25,7 @@ fn classes() -> Vec<Caps> {
     ]
 }
 
-/// Plans soundly in all these ways; gives the longest plan's steps.
+/// Plans soundly in all these ways; gives the longest plan's number of kernels.
 fn sound(name: &str, graph: &Graph, all: &[Caps]) -> usize {
     let one = |caps: &Caps| {
         let options = PlanOptions::default().packed(caps.class == AdapterClass::Cpu);

@@ -9,11 +9,11 @@ use wgrad_session::SessionError;
 /// Time of a kernel, or of several together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Kernel and form ("conv2d.tile64x64x16"), or layer.
+    /// Kernel and variant ("conv2d.tile64x64x16"), or layer.
     pub name: String,
     /// The layer; empty for several together.
     pub layer: String,
-    /// Steps of the plan.
+    /// Kernels of the plan.
     pub count: usize,
     /// Seconds.
     pub seconds: f64,

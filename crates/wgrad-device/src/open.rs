@@ -175,8 +175,9 @@ fn resolve(
 ) -> Result<(Request, String), DeviceError> {
     let (mut resolved, asked) = match device.map(str::trim).filter(|name| !name.is_empty()) {
         Some(name) if request.wanted == Wanted::Auto => {
-            let from: Request = name.parse()?;
-            (Request { wanted: from.wanted, ..request.clone() }, format!("WGRAD_DEVICE={name}"))
+            let asked = format!("WGRAD_DEVICE={name}");
+            let from: Request = name.parse().map_err(|_| DeviceError::Unknown { name: asked.clone() })?;
+            (Request { wanted: from.wanted, ..request.clone() }, asked)
         }
         _ => (request.clone(), request.to_string()),
     };
@@ -316,7 +317,8 @@ mod tests {
         let (resolved, asked) = resolve(&request("cpu"), Some("software"), None).expect("a device's name");
         assert_eq!((resolved, asked.as_str()), (request("cpu"), "cpu"));
         assert_eq!(resolve(&auto, Some(" "), Some("")).expect("unset").0, auto);
-        assert!(matches!(resolve(&auto, Some("toaster"), None), Err(DeviceError::Unknown { .. })));
+        let error = resolve(&auto, Some("toaster"), None).expect_err("unknown device").to_string();
+        assert!(error.starts_with("unknown device \"WGRAD_DEVICE=toaster\": use auto, "), "{error}");
         let (resolved, _) = resolve(&auto, None, Some("webgpu-baseline")).expect("known limits");
         assert_eq!(resolved, auto.clone().with_baseline_limits());
         let error = resolve(&auto, None, Some("tiny")).expect_err("unknown limits");

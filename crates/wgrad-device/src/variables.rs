@@ -39,7 +39,8 @@ pub struct Variables {
 
 /// Reads the environment.
 pub fn read() -> Variables {
-    let text = |name| std::env::var(name).ok();
+    // Not UTF-8: a value like any other without meaning, to be refused by name.
+    let text = |name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     Variables {
         device: text("WGRAD_DEVICE"),
         limits: text("WGRAD_LIMITS"),

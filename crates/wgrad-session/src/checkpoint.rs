@@ -41,7 +41,8 @@ fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 fn suffixed(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
+    // Without a trailing slash: beside the folder, not inside.
+    let mut name = path.components().as_path().as_os_str().to_owned();
     name.push(".");
     name.push(suffix);
     name.into()
@@ -107,11 +108,31 @@ pub fn read(path: &Path) -> Result<Vec<(String, HostTensor)>, SessionError> {
     decode(path, &fs::read(path).map_err(io(path))?)
 }
 
+/// Error if something other than a checkpoint stands at `dir`: replacing it would delete a user's files.
+fn check_replaceable(dir: &Path) -> Result<(), SessionError> {
+    let corrupt = |why: String| SessionError::Corrupt { path: dir.into(), why };
+    if dir.file_name().is_none() {
+        return Err(corrupt("a checkpoint is a folder with a name of its own".into()));
+    }
+    if !dir.exists() {
+        return Ok(());
+    }
+    let entries =
+        fs::read_dir(dir).and_then(Iterator::collect::<std::io::Result<Vec<_>>>).map_err(io(dir))?;
+    let folder = entries.iter().find(|e| e.path().is_dir());
+    let is_checkpoint = entries.is_empty() || entries.iter().any(|e| e.file_name() == MODEL_FILE);
+    let Some(foreign) = folder.or_else(|| entries.first().filter(|_| !is_checkpoint)) else { return Ok(()) };
+    let name = foreign.file_name().display().to_string();
+    let why = format!("it holds {name}, and saving would delete that; choose a folder of its own");
+    Err(corrupt(why))
+}
+
 /// Replaces the checkpoint `dir`: tensors and further files by name.
 ///
 /// # Errors
-/// If the disk refuses; the old checkpoint stays.
+/// If the disk refuses, or `dir` is a file or a folder other than a checkpoint; what was there stays.
 pub fn save(dir: &Path, tensors: &Tensors, files: &[(&str, Vec<u8>)]) -> Result<(), SessionError> {
+    check_replaceable(dir)?;
     let (temporary, old) = (suffixed(dir, "tmp"), suffixed(dir, "old"));
     let pick = |states: bool| -> Vec<(&str, &HostTensor)> {
         let of_kind = tensors.iter().filter(|t| (t.role == Role::State) == states);
@@ -224,6 +245,37 @@ mod tests {
             want.sort_by(|a, b| a.name.cmp(&b.name));
             assert_eq!(back, want);
         }
+        assert_eq!(fs::read_dir(root.path()).expect("listed").count(), 1, "nothing temporary stays");
+    }
+
+    #[test]
+    fn save_over_foreign_files_is_refused_and_leaves_them() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let at = |name: &str| root.path().join(name);
+        let refused = |dir: &Path| save(dir, &tensors(1.0), &[]).expect_err("refused").to_string();
+        fs::write(at("notes"), "mine").expect("written");
+        assert!(refused(&at("notes")).ends_with("a file stands where a folder should be"));
+        assert_eq!(fs::read(at("notes")).expect("still there"), b"mine");
+        let want = format!("{} is not a usable checkpoint: it holds notes, ", root.path().display());
+        assert!(refused(root.path()).starts_with(&want));
+        fs::remove_file(at("notes")).expect("removed");
+        save(&at("run"), &tensors(1.0), &[]).expect("saved");
+        save(&at("run/best"), &tensors(1.0), &[]).expect("saved inside");
+        assert!(refused(&at("run")).contains("it holds best, "));
+        assert!(load(&at("run/best"), role).is_ok());
+        for none in ["", ".", "..", "/"] {
+            assert!(refused(Path::new(none)).ends_with("a folder with a name of its own"), "{none:?}");
+        }
+    }
+
+    #[test]
+    fn save_with_trailing_slash_replaces_the_folder() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let dir = root.path().join("checkpoint/");
+        for v in [1.0, 7.0] {
+            save(&dir, &tensors(v), &[]).expect("saved");
+        }
+        assert_eq!(load(&dir, role).expect("loaded").len(), 3);
         assert_eq!(fs::read_dir(root.path()).expect("listed").count(), 1, "nothing temporary stays");
     }
 

@@ -74,7 +74,7 @@ impl Feeding {
     }
 
     /// A name the graph does not have is a mistake in the caller's loop: its values would go nowhere.
-    fn known(
+    pub(crate) fn known(
         &self,
         plan: &Plan,
         inputs: Inputs<'_, '_>,

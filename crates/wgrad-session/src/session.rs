@@ -302,6 +302,11 @@ impl Runner {
         self.program.plan()
     }
 
+    /// Error unless the graph has a scalar of this name.
+    pub(crate) fn check_scalar(&self, name: &str, value: f32) -> Result<(), SessionError> {
+        self.feeding.known(self.program.plan(), &[], &[(name, value)])
+    }
+
     /// Error unless the plan is over this session's memory.
     fn check_owner(&self, session: &Session) -> Result<(), SessionError> {
         if Arc::ptr_eq(&self.identity, &session.identity) { Ok(()) } else { Err(SessionError::OtherSession) }

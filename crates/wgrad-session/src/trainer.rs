@@ -17,6 +17,8 @@ use wgrad_types::{AdapterClass, HostTensor};
 const STATE_FILE: &str = "trainer.json";
 /// Format of [`STATE_FILE`].
 const VERSION: u64 = 1;
+/// Bound of a plausible step count: exact in f64, for JSON and bias corrections.
+const MAX_STEPS: u64 = 1 << 53;
 
 /// Trainers for networks: [`Net`]'s last step, from mathematics to a device.
 pub trait NetExt {
@@ -157,10 +159,11 @@ impl Trainer {
     ///
     /// # Errors
     /// If an operation between loss and weights has no gradient, the graph has no plan on the device, memory does not
-    /// suffice, or the options ask for f16 and the device lacks it.
+    /// suffice, or the options ask for f16 and the device lacks it. The network's graph is then as before: try another
+    /// loss or device.
     ///
     /// # Panics
-    /// If the network's weights have updates already: a [`Net`] serves one trainer.
+    /// If the network's weights have updates already, since a [`Net`] serves one trainer; if `loss` is of another network.
     #[track_caller]
     pub fn new(
         net: &Net,
@@ -179,17 +182,19 @@ impl Trainer {
         if options.f16 && !device.caps().f16 && device.caps().class != AdapterClass::Cpu {
             return Err(SessionError::NoF16 { device: device.name() });
         }
-        if !before.outputs.iter().any(|o| o.0 == "loss") {
-            net.output("loss", loss);
-        }
         if let Some(choose) = &options.trainable {
             weights.retain(|(name, _)| choose(name));
         }
         let optimizer = if options.f16 { optimizer.loss_scaling(true) } else { optimizer };
-        optimizer.minimise(loss, &weights)?;
-        let graph = if options.f16 { autocast(&net.graph()) } else { net.graph() };
-        let (session, runner) =
-            Session::new(device, &graph, &net.initial(options.seed), options.seed as u32)?;
+        let open = || {
+            if !before.outputs.iter().any(|o| o.0 == "loss") {
+                net.output("loss", loss);
+            }
+            optimizer.minimise(loss, &weights)?;
+            let graph = if options.f16 { autocast(&net.graph()) } else { net.graph() };
+            Session::new(device, &graph, &net.initial(options.seed), options.seed as u32)
+        };
+        let (session, runner) = open().inspect_err(|_| net.builder().rewind(before.clone()))?;
         Ok(Self {
             session: Arc::new(Mutex::new(session)),
             runner,
@@ -205,7 +210,8 @@ impl Trainer {
     /// Runs one training step at a learning rate and waits for its outputs.
     ///
     /// # Errors
-    /// If an input is missing, unknown, of another type, or an index out of its range; if the device fails.
+    /// If an input is missing, unknown, of another type, or an index out of its range; if the learning rate is NaN or
+    /// infinite; if the device fails. Weights and step count are untouched unless the device failed.
     pub fn step<'a>(
         &mut self,
         inputs: impl AsRef<[(&'a str, &'a HostTensor)]>,
@@ -233,6 +239,10 @@ impl Trainer {
         inputs: impl AsRef<[(&'a str, &'a HostTensor)]>,
         lr: f64,
     ) -> Result<(), SessionError> {
+        if !(lr as f32).is_finite() {
+            let why = format!("a learning rate is a finite number, got {lr}");
+            return Err(SessionError::Input { name: "lr".into(), why });
+        }
         let mut scalars: Vec<(&str, f32)> = self.optimizer.scalars(self.steps + 1, lr);
         scalars.extend(self.own.iter().map(|(name, value)| (name.as_str(), *value)));
         self.runner.step(&mut lock(&self.session), self.steps, inputs.as_ref(), &scalars)?;
@@ -280,11 +290,20 @@ impl Trainer {
     }
 
     /// Sets a scalar of the graph beside the optimizer's, for all steps to come.
-    pub fn set_scalar(&mut self, name: &str, value: f32) {
+    ///
+    /// # Errors
+    /// If the graph has no such scalar, or it is the optimizer's.
+    pub fn set_scalar(&mut self, name: &str, value: f32) -> Result<(), SessionError> {
+        if self.optimizer.scalars(1, 1.0).iter().any(|s| s.0 == name) {
+            let why = "the optimizer sets this scalar from the learning rate".into();
+            return Err(SessionError::Input { name: name.into(), why });
+        }
+        self.runner.check_scalar(name, value)?;
         match self.own.iter_mut().find(|s| s.0 == name) {
             Some(scalar) => scalar.1 = value,
             None => self.own.push((name.into(), value)),
         }
+        Ok(())
     }
 
     /// Number of steps submitted so far, those before a loaded checkpoint included.
@@ -364,6 +383,10 @@ impl Trainer {
             return Err(corrupt(why));
         }
         let (steps, seed) = (number("steps")?, number("seed")?);
+        let seed = u32::try_from(seed).map_err(|_| corrupt(format!("no run has seed {seed}")))?;
+        if steps > MAX_STEPS {
+            return Err(corrupt(format!("no run has {steps} steps")));
+        }
         let mut session = self.session();
         let buffers = session.params().iter().filter(|p| p.role == Role::Buffer);
         let buffers: Vec<String> = buffers.map(|p| p.name.clone()).collect();
@@ -376,7 +399,7 @@ impl Trainer {
             return Err(SessionError::Tensor { name: missing.name.clone(), why });
         }
         session.restore(&tensors)?;
-        session.set_seed(seed as u32);
+        session.set_seed(seed);
         drop(session);
         self.steps = steps;
         Ok(())

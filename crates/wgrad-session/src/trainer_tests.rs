@@ -169,11 +169,60 @@ fn own_scalars_go_with_every_step() {
     let why = trainer.step([("x", &x)], 0.0).expect_err("a scalar is missing").to_string();
     assert_eq!(why, "input temperature: missing scalar");
     let mut at = |value| {
-        trainer.set_scalar("temperature", value);
+        trainer.set_scalar("temperature", value).expect("a scalar of the graph");
         trainer.step([("x", &x)], 0.0).expect("a step").scalar("loss")
     };
     let (one, two) = (at(1.0), at(2.0));
     assert!((two - 4.0 * one).abs() < 1e-5 * two);
+    let mut refused = |name| trainer.set_scalar(name, 1.0).expect_err("refused").to_string();
+    assert!(refused("temprature").starts_with("input temprature: the graph has no such scalar; it takes "));
+    assert_eq!(refused("lr"), "input lr: the optimizer sets this scalar from the learning rate");
+    trainer.step([("x", &x)], 0.0).expect("later steps go on");
+}
+
+#[test]
+fn learning_rate_without_value_is_refused_and_changes_nothing() {
+    let mut trainer = trainer(0);
+    let [x, y] = batch();
+    let before = trainer.weights().expect("weights");
+    for lr in [f64::NAN, f64::INFINITY, -1e300] {
+        let why = trainer.step([("x", &x), ("y", &y)], lr).expect_err("no rate").to_string();
+        assert_eq!(why, format!("input lr: a learning rate is a finite number, got {lr}"));
+    }
+    assert_eq!((trainer.steps(), trainer.weights().expect("weights")), (0, before));
+}
+
+#[test]
+fn refused_loss_leaves_the_network_as_it_was() {
+    let (net, loss) = network(Mode::Train);
+    let before = net.graph();
+    let vector = net.linear("fc3", &net.input("z", Type::f32(&[2, 3])), 1);
+    let with_vector = net.graph();
+    let why = net.trainer(&vector, Optimizer::adam(), &Device::cpu()).err().expect("refused").to_string();
+    assert_eq!(why, "differentiate: the loss must be one f32, got f32[2, 1]");
+    assert!(net.graph() == with_vector && with_vector != before);
+    let mut trainer = net.trainer(&loss, Optimizer::adam(), &Device::cpu()).expect("a plan");
+    let ([x, y], z) = (batch(), HostTensor::f32(&[2, 3], &[0.0; 6]));
+    let outputs = trainer.step([("x", &x), ("y", &y), ("z", &z)], 0.1).expect("a step");
+    assert!(outputs.scalar("loss").is_finite());
+}
+
+#[test]
+fn implausible_counts_of_a_checkpoint_are_refused() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let dir = root.path().join("checkpoint");
+    let mut trainer = trainer(0);
+    trainer.save(&dir).expect("saved");
+    for (steps, seed, want) in [
+        (u64::MAX, 0, format!("no run has {} steps", u64::MAX)),
+        (3, 1_u64 << 32, "no run has seed 4294967296".into()),
+    ] {
+        let state = format!("{{\"version\":1,\"steps\":{steps},\"seed\":{seed}}}");
+        std::fs::write(dir.join(STATE_FILE), state).expect("written");
+        let why = trainer.load(&dir).expect_err("refused").to_string();
+        assert!(why.ends_with(&want), "{why}");
+    }
+    losses(&mut trainer, 1);
 }
 
 #[test]

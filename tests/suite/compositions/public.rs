@@ -40,6 +40,7 @@ const NOTHING: &[&str] = &[
     "Tensor::numel",
     "Builder::new",
     "Builder::graph",
+    "Builder::rewind",
     "Builder::input",
     "Builder::param",
     "Builder::scalar",

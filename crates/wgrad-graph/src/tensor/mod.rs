@@ -53,6 +53,12 @@ impl Builder {
         self.graph.borrow().clone()
     }
 
+    /// Returns to an earlier state of the graph, taken by [`Builder::graph`]. Tensors made since then have no node any
+    /// more: drop them.
+    pub fn rewind(&self, to: Graph) {
+        *self.graph.borrow_mut() = to;
+    }
+
     #[track_caller]
     fn leaf(&self, leaf: Leaf) -> Tensor {
         self.check_name(&leaf);

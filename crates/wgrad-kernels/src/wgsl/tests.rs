@@ -82,7 +82,7 @@ fn kernels() -> Vec<Kernel> {
 }
 
 #[test]
-fn candidates_keep_to_the_limits() {
+fn variants_keep_to_the_limits() {
     for caps in [Caps::webgpu_baseline(), software()] {
         for kernel in kernels() {
             let found = variants(&kernel, &caps).expect("these kernels fit every adapter");
