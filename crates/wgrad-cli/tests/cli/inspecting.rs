@@ -96,7 +96,7 @@ fn invalid_call_is_reported_in_one_line() {
     place.refused(&["train", "--no-such-flag"], 2, &["--no-such-flag", "wgrad train --help"]);
     place.refused(&["plan"], 2, &["--model", "wgrad plan --help"]);
     place.refused(&["predict", "--checkpoint", "x"], 2, &["IMAGE"]);
-    place.refused(&["train", "--epochs", "1", "--kernels", "1"], 2, &["--epochs", "--kernels"]);
+    place.refused(&["train", "--epochs", "1", "--steps", "1"], 2, &["--epochs", "--steps"]);
     place.refused(&["train", "--batch-size", "many"], 2, &["--batch-size", "many"]);
     place.refused(&["tarin"], 2, &["tarin", "train"]);
     place.refused(&["plan", "--model", "lenet", "--classes", "1"], 2, &["--classes"]);
