@@ -30,7 +30,8 @@ pub(crate) enum Kind {
 }
 
 impl Device {
-    /// This machine's processor; always available.
+    /// This machine's processor; always available. Its widest vector instructions, whatever `WGRAD_VECTORS` says:
+    /// [`Device::open`] heeds variables.
     pub fn cpu() -> Self {
         let cpu = cpu::Cpu::new();
         let reason = format!("cpu: {}, as asked", cpu.name()).into();

@@ -45,7 +45,7 @@ pub fn read() -> Variables {
         device: text("WGRAD_DEVICE"),
         limits: text("WGRAD_LIMITS"),
         vectors: text("WGRAD_VECTORS"),
-        shader_checks: text("WGRAD_SHADER_CHECKS").is_some_and(|v| v == "1"),
+        shader_checks: text("WGRAD_SHADER_CHECKS").is_some_and(|v| v == "1" || v == "true"),
         cache_dir: std::env::var_os("WGRAD_CACHE_DIR").map(PathBuf::from),
         log: text("WGRAD_LOG"),
     }

@@ -37,6 +37,9 @@ pub enum SessionError {
         /// The device.
         device: String,
     },
+    /// The network has no weights, or `TrainerOptions::trainable` accepts none of them.
+    #[error("no weight to train: the network has none, or `trainable` accepts none of their names")]
+    NothingToTrain,
     /// Results were awaited, and no step is under way.
     #[error("no step is under way; submit one first")]
     NothingSubmitted,

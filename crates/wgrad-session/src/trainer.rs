@@ -158,7 +158,7 @@ impl Trainer {
     /// weights' initial values. The loss is named `loss` among the outputs unless the graph has an output of that name.
     ///
     /// # Errors
-    /// If an operation between loss and weights has no gradient, the graph has no plan on the device, memory does not
+    /// If there is no weight to train, an operation between loss and weights has no gradient, the graph has no plan on the device, memory does not
     /// suffice, or the options ask for f16 and the device lacks it. The network's graph is then as before: try another
     /// loss or device.
     ///
@@ -184,6 +184,9 @@ impl Trainer {
         }
         if let Some(choose) = &options.trainable {
             weights.retain(|(name, _)| choose(name));
+        }
+        if weights.is_empty() {
+            return Err(SessionError::NothingToTrain);
         }
         let optimizer = if options.f16 { optimizer.loss_scaling(true) } else { optimizer };
         let open = || {

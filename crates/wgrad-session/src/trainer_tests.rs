@@ -245,3 +245,12 @@ fn front_types_move_between_threads() {
     send::<Plan>();
     send::<Graph>();
 }
+
+#[test]
+fn trainer_without_weights_to_train_is_refused() {
+    let (net, loss) = network(Mode::Train);
+    let options = TrainerOptions::default().trainable(|name| name.starts_with("no such layer"));
+    let refused = net.trainer_with(&loss, Optimizer::adam(), &Device::cpu(), options).err();
+    assert!(matches!(refused, Some(SessionError::NothingToTrain)), "{refused:?}");
+    assert!(net.trainer(&loss, Optimizer::adam(), &Device::cpu()).is_ok(), "the network is as it was");
+}

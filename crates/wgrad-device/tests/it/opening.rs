@@ -32,7 +32,8 @@ fn software_adapter_opens_with_full_limits() {
     assert_eq!(device.caps().subgroup, fixed.then_some(report.subgroup_min));
     assert_eq!(device.name(), "llvmpipe (software adapter, Vulkan)");
     assert_eq!(selected.device, device.name());
-    assert_eq!(selected.reason, "software: llvmpipe (software adapter, Vulkan), as asked");
+    let reason = "software: llvmpipe (software adapter, Vulkan), as asked";
+    assert!(selected.reason.starts_with(reason), "{}", selected.reason);
 }
 
 #[test]
