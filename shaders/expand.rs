@@ -245,15 +245,16 @@ fn loop_head(head: &str) -> Option<(&str, [&str; 3])> {
 /// The line with every word `name` replaced.
 fn with_word(line: &str, name: &str, value: &str) -> String {
     let part = |c: char| c.is_alphanumeric() || c == '_';
-    let (mut out, mut rest) = (String::new(), line);
-    while let Some(at) = rest.find(name) {
-        let (before, after) = (&rest[..at], &rest[at + name.len()..]);
-        let whole = !before.ends_with(part) && !before.ends_with('.') && !after.starts_with(part);
-        out += before;
-        out += if whole { value } else { name };
-        rest = after;
+    let (mut out, mut last) = (String::new(), 0);
+    for (at, _) in line.match_indices(name) {
+        let (before, after) = (&line[..at], &line[at + name.len()..]);
+        if !before.ends_with(part) && !before.ends_with('.') && !after.starts_with(part) {
+            out += &line[last..at];
+            out += value;
+            last = at + name.len();
+        }
     }
-    out + rest
+    out + &line[last..]
 }
 
 /// How the text of an import begins.
