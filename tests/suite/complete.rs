@@ -54,8 +54,13 @@ fn cases_reach_every_shader_file() {
     for (case, caps) in cases::all().into_iter().flat_map(|case| caps.iter().map(move |c| (case, c))) {
         let plan =
             plan(&build(case, 0).graph, caps, &PlanOptions::default()).expect("cases fit every device");
-        for launch in plan.kernels.into_iter().flat_map(|k| k.variant.launches) {
-            files.extend(launch.source.lines().filter_map(|l| l.strip_prefix("// from ")).map(str::to_owned));
+        for kernel in &plan.kernels {
+            let variants = wgrad_kernels::variants(&kernel.kernel, caps).expect("a planned kernel");
+            for launch in variants.iter().flat_map(|v| &v.launches) {
+                files.extend(
+                    launch.source.lines().filter_map(|l| l.strip_prefix("// from ")).map(str::to_owned),
+                );
+            }
         }
     }
     for (path, _) in wgrad_shaders::SHADERS {
