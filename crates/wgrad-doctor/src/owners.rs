@@ -30,7 +30,8 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
 impl<'a> Owners<'a> {
     pub(crate) fn of(lines: &[&'a str]) -> Self {
         let mut owners = Self::default();
-        let mut definitions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        // Written-out loops repeat their definitions: each counts once.
+        let mut definitions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for line in lines {
             for (builtin, name) in builtins(line) {
                 // A component of a vector is shared by several invocations.
@@ -46,7 +47,7 @@ impl<'a> Owners<'a> {
                 if !fresh {
                     owners.changing.insert(name);
                 }
-                definitions.entry(name).or_default().push(value);
+                definitions.entry(name).or_default().insert(value);
             }
         }
         for (parameter, arguments) in arguments(lines) {
@@ -139,21 +140,20 @@ fn assignment(statement: &str) -> Option<(&str, &str, bool)> {
 }
 
 /// Parameters of the module's functions, with the arguments of every call.
-fn arguments<'a>(lines: &[&'a str]) -> BTreeMap<&'a str, Vec<&'a str>> {
-    let mut found: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+fn arguments<'a>(lines: &[&'a str]) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
+    let mut functions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for head in lines.iter().filter_map(|l| l.strip_prefix("fn ")) {
-        let Some((name, rest)) = head.split_once('(') else { continue };
-        if name == "main" {
-            continue;
-        }
+        let Some((name, rest)) = head.split_once('(').filter(|(name, _)| *name != "main") else { continue };
         let parameters = parts(rest).into_iter().filter_map(|p| Some(p.split_once(':')?.0.trim()));
-        let parameters: Vec<&str> = parameters.collect();
-        for line in lines.iter().filter(|l| !l.starts_with("fn ")) {
-            for (at, _) in words(line).filter(|w| w.1 == name) {
-                let Some(passed) = line[at + name.len()..].strip_prefix('(') else { continue };
-                for (parameter, argument) in parameters.iter().zip(parts(passed)) {
-                    found.entry(parameter).or_default().push(argument);
-                }
+        functions.insert(name, parameters.collect());
+    }
+    let mut found: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for line in lines.iter().filter(|l| !l.starts_with("fn ") && !l.trim_start().starts_with("//")) {
+        for (at, name) in words(line) {
+            let Some(parameters) = functions.get(name) else { continue };
+            let Some(passed) = line[at + name.len()..].strip_prefix('(') else { continue };
+            for (parameter, argument) in parameters.iter().zip(parts(passed)) {
+                found.entry(parameter).or_default().insert(argument);
             }
         }
     }
