@@ -2,75 +2,26 @@
 // PyTorch's `scaled_dot_product_attention` (with `enable_gqa` if SHARE > 1). CAUSAL hides from query i every key after i.
 //
 // One pass over the keys under a running maximum (Dao, "FlashAttention-2", 2023): nothing as large as queries times keys
-// is stored. q [BATCH, HEADS, QUERIES, DEPTH], k [BATCH, HEADS / SHARE, KEYS, DEPTH], v [.., KEYS, WIDTH], each at its own
-// strides; y [BATCH, QUERIES, HEADS, WIDTH]; lse [BATCH, HEADS, QUERIES], the logarithm of the sum of exp(scores), for the
+// is stored. Operands: `common/attention`; y [BATCH, QUERIES, HEADS, WIDTH]; lse [BATCH, HEADS, QUERIES], the logarithm of the sum of exp(scores), for the
 // gradient.
 //
 // Owners: an invocation owns a query, with its elements and sums in registers; keys pass by one at a time, at one address
 // for all invocations of a workgroup. Invocations beyond the last query repeat it and store nothing. No barriers. The sum
 // runs over keys in their order.
 
-const BATCH: u32 = 1u;
-const HEADS: u32 = 2u;
-// Heads of queries per head of keys.
-const SHARE: u32 = 1u;
-const QUERIES: u32 = 4u;
-const KEYS: u32 = 4u;
-const DEPTH: u32 = 4u;
-const WIDTH: u32 = 4u;
-const SCALE: f32 = 0.5f;
-const CAUSAL: bool = true;
 const WANT_Y: bool = true;
 const WANT_LSE: bool = true;
 const WORKGROUP: u32 = 64u;
-const GROUPS_X: u32 = 65535u;
-const GROUPS: u32 = 2u;
-// More workgroups run than there are blocks of queries.
-const FOLDED: bool = false;
-// Loops begin at a value unknown to the compiler, since a software adapter's would unroll them.
-const OPAQUE_LOOPS: bool = false;
-// Strides of the operands, in elements.
-const Q_BATCH: u32 = 32u;
-const Q_HEAD: u32 = 16u;
-const Q_ROW: u32 = 4u;
-const Q_OFFSET: u32 = 0u;
-const K_BATCH: u32 = 32u;
-const K_HEAD: u32 = 16u;
-const K_ROW: u32 = 4u;
-const K_OFFSET: u32 = 0u;
-const V_BATCH: u32 = 32u;
-const V_HEAD: u32 = 16u;
-const V_ROW: u32 = 4u;
-const V_OFFSET: u32 = 0u;
+
+// #import common/attention
 
 const BLOCKS: u32 = (QUERIES + WORKGROUP - 1u) / WORKGROUP;
 const DEPTH_QUADS: u32 = (DEPTH + 3u) / 4u;
 const WIDTH_QUADS: u32 = (WIDTH + 3u) / 4u;
-// Below any score, and finite, since WGSL may assume finite numbers.
-const LOWEST: f32 = -1e30f;
 
-@group(0) @binding(0) var<storage, read> x0: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> x1: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> x2: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y0: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y1: array<f32>;
 
-// #hook q_quad
-// Four elements from a column of the row at an address, 0 beyond the last column.
-fn q_quad(at: u32, column: u32) -> vec4<f32> {
-    return x0[(at + column) / 4u];
-}
-// #end
-// #hook k_quad
-fn k_quad(at: u32, column: u32) -> vec4<f32> {
-    return x1[(at + column) / 4u];
-}
-// #end
-// #hook v_quad
-fn v_quad(at: u32, column: u32) -> vec4<f32> {
-    return x2[(at + column) / 4u];
-}
-// #end
 // #hook store_y
 // Stores the existing ones of four elements from a column of the row at an address.
 fn store_y(at: u32, column: u32, value: vec4<f32>) {
@@ -101,15 +52,15 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let query = min(asked, QUERIES - 1u);
 
     var q: array<vec4<f32>, DEPTH_QUADS>;
-    let q_at = batch * Q_BATCH + head * Q_HEAD + query * Q_ROW + Q_OFFSET;
+    let q_at = q_begin(batch, head) + query * Q_ROW;
     for (var c = 0u; c < DEPTH_QUADS; c += 1u) { // #unroll
         q[c] = q_quad(q_at, 4u * c) * SCALE;
     }
     // #if WANT_Y
     var sums: array<vec4<f32>, WIDTH_QUADS>;
-    let v_begin = batch * V_BATCH + head / SHARE * V_HEAD + V_OFFSET;
+    let v_first = v_begin(batch, head / SHARE);
     // #end
-    let k_begin = batch * K_BATCH + head / SHARE * K_HEAD + K_OFFSET;
+    let k_first = k_begin(batch, head / SHARE);
     var most = LOWEST;
     var total = 0.0;
     var end = KEYS;
@@ -117,7 +68,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     end = min(query + 1u, KEYS); // #label causal_end
     // #end
     for (var j = zero; j < end; j += 1u) {
-        let k_at = k_begin + j * K_ROW;
+        let k_at = k_first + j * K_ROW;
         var score = dot(q[0], k_quad(k_at, 0u));
         for (var c = 1u; c < DEPTH_QUADS; c += 1u) { // #unroll
             // Quad by quad: a whole key at once would not fit the scalar registers of AMD's compilers.
@@ -128,7 +79,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
         let weight = exp(score - next);
         total = total * keep + weight;
         // #if WANT_Y
-        let v_at = v_begin + j * V_ROW;
+        let v_at = v_first + j * V_ROW;
         for (var c = 0u; c < WIDTH_QUADS; c += 1u) { // #unroll
             sums[c] = sums[c] * keep + weight * v_quad(v_at, 4u * c);
         }

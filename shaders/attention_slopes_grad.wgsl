@@ -2,32 +2,18 @@
 //     dq[i] = SCALE sum over j of slope[i, j] k[j]      dk[j] = SCALE sum over i of slope[i, j] q[i]
 //
 // slopes [BATCH, HEADS, QUERIES, KEPT_KEYS] as stored by `attention_subgroup_grad`, 0 for keys hidden from a query;
-// other shapes as there. A launch makes dq (OF_QUERIES) or dk (OF_KEYS). Owners: a subgroup owns TALL rows of the result, a
+// other shapes as there. A launch makes dq, or dk (OF_KEYS). Owners: a subgroup owns TALL rows of the result, a
 // lane quads of every row's columns. Rows beyond the last are not stored. No barriers.
 
-const OF_QUERIES: bool = true;
-const OF_KEYS: bool = false;
 const KEPT_KEYS: u32 = 16u;
 // A block of slopes has columns beyond the last, or hidden from its rows.
 const RAGGED: bool = true;
 
 // #import common/attention_subgroup
 
-@group(0) @binding(0) var<storage, read> x0: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> slopes: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y0: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> slopes: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y0: array<vec4<f32>>;
 
-// #hook q_quad
-// Four elements from a column of the row at an address.
-fn q_quad(at: u32, column: u32) -> vec4<f32> {
-    return x0[(at + column) / 4u];
-}
-// #end
-// #hook k_quad
-fn k_quad(at: u32, column: u32) -> vec4<f32> {
-    return x0[(at + column) / 4u];
-}
-// #end
 // #hook slope_at
 fn slope_at(at: u32) -> f32 {
     return slopes[at];
@@ -46,39 +32,6 @@ fn store_row(at: u32, column: u32, value: vec4<f32>) {
 }
 // #end
 
-// Adds up rows of q or k, those of the lanes' slopes, two at a time.
-fn weighed(
-    sums: array<vec4<f32>, TALL * DEPTH_QUADS>,
-    slope: array<f32, TALL>,
-    begin: u32,
-    turn: u32,
-    li: u32,
-    zero: u32
-) -> array<vec4<f32>, TALL * DEPTH_QUADS> {
-    var result = sums;
-    var x: array<vec4<f32>, 2u * DEPTH_QUADS>;
-    for (var lane = zero; lane < SIZE; lane += 2u) {
-        for (var j = 0u; j < 2u; j += 1u) { // #unroll
-            for (var i = 0u; i < DEPTH_QUADS; i += 1u) { // #unroll
-                // #if OF_QUERIES
-                x[j * DEPTH_QUADS + i] = k_quad(begin + min(turn + lane + j, KEYS - 1u) * K_ROW, own_column(i, li, DEPTH));
-                // #end
-                // #if OF_KEYS
-                x[j * DEPTH_QUADS + i] = q_quad(begin + min(turn + lane + j, QUERIES - 1u) * Q_ROW, own_column(i, li, DEPTH));
-                // #end
-            }
-        }
-        for (var r = 0u; r < TALL; r += 1u) { // #unroll
-            let p0 = subgroupShuffle(slope[r], lane);
-            let p1 = subgroupShuffle(slope[r], lane + 1u);
-            for (var i = 0u; i < DEPTH_QUADS; i += 1u) { // #unroll
-                result[r * DEPTH_QUADS + i] = result[r * DEPTH_QUADS + i] + p0 * x[i] + p1 * x[DEPTH_QUADS + i];
-            }
-        }
-    }
-    return result;
-}
-
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) li: u32) {
     let id = wg.y * GROUPS_X + wg.x;
@@ -94,7 +47,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let row0 = own.z;
     var slope: array<f32, TALL>;
     var sums: array<vec4<f32>, TALL * DEPTH_QUADS>;
-    // #if OF_QUERIES
+    // #if !OF_KEYS
     let k_first = k_begin(batch, head / SHARE);
     var end = KEYS;
     // #if CAUSAL
@@ -108,7 +61,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
             slope[r] = select(0.0, slope[r], turn + li < end); // #label masked
             // #end
         }
-        sums = weighed(sums, slope, k_first, turn, li, zero);
+        sums = with_turn(sums, slope, k_first, turn, li, zero);
     }
     // #end
     // #if OF_KEYS
@@ -132,7 +85,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
                 slope[r + 2u] = four.z;
                 slope[r + 3u] = four.w;
             }
-            sums = weighed(sums, slope, q_first, turn, li, zero);
+            sums = with_turn(sums, slope, q_first, turn, li, zero);
         }
     }
     // #end

@@ -10,29 +10,11 @@ const WANT_Y: bool = true;
 const WANT_LSE: bool = true;
 
 // #import common/attention_subgroup
+// #import common/attention_scores
 
-@group(0) @binding(0) var<storage, read> x0: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> x1: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> x2: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> y0: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> y1: array<f32>;
 
-// #hook q_quad
-// Four elements from a column of the row at an address.
-fn q_quad(at: u32, column: u32) -> vec4<f32> {
-    return x0[(at + column) / 4u];
-}
-// #end
-// #hook k_quad
-fn k_quad(at: u32, column: u32) -> vec4<f32> {
-    return x1[(at + column) / 4u];
-}
-// #end
-// #hook v_quad
-fn v_quad(at: u32, column: u32) -> vec4<f32> {
-    return x2[(at + column) / 4u];
-}
-// #end
 // #hook store_y
 // Stores four elements from a column of the row at an address.
 fn store_y(at: u32, column: u32, value: vec4<f32>) {
@@ -77,8 +59,6 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     // Scores of the lane's columns, all rows of its first before those of its second.
     var score: array<f32, ACROSS * TALL>;
     var k_at: array<u32, ACROSS>;
-    var q: array<vec4<f32>, OWN_LOADS>;
-    var k: array<vec4<f32>, ACROSS>;
     var best: array<f32, TALL>;
     // The maximum of each query so far, for all lanes; and of query `lane` in its lane.
     var most: array<f32, TALL>;
@@ -93,33 +73,17 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
         own_most[i] = LOWEST;
     }
     // #if WANT_Y
-    let v_first = batch * V_BATCH + head / SHARE * V_HEAD + V_OFFSET;
+    let v_first = v_begin(batch, head / SHARE);
     var y: array<vec4<f32>, TALL * WIDTH_QUADS>;
     var v: array<vec4<f32>, 2u * WIDTH_QUADS>;
     // #end
 
     let end = sees_until(row0 + TALL - 1u);
     for (var n0 = zero; n0 < end; n0 += BLOCK) {
-        for (var i = 0u; i < ACROSS * TALL; i += 1u) { // #unroll
-            score[i] = 0.0;
-        }
         for (var c = 0u; c < ACROSS; c += 1u) { // #unroll
             k_at[c] = k_first + min(n0 + c * SIZE + li, KEYS - 1u) * K_ROW;
         }
-        for (var d = 0u; d < DEPTH; d += 4u) {
-            for (var i = 0u; i < OWN_LOADS; i += 1u) { // #unroll
-                q[i] = q_quad(q_at[i], d);
-            }
-            for (var c = 0u; c < ACROSS; c += 1u) { // #unroll
-                k[c] = k_quad(k_at[c], d);
-            }
-            for (var r = 0u; r < TALL; r += 1u) { // #unroll
-                let a = subgroupShuffle(q[r / SIZE], r % SIZE);
-                for (var c = 0u; c < ACROSS; c += 1u) { // #unroll
-                    score[c * TALL + r] = score[c * TALL + r] + a.x * k[c].x + a.y * k[c].y + a.z * k[c].z + a.w * k[c].w;
-                }
-            }
-        }
+        score = scores(q_at, k_at);
 
         for (var r = 0u; r < TALL; r += 1u) { // #unroll
             for (var c = 0u; c < ACROSS; c += 1u) { // #unroll
@@ -168,13 +132,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
                         v[j * WIDTH_QUADS + i] = v_quad(v_at, own_column(i, li, WIDTH));
                     }
                 }
-                for (var r = 0u; r < TALL; r += 1u) { // #unroll
-                    let p0 = subgroupShuffle(weight[r], lane);
-                    let p1 = subgroupShuffle(weight[r], lane + 1u);
-                    for (var i = 0u; i < WIDTH_QUADS; i += 1u) { // #unroll
-                        y[r * WIDTH_QUADS + i] = y[r * WIDTH_QUADS + i] + p0 * v[i] + p1 * v[WIDTH_QUADS + i];
-                    }
-                }
+                y = with_width_rows(y, weight, lane, v);
             }
             // #end
             // The scores of the lane's next column take the place of these.

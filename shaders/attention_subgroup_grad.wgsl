@@ -1,75 +1,26 @@
 // attention_grad by subgroups: formulas and shapes as in `attention_grad`; for software adapters. DEPTH and WIDTH are
-// multiples of 4. A launch makes dq (OF_QUERIES), or dk and dv (OF_KEYS); or, instead of dk, the slopes [BATCH, HEADS,
+// multiples of 4. A launch makes dq, or dk and dv (OF_KEYS); or, instead of dk, the slopes [BATCH, HEADS,
 // QUERIES, KEPT_KEYS] from which `attention_slopes_grad` makes dk and dq (KEEP_SLOPES).
 //
-// Owners: a subgroup owns TALL rows, queries (OF_QUERIES) or keys (OF_KEYS); of a block of the others, a lane has the scores
+// Owners: a subgroup owns TALL rows, queries or (OF_KEYS) keys; of a block of the others, a lane has the scores
 // and slopes of ACROSS, and of every row that it adds up quads of its own. Rows beyond the last repeat it and are not
 // stored; columns beyond the last weigh nothing. No barriers, no atomics.
 
-const OF_QUERIES: bool = true;
-const OF_KEYS: bool = false;
 const WANT_DK: bool = false;
 const WANT_DV: bool = false;
 const KEEP_SLOPES: bool = false;
 // Slopes are needed: unless only dv is wanted.
 const SLOPES: bool = true;
-const DY_BATCH: u32 = 256u;
-const DY_HEAD: u32 = 8u;
-const DY_ROW: u32 = 16u;
-const DY_OFFSET: u32 = 0u;
-const LSE_BATCH: u32 = 32u;
-const LSE_HEAD: u32 = 16u;
-const LSE_ROW: u32 = 1u;
-const LSE_OFFSET: u32 = 0u;
-const DELTA_BATCH: u32 = 32u;
-const DELTA_HEAD: u32 = 16u;
-const DELTA_ROW: u32 = 1u;
-const DELTA_OFFSET: u32 = 0u;
 // Slopes per query: keys in whole blocks of every loop.
 const KEPT_KEYS: u32 = 16u;
 
 // #import common/attention_subgroup
+// #import common/attention_scores
+// #import common/attention_grad
 
-@group(0) @binding(0) var<storage, read> x0: array<vec4<f32>>;
-@group(0) @binding(1) var<storage, read> x1: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> x2: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> x3: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> x4: array<f32>;
-@group(0) @binding(5) var<storage, read> x5: array<f32>;
 @group(0) @binding(6) var<storage, read_write> y0: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> y1: array<vec4<f32>>;
 
-// #hook q_quad
-// Four elements from a column of the row at an address.
-fn q_quad(at: u32, column: u32) -> vec4<f32> {
-    return x0[(at + column) / 4u];
-}
-// #end
-// #hook k_quad
-fn k_quad(at: u32, column: u32) -> vec4<f32> {
-    return x1[(at + column) / 4u];
-}
-// #end
-// #hook v_quad
-fn v_quad(at: u32, column: u32) -> vec4<f32> {
-    return x2[(at + column) / 4u];
-}
-// #end
-// #hook dy_quad
-fn dy_quad(at: u32, column: u32) -> vec4<f32> {
-    return x3[(at + column) / 4u];
-}
-// #end
-// #hook lse_at
-fn lse_at(at: u32) -> f32 {
-    return x4[at];
-}
-// #end
-// #hook delta_at
-fn delta_at(at: u32) -> f32 {
-    return x5[at];
-}
-// #end
 // #hook store_dq
 // Stores four elements from a column of the row at an address.
 fn store_dq(at: u32, column: u32, value: vec4<f32>) {
@@ -93,28 +44,20 @@ fn store_slopes(at: u32, value: vec4<f32>) {
 }
 // #end
 
-fn dy_begin(batch: u32, head: u32) -> u32 {
-    return batch * DY_BATCH + head * DY_HEAD + DY_OFFSET;
-}
-
-fn v_begin(batch: u32, head: u32) -> u32 {
-    return batch * V_BATCH + head * V_HEAD + V_OFFSET;
-}
-
 fn lse_of(batch: u32, head: u32, query: u32) -> f32 {
-    return lse_at(batch * LSE_BATCH + head * LSE_HEAD + min(query, QUERIES - 1u) * LSE_ROW + LSE_OFFSET);
+    return lse_at(lse_begin(batch, head) + min(query, QUERIES - 1u) * LSE_ROW);
 }
 
 // #if SLOPES
 fn delta_of(batch: u32, head: u32, query: u32) -> f32 {
-    return delta_at(batch * DELTA_BATCH + head * DELTA_HEAD + min(query, QUERIES - 1u) * DELTA_ROW + DELTA_OFFSET);
+    return delta_at(delta_begin(batch, head) + min(query, QUERIES - 1u) * DELTA_ROW);
 }
 // #end
 
-// Whether a query sees a key, and both exist as far as columns go.
+// True if a query sees a key, and the column exists.
 fn sees(row: u32, column: u32) -> bool {
     var seen = true;
-    // #if OF_QUERIES
+    // #if !OF_KEYS
     seen = column < KEYS; // #label masked
     // #if CAUSAL
     seen = column < min(row + 1u, KEYS); // #label masked
@@ -129,38 +72,6 @@ fn sees(row: u32, column: u32) -> bool {
     return seen;
 }
 
-// Products of q and k of the subgroup's rows with a block's columns; `own_at` and `other_at` are the addresses of rows.
-fn scores(own_at: array<u32, OWN_LOADS>, other_at: array<u32, ACROSS>) -> array<f32, ACROSS * TALL> {
-    var sum: array<f32, ACROSS * TALL>;
-    var own: array<vec4<f32>, OWN_LOADS>;
-    var other: array<vec4<f32>, ACROSS>;
-    for (var d = 0u; d < DEPTH; d += 4u) {
-        for (var i = 0u; i < OWN_LOADS; i += 1u) { // #unroll
-            // #if OF_QUERIES
-            own[i] = q_quad(own_at[i], d);
-            // #end
-            // #if OF_KEYS
-            own[i] = k_quad(own_at[i], d);
-            // #end
-        }
-        for (var c = 0u; c < ACROSS; c += 1u) { // #unroll
-            // #if OF_QUERIES
-            other[c] = k_quad(other_at[c], d);
-            // #end
-            // #if OF_KEYS
-            other[c] = q_quad(other_at[c], d);
-            // #end
-        }
-        for (var r = 0u; r < TALL; r += 1u) { // #unroll
-            let a = subgroupShuffle(own[r / SIZE], r % SIZE);
-            for (var c = 0u; c < ACROSS; c += 1u) { // #unroll
-                sum[c * TALL + r] = sum[c * TALL + r] + a.x * other[c].x + a.y * other[c].y + a.z * other[c].z + a.w * other[c].w;
-            }
-        }
-    }
-    return sum;
-}
-
 // #if SLOPES
 // Products of dy and v, as `scores`.
 fn value_products(own_at: array<u32, OWN_LOADS>, other_at: array<u32, ACROSS>) -> array<f32, ACROSS * TALL> {
@@ -169,7 +80,7 @@ fn value_products(own_at: array<u32, OWN_LOADS>, other_at: array<u32, ACROSS>) -
     var other: array<vec4<f32>, ACROSS>;
     for (var d = 0u; d < WIDTH; d += 4u) {
         for (var i = 0u; i < OWN_LOADS; i += 1u) { // #unroll
-            // #if OF_QUERIES
+            // #if !OF_KEYS
             own[i] = dy_quad(own_at[i], d);
             // #end
             // #if OF_KEYS
@@ -177,25 +88,20 @@ fn value_products(own_at: array<u32, OWN_LOADS>, other_at: array<u32, ACROSS>) -
             // #end
         }
         for (var c = 0u; c < ACROSS; c += 1u) { // #unroll
-            // #if OF_QUERIES
+            // #if !OF_KEYS
             other[c] = v_quad(other_at[c], d);
             // #end
             // #if OF_KEYS
             other[c] = dy_quad(other_at[c], d);
             // #end
         }
-        for (var r = 0u; r < TALL; r += 1u) { // #unroll
-            let a = subgroupShuffle(own[r / SIZE], r % SIZE);
-            for (var c = 0u; c < ACROSS; c += 1u) { // #unroll
-                sum[c * TALL + r] = sum[c * TALL + r] + a.x * other[c].x + a.y * other[c].y + a.z * other[c].z + a.w * other[c].w;
-            }
-        }
+        sum = with_products(sum, own, other);
     }
     return sum;
 }
 // #end
 
-// #if OF_QUERIES
+// #if !OF_KEYS
 fn queries(batch: u32, head: u32, row0: u32, li: u32, zero: u32) {
     let q_first = q_begin(batch, head);
     let dy_first = dy_begin(batch, head);
@@ -219,7 +125,6 @@ fn queries(batch: u32, head: u32, row0: u32, li: u32, zero: u32) {
     var slope: array<f32, TALL>;
     var k_at: array<u32, ACROSS>;
     var v_at: array<u32, ACROSS>;
-    var x: array<vec4<f32>, 2u * DEPTH_QUADS>;
     var end = KEYS;
     // #if CAUSAL
     end = min(row0 + TALL, KEYS);
@@ -239,21 +144,7 @@ fn queries(batch: u32, head: u32, row0: u32, li: u32, zero: u32) {
                 // #end
                 slope[r] = weight * (product[r] - delta[r]); // #label slope
             }
-            for (var lane = zero; lane < SIZE; lane += 2u) {
-                for (var j = 0u; j < 2u; j += 1u) { // #unroll
-                    let at = k_first + min(turn + lane + j, KEYS - 1u) * K_ROW;
-                    for (var i = 0u; i < DEPTH_QUADS; i += 1u) { // #unroll
-                        x[j * DEPTH_QUADS + i] = k_quad(at, own_column(i, li, DEPTH));
-                    }
-                }
-                for (var r = 0u; r < TALL; r += 1u) { // #unroll
-                    let p0 = subgroupShuffle(slope[r], lane);
-                    let p1 = subgroupShuffle(slope[r], lane + 1u);
-                    for (var i = 0u; i < DEPTH_QUADS; i += 1u) { // #unroll
-                        dq[r * DEPTH_QUADS + i] = dq[r * DEPTH_QUADS + i] + p0 * x[i] + p1 * x[DEPTH_QUADS + i];
-                    }
-                }
-            }
+            dq = with_turn(dq, slope, k_first, turn, li, zero);
             // The numbers of the lane's next column take the place of these.
             for (var i = TALL; i < ACROSS * TALL; i += 1u) { // #unroll
                 score[i - TALL] = score[i];
@@ -298,7 +189,6 @@ fn keys(batch: u32, head: u32, row0: u32, li: u32, zero: u32) {
     // #end
     // #if WANT_DK
     var dk: array<vec4<f32>, TALL * DEPTH_QUADS>;
-    var q: array<vec4<f32>, 2u * DEPTH_QUADS>;
     // #end
     // #if WANT_DV
     var dv: array<vec4<f32>, TALL * WIDTH_QUADS>;
@@ -339,13 +229,7 @@ fn keys(batch: u32, head: u32, row0: u32, li: u32, zero: u32) {
                             dy[j * WIDTH_QUADS + i] = dy_quad(at, own_column(i, li, WIDTH));
                         }
                     }
-                    for (var r = 0u; r < TALL; r += 1u) { // #unroll
-                        let p0 = subgroupShuffle(weight[r], lane);
-                        let p1 = subgroupShuffle(weight[r], lane + 1u);
-                        for (var i = 0u; i < WIDTH_QUADS; i += 1u) { // #unroll
-                            dv[r * WIDTH_QUADS + i] = dv[r * WIDTH_QUADS + i] + p0 * dy[i] + p1 * dy[WIDTH_QUADS + i];
-                        }
-                    }
+                    dv = with_width_rows(dv, weight, lane, dy);
                 }
                 // #end
                 // #if SLOPES
@@ -363,21 +247,7 @@ fn keys(batch: u32, head: u32, row0: u32, li: u32, zero: u32) {
                 }
                 // #end
                 // #if WANT_DK
-                for (var lane = zero; lane < SIZE; lane += 2u) {
-                    for (var j = 0u; j < 2u; j += 1u) { // #unroll
-                        let at = q_first + min(turn + lane + j, QUERIES - 1u) * Q_ROW;
-                        for (var i = 0u; i < DEPTH_QUADS; i += 1u) { // #unroll
-                            q[j * DEPTH_QUADS + i] = q_quad(at, own_column(i, li, DEPTH));
-                        }
-                    }
-                    for (var r = 0u; r < TALL; r += 1u) { // #unroll
-                        let p0 = subgroupShuffle(slope[r], lane);
-                        let p1 = subgroupShuffle(slope[r], lane + 1u);
-                        for (var i = 0u; i < DEPTH_QUADS; i += 1u) { // #unroll
-                            dk[r * DEPTH_QUADS + i] = dk[r * DEPTH_QUADS + i] + p0 * q[i] + p1 * q[DEPTH_QUADS + i];
-                        }
-                    }
-                }
+                dk = with_turn(dk, slope, q_first, turn, li, zero);
                 // #end
                 // The numbers of the lane's next column take the place of these.
                 for (var i = TALL; i < ACROSS * TALL; i += 1u) { // #unroll
@@ -430,7 +300,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     // #end
     let zero = select(0u, wg.z, OPAQUE_LOOPS);
     let own = place(id);
-    // #if OF_QUERIES
+    // #if !OF_KEYS
     queries(own.x, own.y, own.z, li, zero);
     // #end
     // #if OF_KEYS

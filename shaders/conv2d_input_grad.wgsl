@@ -7,21 +7,7 @@
 // strided gradient is one launch per phase of the stride, with hooks for the matching taps. Owners, barriers and edges:
 // `common/tile`, or `common/subgroup_tile` on software adapters.
 
-const IMAGES: u32 = 1u;
-const C_IN: u32 = 8u;
-const C_OUT: u32 = 2u;
-const H: u32 = 2u;
-const W: u32 = 4u;
-const OH: u32 = 2u;
-const OW: u32 = 3u;
-const KH: u32 = 1u;
-const KW: u32 = 4u;
-const SY: u32 = 1u;
-const SX: u32 = 1u;
-const PY: u32 = 0u;
-const PX: u32 = 1u;
-const DY: u32 = 1u;
-const DX: u32 = 1u;
+// #import common/conv_extents
 
 @group(0) @binding(0) var<storage, read> x0: array<f32>;
 @group(0) @binding(1) var<storage, read> x1: array<f32>;

@@ -10,28 +10,12 @@
 // in vain. Places beyond the edge are not stored. No barriers. Order of a sum: taps row by row.
 
 const GRADIENT: bool = false;
-const KH: u32 = 3u;
-const KW: u32 = 3u;
-const SY: u32 = 1u;
-const SX: u32 = 1u;
 const PY: u32 = 1u;
 const PX: u32 = 1u;
-const DY: u32 = 1u;
-const DX: u32 = 1u;
 // Four results of a row are stored at once.
 const STORE_FOUR: bool = false;
 
-// Extents of the plane that blocks cover, and of a block.
-const EXTENT_Y: u32 = 2u;
-const EXTENT_X: u32 = 4u;
-const PLACES_Y: u32 = 2u;
-const PLACES_X: u32 = 4u;
-const RAGGED_ROWS: bool = EXTENT_Y % PLACES_Y != 0u;
-const RAGGED_COLUMNS: bool = EXTENT_X % PLACES_X != 0u;
-const TAPS: u32 = KH * KW;
-
-// #import common/channel_blocks
-// #import common/source_block
+// #import common/depthwise
 
 @group(0) @binding(0) var<storage, read> x0: array<f32>;
 @group(0) @binding(1) var<storage, read> x1: array<f32>;
@@ -76,7 +60,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
         w[t] = weight_at(channel * TAPS + t);
     }
     for (var at = first + li; at < end; at += WORKGROUP) {
+        // #if STAGED
         let v = source_block(at, channel);
+        // #end
         let row = at % IMAGE_BLOCKS / BLOCKS_X * PLACES_Y;
         let column = at % BLOCKS_X * PLACES_X;
         let result = (at / IMAGE_BLOCKS * CHANNELS + channel) * (EXTENT_Y * EXTENT_X) + row * EXTENT_X + column;
@@ -86,16 +72,21 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
                 for (var r = 0u; r < KH; r += 1u) { // #unroll
                     for (var s = 0u; s < KW; s += 1u) { // #unroll
                         // #if !GRADIENT
-                        // #if r + s == 0u
-                        acc[j] = w[0] * v[i * SY * SPAN_X + j * SX];
-                        // #end
-                        // #if r + s > 0u
+                        // #if STAGED
                         acc[j] += w[r * KW + s] * v[(i * SY + r * DY) * SPAN_X + j * SX + s * DX];
+                        // #end
+                        // #if !STAGED
+                        acc[j] += w[r * KW + s] * source_element(at, channel, i * SY + r * DY, j * SX + s * DX);
                         // #end
                         // #end
                         // #if GRADIENT
                         // #if (i + PY + BACK_Y * SY - r * DY) % SY + (j + PX + BACK_X * SX - s * DX) % SX == 0u
+                        // #if STAGED
                         acc[j] += w[r * KW + s] * v[(i + PY + BACK_Y * SY - r * DY) / SY * SPAN_X + (j + PX + BACK_X * SX - s * DX) / SX];
+                        // #end
+                        // #if !STAGED
+                        acc[j] += w[r * KW + s] * source_element(at, channel, (i + PY + BACK_Y * SY - r * DY) / SY, (j + PX + BACK_X * SX - s * DX) / SX);
+                        // #end
                         // #end
                         // #end
                     }

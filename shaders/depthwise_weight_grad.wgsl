@@ -6,26 +6,10 @@
 // per tap in registers over blocks WORKGROUP apart. At the end lanes are added in a fixed order (by the subgroup, or through
 // workgroup memory after one barrier), parts by another launch.
 
-const KH: u32 = 3u;
-const KW: u32 = 3u;
-const SY: u32 = 1u;
-const SX: u32 = 1u;
-const DY: u32 = 1u;
-const DX: u32 = 1u;
 // The workgroup is one subgroup, which adds its lanes.
 const BY_SUBGROUP: bool = false;
 
-// Extents of the plane that blocks cover, and of a block.
-const EXTENT_Y: u32 = 2u;
-const EXTENT_X: u32 = 4u;
-const PLACES_Y: u32 = 2u;
-const PLACES_X: u32 = 4u;
-const RAGGED_ROWS: bool = EXTENT_Y % PLACES_Y != 0u;
-const RAGGED_COLUMNS: bool = EXTENT_X % PLACES_X != 0u;
-const TAPS: u32 = KH * KW;
-
-// #import common/channel_blocks
-// #import common/source_block
+// #import common/depthwise
 
 @group(0) @binding(0) var<storage, read> x0: array<f32>;
 @group(0) @binding(1) var<storage, read> x1: array<f32>;
@@ -66,7 +50,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let end = min(first + CHUNK, BLOCKS);
     var sum: array<f32, TAPS>;
     for (var at = first + li; at < end; at += WORKGROUP) {
+        // #if STAGED
         let v = source_block(at, channel);
+        // #end
         let row = at % IMAGE_BLOCKS / BLOCKS_X * PLACES_Y;
         let column = at % BLOCKS_X * PLACES_X;
         let given = (at / IMAGE_BLOCKS * CHANNELS + channel) * (EXTENT_Y * EXTENT_X) + row * EXTENT_X + column;
@@ -82,7 +68,12 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
                 let d = select(0.0, dy_at(select(0u, given + i * EXTENT_X + j, inside)), inside);
                 for (var r = 0u; r < KH; r += 1u) { // #unroll
                     for (var s = 0u; s < KW; s += 1u) { // #unroll
+                        // #if STAGED
                         sum[r * KW + s] += d * v[(i * SY + r * DY) * SPAN_X + j * SX + s * DX];
+                        // #end
+                        // #if !STAGED
+                        sum[r * KW + s] += d * source_element(at, channel, i * SY + r * DY, j * SX + s * DX);
+                        // #end
                     }
                 }
             }

@@ -14,6 +14,7 @@
 
 use crate::evaluate::evaluate;
 use crate::source;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Code in place of a hook.
@@ -78,7 +79,7 @@ pub fn expand_with(
 fn expand_text(name: &str, text: &str, constants: &[(&str, Figure)], hooks: &[Hook]) -> String {
     let out = format!("{FROM}{name}\n");
     let mut expander = Expander { name, constants, hooks, known: BTreeMap::new(), used: 0, out };
-    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let lines: Vec<&str> = text.lines().collect();
     expander.lines(&lines);
     assert_eq!(expander.used, constants.len() + hooks.len(), "{name}: a constant or hook is not in the file");
     expander.out
@@ -97,7 +98,7 @@ struct Expander<'a> {
 
 impl Expander<'_> {
     #[track_caller]
-    fn lines(&mut self, lines: &[String]) {
+    fn lines(&mut self, lines: &[&str]) {
         let mut at = 0;
         while at < lines.len() {
             at = self.line(lines, at);
@@ -106,8 +107,8 @@ impl Expander<'_> {
 
     /// Expands the line or block at `at`; returns the index of the next.
     #[track_caller]
-    fn line(&mut self, lines: &[String], at: usize) -> usize {
-        let line = &lines[at];
+    fn line(&mut self, lines: &[&str], at: usize) -> usize {
+        let line = lines[at];
         let trimmed = line.trim_start();
         if trimmed.starts_with("@group(0)") {
             return at + 1;
@@ -147,7 +148,7 @@ impl Expander<'_> {
 
     /// Index of the `// #end` that closes the directive at `at`.
     #[track_caller]
-    fn end(&self, lines: &[String], at: usize) -> usize {
+    fn end(&self, lines: &[&str], at: usize) -> usize {
         let mut depth = 0;
         for (i, line) in lines.iter().enumerate().skip(at) {
             let line = line.trim_start();
@@ -195,7 +196,7 @@ impl Expander<'_> {
 
     /// Writes a loop out. `head` is `for (var i = A; i < B; i += C) {`.
     #[track_caller]
-    fn unroll(&mut self, head: &str, indent: &str, body: &[String]) {
+    fn unroll(&mut self, head: &str, indent: &str, body: &[&str]) {
         let found = loop_head(head.trim_start()).and_then(|(index, bounds)| {
             let [from, to, step] = bounds.map(|b| evaluate(b, &self.known));
             Some((index, from?, to?, step?))
@@ -209,13 +210,11 @@ impl Expander<'_> {
         });
         for value in (from..to).step_by(step as usize) {
             let literal = format!("{value}u");
-            let mut trip: Vec<String> = body.iter().map(|line| with_word(line, index, &literal)).collect();
+            let trip: Vec<Cow<'_, str>> = body.iter().map(|line| with_word(line, index, &literal)).collect();
+            let outdented = |line| str::strip_prefix(line, "    ").filter(|_| !scoped).unwrap_or(line);
+            let trip: Vec<&str> = trip.iter().map(|line| outdented(&**line)).collect();
             if scoped {
                 self.out.extend([indent, "{\n"]);
-            } else {
-                for line in &mut trip {
-                    *line = line.strip_prefix("    ").unwrap_or(line).to_owned();
-                }
             }
             self.lines(&trip);
             if scoped {
@@ -243,7 +242,7 @@ fn loop_head(head: &str) -> Option<(&str, [&str; 3])> {
 }
 
 /// The line with every word `name` replaced.
-fn with_word(line: &str, name: &str, value: &str) -> String {
+fn with_word<'a>(line: &'a str, name: &str, value: &str) -> Cow<'a, str> {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     let (mut out, mut last) = (String::new(), 0);
     for (at, _) in line.match_indices(name) {
@@ -254,7 +253,7 @@ fn with_word(line: &str, name: &str, value: &str) -> String {
             last = at + name.len();
         }
     }
-    out + &line[last..]
+    if out.is_empty() { Cow::Borrowed(line) } else { Cow::Owned(out + &line[last..]) }
 }
 
 /// How the text of an import begins.

@@ -7,44 +7,19 @@
 // loaded vector is a hundred branches: a trip does much with its loads, and sequences that run one after another in any
 // case (stores of rows, a block's columns) are written once.
 
-const BATCH: u32 = 1u;
-const HEADS: u32 = 2u;
-// Heads of queries per head of keys.
-const SHARE: u32 = 1u;
-const QUERIES: u32 = 16u;
-const KEYS: u32 = 16u;
-const DEPTH: u32 = 8u;
-const WIDTH: u32 = 8u;
-const SCALE: f32 = 0.5f;
-const CAUSAL: bool = true;
 const SIZE: u32 = 8u;
 const TALL: u32 = 16u;
 // Columns of a block per lane.
 const ACROSS: u32 = 2u;
-// Some columns of a block are seen by no row, or do not exist.
+// Some columns of a block are hidden from every row, or do not exist.
 const MASKED: bool = true;
-const GROUPS_X: u32 = 65535u;
-const GROUPS: u32 = 2u;
-// More workgroups run than there are blocks of rows.
-const FOLDED: bool = false;
-// Loops begin at a value unknown to the compiler, since a software adapter's would unroll them.
-const OPAQUE_LOOPS: bool = false;
-// Rows of the operand owned by the subgroup, and their heads.
+// The subgroup's rows are keys, and its columns queries; else the other way round.
+const OF_KEYS: bool = false;
+// Rows in all, and their heads.
 const ROWS: u32 = 16u;
 const ROW_HEADS: u32 = 2u;
-// Strides of the operands, in elements.
-const Q_BATCH: u32 = 256u;
-const Q_HEAD: u32 = 128u;
-const Q_ROW: u32 = 8u;
-const Q_OFFSET: u32 = 0u;
-const K_BATCH: u32 = 256u;
-const K_HEAD: u32 = 128u;
-const K_ROW: u32 = 8u;
-const K_OFFSET: u32 = 0u;
-const V_BATCH: u32 = 256u;
-const V_HEAD: u32 = 128u;
-const V_ROW: u32 = 8u;
-const V_OFFSET: u32 = 0u;
+
+// #import common/attention
 
 const BLOCK: u32 = ACROSS * SIZE;
 const BLOCKS: u32 = (ROWS + TALL - 1u) / TALL;
@@ -53,8 +28,6 @@ const OWN_LOADS: u32 = (TALL + SIZE - 1u) / SIZE;
 // Quads of an operand's columns owned by a lane.
 const DEPTH_QUADS: u32 = (DEPTH + 4u * SIZE - 1u) / (4u * SIZE);
 const WIDTH_QUADS: u32 = (WIDTH + 4u * SIZE - 1u) / (4u * SIZE);
-// Below any score, and finite, since WGSL may assume finite numbers.
-const LOWEST: f32 = -1e30f;
 
 // Place of a workgroup: batch, head and first row. Blocks from both ends in turn: an adapter that halves the grid halves
 // causal work too.
@@ -74,10 +47,55 @@ fn own_column(i: u32, li: u32, columns: u32) -> u32 {
     return min(i * (4u * SIZE) + li * 4u, columns - 4u);
 }
 
-fn q_begin(batch: u32, head: u32) -> u32 {
-    return batch * Q_BATCH + head * Q_HEAD + Q_OFFSET;
+// Sums per row of DEPTH columns, and a turn's columns more: the rows of k (of q) at `turn` and after it, a lane's weights each,
+// two at a time. `begin` is the address of row 0.
+fn with_turn(
+    sums: array<vec4<f32>, TALL * DEPTH_QUADS>,
+    weight: array<f32, TALL>,
+    begin: u32,
+    turn: u32,
+    li: u32,
+    zero: u32
+) -> array<vec4<f32>, TALL * DEPTH_QUADS> {
+    var sum = sums;
+    var x: array<vec4<f32>, 2u * DEPTH_QUADS>;
+    for (var lane = zero; lane < SIZE; lane += 2u) {
+        for (var j = 0u; j < 2u; j += 1u) { // #unroll
+            for (var i = 0u; i < DEPTH_QUADS; i += 1u) { // #unroll
+                // #if !OF_KEYS
+                x[j * DEPTH_QUADS + i] = k_quad(begin + min(turn + lane + j, KEYS - 1u) * K_ROW, own_column(i, li, DEPTH));
+                // #end
+                // #if OF_KEYS
+                x[j * DEPTH_QUADS + i] = q_quad(begin + min(turn + lane + j, QUERIES - 1u) * Q_ROW, own_column(i, li, DEPTH));
+                // #end
+            }
+        }
+        for (var r = 0u; r < TALL; r += 1u) { // #unroll
+            let p0 = subgroupShuffle(weight[r], lane);
+            let p1 = subgroupShuffle(weight[r], lane + 1u);
+            for (var i = 0u; i < DEPTH_QUADS; i += 1u) { // #unroll
+                sum[r * DEPTH_QUADS + i] = sum[r * DEPTH_QUADS + i] + p0 * x[i] + p1 * x[DEPTH_QUADS + i];
+            }
+        }
+    }
+    return sum;
 }
 
-fn k_begin(batch: u32, head: u32) -> u32 {
-    return batch * K_BATCH + head * K_HEAD + K_OFFSET;
+// Sums per row of WIDTH columns, and two lanes' weights times rows x of v (of dy) more: the lane's quads of the first lane's row
+// before those of the second's.
+fn with_width_rows(
+    sums: array<vec4<f32>, TALL * WIDTH_QUADS>,
+    weight: array<f32, TALL>,
+    lane: u32,
+    x: array<vec4<f32>, 2u * WIDTH_QUADS>
+) -> array<vec4<f32>, TALL * WIDTH_QUADS> {
+    var sum = sums;
+    for (var r = 0u; r < TALL; r += 1u) { // #unroll
+        let p0 = subgroupShuffle(weight[r], lane);
+        let p1 = subgroupShuffle(weight[r], lane + 1u);
+        for (var i = 0u; i < WIDTH_QUADS; i += 1u) { // #unroll
+            sum[r * WIDTH_QUADS + i] = sum[r * WIDTH_QUADS + i] + p0 * x[i] + p1 * x[WIDTH_QUADS + i];
+        }
+    }
+    return sum;
 }

@@ -10,7 +10,10 @@ const BACK_Y: u32 = 1u;
 const BACK_X: u32 = 1u;
 const STEP_Y: u32 = 2u;
 const STEP_X: u32 = 4u;
+// The elements are loaded once per block; else, if taps lie far apart, one by one where they are used.
+const STAGED: bool = true;
 
+// #if STAGED
 // The source's elements of block `at`, row by row; 0 outside.
 fn source_block(at: u32, channel: u32) -> array<f32, SPAN_Y * SPAN_X> {
     let plane = (at / IMAGE_BLOCKS * CHANNELS + channel) * (SOURCE_Y * SOURCE_X);
@@ -45,3 +48,15 @@ fn source_block(at: u32, channel: u32) -> array<f32, SPAN_Y * SPAN_X> {
     }
     return v;
 }
+// #end
+
+// #if !STAGED
+// Element (r, c) of them.
+fn source_element(at: u32, channel: u32, r: u32, c: u32) -> f32 {
+    let plane = (at / IMAGE_BLOCKS * CHANNELS + channel) * (SOURCE_Y * SOURCE_X);
+    let y = at % IMAGE_BLOCKS / BLOCKS_X * STEP_Y + r - BACK_Y;
+    let x = at % BLOCKS_X * STEP_X + c - BACK_X;
+    let inside = (y < SOURCE_Y) & (x < SOURCE_X);
+    return select(0.0, source_at(plane + select(0u, y * SOURCE_X + x, inside)), inside);
+}
+// #end

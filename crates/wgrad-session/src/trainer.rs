@@ -158,9 +158,9 @@ impl Trainer {
     /// weights' initial values. The loss is named `loss` among the outputs unless the graph has an output of that name.
     ///
     /// # Errors
-    /// If there is no weight to train, an operation between loss and weights has no gradient, the graph has no plan on the device, memory does not
-    /// suffice, or the options ask for f16 and the device lacks it. The network's graph is then as before: try another
-    /// loss or device.
+    /// If there is no weight to train, an operation between loss and weights has no gradient, the graph has no plan on
+    /// the device, memory does not suffice, or the options ask for f16 and the device lacks it. The network's graph is
+    /// then as before: try another loss or device.
     ///
     /// # Panics
     /// If the network's weights have updates already, since a [`Net`] serves one trainer; if `loss` is of another network.

@@ -32,8 +32,9 @@ fn software_adapter_opens_with_full_limits() {
     assert_eq!(device.caps().subgroup, fixed.then_some(report.subgroup_min));
     assert_eq!(device.name(), "llvmpipe (software adapter, Vulkan)");
     assert_eq!(selected.device, device.name());
-    let reason = "software: llvmpipe (software adapter, Vulkan), as asked";
-    assert!(selected.reason.starts_with(reason), "{}", selected.reason);
+    // A cache folder of the machine's may add tuned kernels.
+    let reason = selected.reason.split("; ").next();
+    assert_eq!(reason, Some("software: llvmpipe (software adapter, Vulkan), as asked"));
 }
 
 #[test]

@@ -24,6 +24,7 @@ cases! {
     conv2d_depthwise [real(&[2, 8, 6, 13]), real(&[8, 1, 3, 3])] |x| x[0].conv2d(&x[1], None, spec(1, 1, 1, 8));
     conv2d_depthwise_strided [real(&[3, 6, 11, 16]), real(&[6, 1, 3, 3])] |x| x[0].conv2d(&x[1], None, spec(2, 1, 1, 6));
     conv2d_depthwise_dilated [real(&[2, 4, 12, 12]), real(&[4, 1, 3, 5])] |x| x[0].conv2d(&x[1], None, spec(1, 2, 2, 4));
+    conv2d_depthwise_far [real(&[2, 3, 13, 14]), real(&[3, 1, 3, 3])] |x| x[0].conv2d(&x[1], None, spec(1, 6, 6, 3));
     conv2d_depthwise_wide [real(&[2, 3, 19, 20]), real(&[3, 1, 5, 5]), real(&[3])] |x| x[0].conv2d(&x[1], Some(&x[2]), spec(3, 2, 1, 3)).relu();
     conv2d_depthwise_long [real(&[16, 2, 24, 24]), real(&[2, 1, 3, 3]), real(&[2])] |x| x[0].conv2d(&x[1], Some(&x[2]), spec(1, 1, 1, 2)).clamp(0.0, 6.0);
     conv2d_depthwise_residual [real(&[2, 4, 7, 8]), real(&[4, 1, 3, 3])] |x| x[0].conv2d(&x[1], None, spec(1, 1, 1, 4)) + &x[0];

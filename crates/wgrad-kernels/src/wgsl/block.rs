@@ -1,5 +1,7 @@
 //! Block of neighbouring positions of a channel, and the elements of another plane under their taps.
 
+use super::module::Grid;
+use crate::launch::Unsupported;
 use crate::table::MAX_TRIPS;
 use std::collections::BTreeSet;
 use wgrad_graph::ops::ConvSpec;
@@ -112,8 +114,7 @@ impl Block {
         let rows = [high, 1];
         let fits = |rows: usize| {
             let block = Self { axes: [Axis::new(e, 0, rows, gradient)?, Axis::new(e, 1, ACROSS, gradient)?] };
-            let read = block.axes.iter().map(|a| a.offsets().len()).product::<usize>();
-            (read <= MOST_READ || rows == 1).then_some(block)
+            (block.read() <= MOST_READ || rows == 1).then_some(block)
         };
         rows.into_iter().find_map(fits)
     }
@@ -123,21 +124,56 @@ impl Block {
         Some(Self { axes: [Axis::new(e, 0, places[0], false)?, Axis::new(e, 1, places[1], false)?] })
     }
 
+    /// Elements of the source under a block's taps.
+    fn read(&self) -> usize {
+        self.axes.iter().map(|a| a.offsets().len()).product()
+    }
+
     /// Blocks of a channel of one image.
     pub(super) fn count(&self) -> usize {
         self.axes[0].blocks * self.axes[1].blocks
     }
 
-    /// Figures of `shaders/common/channel_blocks.wgsl` and `source_block.wgsl`, `chunk` blocks per workgroup.
-    pub(super) fn figures(&self, e: &Extents, chunk: usize) -> Vec<(&'static str, Figure)> {
+    /// Figures of `shaders/common/channel_blocks.wgsl`, `chunk` blocks of a channel per workgroup.
+    pub(super) fn channel_figures(
+        &self,
+        channels: usize,
+        images: usize,
+        chunk: usize,
+        caps: &Caps,
+    ) -> Vec<(&'static str, Figure)> {
+        let counts = [
+            ("CHANNELS", channels),
+            ("BLOCKS", images * self.count()),
+            ("IMAGE_BLOCKS", self.count()),
+            ("BLOCKS_X", self.axes[1].blocks),
+            ("CHUNK", chunk),
+            ("WORKGROUP", workgroup(caps)),
+        ];
+        counts.map(|(name, count)| (name, count.into())).into()
+    }
+
+    /// Grid of workgroups sharing the blocks of each channel, and its [`Block::channel_figures`].
+    pub(super) fn by_channel(
+        &self,
+        label: &str,
+        channels: usize,
+        images: usize,
+        caps: &Caps,
+    ) -> Result<(Grid, Vec<(&'static str, Figure)>), Unsupported> {
+        let blocks = images * self.count();
+        let chunk = share(blocks, channels, caps);
+        let grid = Grid::new(label, channels * blocks.div_ceil(chunk), caps)?;
+        Ok((grid, self.channel_figures(channels, images, chunk, caps)))
+    }
+
+    /// Figures of `shaders/common/source_block.wgsl`.
+    pub(super) fn source_figures(&self) -> Vec<(&'static str, Figure)> {
         let [y, x] = &self.axes;
         let ((span_y, back_y), (span_x, back_x)) = (y.span(), x.span());
+        // The gaps between taps far apart would be loaded too.
+        let staged = span_y * span_x <= MOST_READ.max(self.read());
         let counts = [
-            ("CHANNELS", e.channels),
-            ("BLOCKS", e.images * self.count()),
-            ("IMAGE_BLOCKS", self.count()),
-            ("BLOCKS_X", x.blocks),
-            ("CHUNK", chunk),
             ("SOURCE_Y", y.source),
             ("SOURCE_X", x.source),
             ("SPAN_Y", span_y),
@@ -147,10 +183,11 @@ impl Block {
             ("STEP_Y", y.step),
             ("STEP_X", x.step),
         ];
-        counts.map(|(name, count)| (name, count.into())).into()
+        let counts = counts.map(|(name, count)| (name, count.into()));
+        counts.into_iter().chain([("STAGED", staged.into())]).collect()
     }
 
-    /// Figures of the depthwise shaders beside them.
+    /// Figures of `shaders/common/depthwise.wgsl`.
     pub(super) fn conv_figures(&self, e: &Extents) -> Vec<(&'static str, Figure)> {
         let [y, x] = &self.axes;
         let counts = [

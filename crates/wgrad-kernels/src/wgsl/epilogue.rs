@@ -7,6 +7,8 @@ use super::space::Space;
 use super::statement::{Kind, Statement, lines};
 use super::text::indented;
 use crate::kernel::Kernel;
+use crate::launch::Access;
+use wgrad_shaders::Hook;
 use wgrad_types::DType;
 
 /// Epilogue of a kernel, ready to be printed in one width.
@@ -46,6 +48,11 @@ impl Epilogue {
         module.declare(&code);
     }
 
+    /// Hooks `epilogue` and `epilogue4`, the one not of this width empty.
+    pub(super) fn hooks(&self, module: &mut Module<'_>, width: Width) -> [Hook; 2] {
+        of_width(width, ["epilogue", "epilogue4"], self.function(module, width))
+    }
+
     /// The function's text.
     pub(super) fn function(&self, module: &mut Module<'_>, width: Width) -> String {
         let (name, index) = match width {
@@ -55,5 +62,35 @@ impl Epilogue {
         let printed = self.print(module, width, index, "r");
         let (uniform, body) = (indented(&lines(&printed.uniform), 1), indented(&lines(&printed.body), 1));
         format!("fn {name}({index}: u32, acc: {}) {{\n{uniform}{body}}}\n", width.of("f32"))
+    }
+}
+
+/// Hooks `store` and `store4`, functions of (part, o, value), the one not of this width empty: result `o` goes through the
+/// epilogue, or a part of it, of a split result of so many elements, to scratch.
+pub(super) fn store_hooks(module: &mut Module<'_>, width: Width, split: Option<usize>) -> [Hook; 2] {
+    let [name, epilogue] = match width {
+        Width::One => ["store", "epilogue"],
+        Width::Four => ["store4", "epilogue4"],
+    };
+    let (before, line) = match split {
+        Some(elements) => {
+            let partials = module.scratch(Access::ReadWrite, width);
+            let part = elements / width.lanes();
+            (String::new(), format!("{partials}[part * {part}u + o] = value;"))
+        }
+        None => {
+            let function = Epilogue::new(module.kernel).function(module, width);
+            (function, format!("{epilogue}(o, value);"))
+        }
+    };
+    let ty = width.of("f32");
+    let code = format!("{before}fn {name}(part: u32, o: u32, value: {ty}) {{\n    {line}\n}}\n");
+    of_width(width, ["store", "store4"], code)
+}
+
+fn of_width(width: Width, [one, four]: [&'static str; 2], code: String) -> [Hook; 2] {
+    match width {
+        Width::One => [Hook { name: one, code }, Hook::none(four)],
+        Width::Four => [Hook::none(one), Hook { name: four, code }],
     }
 }

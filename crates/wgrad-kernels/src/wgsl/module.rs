@@ -6,7 +6,7 @@
 use crate::kernel::Kernel;
 use crate::launch::{Access, Binding, Buffer, Launch, Unsupported};
 use std::sync::Arc;
-use wgrad_shaders::{Figure, Hook};
+use wgrad_shaders::{Figure, Hook, expand, expand_with};
 use wgrad_types::{AdapterClass, Caps, DType, numel};
 
 /// Width of an evaluation: a scalar, or four neighbours as a vector.
@@ -50,9 +50,11 @@ pub(super) fn opaque_start(start: &str, caps: &Caps) -> String {
     }
 }
 
-/// True if a shader's loops need an opaque start (its flag `OPAQUE_LOOPS`).
-pub(super) fn opaque_loops(caps: &Caps) -> bool {
-    caps.class == AdapterClass::Software
+const OPAQUE_LOOPS: &str = "OPAQUE_LOOPS";
+
+/// Figure of a shader with loops: whether they need an opaque start.
+pub(super) fn opaque_loops(caps: &Caps) -> (&'static str, Figure) {
+    (OPAQUE_LOOPS, (caps.class == AdapterClass::Software).into())
 }
 
 /// A module under construction; see the file's text.
@@ -187,12 +189,6 @@ impl<'a> Module<'a> {
         self.traits.extend(holds.then_some(name));
     }
 
-    /// Notes the true flags.
-    pub(super) fn note_flags(&mut self, figures: &[(&'static str, Figure)]) {
-        let own = |name: &str| !["OPAQUE_LOOPS", "FOLDED"].contains(&name);
-        self.traits.extend(figures.iter().filter(|f| f.1 == Figure::Flag(true) && own(f.0)).map(|f| f.0));
-    }
-
     /// Adds declarations outside of the entry point.
     pub(super) fn declare(&mut self, code: &str) {
         self.functions += code;
@@ -233,6 +229,37 @@ impl<'a> Module<'a> {
         let source: Arc<str> = wgrad_shaders::imports(&text).into();
         let (bindings, groups) = (self.bindings, grid.groups);
         Ok(Launch { name: name.to_owned(), source, bindings, groups, checked: false, traits: self.traits })
+    }
+
+    /// Launch of a shader file with these figures (the grid's added) and hooks.
+    pub(super) fn launch_shader(
+        self,
+        name: &str,
+        shader: &str,
+        figures: Vec<(&'static str, Figure)>,
+        hooks: &[Hook],
+        grid: &Grid,
+    ) -> Result<Launch, Unsupported> {
+        self.launch_shader_with(name, (shader, None), figures, hooks, grid)
+    }
+
+    /// Like [`Module::launch_shader`], with another file in place of one of the shader's imports.
+    pub(super) fn launch_shader_with(
+        mut self,
+        name: &str,
+        (shader, instead): (&str, Option<(&str, &str)>),
+        mut figures: Vec<(&'static str, Figure)>,
+        hooks: &[Hook],
+        grid: &Grid,
+    ) -> Result<Launch, Unsupported> {
+        let flags = figures.iter().filter(|f| f.1 == Figure::Flag(true) && f.0 != OPAQUE_LOOPS);
+        self.traits.extend(flags.map(|f| f.0));
+        figures.extend(grid.figures());
+        let text = match instead {
+            Some(instead) => expand_with(shader, instead, &figures, hooks),
+            None => expand(shader, &figures, hooks),
+        };
+        self.launch_text(name, &text, grid)
     }
 
     /// Like [`Module::launch`], around a user's text; it comes first, so compiler errors have the user's line numbers.
@@ -291,7 +318,7 @@ impl Grid {
     }
 
     /// Figures for a shader computing its workgroup's number itself.
-    pub(super) fn figures(&self) -> [(&'static str, Figure); 3] {
+    fn figures(&self) -> [(&'static str, Figure); 3] {
         let folded = self.count < self.groups[0] as usize * self.groups[1] as usize;
         [
             ("GROUPS_X", (self.groups[0] as usize).into()),

@@ -14,7 +14,7 @@ use crate::kernel::{Core, Kernel};
 use crate::launch::{Access, Buffer, Launch, Unsupported, Variant};
 use crate::table::figures;
 use wgrad_graph::ops::ConvSpec;
-use wgrad_shaders::{Figure, Hook, expand};
+use wgrad_shaders::Figure;
 use wgrad_types::{Caps, DType, Type, View};
 
 /// Minimum number of input and output channels.
@@ -95,15 +95,14 @@ impl Job<'_> {
         module.scratch_at(WEIGHTS, "weights", Access::ReadWrite, Width::One);
         let per = share(c * o, 1, self.caps);
         let grid = Grid::new(&label, (c * o).div_ceil(per), self.caps)?;
-        let mut figures: Vec<(&'static str, Figure)> = vec![
+        let figures: Vec<(&'static str, Figure)> = vec![
             ("CHANNELS", c.into()),
             ("RESULTS", o.into()),
             ("GRADIENT", self.gradient.into()),
             ("CHUNK", per.into()),
             ("WORKGROUP", workgroup(self.caps).into()),
         ];
-        figures.extend(grid.figures());
-        module.launch_text(&label, &expand("winograd_weights", &figures, &[hook]), &grid)
+        module.launch_shader(&label, "winograd_weights", figures, &[hook], &grid)
     }
 
     /// `[16, c, tile]` from the source.
@@ -112,12 +111,9 @@ impl Job<'_> {
         let mut module = Module::new(self.kernel, self.caps);
         let hook = module.element_hook(0, "source_at");
         module.scratch_at(TILES, "tiles", Access::ReadWrite, Width::Four);
-        let (blocks, chunk, grid) = self.by_channel(&label, c)?;
-        debug_assert_eq!(blocks, self.e.images * self.block.count(), "four tiles per block");
-        let mut figures = self.block.figures(&self.e, chunk);
-        figures.extend(grid.figures());
-        figures.push(("WORKGROUP", workgroup(self.caps).into()));
-        module.launch_text(&label, &expand("winograd_tiles", &figures, &[hook]), &grid)
+        let (grid, mut figures) = self.block.by_channel(&label, c, self.e.images, self.caps)?;
+        figures.extend(self.block.source_figures());
+        module.launch_shader(&label, "winograd_tiles", figures, &[hook], &grid)
     }
 
     /// `[16, o, tile]`, a product each.
@@ -157,30 +153,9 @@ impl Job<'_> {
         let [height, width] = self.e.output;
         let epilogue = Epilogue::new(self.kernel);
         let four = width.is_multiple_of(4) && epilogue.fits_quads(&[]);
-        let code = epilogue.function(&mut module, if four { Width::Four } else { Width::One });
-        let (one, quad) = if four { (String::new(), code) } else { (code, String::new()) };
-        let hooks = [Hook { name: "epilogue", code: one }, Hook { name: "epilogue4", code: quad }];
-        let (blocks, chunk, grid) = self.by_channel(&label, o)?;
-        let mut figures: Vec<(&'static str, Figure)> = vec![
-            ("CHANNELS", o.into()),
-            ("BLOCKS", blocks.into()),
-            ("IMAGE_BLOCKS", self.block.count().into()),
-            ("BLOCKS_X", self.block.axes[1].blocks.into()),
-            ("CHUNK", chunk.into()),
-            ("WORKGROUP", workgroup(self.caps).into()),
-            ("H", height.into()),
-            ("W", width.into()),
-            ("STORE_FOUR", four.into()),
-        ];
-        figures.extend(grid.figures());
-        module.launch_text(&label, &expand("winograd_results", &figures, &hooks), &grid)
-    }
-
-    /// Blocks of four tiles, blocks per workgroup, and the grid of a launch of so many channels.
-    fn by_channel(&self, label: &str, channels: usize) -> Result<(usize, usize, Grid), Unsupported> {
-        let blocks = self.count() / 4;
-        let chunk = share(blocks, channels, self.caps);
-        let grid = Grid::new(label, channels * blocks.div_ceil(chunk), self.caps)?;
-        Ok((blocks, chunk, grid))
+        let hooks = epilogue.hooks(&mut module, if four { Width::Four } else { Width::One });
+        let (grid, mut figures) = self.block.by_channel(&label, o, self.e.images, self.caps)?;
+        figures.extend([("H", height.into()), ("W", width.into()), ("STORE_FOUR", four.into())]);
+        module.launch_shader(&label, "winograd_results", figures, &hooks, &grid)
     }
 }

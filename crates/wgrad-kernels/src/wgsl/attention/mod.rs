@@ -7,13 +7,24 @@
 mod rows;
 mod subgroup;
 
-use super::module::{Module, Width};
+use super::module::{Grid, Module, Width};
 use super::text::indented;
 use crate::attention::{Attention, DELTA, DY, Extents, K, LSE, Part, Q, V};
 use crate::kernel::Kernel;
 use crate::launch::{Launch, Unsupported, Variant};
 use wgrad_shaders::{Figure, Hook};
 use wgrad_types::{AdapterClass, Caps, DType};
+
+/// Hooks loading the operands, and their strides in the shaders, by operand.
+const HOOKS: [&str; 6] = ["q_quad", "k_quad", "v_quad", "dy_quad", "lse_at", "delta_at"];
+const STRIDES: [[&str; 4]; 6] = [
+    ["Q_BATCH", "Q_HEAD", "Q_ROW", "Q_OFFSET"],
+    ["K_BATCH", "K_HEAD", "K_ROW", "K_OFFSET"],
+    ["V_BATCH", "V_HEAD", "V_ROW", "V_OFFSET"],
+    ["DY_BATCH", "DY_HEAD", "DY_ROW", "DY_OFFSET"],
+    ["LSE_BATCH", "LSE_HEAD", "LSE_ROW", "LSE_OFFSET"],
+    ["DELTA_BATCH", "DELTA_HEAD", "DELTA_ROW", "DELTA_OFFSET"],
+];
 
 /// Part of the results computed by a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,16 +120,17 @@ impl Job<'_> {
     }
 
     /// Strides of an operand over batch, heads and rows, and its offset. Heads and positions of `dy` lie `[B, L, H, ..]`.
-    fn strides(&self, operand: usize, names: [&'static str; 4]) -> Vec<(&'static str, Figure)> {
+    fn strides(&self, operand: usize) -> [(&'static str, Figure); 4] {
         let view = &self.attention.views[operand];
         let s = &view.strides;
         let (head, row) = if operand == DY { (s[2], s[1]) } else { (s[1], s[2]) };
         let values = [s[0], head, row, view.offset];
-        names.into_iter().zip(values).map(|(name, n)| (name, (n as usize).into())).collect()
+        std::array::from_fn(|i| (STRIDES[operand][i], (values[i] as usize).into()))
     }
 
     /// Hook loading four elements of a row from a column on, as a vector if the layout allows.
-    fn quad(&self, module: &mut Module<'_>, operand: usize, name: &'static str) -> Hook {
+    fn quad(&self, module: &mut Module<'_>, operand: usize) -> Hook {
+        let name = HOOKS[operand];
         let view = &self.attention.views[operand];
         let quads = view.strides[3] == 1
             && view.shape[3].is_multiple_of(4)
@@ -149,7 +161,8 @@ impl Job<'_> {
     }
 
     /// Hook loading an element of `lse` or `delta`.
-    fn scalar(&self, module: &mut Module<'_>, operand: usize, name: &'static str) -> Hook {
+    fn scalar(&self, module: &mut Module<'_>, operand: usize) -> Hook {
+        let name = HOOKS[operand];
         let buffer = module.operand(operand, Width::One);
         Hook { name, code: format!("fn {name}(at: u32) -> f32 {{\n    return {buffer}[at];\n}}\n") }
     }
@@ -176,5 +189,59 @@ impl Job<'_> {
         let Some(output) = self.attention.output(Part::Lse) else { return Hook::none(name) };
         let y = module.output(output, Width::One);
         Hook { name, code: format!("fn {name}(at: u32, value: f32) {{\n    {y}[at] = value;\n}}\n") }
+    }
+}
+
+/// A launch of a shader under construction.
+struct Text<'a, 'k> {
+    job: &'a Job<'a>,
+    module: Module<'k>,
+    figures: Vec<(&'static str, Figure)>,
+    hooks: Vec<Hook>,
+}
+
+impl<'a, 'k> Text<'a, 'k> {
+    fn new(job: &'a Job<'k>) -> Self
+    where
+        'k: 'a,
+    {
+        let module = Module::new(job.kernel, job.caps);
+        Self { job, module, figures: job.figures(), hooks: Vec::new() }
+    }
+
+    /// Loads an operand, if the launch reads it.
+    fn operand(&mut self, wanted: bool, operand: usize) {
+        self.hooks.push(match operand {
+            _ if !wanted => Hook::none(HOOKS[operand]),
+            LSE | DELTA => self.job.scalar(&mut self.module, operand),
+            _ => self.job.quad(&mut self.module, operand),
+        });
+        if wanted {
+            self.figures.extend(self.job.strides(operand));
+        }
+    }
+
+    /// Stores a part of the results, if the launch computes it.
+    fn store(&mut self, wanted: bool, part: Part, hook: &'static str) {
+        self.hooks.push(match wanted {
+            true => self.job.store(&mut self.module, part, hook),
+            false => Hook::none(hook),
+        });
+    }
+
+    /// Operands and results of the forward pass, and their flags.
+    fn forward(&mut self) {
+        let values = self.job.wants(Part::Y);
+        self.operand(true, Q);
+        self.operand(true, K);
+        self.operand(values, V);
+        self.store(values, Part::Y, "store_y");
+        self.hooks.push(self.job.store_lse(&mut self.module));
+        let lse = self.job.wants(Part::Lse);
+        self.figures.extend([("WANT_Y", values.into()), ("WANT_LSE", lse.into())]);
+    }
+
+    fn launch(self, label: &str, shader: &str, grid: &Grid) -> Result<Launch, Unsupported> {
+        self.module.launch_shader(label, shader, self.figures, &self.hooks, grid)
     }
 }

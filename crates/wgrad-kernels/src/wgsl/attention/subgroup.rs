@@ -2,11 +2,11 @@
 //! `attention_slopes_grad.wgsl`: the variant for software adapters. Slopes of scores, once made, are kept for the gradients
 //! of queries and keys if they are not many.
 
-use super::{Attention, DELTA, DY, Extents, Job, K, LSE, Part, Pass, Q, V};
+use super::{Attention, DELTA, DY, Extents, Job, K, LSE, Part, Pass, Q, Text, V};
 use crate::launch::{Access, Launch, Unsupported};
 use crate::table::MAX_TRIPS;
-use crate::wgsl::module::{Grid, Module, Width, opaque_loops};
-use wgrad_shaders::{Figure, Hook, expand};
+use crate::wgsl::module::{Grid, Width, opaque_loops};
+use wgrad_shaders::Hook;
 use wgrad_types::DType;
 
 /// Rows of a subgroup: the more, the less is loaded per row; wide sums make long texts.
@@ -76,134 +76,77 @@ fn launch(job: &Job<'_>, size: usize, work: Work, label: &str) -> Result<Launch,
     }
     let grid = Grid::new(&label, e.batch * heads * count.div_ceil(tall), job.caps)?;
     let columns = if keys { e.queries } else { e.keys };
-    let mut figures = job.figures();
-    figures.extend(grid.figures());
-    figures.extend([
+    let mut text = Text::new(job);
+    text.figures.extend([
         ("SIZE", size.into()),
         ("TALL", tall.into()),
         ("ACROSS", ACROSS.into()),
+        ("OF_KEYS", keys.into()),
         ("ROWS", count.into()),
         ("ROW_HEADS", heads.into()),
         ("MASKED", (job.attention.causal || !columns.is_multiple_of(ACROSS * size)).into()),
-        ("OPAQUE_LOOPS", opaque_loops(job.caps).into()),
+        opaque_loops(job.caps),
     ]);
-    let mut module = Module::new(job.kernel, job.caps);
-    let mut text = Text { job, module: &mut module, figures, hooks: Vec::new(), size };
-    let text = match work {
-        Work::Forward => text.forward(),
-        Work::Queries | Work::Keys => text.gradients(work),
-        Work::QueriesOfSlopes | Work::KeysOfSlopes => text.of_slopes(work),
+    let shader = match work {
+        Work::Forward => {
+            text.forward();
+            "attention_subgroup"
+        }
+        Work::Queries | Work::Keys => {
+            gradients(&mut text, keys, size);
+            "attention_subgroup_grad"
+        }
+        Work::QueriesOfSlopes | Work::KeysOfSlopes => {
+            of_slopes(&mut text, keys, size);
+            "attention_slopes_grad"
+        }
     };
-    module.launch_text(&label, &text, &grid)
+    text.launch(&label, shader, &grid)
 }
 
-/// A shader's figures and hooks.
-struct Text<'a, 'm, 's> {
-    job: &'a Job<'a>,
-    module: &'m mut Module<'s>,
-    figures: Vec<(&'static str, Figure)>,
-    hooks: Vec<Hook>,
-    size: usize,
+fn gradients(text: &mut Text<'_, '_>, keys: bool, size: usize) {
+    let job = text.job;
+    let keeps = keys && job.keeps;
+    let [dk, dv] = [Part::Dk, Part::Dv].map(|part| keys && job.wants(part));
+    let slopes = !keys || dk;
+    for operand in [Q, K, V, DY, LSE, DELTA] {
+        text.operand(slopes || !matches!(operand, V | DELTA), operand);
+    }
+    text.store(!keys, Part::Dq, "store_dq");
+    text.store(dk && !keeps, Part::Dk, "store_dk");
+    text.store(dv, Part::Dv, "store_dv");
+    let mut code = String::new();
+    if keeps {
+        let slopes = text.module.scratch_at(0, "slopes", Access::ReadWrite, Width::Four);
+        code = format!("fn store_slopes(at: u32, value: vec4<f32>) {{\n    {slopes}[at / 4u] = value;\n}}\n");
+    }
+    text.hooks.push(Hook { name: "store_slopes", code });
+    text.figures.extend([
+        ("WANT_DK", (dk && !keeps).into()),
+        ("WANT_DV", dv.into()),
+        ("KEEP_SLOPES", keeps.into()),
+        ("SLOPES", slopes.into()),
+        ("KEPT_KEYS", kept_keys(&job.e, size).into()),
+    ]);
 }
 
-impl Text<'_, '_, '_> {
-    /// Load hook of an operand, if the launch reads it, and its strides.
-    fn operand(&mut self, wanted: bool, operand: usize) {
-        let (hook, strides) = [
-            ("q_quad", ["Q_BATCH", "Q_HEAD", "Q_ROW", "Q_OFFSET"]),
-            ("k_quad", ["K_BATCH", "K_HEAD", "K_ROW", "K_OFFSET"]),
-            ("v_quad", ["V_BATCH", "V_HEAD", "V_ROW", "V_OFFSET"]),
-            ("dy_quad", ["DY_BATCH", "DY_HEAD", "DY_ROW", "DY_OFFSET"]),
-        ][operand];
-        let hook = if wanted { self.job.quad(self.module, operand, hook) } else { Hook::none(hook) };
-        self.hooks.push(hook);
-        if wanted {
-            self.figures.extend(self.job.strides(operand, strides));
+fn of_slopes(text: &mut Text<'_, '_>, keys: bool, size: usize) {
+    let e = text.job.e;
+    text.operand(keys, Q);
+    text.operand(!keys, K);
+    text.operand(false, V);
+    let slopes =
+        text.module.scratch_at(0, "slopes", Access::Read, if keys { Width::Four } else { Width::One });
+    let (one, four) = match keys {
+        false => (format!("fn slope_at(at: u32) -> f32 {{\n    return {slopes}[at];\n}}\n"), String::new()),
+        true => {
+            let four = format!("fn slopes_at(at: u32) -> vec4<f32> {{\n    return {slopes}[at / 4u];\n}}\n");
+            (String::new(), four)
         }
-    }
-
-    fn scalar(&mut self, wanted: bool, operand: usize, hook: &'static str, strides: [&'static str; 4]) {
-        let hook = if wanted { self.job.scalar(self.module, operand, hook) } else { Hook::none(hook) };
-        self.hooks.push(hook);
-        self.figures.extend(self.job.strides(operand, strides));
-    }
-
-    fn store(&mut self, wanted: bool, part: Part, hook: &'static str) {
-        let hook = if wanted { self.job.store(self.module, part, hook) } else { Hook::none(hook) };
-        self.hooks.push(hook);
-    }
-
-    fn forward(&mut self) -> String {
-        let values = self.job.wants(Part::Y);
-        self.operand(true, Q);
-        self.operand(true, K);
-        self.operand(values, V);
-        self.store(values, Part::Y, "store_y");
-        self.hooks.push(self.job.store_lse(self.module));
-        let lse = self.job.wants(Part::Lse);
-        self.figures.extend([("WANT_Y", values.into()), ("WANT_LSE", lse.into())]);
-        self.module.note_flags(&self.figures);
-        expand("attention_subgroup", &self.figures, &self.hooks)
-    }
-
-    fn gradients(&mut self, work: Work) -> String {
-        let (queries, keeps) = (work == Work::Queries, self.job.keeps && work == Work::Keys);
-        let (dk, dv) = (self.job.wants(Part::Dk) && !queries, self.job.wants(Part::Dv) && !queries);
-        let slopes = queries || dk;
-        self.operand(true, Q);
-        self.operand(true, K);
-        self.operand(slopes, V);
-        self.operand(true, DY);
-        self.scalar(true, LSE, "lse_at", ["LSE_BATCH", "LSE_HEAD", "LSE_ROW", "LSE_OFFSET"]);
-        self.scalar(slopes, DELTA, "delta_at", ["DELTA_BATCH", "DELTA_HEAD", "DELTA_ROW", "DELTA_OFFSET"]);
-        self.store(queries, Part::Dq, "store_dq");
-        self.store(dk && !keeps, Part::Dk, "store_dk");
-        self.store(dv, Part::Dv, "store_dv");
-        let kept = if keeps { self.store_slopes() } else { Hook::none("store_slopes") };
-        self.hooks.push(kept);
-        self.figures.extend([
-            ("OF_QUERIES", queries.into()),
-            ("OF_KEYS", (!queries).into()),
-            ("WANT_DK", (dk && !keeps).into()),
-            ("WANT_DV", dv.into()),
-            ("KEEP_SLOPES", keeps.into()),
-            ("SLOPES", slopes.into()),
-            ("KEPT_KEYS", kept_keys(&self.job.e, self.size).into()),
-        ]);
-        self.module.note_flags(&self.figures);
-        expand("attention_subgroup_grad", &self.figures, &self.hooks)
-    }
-
-    fn store_slopes(&mut self) -> Hook {
-        let slopes = self.module.scratch_at(0, "slopes", Access::ReadWrite, Width::Four);
-        let body = format!("    {slopes}[at / 4u] = value;\n");
-        Hook {
-            name: "store_slopes",
-            code: format!("fn store_slopes(at: u32, value: vec4<f32>) {{\n{body}}}\n"),
-        }
-    }
-
-    fn of_slopes(&mut self, work: Work) -> String {
-        let (e, tall) = (self.job.e, rows(&self.job.e, self.size));
-        let queries = work == Work::QueriesOfSlopes;
-        self.operand(!queries, Q);
-        self.operand(queries, K);
-        let width = if queries { Width::One } else { Width::Four };
-        let slopes = self.module.scratch_at(0, "slopes", Access::Read, width);
-        let one = format!("fn slope_at(at: u32) -> f32 {{\n    return {slopes}[at];\n}}\n");
-        let four = format!("fn slopes_at(at: u32) -> vec4<f32> {{\n    return {slopes}[at / 4u];\n}}\n");
-        let (one, four) = if queries { (one, String::new()) } else { (String::new(), four) };
-        self.hooks.extend([Hook { name: "slope_at", code: one }, Hook { name: "slopes_at", code: four }]);
-        self.store(true, if queries { Part::Dq } else { Part::Dk }, "store_row");
-        let columns = if queries { e.keys } else { e.queries };
-        let whole = tall.is_multiple_of(self.size) && columns.is_multiple_of(self.size);
-        self.figures.extend([
-            ("OF_QUERIES", queries.into()),
-            ("OF_KEYS", (!queries).into()),
-            ("KEPT_KEYS", kept_keys(&e, self.size).into()),
-            ("RAGGED", (!whole).into()),
-        ]);
-        self.module.note_flags(&self.figures);
-        expand("attention_slopes_grad", &self.figures, &self.hooks)
-    }
+    };
+    text.hooks.extend([Hook { name: "slope_at", code: one }, Hook { name: "slopes_at", code: four }]);
+    text.store(true, if keys { Part::Dk } else { Part::Dq }, "store_row");
+    let columns = if keys { e.queries } else { e.keys };
+    let whole = rows(&e, size).is_multiple_of(size) && columns.is_multiple_of(size);
+    text.figures.extend([("KEPT_KEYS", kept_keys(&e, size).into()), ("RAGGED", (!whole).into())]);
 }

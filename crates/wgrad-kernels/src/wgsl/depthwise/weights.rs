@@ -2,14 +2,13 @@
 //! sum a tap in registers; lanes are added in a fixed order at the end, workgroups through scratch.
 
 use crate::kernel::Kernel;
-use crate::launch::{Access, Unsupported, Variant};
+use crate::launch::{Unsupported, Variant};
 use crate::table::{MAX_TRIPS, figures};
 use crate::wgsl::block::{Block, Extents, workgroup};
-use crate::wgsl::epilogue::Epilogue;
+use crate::wgsl::epilogue::store_hooks;
 use crate::wgsl::module::{Grid, Module, Width};
 use crate::wgsl::reduce::combine_partials;
 use wgrad_graph::ops::ReduceKind;
-use wgrad_shaders::{Hook, expand};
 use wgrad_types::{AdapterClass, Caps, DType};
 
 /// Minimum number of blocks per invocation for a split channel.
@@ -29,21 +28,15 @@ pub(super) fn variant(kernel: &Kernel, e: &Extents, caps: &Caps) -> Result<Optio
     let grid = Grid::new(&label, e.channels * parts, caps)?;
     let mut module = Module::new(kernel, caps);
     let [x, dy] = [module.element_hook(0, "source_at"), module.element_hook(1, "dy_at")];
-    let code = if parts > 1 {
-        let partials = module.scratch(Access::ReadWrite, Width::One);
-        let place = format!("{partials}[part * {}u + o]", kernel.numel());
-        format!("fn store(part: u32, o: u32, value: f32) {{\n    {place} = value;\n}}\n")
-    } else {
-        let epilogue = Epilogue::new(kernel).function(&mut module, Width::One);
-        epilogue + "fn store(part: u32, o: u32, value: f32) {\n    epilogue(o, value);\n}\n"
-    };
-    let mut figures = block.figures(e, chunk);
+    let split = (parts > 1).then_some(kernel.numel());
+    let [store, _] = store_hooks(&mut module, Width::One, split);
+    let mut figures = block.channel_figures(e.channels, e.images, chunk, caps);
+    figures.extend(block.source_figures());
     figures.extend(block.conv_figures(e));
-    figures.extend(grid.figures());
     let by_subgroup = caps.class == AdapterClass::Software && caps.subgroup == Some(lanes as u32);
-    figures.extend([("WORKGROUP", lanes.into()), ("BY_SUBGROUP", by_subgroup.into())]);
-    let text = expand("depthwise_weight_grad", &figures, &[x, dy, Hook { name: "store", code }]);
-    let mut launches = vec![module.launch_text(&label, &text, &grid)?];
+    figures.push(("BY_SUBGROUP", by_subgroup.into()));
+    let launch = module.launch_shader(&label, "depthwise_weight_grad", figures, &[x, dy, store], &grid)?;
+    let mut launches = vec![launch];
     if parts == 1 {
         return Ok(Some(Variant { name: "depthwise".to_owned(), launches, scratch: Vec::new() }));
     }

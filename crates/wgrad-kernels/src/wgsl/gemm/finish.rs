@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use crate::launch::Access;
-use crate::wgsl::epilogue::Epilogue;
+use crate::wgsl::epilogue::{Epilogue, store_hooks};
 use crate::wgsl::module::{Module, Width};
 use wgrad_shaders::Hook;
 
@@ -20,34 +20,10 @@ pub(super) fn hooks(
     });
     let store_sum = sum
         .map(|place| format!("fn store_sum(part: u32, i: u32, value: f32) {{\n    {place} = value;\n}}\n"));
-    let quads = problem.quad_columns();
     module.note("SPLIT", splits > 1);
-    let (width, body) = if splits > 1 {
-        let width = if quads { Width::Four } else { Width::One };
-        let partials = module.scratch(Access::ReadWrite, width);
-        let part = problem.batch * problem.m * problem.n / width.lanes();
-        (width, Err(format!("{partials}[part * {part}u + o] = value;")))
-    } else {
-        let epilogue = Epilogue::new(module.kernel);
-        let four = quads && epilogue.fits_quads(scalar_operands);
-        let width = if four { Width::Four } else { Width::One };
-        (width, Ok(epilogue.function(module, width)))
-    };
-    let (name, epilogue) = if width == Width::Four { ("store4", "epilogue4") } else { ("store", "epilogue") };
-    let (before, line) = match body {
-        Ok(function) => (function, format!("{epilogue}(o, value);")),
-        Err(line) => (String::new(), line),
-    };
-    let ty = width.of("f32");
-    let store = format!("{before}fn {name}(part: u32, o: u32, value: {ty}) {{\n    {line}\n}}\n");
-    let (one, four) = match width {
-        Width::One => (store, String::new()),
-        Width::Four => (String::new(), store),
-    };
-    let hooks = vec![
-        Hook { name: "store", code: one },
-        Hook { name: "store4", code: four },
-        Hook { name: "store_sum", code: store_sum.unwrap_or_default() },
-    ];
-    (hooks, width == Width::Four)
+    let split = (splits > 1).then_some(problem.batch * problem.m * problem.n);
+    let four = problem.quad_columns()
+        && (split.is_some() || Epilogue::new(module.kernel).fits_quads(scalar_operands));
+    let [one, quad] = store_hooks(module, if four { Width::Four } else { Width::One }, split);
+    (vec![one, quad, Hook { name: "store_sum", code: store_sum.unwrap_or_default() }], four)
 }

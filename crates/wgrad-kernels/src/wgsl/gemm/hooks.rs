@@ -14,22 +14,22 @@ pub(super) fn hooks(module: &mut Module<'_>, problem: &Problem, vectors: [bool; 
         ["a_batch", "a_row", "a_depth", "a_at", "a_four"],
         ["b_batch", "b_row", "b_depth", "b_at", "b_four"],
     ];
+    // Rows of b are the result's columns.
+    let sides = [(&problem.a, "m"), (&problem.b, "n")];
     let mut hooks = Vec::new();
-    for ((matrix, names), vector) in [&problem.a, &problem.b].into_iter().zip(names).zip(vectors) {
+    for (((matrix, index), names), vector) in sides.into_iter().zip(names).zip(vectors) {
         let buffer = module.operand(matrix.operand, if vector { Width::Four } else { Width::One });
         let [batch, row, depth, at, four] = names;
         hooks.push(address(batch, "z", &matrix.batch));
-        // Rows of b are the result's columns.
-        let index = if row == "a_row" { "m" } else { "n" };
         hooks.push(place(row, index, &matrix.rows));
         hooks.push(place(depth, "k", &matrix.depth));
-        hooks
-            .push(Hook { name: at, code: if vector { String::new() } else { element(at, matrix, &buffer) } });
-        hooks.push(Hook {
-            name: four,
-            code: if vector { quad(four, matrix, &buffer) } else { String::new() },
-        });
+        let (one, quad) = match vector {
+            true => (String::new(), quad(four, matrix, &buffer)),
+            false => (element(at, matrix, &buffer), String::new()),
+        };
+        hooks.extend([Hook { name: at, code: one }, Hook { name: four, code: quad }]);
     }
+    module.note("PADDED", problem.a.guarded() || problem.b.guarded());
     hooks.push(address("out_batch", "z", &problem.out_batch));
     hooks.push(address("out_row", "m", &problem.out_rows));
     hooks.push(address("out_column", "n", &problem.out_columns));
@@ -68,12 +68,6 @@ fn quad(name: &str, matrix: &Matrix, buffer: &str) -> String {
 
 fn function(name: &str, parameters: &str, ty: &str, lines: &[String]) -> String {
     format!("fn {name}({parameters}) -> {ty} {{\n{}}}\n", indented(lines, 1))
-}
-
-/// Notes the distinguishing features of a product's text.
-pub(super) fn note(module: &mut Module<'_>, problem: &Problem, figures: &[(&'static str, Figure)]) {
-    module.note_flags(figures);
-    module.note("PADDED", problem.a.guarded() || problem.b.guarded());
 }
 
 /// Rows per load.

@@ -7,7 +7,6 @@ use crate::kernel::Kernel;
 use crate::launch::{Launch, Unsupported};
 use crate::table::ROWS_STORED;
 use crate::wgsl::module::{Grid, Module, opaque_loops};
-use wgrad_shaders::expand_with;
 use wgrad_types::Caps;
 
 /// Load order of `b`.
@@ -91,13 +90,12 @@ impl Registers<'_> {
         let plain = p.b.depth.stride().is_some() && !p.b.guarded();
         let own_depth = !plain && by != Columns::DepthVector;
         let mut figures = hooks::figures(kernel, p, self.splits);
-        figures.extend(grid.figures());
         figures.extend([
             ("SIZE", self.size.into()),
             ("ROWS", self.rows.into()),
             ("DEPTHS", self.depths.into()),
             ("STORED", ROWS_STORED.into()),
-            ("OPAQUE_LOOPS", opaque_loops(caps).into()),
+            opaque_loops(caps),
             ("A_UNIT", hooks::unit(vector_a).into()),
             ("B_UNIT", hooks::unit(by == Columns::Vector).into()),
             ("B_SCALAR", (by == Columns::Scalars).into()),
@@ -106,8 +104,7 @@ impl Registers<'_> {
             ("B_EVERY_DEPTH", (plain && by != Columns::DepthVector).into()),
             ("STORE_FOUR", four.into()),
         ]);
-        hooks::note(&mut module, p, &figures);
-        let core = ("common/tile", "common/subgroup_tile");
-        module.launch_text(&label, &expand_with(hooks::shader(kernel), core, &figures, &hooks), &grid)
+        let shader = (hooks::shader(kernel), Some(("common/tile", "common/subgroup_tile")));
+        module.launch_shader_with(&label, shader, figures, &hooks, &grid)
     }
 }

@@ -6,7 +6,6 @@ use super::{finish, hooks};
 use crate::kernel::Kernel;
 use crate::launch::{Launch, Unsupported};
 use crate::wgsl::module::{Grid, Module, opaque_loops};
-use wgrad_shaders::expand;
 use wgrad_types::Caps;
 
 /// Extents of the block and of one invocation's share of it.
@@ -65,20 +64,18 @@ pub(super) fn launch(
     hooks.extend(stores);
     let grid = Grid::new(&label, tile.groups(problem) * splits, caps)?;
     let mut figures = hooks::figures(kernel, problem, splits);
-    figures.extend(grid.figures());
     figures.extend([
         ("ROWS", tile.rows.into()),
         ("COLUMNS", tile.columns.into()),
         ("DEPTH", tile.depth.into()),
         ("OWN_ROWS", tile.own_rows.into()),
         ("OWN_COLUMNS", tile.own_columns.into()),
-        ("OPAQUE_LOOPS", opaque_loops(caps).into()),
+        opaque_loops(caps),
         ("A_ROW_FIRST", row_first(&problem.a).into()),
         ("B_ROW_FIRST", row_first(&problem.b).into()),
         ("A_UNIT", hooks::unit(vectors[0]).into()),
         ("B_UNIT", hooks::unit(vectors[1]).into()),
         ("STORE_FOUR", four.into()),
     ]);
-    hooks::note(&mut module, problem, &figures);
-    module.launch_text(&label, &expand(hooks::shader(kernel), &figures, &hooks), &grid)
+    module.launch_shader(&label, hooks::shader(kernel), figures, &hooks, &grid)
 }
