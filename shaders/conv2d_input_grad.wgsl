@@ -30,8 +30,8 @@ fn a_depth(k: u32) -> vec3<u32> {
 }
 // #end
 // #hook a_at
-fn a_at(at: vec3<u32>) -> f32 {
-    return x1[at.x];
+fn a_at(row: vec3<u32>, depth: vec3<u32>) -> f32 {
+    return x1[row.x + depth.x];
 }
 // #end
 
@@ -52,11 +52,12 @@ fn b_depth(k: u32) -> vec3<u32> {
 }
 // #end
 // #hook b_at
-fn b_at(at: vec3<u32>) -> f32 {
-    let y = at.y / SY;
-    let x = at.z / SX;
-    let inside = at.y % SY == 0u && at.z % SX == 0u && y < OH && x < OW;
-    return select(0.0, x0[select(0u, at.x + y * OW + x, inside)], inside);
+fn b_at(row: vec3<u32>, depth: vec3<u32>) -> f32 {
+    let y = (row.y + depth.y) / SY;
+    let x = (row.z + depth.z) / SX;
+    let divides = ((row.y + depth.y) % SY == 0u) & ((row.z + depth.z) % SX == 0u);
+    let inside = divides & (y < OH) & (x < OW);
+    return select(0.0, x0[select(0u, row.x + depth.x + y * OW + x, inside)], inside);
 }
 // #end
 

@@ -31,8 +31,8 @@ fn a_depth(k: u32) -> vec3<u32> {
 }
 // #end
 // #hook a_at
-fn a_at(at: vec3<u32>) -> f32 {
-    return x1[at.x];
+fn a_at(row: vec3<u32>, depth: vec3<u32>) -> f32 {
+    return x1[row.x + depth.x];
 }
 // #end
 
@@ -58,9 +58,9 @@ fn b_depth(k: u32) -> vec3<u32> {
 // #end
 // #hook b_at
 // Coordinates left of the image or above it have wrapped to huge numbers.
-fn b_at(at: vec3<u32>) -> f32 {
-    let inside = at.y < H && at.z < W;
-    return select(0.0, x0[select(0u, at.x, inside)], inside);
+fn b_at(row: vec3<u32>, depth: vec3<u32>) -> f32 {
+    let inside = (row.y + depth.y < H) & (row.z + depth.z < W);
+    return select(0.0, x0[select(0u, row.x + depth.x, inside)], inside);
 }
 // #end
 

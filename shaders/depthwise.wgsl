@@ -63,8 +63,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
         // #if STAGED
         let v = source_block(at, channel);
         // #end
-        let row = at % IMAGE_BLOCKS / BLOCKS_X * PLACES_Y;
-        let column = at % BLOCKS_X * PLACES_X;
+        let block = at % IMAGE_BLOCKS;
+        let row = block / BLOCKS_X * PLACES_Y;
+        let column = block % BLOCKS_X * PLACES_X;
         let result = (at / IMAGE_BLOCKS * CHANNELS + channel) * (EXTENT_Y * EXTENT_X) + row * EXTENT_X + column;
         for (var i = 0u; i < PLACES_Y; i += 1u) { // #unroll
             var acc: vec4<f32>;

@@ -41,13 +41,13 @@ fn b_depth(k: u32) -> vec3<u32> {
 }
 // #end
 // #hook a_at
-fn a_at(at: vec3<u32>) -> f32 {
-    return x0[at.x];
+fn a_at(row: vec3<u32>, depth: vec3<u32>) -> f32 {
+    return x0[row.x + depth.x];
 }
 // #end
 // #hook b_at
-fn b_at(at: vec3<u32>) -> f32 {
-    return x1[at.x];
+fn b_at(row: vec3<u32>, depth: vec3<u32>) -> f32 {
+    return x1[row.x + depth.x];
 }
 // #end
 // #hook out_batch

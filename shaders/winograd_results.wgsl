@@ -43,8 +43,9 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     let end = min(first + CHUNK, BLOCKS);
     for (var at = first + li; at < end; at += WORKGROUP) {
         let origin = channel * BLOCKS + at;
-        let row = at % IMAGE_BLOCKS / BLOCKS_X * 2u;
-        let column = at % BLOCKS_X * 8u;
+        let block = at % IMAGE_BLOCKS;
+        let row = block / BLOCKS_X * 2u;
+        let column = block % BLOCKS_X * 8u;
         let plane = (at / IMAGE_BLOCKS * CHANNELS + channel) * (H * W);
         var m: array<vec4<f32>, 16>;
         for (var k = 0u; k < 16u; k += 1u) { // #unroll

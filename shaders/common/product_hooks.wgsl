@@ -3,16 +3,16 @@
 // #hook a_four
 // Four neighbours in memory from an address, a multiple of 4.
 fn a_four(at: u32) -> vec4<f32> {
-    let first = vec3<u32>(at, 0u, 0u);
+    let row = vec3<u32>(at, 0u, 0u);
     let x = vec3<u32>(1u, 0u, 0u);
-    return vec4<f32>(a_at(first), a_at(first + x), a_at(first + 2u * x), a_at(first + 3u * x));
+    return vec4<f32>(a_at(row, 0u * x), a_at(row, x), a_at(row, 2u * x), a_at(row, 3u * x));
 }
 // #end
 // #hook b_four
 fn b_four(at: u32) -> vec4<f32> {
-    let first = vec3<u32>(at, 0u, 0u);
+    let row = vec3<u32>(at, 0u, 0u);
     let x = vec3<u32>(1u, 0u, 0u);
-    return vec4<f32>(b_at(first), b_at(first + x), b_at(first + 2u * x), b_at(first + 3u * x));
+    return vec4<f32>(b_at(row, 0u * x), b_at(row, x), b_at(row, 2u * x), b_at(row, 3u * x));
 }
 // #end
 
@@ -45,10 +45,10 @@ fn a_load(rows: array<vec3<u32>, 4>, depth: vec3<u32>) -> vec4<f32> {
     // #end
     // #if !A_VECTOR
     quad = vec4<f32>(
-        a_at(rows[0] + depth),
-        a_at(rows[1] + depth),
-        a_at(rows[2] + depth),
-        a_at(rows[3] + depth)
+        a_at(rows[0], depth),
+        a_at(rows[1], depth),
+        a_at(rows[2], depth),
+        a_at(rows[3], depth)
     );
     // #end
     return quad;
@@ -61,10 +61,10 @@ fn b_load(rows: array<vec3<u32>, 4>, depth: vec3<u32>) -> vec4<f32> {
     // #end
     // #if B_SCALAR
     quad = vec4<f32>(
-        b_at(rows[0] + depth),
-        b_at(rows[1] + depth),
-        b_at(rows[2] + depth),
-        b_at(rows[3] + depth)
+        b_at(rows[0], depth),
+        b_at(rows[1], depth),
+        b_at(rows[2], depth),
+        b_at(rows[3], depth)
     );
     // #end
     return quad;

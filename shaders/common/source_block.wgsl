@@ -17,8 +17,9 @@ const STAGED: bool = true;
 // The source's elements of block `at`, row by row; 0 outside.
 fn source_block(at: u32, channel: u32) -> array<f32, SPAN_Y * SPAN_X> {
     let plane = (at / IMAGE_BLOCKS * CHANNELS + channel) * (SOURCE_Y * SOURCE_X);
-    let base_y = at % IMAGE_BLOCKS / BLOCKS_X * STEP_Y;
-    let base_x = at % BLOCKS_X * STEP_X;
+    let block = at % IMAGE_BLOCKS;
+    let base_y = block / BLOCKS_X * STEP_Y;
+    let base_x = block % BLOCKS_X * STEP_X;
     var y: array<u32, SPAN_Y>;
     var x: array<u32, SPAN_X>;
     var y_inside: array<bool, SPAN_Y>;
@@ -54,8 +55,9 @@ fn source_block(at: u32, channel: u32) -> array<f32, SPAN_Y * SPAN_X> {
 // Element (r, c) of them.
 fn source_element(at: u32, channel: u32, r: u32, c: u32) -> f32 {
     let plane = (at / IMAGE_BLOCKS * CHANNELS + channel) * (SOURCE_Y * SOURCE_X);
-    let y = at % IMAGE_BLOCKS / BLOCKS_X * STEP_Y + r - BACK_Y;
-    let x = at % BLOCKS_X * STEP_X + c - BACK_X;
+    let block = at % IMAGE_BLOCKS;
+    let y = block / BLOCKS_X * STEP_Y + r - BACK_Y;
+    let x = block % BLOCKS_X * STEP_X + c - BACK_X;
     let inside = (y < SOURCE_Y) & (x < SOURCE_X);
     return select(0.0, source_at(plane + select(0u, y * SOURCE_X + x, inside)), inside);
 }

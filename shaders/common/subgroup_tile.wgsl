@@ -128,7 +128,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
                 a[i] = a_four(rows_a[i].x + depth_a.x);
                 // #end
                 // #if !A_VECTOR
-                a[i].x = a_at(rows_a[i] + depth_a);
+                a[i].x = a_at(rows_a[i], depth_a);
                 // #end
                 // #if SUM_A
                 sums_a[i] += select(vec4<f32>(0.0), a[i], rest == 0u || own_depth < REST); // #label sum_beside
@@ -165,6 +165,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     }
 
     let begin_out = out_batch(batch);
+    let places = column_places(n);
     let row_end = min(row0 + ROWS, M);
     var first = row0;
     // #if STORE_LOOP
@@ -178,7 +179,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
             // #if GUARDED_STORE
             if (first + r < row_end) { // #label edge_row
             // #end
-                store_columns(part, begin_out + out_row(first + r), n, value);
+                store_columns(part, begin_out + out_row(first + r), n, places, value);
             // #if GUARDED_STORE
             }
             // #end

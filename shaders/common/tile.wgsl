@@ -249,6 +249,10 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
     // #end
 
     let begin_out = out_batch(batch);
+    var places: array<vec4<u32>, OWN_B>;
+    for (var j = 0u; j < OWN_B; j += 1u) { // #unroll
+        places[j] = column_places(column0 + (tx + j * (B_QUADS / OWN_B)) * 4u);
+    }
     for (var r = 0u; r < OWN_ROWS; r += 1u) { // #unroll
         let m = row0 + (ty + r / 4u * (A_QUADS / OWN_A)) * 4u + r % 4u;
         // #if RAGGED_ROWS
@@ -256,7 +260,7 @@ fn main(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
         // #end
             for (var j = 0u; j < OWN_B; j += 1u) { // #unroll
                 let n = column0 + (tx + j * (B_QUADS / OWN_B)) * 4u;
-                store_columns(part, begin_out + out_row(m), n, acc[r * OWN_B + j]);
+                store_columns(part, begin_out + out_row(m), n, places[j], acc[r * OWN_B + j]);
             }
         // #if RAGGED_ROWS
         }
