@@ -24,17 +24,29 @@ pub fn differentiate(loss: &Tensor, wrt: &[Tensor]) -> Result<Vec<Tensor>, Shape
     differentiate_from(loss, &loss.full_like(1.0), wrt)
 }
 
+/// True if `y` is computed of any of these tensors.
+pub fn depends(y: &Tensor, of: &[Tensor]) -> bool {
+    dependent(y, of)[y.value().index()]
+}
+
+/// Per node up to `y`: true if it is one of these tensors or computed of one.
+fn dependent(y: &Tensor, of: &[Tensor]) -> Vec<bool> {
+    let count = y.value().index() + 1;
+    let mut dependent = vec![false; count];
+    for t in of.iter().filter(|t| t.value().index() < count) {
+        dependent[t.value().index()] = true;
+    }
+    let graph = y.graph().borrow();
+    for i in 0..count {
+        dependent[i] = dependent[i] || graph.nodes[i].inputs.iter().any(|v| dependent[v.index()]);
+    }
+    dependent
+}
+
 fn differentiate_from(y: &Tensor, dy: &Tensor, wrt: &[Tensor]) -> Result<Vec<Tensor>, ShapeError> {
     let count = y.value().index() + 1;
     // Only nodes between a wanted tensor and the loss carry cotangents.
-    let mut wanted = vec![false; count];
-    for t in wrt.iter().filter(|t| t.value().index() < count) {
-        wanted[t.value().index()] = true;
-    }
-    for i in 0..count {
-        let graph = y.graph().borrow();
-        wanted[i] = wanted[i] || graph.nodes[i].inputs.iter().any(|v| wanted[v.index()]);
-    }
+    let wanted = dependent(y, wrt);
     let mut cotangents: Vec<Option<Tensor>> = vec![None; count];
     cotangents[y.value().index()] = Some(dy.clone());
     let outer = y.graph().borrow().scope();

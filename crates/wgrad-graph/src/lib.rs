@@ -18,7 +18,7 @@ mod rewrite;
 mod tensor;
 
 pub use autocast::autocast;
-pub use autodiff::differentiate;
+pub use autodiff::{depends, differentiate};
 pub use bounds::{IndexBound, index_bounds};
 pub use graph::{Graph, Node, Role, Update, Value};
 pub use inference::{Hoisted, fold, hoist};

@@ -254,3 +254,13 @@ fn trainer_without_weights_to_train_is_refused() {
     assert!(matches!(refused, Some(SessionError::NothingToTrain)), "{refused:?}");
     assert!(net.trainer(&loss, Optimizer::adam(), &Device::cpu()).is_ok(), "the network is as it was");
 }
+
+#[test]
+fn trainer_of_a_loss_without_weights_is_refused() {
+    let (net, loss) = network(Mode::Train);
+    let x = net.input("z", Type::f32(&[BATCH]));
+    let refused = net.trainer(&x.square().mean(&[0]), Optimizer::adam(), &Device::cpu()).err();
+    let told = refused.expect("a refusal").to_string();
+    assert!(told.contains("the loss depends on no weight"), "{told}");
+    assert!(net.trainer(&loss, Optimizer::adam(), &Device::cpu()).is_ok(), "the network is as it was");
+}

@@ -1,11 +1,10 @@
 //! Block of neighbouring positions of a channel, and the elements of another plane under their taps.
 
-use super::module::Grid;
+use super::module::{Figures, Grid};
 use crate::launch::Unsupported;
 use crate::table::MAX_TRIPS;
 use std::collections::BTreeSet;
 use wgrad_graph::ops::ConvSpec;
-use wgrad_shaders::Figure;
 use wgrad_types::{AdapterClass, Caps};
 
 /// A convolution's extents, channel by channel.
@@ -141,7 +140,7 @@ impl Block {
         images: usize,
         chunk: usize,
         caps: &Caps,
-    ) -> Vec<(&'static str, Figure)> {
+    ) -> Figures {
         let counts = [
             ("CHANNELS", channels),
             ("BLOCKS", images * self.count()),
@@ -160,7 +159,7 @@ impl Block {
         channels: usize,
         images: usize,
         caps: &Caps,
-    ) -> Result<(Grid, Vec<(&'static str, Figure)>), Unsupported> {
+    ) -> Result<(Grid, Figures), Unsupported> {
         let blocks = images * self.count();
         let chunk = share(blocks, channels, caps);
         let grid = Grid::new(label, channels * blocks.div_ceil(chunk), caps)?;
@@ -168,7 +167,7 @@ impl Block {
     }
 
     /// Figures of `shaders/common/source_block.wgsl`.
-    pub(super) fn source_figures(&self) -> Vec<(&'static str, Figure)> {
+    pub(super) fn source_figures(&self) -> Figures {
         let [y, x] = &self.axes;
         let ((span_y, back_y), (span_x, back_x)) = (y.span(), x.span());
         // The gaps between taps far apart would be loaded too.
@@ -188,7 +187,7 @@ impl Block {
     }
 
     /// Figures of `shaders/common/depthwise.wgsl`.
-    pub(super) fn conv_figures(&self, e: &Extents) -> Vec<(&'static str, Figure)> {
+    pub(super) fn conv_figures(&self, e: &Extents) -> Figures {
         let [y, x] = &self.axes;
         let counts = [
             ("KH", e.kernel[0]),

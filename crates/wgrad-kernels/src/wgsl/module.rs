@@ -52,6 +52,9 @@ pub(super) fn opaque_start(start: &str, caps: &Caps) -> String {
 
 const OPAQUE_LOOPS: &str = "OPAQUE_LOOPS";
 
+/// Figures of a shader, by name.
+pub(super) type Figures = Vec<(&'static str, Figure)>;
+
 /// Figure of a shader with loops: whether they need an opaque start.
 pub(super) fn opaque_loops(caps: &Caps) -> (&'static str, Figure) {
     (OPAQUE_LOOPS, (caps.class == AdapterClass::Software).into())
@@ -236,7 +239,7 @@ impl<'a> Module<'a> {
         self,
         name: &str,
         shader: &str,
-        figures: Vec<(&'static str, Figure)>,
+        figures: Figures,
         hooks: &[Hook],
         grid: &Grid,
     ) -> Result<Launch, Unsupported> {
@@ -248,7 +251,7 @@ impl<'a> Module<'a> {
         mut self,
         name: &str,
         (shader, instead): (&str, Option<(&str, &str)>),
-        mut figures: Vec<(&'static str, Figure)>,
+        mut figures: Figures,
         hooks: &[Hook],
         grid: &Grid,
     ) -> Result<Launch, Unsupported> {

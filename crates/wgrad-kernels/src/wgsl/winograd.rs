@@ -8,13 +8,12 @@
 use super::block::{Block, Extents, share, workgroup};
 use super::epilogue::Epilogue;
 use super::gemm;
-use super::module::{Grid, Module, Width};
+use super::module::{Figures, Grid, Module, Width};
 use crate::expr::Expr;
 use crate::kernel::{Core, Kernel};
 use crate::launch::{Access, Buffer, Launch, Unsupported, Variant};
 use crate::table::figures;
 use wgrad_graph::ops::ConvSpec;
-use wgrad_shaders::Figure;
 use wgrad_types::{Caps, DType, Type, View};
 
 /// Minimum number of input and output channels.
@@ -95,7 +94,7 @@ impl Job<'_> {
         module.scratch_at(WEIGHTS, "weights", Access::ReadWrite, Width::One);
         let per = share(c * o, 1, self.caps);
         let grid = Grid::new(&label, (c * o).div_ceil(per), self.caps)?;
-        let figures: Vec<(&'static str, Figure)> = vec![
+        let figures: Figures = vec![
             ("CHANNELS", c.into()),
             ("RESULTS", o.into()),
             ("GRADIENT", self.gradient.into()),

@@ -16,7 +16,7 @@ pub use names::OPTIMIZERS;
 
 use accumulate::sum_name;
 use rules::Rule;
-use wgrad_graph::{Builder, Role, Tensor, differentiate};
+use wgrad_graph::{Builder, Role, Tensor, depends, differentiate};
 use wgrad_types::ShapeError;
 
 /// Update rules.
@@ -250,7 +250,7 @@ impl Optimizer {
     /// as they are before clipping.
     ///
     /// # Errors
-    /// If an operation between the loss and a weight has no gradient.
+    /// If an operation between the loss and a weight has no gradient, or the loss depends on none of the weights.
     #[track_caller]
     pub fn minimise(&self, loss: &Tensor, weights: &[(String, Tensor)]) -> Result<Vec<Tensor>, ShapeError> {
         self.minimise_groups(loss, &weights.iter().map(|w| self.group(w)).collect::<Vec<_>>())
@@ -265,6 +265,9 @@ impl Optimizer {
     pub fn minimise_groups(&self, loss: &Tensor, groups: &[Group]) -> Result<Vec<Tensor>, ShapeError> {
         let wrt: Vec<Tensor> = members(groups).map(|(_, w)| w.1.clone()).collect();
         loss.builder().owns("minimise", &wrt);
+        if !depends(loss, &wrt) {
+            return Err(ShapeError::new("minimise", "the loss depends on no weight to train"));
+        }
         let scaled = if self.loss_scaling { scaling::scaled(loss) } else { loss.clone() };
         let found = differentiate(&scaled, &wrt)?;
         found.iter().for_each(|g| loss.builder().keep(g));

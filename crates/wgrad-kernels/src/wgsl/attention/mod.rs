@@ -7,7 +7,7 @@
 mod rows;
 mod subgroup;
 
-use super::module::{Grid, Module, Width};
+use super::module::{Figures, Grid, Module, Width};
 use super::text::indented;
 use crate::attention::{Attention, DELTA, DY, Extents, K, LSE, Part, Q, V};
 use crate::kernel::Kernel;
@@ -104,7 +104,7 @@ impl Job<'_> {
     }
 
     /// Figures of every shader of attention.
-    fn figures(&self) -> Vec<(&'static str, Figure)> {
+    fn figures(&self) -> Figures {
         let e = self.e;
         vec![
             ("BATCH", e.batch.into()),
@@ -196,7 +196,7 @@ impl Job<'_> {
 struct Text<'a, 'k> {
     job: &'a Job<'a>,
     module: Module<'k>,
-    figures: Vec<(&'static str, Figure)>,
+    figures: Figures,
     hooks: Vec<Hook>,
 }
 

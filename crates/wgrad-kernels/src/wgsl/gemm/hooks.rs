@@ -3,10 +3,10 @@
 use super::index_map::{Address, IndexMap, Matrix};
 use super::problem::{Problem, Side};
 use crate::kernel::{Core, Kernel};
-use crate::wgsl::module::{Module, Width};
+use crate::wgsl::module::{Figures, Module, Width};
 use crate::wgsl::text::indented;
 use wgrad_graph::ops::ConvSpec;
-use wgrad_shaders::{Figure, Hook};
+use wgrad_shaders::Hook;
 
 /// Hooks of both operands and of the result's addresses. Binds the operands, as vectors if requested.
 pub(super) fn hooks(module: &mut Module<'_>, problem: &Problem, vectors: [bool; 2]) -> Vec<Hook> {
@@ -87,8 +87,8 @@ pub(super) fn shader(kernel: &Kernel) -> &'static str {
 }
 
 /// Extents of the product; of a convolution its own too.
-pub(super) fn figures(kernel: &Kernel, problem: &Problem, splits: usize) -> Vec<(&'static str, Figure)> {
-    let mut figures: Vec<(&'static str, Figure)> = vec![
+pub(super) fn figures(kernel: &Kernel, problem: &Problem, splits: usize) -> Figures {
+    let mut figures: Figures = vec![
         ("BATCH", problem.batch.into()),
         ("PARTS", splits.into()),
         ("M", problem.m.into()),
