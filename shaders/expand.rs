@@ -117,8 +117,9 @@ impl Expander<'_> {
             let end = self.end(lines, at);
             match self.hooks.iter().find(|h| h.name == name) {
                 Some(hook) => {
-                    self.out += &hook.code;
                     self.used += 1;
+                    let code: Vec<&str> = hook.code.lines().collect();
+                    self.lines(&code);
                 }
                 None => self.lines(&lines[at + 1..end]),
             }

@@ -22,17 +22,29 @@ fn roomy() -> Caps {
 }
 
 #[test]
-fn plan_softmax_on_cpu_is_one_row_chain() {
+fn plan_softmax_is_one_row_chain() {
     let b = Builder::new();
     let x = b.input("x", Type::f32(&[64, 100]));
     b.output("y", &x.softmax(1));
-    let cpu = plan(&b.graph(), &Caps::cpu(), &PlanOptions::default()).expect("a plan");
-    let names: Vec<_> = cpu.kernels.iter().map(|s| s.kernel.name()).collect();
-    assert_eq!(names, ["row_chain"]);
-    // Values used only inside the chain need no memory.
-    assert!(cpu.slots.iter().all(|s| s.kind != SlotKind::Activation), "{}", dump(&cpu));
-    let gpu = plan(&b.graph(), &roomy(), &PlanOptions::default()).expect("a plan");
-    assert!(gpu.kernels.iter().all(|s| s.kernel.name() != "row_chain"), "row chains have no WGSL form");
+    for caps in [Caps::cpu(), roomy(), Caps::webgpu_baseline()] {
+        let plan = plan(&b.graph(), &caps, &PlanOptions::default()).expect("a plan");
+        let names: Vec<_> = plan.kernels.iter().map(|s| s.kernel.name()).collect();
+        assert_eq!(names, ["row_chain"], "{caps:?}");
+        // Values used only inside the chain need no memory.
+        assert!(plan.slots.iter().all(|s| s.kind != SlotKind::Activation), "{}", dump(&plan));
+    }
+}
+
+#[test]
+fn plan_softmax_of_long_rows_on_adapters_is_reductions() {
+    let b = Builder::new();
+    let x = b.input("x", Type::f32(&[2, 5000]));
+    b.output("y", &x.softmax(1));
+    let names = |caps: &Caps| -> Vec<&'static str> {
+        let plan = plan(&b.graph(), caps, &PlanOptions::default()).expect("a plan");
+        plan.kernels.iter().map(|s| s.kernel.name()).collect()
+    };
+    assert_eq!(names(&roomy()), ["amax", "map", "sum", "map"]);
 }
 
 #[test]
@@ -50,34 +62,27 @@ fn plan_lenet_on_adapters() {
            4  matmul.tile32x32x16_4x4.split3 in fc1        [4, 120]           s8 s0+11008 s0+203008 -> s9  384960 flop
            5  matmul.tile32x32x16_4x4 in fc2               [4, 84]            s9 s0+203520 s0+243968 -> s10  81312 flop
            6  matmul.tile32x32x16_4x4 in fc3               [4, 10]            s10 s0+244480 s0+248064 -> s11  6760 flop
-           7  amax.tree4                                   [4, 1]             s11 -> s12  40 flop
-           8  map.scalar                                   [4, 10]            s11 s12 -> s13  40 flop
-           9  sum.tree4                                    [4, 1]             s13 -> s12  80 flop
-          10  map.vec4                                     [4, 1]             s12 -> s14  4 flop
-          11  map.scalar                                   [4, 10]            s13 s14 -> s15  40 flop
-          12  gather.direct                                [4, 1]             s15 s4 -> s14  4 flop
-          13  sum.column                                   [1, 1]             s4 -> s16  9 flop
-          14  sum.column                                   [1, 1]             s4 s14 s16 -> s17  17 flop
-          15  argmax.direct                                [4, 1]             s11 -> s14  40 flop
-          16  sum.column                                   [1]                s14 s4 -> s18  8 flop
-          17  map.vec4                                     [4, 1]             s4 s16 -> s14  16 flop
-          18  gather_grad.direct                           [4, 10]            s14 s4 -> s11  40 flop
-          19  sum.tree4                                    [4, 1]             s11 s12 -> s14  84 flop
-          20  map.scalar                                   [4, 10]            s11 s14 s13 -> s11  120 flop
-          21  matmul.tile32x32x16_4x4 in fc3               [10, 84]           s11 s10 -> s19+244480 s19+248064  6760 flop
-          22  matmul.tile32x32x16_4x4 in fc3               [4, 84]            s11 s0+244480 s10 -> s20  7392 flop
-          23  matmul.tile32x32x16_4x4 in fc2               [84, 120]          s20 s9 -> s19+203520 s19+243968  80976 flop
-          24  matmul.tile32x32x16_4x4 in fc2               [4, 120]           s20 s0+203520 s9 -> s10  81600 flop
-          25  matmul.tile32x32x16_4x4 in fc1               [4, 400]           s10 s0+11008 -> s9  384000 flop
-          26  matmul.tile32x32x16_4x4 in fc1               [120, 400]         s10 s8 -> s19+11008 s19+203008  384480 flop
-          27  max_pool2d_grad.direct                       [4, 16, 10, 10]    s7 s9 -> s8  19200 flop
-          28  conv2d_input_grad.tile32x32x16_4x4.split2 in conv2 [4, 6, 14, 14]     s8 s0+1024 -> s7  1920000 flop
-          29  conv2d_weight_grad.tile32x32x16_4x4.split3 in conv2 [16, 6, 5, 5]      s6 s8 -> s19+1024 s19+10752  1926400 flop
-          30  max_pool2d_grad.direct                       [4, 6, 28, 28]     s5 s7 -> s21  56448 flop
-          31  conv2d_weight_grad.tile32x32x16_4x4.split24 in conv1 [6, 1, 5, 5]       s3 s21 -> s19 s19+768  959616 flop
-          32  amax.tree64                                  [1, 1, 1, 1]       s19 -> s22  300 flop
-          33  map.scalar                                   [1]                s18 -> s23  0 flop
-          34  map.vec4 in optimizer                        [62080]            s0 s1 s19 s2 -> s0 s1 s2  807040 flop
+           7  row_chain.tree4                              [4, 10]            s11 -> s12 s13 s14  204 flop
+           8  gather.direct                                [4, 1]             s14 s4 -> s15  4 flop
+           9  row_chain.tree4                              [4, 1]             s4 s15 -> s16 s17  42 flop
+          10  argmax.direct                                [4, 1]             s11 -> s15  40 flop
+          11  sum.column                                   [1]                s15 s4 -> s18  8 flop
+          12  gather_grad.direct                           [4, 10]            s17 s4 -> s11  40 flop
+          13  row_chain.tree4                              [4, 10]            s11 s13 s12 -> s14  204 flop
+          14  matmul.tile32x32x16_4x4 in fc3               [10, 84]           s14 s10 -> s19+244480 s19+248064  6760 flop
+          15  matmul.tile32x32x16_4x4 in fc3               [4, 84]            s14 s0+244480 s10 -> s20  7392 flop
+          16  matmul.tile32x32x16_4x4 in fc2               [84, 120]          s20 s9 -> s19+203520 s19+243968  80976 flop
+          17  matmul.tile32x32x16_4x4 in fc2               [4, 120]           s20 s0+203520 s9 -> s10  81600 flop
+          18  matmul.tile32x32x16_4x4 in fc1               [4, 400]           s10 s0+11008 -> s9  384000 flop
+          19  matmul.tile32x32x16_4x4 in fc1               [120, 400]         s10 s8 -> s19+11008 s19+203008  384480 flop
+          20  max_pool2d_grad.direct                       [4, 16, 10, 10]    s7 s9 -> s8  19200 flop
+          21  conv2d_input_grad.tile32x32x16_4x4.split2 in conv2 [4, 6, 14, 14]     s8 s0+1024 -> s7  1920000 flop
+          22  conv2d_weight_grad.tile32x32x16_4x4.split3 in conv2 [16, 6, 5, 5]      s6 s8 -> s19+1024 s19+10752  1926400 flop
+          23  max_pool2d_grad.direct                       [4, 6, 28, 28]     s5 s7 -> s21  56448 flop
+          24  conv2d_weight_grad.tile32x32x16_4x4.split24 in conv1 [6, 1, 5, 5]       s3 s21 -> s19 s19+768  959616 flop
+          25  amax.tree64                                  [1, 1, 1, 1]       s19 -> s22  300 flop
+          26  map.scalar                                   [1]                s18 -> s23  0 flop
+          27  map.vec4 in optimizer                        [62080]            s0 s1 s19 s2 -> s0 s1 s2  807040 flop
     "#]].assert_eq(&text(&Caps::webgpu_baseline()));
     let software = Caps { class: AdapterClass::Software, subgroup: Some(8), ..Caps::webgpu_baseline() };
     expect![[r#"
@@ -89,34 +94,27 @@ fn plan_lenet_on_adapters() {
            4  matmul.subgroup4x32.split3 in fc1            [4, 120]           s8 s0+11008 s0+203008 -> s9  384960 flop
            5  matmul.subgroup4x32 in fc2                   [4, 84]            s9 s0+203520 s0+243968 -> s10  81312 flop
            6  matmul.subgroup4x32 in fc3                   [4, 10]            s10 s0+244480 s0+248064 -> s11  6760 flop
-           7  amax.column                                  [4, 1]             s11 -> s12  40 flop
-           8  map.scalar                                   [4, 10]            s11 s12 -> s13  40 flop
-           9  sum.column                                   [4, 1]             s13 -> s12  80 flop
-          10  map.vec4                                     [4, 1]             s12 -> s14  4 flop
-          11  map.scalar                                   [4, 10]            s13 s14 -> s15  40 flop
-          12  gather.direct                                [4, 1]             s15 s4 -> s14  4 flop
-          13  sum.column                                   [1, 1]             s4 -> s16  9 flop
-          14  sum.column                                   [1, 1]             s4 s14 s16 -> s17  17 flop
-          15  argmax.direct                                [4, 1]             s11 -> s14  40 flop
-          16  sum.column                                   [1]                s14 s4 -> s18  8 flop
-          17  map.vec4                                     [4, 1]             s4 s16 -> s14  16 flop
-          18  gather_grad.direct                           [4, 10]            s14 s4 -> s11  40 flop
-          19  sum.column                                   [4, 1]             s11 s12 -> s14  84 flop
-          20  map.scalar                                   [4, 10]            s11 s14 s13 -> s11  120 flop
-          21  matmul.subgroup10x32 in fc3                  [10, 84]           s11 s10 -> s19+244480 s19+248064  6760 flop
-          22  matmul.subgroup4x32 in fc3                   [4, 84]            s11 s0+244480 s10 -> s20  7392 flop
-          23  matmul.subgroup16x32 in fc2                  [84, 120]          s20 s9 -> s19+203520 s19+243968  80976 flop
-          24  matmul.subgroup4x32 in fc2                   [4, 120]           s20 s0+203520 s9 -> s10  81600 flop
-          25  matmul.subgroup4x32 in fc1                   [4, 400]           s10 s0+11008 -> s9  384000 flop
-          26  matmul.subgroupt16x32 in fc1                 [120, 400]         s10 s8 -> s19+11008 s19+203008  384480 flop
-          27  max_pool2d_grad.direct                       [4, 16, 10, 10]    s7 s9 -> s8  19200 flop
-          28  conv2d_input_grad.subgroup6x32 in conv2      [4, 6, 14, 14]     s8 s0+1024 -> s7  1920000 flop
-          29  conv2d_weight_grad.subgroup16x32.split3 in conv2 [16, 6, 5, 5]      s6 s8 -> s19+1024 s19+10752  1926400 flop
-          30  max_pool2d_grad.direct                       [4, 6, 28, 28]     s5 s7 -> s21  56448 flop
-          31  conv2d_weight_grad.subgroup6x32.split16 in conv1 [6, 1, 5, 5]       s3 s21 -> s19 s19+768  959616 flop
-          32  amax.subgroup8                               [1, 1, 1, 1]       s19 -> s22  300 flop
-          33  map.scalar                                   [1]                s18 -> s23  0 flop
-          34  map.vec4 in optimizer                        [62080]            s0 s1 s19 s2 -> s0 s1 s2  807040 flop
+           7  row_chain.rows                               [4, 10]            s11 -> s12 s13 s14  204 flop
+           8  gather.direct                                [4, 1]             s14 s4 -> s15  4 flop
+           9  row_chain.rows                               [4, 1]             s4 s15 -> s16 s17  42 flop
+          10  argmax.direct                                [4, 1]             s11 -> s15  40 flop
+          11  sum.column                                   [1]                s15 s4 -> s18  8 flop
+          12  gather_grad.direct                           [4, 10]            s17 s4 -> s11  40 flop
+          13  row_chain.rows                               [4, 10]            s11 s13 s12 -> s14  204 flop
+          14  matmul.subgroup10x32 in fc3                  [10, 84]           s14 s10 -> s19+244480 s19+248064  6760 flop
+          15  matmul.subgroup4x32 in fc3                   [4, 84]            s14 s0+244480 s10 -> s20  7392 flop
+          16  matmul.subgroup16x32 in fc2                  [84, 120]          s20 s9 -> s19+203520 s19+243968  80976 flop
+          17  matmul.subgroup4x32 in fc2                   [4, 120]           s20 s0+203520 s9 -> s10  81600 flop
+          18  matmul.subgroup4x32 in fc1                   [4, 400]           s10 s0+11008 -> s9  384000 flop
+          19  matmul.subgroupt16x32 in fc1                 [120, 400]         s10 s8 -> s19+11008 s19+203008  384480 flop
+          20  max_pool2d_grad.direct                       [4, 16, 10, 10]    s7 s9 -> s8  19200 flop
+          21  conv2d_input_grad.subgroup6x32 in conv2      [4, 6, 14, 14]     s8 s0+1024 -> s7  1920000 flop
+          22  conv2d_weight_grad.subgroup16x32.split3 in conv2 [16, 6, 5, 5]      s6 s8 -> s19+1024 s19+10752  1926400 flop
+          23  max_pool2d_grad.direct                       [4, 6, 28, 28]     s5 s7 -> s21  56448 flop
+          24  conv2d_weight_grad.subgroup6x32.split16 in conv1 [6, 1, 5, 5]       s3 s21 -> s19 s19+768  959616 flop
+          25  amax.subgroup8                               [1, 1, 1, 1]       s19 -> s22  300 flop
+          26  map.scalar                                   [1]                s18 -> s23  0 flop
+          27  map.vec4 in optimizer                        [62080]            s0 s1 s19 s2 -> s0 s1 s2  807040 flop
     "#]].assert_eq(&text(&software));
 }
 

@@ -16,15 +16,16 @@ pub(crate) struct Owners<'a> {
     changing: BTreeSet<&'a str>,
 }
 
-/// Words of a text with their first byte.
+/// Words of a text with their first byte, without components and fields (`.x`).
 pub(crate) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     let mut at = 0;
-    std::iter::from_fn(move || {
+    let all = std::iter::from_fn(move || {
         let from = at + text[at..].find(part)?;
         at = from + text[from..].find(|c| !part(c)).unwrap_or(text.len() - from);
         Some((from, &text[from..at]))
-    })
+    });
+    all.filter(move |w| !text[..w.0].ends_with('.'))
 }
 
 impl<'a> Owners<'a> {
@@ -198,7 +199,7 @@ mod tests {
         for name in ["li", "quad", "tx", "i", "local", "k"] {
             assert!(owners.depends(name), "{name}");
         }
-        assert!(!owners.depends("wg.x + row + t"));
+        assert!(!owners.depends("wg.x + row + t + wg.i"));
         assert_eq!(owners.changing.iter().copied().collect::<Vec<_>>(), ["i", "row_sum", "t"]);
     }
 }

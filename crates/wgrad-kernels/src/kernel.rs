@@ -27,8 +27,8 @@ pub enum Core {
         /// The axis searched.
         axis: usize,
     },
-    /// Reductions and element-wise kernels over the same rows, a block of rows at a time; no epilogue. On the
-    /// CPU only: it has no WGSL.
+    /// Reductions and element-wise kernels over the same rows, a block of rows at a time; no epilogue. Not
+    /// every chain has WGSL: see [`crate::has_row_chain`].
     RowChain(Chain),
     /// Operands 0 and 1 through views `[batch.., M, K]` and `[batch.., K, N]`: equal batch extents (0 strides
     /// if broadcast), no masks. Output `[batch.., M, N]`.

@@ -18,6 +18,7 @@ pub use cpu::{CpuBuffers, Failed, Prepared, SmallList, run as run_cpu};
 pub use expr::{Expr, Instr, Reg};
 pub use kernel::{Core, Cost, Kernel, Sums};
 pub use launch::{Access, Binding, Buffer, Launch, Unsupported, Variant};
+pub use wgsl::row_chain::fits as has_row_chain;
 pub use wgsl::variants;
 
 /// Scalar words of every plan: the seed of random draws and the training step, both u32.

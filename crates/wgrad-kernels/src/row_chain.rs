@@ -14,6 +14,16 @@ pub enum Source {
     Value(usize),
 }
 
+impl Source {
+    /// Number of a value of the chain.
+    pub fn value(self) -> Option<usize> {
+        match self {
+            Self::Value(v) => Some(v),
+            Self::Operand(_) => None,
+        }
+    }
+}
+
 /// One of the chain's kernels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Link {

@@ -1,26 +1,22 @@
 //! Row chains: a reduction over trailing axes and its element-wise neighbours become one kernel, which keeps
-//! a block of rows in the cache and needs no memory for values used inside the chain only.
+//! rows in the cache or in workgroup memory and needs no buffer for values used inside the chain only.
 
 use crate::plan::{Buffer, Draft, SlotKind};
 use std::collections::{BTreeMap, BTreeSet};
 use wgrad_kernels::row_chain::{Chain, Link, Source, Value, row_local, rows_of};
-use wgrad_kernels::{Core, Expr, Kernel};
+use wgrad_kernels::{Core, Expr, Kernel, has_row_chain};
 use wgrad_types::{AdapterClass, Caps};
 
-/// Fewer rows give threads nothing to share.
+/// Fewer rows give a CPU's threads nothing to share.
 const LEAST_ROWS: usize = 16;
 /// Maximum number of kernels a chain reaches over.
 const REACH: usize = 8;
 
 /// Merges chains in `drafts`. `results` are the plan's result buffers.
 pub(crate) fn merge(buffers: &[Buffer], drafts: &mut Vec<Draft>, results: &[usize], caps: &Caps) {
-    if caps.class != AdapterClass::Cpu {
-        return;
-    }
     let mut i = 0;
     while i < drafts.len() {
-        if let Some((rows, members)) = chain_from(buffers, drafts, i) {
-            let merged = build(buffers, drafts, results, rows, &members);
+        if let Some((merged, members)) = longest(buffers, drafts, results, i, caps) {
             for &m in members.iter().skip(1).rev() {
                 drafts.remove(m);
             }
@@ -30,6 +26,26 @@ pub(crate) fn merge(buffers: &[Buffer], drafts: &mut Vec<Draft>, results: &[usiz
     }
 }
 
+/// The longest chain beginning at a kernel that the device has a kernel for, and its members.
+fn longest(
+    buffers: &[Buffer],
+    drafts: &[Draft],
+    results: &[usize],
+    start: usize,
+    caps: &Caps,
+) -> Option<(Draft, Vec<usize>)> {
+    let cpu = caps.class == AdapterClass::Cpu;
+    let (rows, mut members) = chain_from(buffers, drafts, start, if cpu { LEAST_ROWS } else { 1 })?;
+    while members.len() > 1 && members.iter().any(|&m| matches!(drafts[m].kernel.core, Core::Reduce { .. })) {
+        let merged = build(buffers, drafts, results, rows, &members);
+        if cpu || has_row_chain(&merged.kernel, caps) {
+            return Some((merged, members));
+        }
+        members.pop();
+    }
+    None
+}
+
 /// Rows of a kernel that can be a link: it computes row by row, into memory of its own.
 fn fits(buffers: &[Buffer], draft: &Draft) -> Option<usize> {
     let own = |&b: &usize| !matches!(buffers[b].kind, SlotKind::Param(_)) && buffers[b].ty.numel() > 0;
@@ -37,12 +53,17 @@ fn fits(buffers: &[Buffer], draft: &Draft) -> Option<usize> {
     rows_of(&draft.kernel).filter(|_| own)
 }
 
-/// The chain beginning at a kernel: its rows and members.
-fn chain_from(buffers: &[Buffer], drafts: &[Draft], start: usize) -> Option<(usize, Vec<usize>)> {
+/// The chain of `least` rows or more beginning at a kernel: its rows and members.
+fn chain_from(
+    buffers: &[Buffer],
+    drafts: &[Draft],
+    start: usize,
+    least: usize,
+) -> Option<(usize, Vec<usize>)> {
     fits(buffers, &drafts[start])?;
     // An element-wise kernel takes its number of rows from the first reduction after it.
     let near = drafts[start..].iter().take(REACH).filter_map(|d| fits(buffers, d));
-    let rows = near.into_iter().find(|&r| r > 0).filter(|&r| r >= LEAST_ROWS)?;
+    let rows = near.into_iter().find(|&r| r > 0).filter(|&r| r >= least)?;
     let mut members: Vec<usize> = Vec::new();
     let mut inside: BTreeSet<usize> = BTreeSet::new();
     let mut beyond: BTreeSet<usize> = BTreeSet::new();
@@ -65,8 +86,7 @@ fn chain_from(buffers: &[Buffer], drafts: &[Draft], start: usize) -> Option<(usi
             beyond.extend(&draft.outputs);
         }
     }
-    let reduces = members.iter().any(|&m| matches!(drafts[m].kernel.core, Core::Reduce { .. }));
-    (members.len() > 1 && reduces).then_some((rows, members))
+    Some((rows, members))
 }
 
 /// The members as one kernel.

@@ -119,7 +119,9 @@ pub(super) const BREAKS: &[Break] = &[
         )
     }),
     text("sum", "reduce-identity", "a maximum begins at 0", |l| {
-        let own = |line: &str| starts(line, "var sum = ") && line.contains("-infinity_()");
+        let own = |line: &str| {
+            (starts(line, "var sum = ") || starts(line, "var extreme")) && line.contains("-infinity_()")
+        };
         in_lines(&l.source, own, |line| Some(line.replace("-infinity_()", "0.0f")))
     }),
     text("formula", "subgroup-operation", "lanes are compared, not added", |l| {

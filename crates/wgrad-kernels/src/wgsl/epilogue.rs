@@ -30,14 +30,7 @@ impl Epilogue {
     pub(super) fn print(&self, module: &mut Module<'_>, width: Width, index: &str, prefix: &str) -> Printed {
         let mut printed = print(module, &self.space, width, Place::Linear(index), prefix);
         for (i, result) in printed.results.iter().enumerate() {
-            let buffer = module.output(i, width);
-            let value = match module.kernel.outputs[i] {
-                DType::Bool => format!("select({0}(0u), {0}(1u), {result})", width.of("u32")),
-                DType::F16 => format!("{}({result})", width.of("f16")),
-                _ => result.clone(),
-            };
-            let store = format!("{buffer}[{index}] = {value}");
-            printed.body.push(Statement::new(Kind::Store, "", store, &[index, result]));
+            printed.body.push(store(module, i, width, index, result));
         }
         printed
     }
@@ -63,6 +56,17 @@ impl Epilogue {
         let (uniform, body) = (indented(&lines(&printed.uniform), 1), indented(&lines(&printed.body), 1));
         format!("fn {name}({index}: u32, acc: {}) {{\n{uniform}{body}}}\n", width.of("f32"))
     }
+}
+
+/// Store of a result in output `i`, at an index counting elements or quads.
+pub(super) fn store(module: &mut Module<'_>, i: usize, width: Width, index: &str, result: &str) -> Statement {
+    let buffer = module.output(i, width);
+    let value = match module.kernel.outputs[i] {
+        DType::Bool => format!("select({0}(0u), {0}(1u), {result})", width.of("u32")),
+        DType::F16 => format!("{}({result})", width.of("f16")),
+        _ => result.to_owned(),
+    };
+    Statement::new(Kind::Store, "", format!("{buffer}[{index}] = {value}"), &[index, result])
 }
 
 /// Hooks `store` and `store4`, functions of (part, o, value), the one not of this width empty: result `o` goes through the

@@ -4,7 +4,7 @@
 //! separately, to be hoisted before a loop. Loads outside of a mask read element 0 and are replaced by 0.
 
 use super::guards;
-use super::module::{Module, Width};
+use super::module::{Local, LocalAt, Module, Width};
 use super::space::{Inner, Space, inner};
 use super::statement::{Kind, Statement};
 use super::text::{affine, decode, literal};
@@ -35,16 +35,23 @@ pub(super) struct Printed {
 
 /// True if a space can be evaluated four elements at a time, given the operands bound as scalars.
 pub(super) fn fits_quads(space: &Space, scalar_operands: &[usize]) -> bool {
-    let mut splat: Vec<usize> = scalar_operands.to_vec();
-    let mut vector = Vec::new();
+    quad_operands(space).is_some_and(|[vectors, mut scalars]| {
+        scalars.extend(scalar_operands);
+        !vectors.iter().any(|v| scalars.contains(v))
+    })
+}
+
+/// Operands bound as vectors, and as scalars, to evaluate four elements at a time; `None` if a load has neither form.
+pub(super) fn quad_operands(space: &Space) -> Option<[Vec<usize>; 2]> {
+    let [mut vectors, mut scalars] = [const { Vec::new() }; 2];
     let fits = space.expr.instrs.iter().all(|instr| match instr {
         Instr::Load { operand, view } => match inner(view) {
             Inner::Vector => {
-                vector.push(*operand);
+                vectors.push(*operand);
                 true
             }
             Inner::Splat => {
-                splat.push(*operand);
+                scalars.push(*operand);
                 true
             }
             Inner::Scattered => false,
@@ -53,7 +60,7 @@ pub(super) fn fits_quads(space: &Space, scalar_operands: &[usize]) -> bool {
         Instr::Index(_) | Instr::Masked { .. } => false,
         _ => true,
     });
-    fits && space.quads() && !vector.iter().any(|v| splat.contains(v))
+    (fits && space.quads()).then_some([vectors, scalars])
 }
 
 /// Prints the space's expression; registers are called `prefix` and their number.
@@ -155,7 +162,7 @@ impl Printer<'_, '_> {
         let value = |r: &Reg| if uniform { self.name(*r) } else { self.value(*r) };
         let dtype = self.space.expr.dtypes[r];
         let text = match instr {
-            Instr::Acc => "acc".to_owned(),
+            Instr::Acc => self.module.core_result.clone(),
             Instr::Const(v) if dtype == DType::F32 && !(*v as f32).is_finite() => self.module.endless(*v),
             Instr::Const(v) => literal(*v, dtype),
             Instr::Scalar { word } => format!("bitcast<f32>({}[{word}u])", self.module.scalars()),
@@ -204,7 +211,16 @@ impl Printer<'_, '_> {
             (0..self.axes.len()).filter(|&d| needed(d)).map(|d| self.axes[d].clone()).collect()
         };
         let masked = |mask: &[(usize, usize)], d: usize| mask[d] != (0, self.space.shape[d]);
+        let local = instr.load().and_then(|l| self.module.local(l.0));
         match instr {
+            Instr::Load { .. }
+                if let Some(Local { at: LocalAt::Row(name) | LocalAt::Here(name), .. }) = local =>
+            {
+                vec![name.clone()]
+            }
+            Instr::Load { .. } if let Some(Local { at: LocalAt::Own { index, .. }, .. }) = local => {
+                vec![(*index).to_owned()]
+            }
             Instr::Load { view, .. } | Instr::Index(view) | Instr::Random { view, .. } => {
                 match &self.linear {
                     Some(linear) if view.is_contiguous() => vec![linear.clone()],
@@ -227,12 +243,29 @@ impl Printer<'_, '_> {
             Instr::Const(_) | Instr::Scalar { .. } => true,
             Instr::Load { operand, view } => {
                 let taken_over = self.module.kernel.in_place.contains(&Some(*operand));
-                view.is_uniform() && !taken_over
+                view.is_uniform() && !taken_over && self.module.local(*operand).is_none()
             }
             Instr::Unary(_, x) | Instr::Cast(x) => all(&[*x]),
             Instr::Binary(_, a, b) | Instr::Compare(_, a, b) => all(&[*a, *b]),
             Instr::Select(c, a, b) => all(&[*c, *a, *b]),
             Instr::Acc | Instr::Index(_) | Instr::Random { .. } | Instr::Masked { .. } => false,
+        }
+    }
+
+    /// A value of the row, known to this kernel only.
+    fn local(&self, local: &Local, view: &View, width: Width) -> String {
+        let word = match &local.at {
+            LocalAt::Row(name) if width == Width::Four => return format!("vec4({name})"),
+            LocalAt::Row(name) | LocalAt::Here(name) => return name.clone(),
+            LocalAt::Own { word, .. } => word.clone(),
+            LocalAt::Memory { array, begin } => {
+                let in_row = self.terms(view, width.lanes() as i64, |d| self.space.reduced[d]);
+                format!("{array}[{begin} + {}]", affine(&in_row, 0))
+            }
+        };
+        match local.dtype {
+            DType::Bool => format!("({word} != {}(0u))", width.of("u32")),
+            _ => word,
         }
     }
 
@@ -243,14 +276,18 @@ impl Printer<'_, '_> {
         {
             return linear.clone();
         }
+        affine(&self.terms(view, unit, |_| true), view.offset as i64 / unit)
+    }
+
+    /// The coordinates of some axes with their strides in the view.
+    fn terms(&self, view: &View, unit: i64, axis: impl Fn(usize) -> bool) -> Vec<(String, i64)> {
         let last = view.strides.len().saturating_sub(1);
         let term = |(d, s): (usize, &isize)| {
             // Outer strides count elements; the innermost coordinate already counts quads.
             let factor = if d == last { *s as i64 } else { *s as i64 / unit };
             (self.axes[d].clone(), if view.shape[d] == 1 { 0 } else { factor })
         };
-        let terms: Vec<_> = view.strides.iter().enumerate().map(term).collect();
-        affine(&terms, view.offset as i64 / unit)
+        view.strides.iter().enumerate().filter(|s| axis(s.0)).map(term).collect()
     }
 
     fn inside(&self, mask: &[(usize, usize)]) -> Option<String> {
@@ -279,6 +316,9 @@ impl Printer<'_, '_> {
     }
 
     fn load(&mut self, operand: usize, view: &View, width: Width) -> String {
+        if let Some(local) = self.module.local(operand) {
+            return self.local(local, view, width);
+        }
         let dtype = self.module.kernel.operands[operand].dtype;
         let whole = self.linear.is_some() && view.is_contiguous();
         let vector = width == Width::Four && (whole || inner(view) == Inner::Vector);

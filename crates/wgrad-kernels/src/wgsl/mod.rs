@@ -16,6 +16,7 @@ mod guards;
 mod map;
 mod module;
 mod reduce;
+pub(crate) mod row_chain;
 mod shader;
 mod space;
 mod statement;
@@ -53,6 +54,9 @@ pub fn variants(kernel: &Kernel, caps: &Caps) -> Result<Vec<Variant>, Unsupporte
             return map::variants(&constant::with_constant_acc(kernel, kind.start()), caps);
         }
         return reduce::variants(kernel, *kind, &Space::new(prologue, input_shape, axes), caps);
+    }
+    if let Core::RowChain(chain) = &kernel.core {
+        return row_chain::variants(kernel, chain, caps);
     }
     if let Core::Attention(spec) = &kernel.core {
         return attention::variants(kernel, spec, caps);

@@ -60,6 +60,36 @@ pub(super) fn opaque_loops(caps: &Caps) -> (&'static str, Figure) {
     (OPAQUE_LOOPS, (caps.class == AdapterClass::Software).into())
 }
 
+/// Place of a [`Local`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum LocalAt {
+    /// A name, for all of the row.
+    Row(String),
+    /// A name, for the element being computed.
+    Here(String),
+    /// Workgroup memory at the lane's own place, for the element being computed.
+    Own {
+        /// The element there.
+        word: String,
+        /// Name of the index that the place depends on.
+        index: &'static str,
+    },
+    /// Workgroup memory: the row's elements (or quads) from `begin` on.
+    Memory {
+        /// The array.
+        array: String,
+        /// Index of the row's first element.
+        begin: String,
+    },
+}
+
+/// A value of a row chain, known to its kernel only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Local {
+    pub(super) dtype: DType,
+    pub(super) at: LocalAt,
+}
+
 /// A module under construction; see the file's text.
 pub(super) struct Module<'a> {
     /// Kernel of the module.
@@ -72,6 +102,10 @@ pub(super) struct Module<'a> {
     /// True if the text names f16.
     f16: bool,
     traits: Vec<&'static str>,
+    /// Name of the core's result in an epilogue.
+    pub(super) core_result: String,
+    /// Values numbered after the kernel's operands.
+    pub(super) locals: Vec<Option<Local>>,
 }
 
 impl<'a> Module<'a> {
@@ -85,7 +119,15 @@ impl<'a> Module<'a> {
             functions: String::new(),
             f16: false,
             traits: Vec::new(),
+            core_result: "acc".to_owned(),
+            locals: Vec::new(),
         }
+    }
+
+    /// The value with a number after the operands'.
+    pub(super) fn local(&self, operand: usize) -> Option<&Local> {
+        let at = operand.checked_sub(self.kernel.operands.len())?;
+        Some(self.locals[at].as_ref().expect("a value is computed before it is read"))
     }
 
     fn bind(&mut self, buffer: Buffer, access: Access, name: String, element: &str, width: Width) -> String {

@@ -8,8 +8,8 @@ use super::epilogue::Epilogue;
 use super::expr::{Place, fits_quads, print};
 use super::module::{Grid, Module, Width, opaque_start};
 use super::space::Space;
-use super::statement::{Kind, Statement, apart, lines};
-use super::text::{decode, f32_literal, indented};
+use super::statement::{apart, lines};
+use super::text::{f32_literal, indented};
 use crate::kernel::Kernel;
 use crate::launch::{Access, Launch, Unsupported, Variant};
 use crate::table::{MAX_TRIPS, figures};
@@ -409,35 +409,13 @@ impl OneSet<'_> {
                 (Vec::new(), printed)
             }
             Source::Prologue(space) => {
-                let (places, axes) = self.coordinates(space);
+                let quads = [self.scheme.quad_outputs, self.scheme.quad_inner];
+                let (places, axes) = space.places(["o", "r"], quads, "a");
                 let mut printed = print(module, space, unit, Place::Axes(&axes), "p");
                 printed.body.splice(0..0, places);
                 (lines(&std::mem::take(&mut printed.uniform)), printed)
             }
         }
-    }
-
-    /// Coordinates of element `r` of output `o` in the prologue's space.
-    fn coordinates(&self, space: &Space) -> (Vec<Statement>, Vec<String>) {
-        let mut axes = vec![String::new(); space.shape.len()];
-        let mut places = Vec::new();
-        for (reduced, index, quads) in
-            [(false, "o", self.scheme.quad_outputs), (true, "r", self.scheme.quad_inner)]
-        {
-            let own: Vec<usize> = (0..axes.len()).filter(|&d| space.reduced[d] == reduced).collect();
-            let mut shape: Vec<usize> = own.iter().map(|&d| space.shape[d]).collect();
-            if let (Some(last), true) = (shape.last_mut(), quads) {
-                *last /= 4;
-            }
-            for (d, text) in own.iter().zip(decode(index, &shape, &vec![true; shape.len()])) {
-                axes[*d] = text.clone();
-                if text != index && text != "0u" {
-                    axes[*d] = format!("a{d}");
-                    places.push(Statement::new(Kind::Coordinate, &axes[*d], text, &[index]));
-                }
-            }
-        }
-        (places, axes)
     }
 
     /// Lines combining the lanes' `acc` into lane 0's. Maximum and minimum use order-preserving keys.

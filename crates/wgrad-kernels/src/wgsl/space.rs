@@ -2,6 +2,8 @@
 //!
 //! Neighbouring axes contiguous in every view are merged, to decode fewer coordinates.
 
+use super::statement::{Kind, Statement};
+use super::text::decode;
 use crate::expr::{Expr, Instr};
 use wgrad_types::View;
 
@@ -29,6 +31,33 @@ impl Space {
             reduced: groups.iter().map(|g| reduced[g[0]]).collect(),
             shape: new_shape,
         }
+    }
+
+    /// Coordinates of element `inner` of the reduced axes at `outer` of the others, and statements defining them; `quads`
+    /// says whether these indices count quads.
+    pub(super) fn places(
+        &self,
+        [outer, inner]: [&str; 2],
+        quads: [bool; 2],
+        prefix: &str,
+    ) -> (Vec<Statement>, Vec<String>) {
+        let mut axes = vec![String::new(); self.shape.len()];
+        let mut places = Vec::new();
+        for (reduced, index, quads) in [(false, outer, quads[0]), (true, inner, quads[1])] {
+            let own: Vec<usize> = (0..axes.len()).filter(|&d| self.reduced[d] == reduced).collect();
+            let mut shape: Vec<usize> = own.iter().map(|&d| self.shape[d]).collect();
+            if let (Some(last), true) = (shape.last_mut(), quads) {
+                *last /= 4;
+            }
+            for (d, text) in own.iter().zip(decode(index, &shape, &vec![true; shape.len()])) {
+                axes[*d] = text.clone();
+                if text != index && text != "0u" {
+                    axes[*d] = format!("{prefix}{d}");
+                    places.push(Statement::new(Kind::Coordinate, &axes[*d], text, &[index]));
+                }
+            }
+        }
+        (places, axes)
     }
 
     /// The innermost extent, if four elements of it can be taken at a time.
