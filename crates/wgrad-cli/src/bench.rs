@@ -126,7 +126,7 @@ fn training(row: &Training, device: &Device, seconds: f64) -> Result<Measured, T
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if !(args.seconds.is_finite() && args.seconds > 0.0) {
         let why = format!("{} must be a positive number of seconds", args.seconds);
-        return Err(TrainError::Config { option: "--seconds".into(), why }.into());
+        return Err(TrainError::Config { setting: "seconds".into(), why }.into());
     }
     let wanted = |name: &str| args.only.as_deref().is_none_or(|part| name.contains(part));
     let rows = if args.all || args.only.is_some() { all_kernels() } else { kernels() };

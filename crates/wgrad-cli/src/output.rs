@@ -2,6 +2,7 @@
 //!
 //! A closed pipe never panics: the caller gets the error, recognised by [`is_closed`].
 
+use crate::words;
 use anyhow::Result;
 use serde_json::Value;
 use std::io::{self, Write};
@@ -28,10 +29,10 @@ pub(crate) fn json(value: &Value) -> Result<()> {
     line(&format!("{value:#}"))
 }
 
-/// Writes a line to standard error.
+/// Writes a line to standard error, in the words of the command line.
 pub(crate) fn note(text: &str) {
     // A failure to write an error cannot be reported.
-    let _ = writeln!(io::stderr(), "{}", one_line(text));
+    let _ = writeln!(io::stderr(), "{}", one_line(&words::told(text)));
 }
 
 /// Writes a one-line error message to standard error.

@@ -55,7 +55,7 @@ fn caps(args: &Args) -> Result<(Caps, String, Arc<Choices>), TrainError> {
     let baseline = args.limits == Some(LimitsName::WebgpuBaseline);
     match args.device.as_deref() {
         Some("cpu") if baseline => Err(TrainError::Config {
-            option: "--limits".into(),
+            setting: "limits".into(),
             why: "the CPU has no limits: leave out --limits or choose another --device".into(),
         }),
         Some("cpu") => Ok((Caps::cpu(), "the native CPU".into(), none())),
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn kernel_text(plan: &Plan, name: &str) -> Result<String, TrainError> {
-    let refused = |why: String| Err(TrainError::Config { option: "--wgsl".into(), why });
+    let refused = |why: String| Err(TrainError::Config { setting: "wgsl".into(), why });
     let texts = wgsl(plan, name);
     if !texts.is_empty() {
         return Ok(texts.join("\n").trim_end().to_owned());

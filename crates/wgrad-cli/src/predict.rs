@@ -3,6 +3,7 @@
 use crate::checkpoint::Checkpoint;
 use crate::inputs::{Input, Inputs};
 use crate::output::{self, percent};
+use crate::words;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -42,8 +43,8 @@ pub(crate) struct Args {
     json: bool,
 }
 
-fn wrong(option: &str, why: &str) -> TrainError {
-    TrainError::Config { option: option.into(), why: why.into() }
+fn wrong(setting: &str, why: &str) -> TrainError {
+    TrainError::Config { setting: setting.into(), why: why.into() }
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -86,7 +87,7 @@ impl Tally {
                 output::note(&format!("note: left out: {why}"));
                 self.first.get_or_insert_with(|| why.clone());
                 if json {
-                    line["error"] = json!(why);
+                    line["error"] = json!(words::told(&why));
                     return output::json_line(&line);
                 }
                 Ok(())
@@ -105,7 +106,7 @@ impl Tally {
 
 fn classes(args: &Args, mut inputs: Inputs, dir: &Path, device: &Device) -> Result<ExitCode> {
     if args.out.is_some() {
-        return Err(wrong("--out", "applies only to unet's masks: leave it out").into());
+        return Err(wrong("out", "applies only to unet's masks: leave it out").into());
     }
     let mut predictor = Predictor::open(dir, inputs.count().unwrap_or(LISTED), device)?;
     let top = usize::from(args.top.unwrap_or(3));
@@ -156,7 +157,7 @@ impl Places {
                 "two images, {first} and {}, would have the mask {mask}: predict them separately",
                 image.path.display()
             );
-            return Err(wrong("--out", &why));
+            return Err(wrong("out", &why));
         };
         self.taken.insert(path.clone(), image.path.clone());
         Ok(path)
@@ -165,7 +166,7 @@ impl Places {
 
 fn masks(args: &Args, mut inputs: Inputs, dir: &Path, device: &Device) -> Result<ExitCode> {
     if args.top.is_some() {
-        return Err(wrong("--top", "does not apply to unet: leave it out").into());
+        return Err(wrong("top", "does not apply to unet: leave it out").into());
     }
     let out = args.out.clone().unwrap_or_else(|| "masks".into());
     let mut places = Places { out, taken: BTreeMap::new() };
@@ -174,7 +175,7 @@ fn masks(args: &Args, mut inputs: Inputs, dir: &Path, device: &Device) -> Result
     let kept = known.iter().filter(|path| path.exists()).count();
     if kept > 0 && kept == known.len() {
         let why = format!("{} exists already: choose another --out", known[0].display());
-        return Err(wrong("--out", &why).into());
+        return Err(wrong("out", &why).into());
     }
     let mut known = known.into_iter();
     let mut segmenter = Segmenter::open(dir, device)?;

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             "{} has one variant of every kernel: nothing to tune; choose an adapter",
             selected.device
         );
-        return Err(TrainError::Config { option: "--device".into(), why }.into());
+        return Err(TrainError::Config { setting: "device".into(), why }.into());
     }
     let failed = |e: SessionError| TrainError::from(e);
     check_precision(&args.workload.precision, device.caps(), &selected.device)?;

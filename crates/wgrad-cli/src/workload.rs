@@ -1,6 +1,7 @@
 //! Workload of `plan`, `profile` and `tune`: a model's training step or evaluation, described by flags.
 
 use crate::output::count;
+use crate::settings::meaning;
 use crate::shape::Shape;
 use crate::spelling;
 use serde_json::{Value, json};
@@ -14,17 +15,13 @@ use wgrad_train::{
 /// Flags for a model and its training step.
 #[derive(clap::Args)]
 pub(crate) struct WorkloadArgs {
-    /// Model
-    #[arg(long, value_name = "NAME", help = crate::train::models())]
+    #[arg(long, value_name = "NAME", help = meaning("model"))]
     pub(crate) model: String,
-    /// Width multiplier of the model's layers
-    #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", help = meaning("width"), default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) width: f64,
-    /// Batch size: images, or rows of text, per step
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(long, value_name = "N", help = meaning("batch_size"), default_value_t = 32)]
     pub(crate) batch_size: usize,
-    /// Side of the square images, in pixels [default: the model's own, or 28]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help = format!("{} [default: the model's own, or 28]", meaning("image_size")))]
     image_size: Option<usize>,
     /// Number of classes
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
@@ -37,11 +34,9 @@ pub(crate) struct WorkloadArgs {
     vocabulary: u32,
     #[command(flatten)]
     shape: Shape,
-    /// Optimizer
-    #[arg(long, value_name = "NAME", default_value = "adam", help = crate::train::optimizers())]
+    #[arg(long, value_name = "NAME", default_value = "adam", help = meaning("optimizer"))]
     pub(crate) optimizer: String,
-    /// f32, or f16 to store the operands of matrix products, convolutions and attention as f16
-    #[arg(long, value_name = "NAME", default_value = "f32")]
+    #[arg(long, value_name = "NAME", default_value = "f32", help = meaning("precision"))]
     pub(crate) precision: String,
     /// Use an evaluation batch instead of a training step
     #[arg(long)]
@@ -172,7 +167,7 @@ impl WorkloadArgs {
         config.check()?;
         if args.eval && args.precision != "f32" {
             return Err(TrainError::Config {
-                option: "--precision".into(),
+                setting: "precision".into(),
                 why: "evaluation runs in f32: leave it out with --eval".into(),
             });
         }

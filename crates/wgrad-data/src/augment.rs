@@ -65,7 +65,7 @@ pub fn parse_augment(spec: &str) -> Result<Vec<Augment>, DataError> {
 }
 
 fn parse_one(item: &str) -> Result<Augment, DataError> {
-    let unknown = || DataError::invalid("augmentation", format!("`{item}`"), KNOWN);
+    let unknown = || DataError::invalid("augmentation", format!("{item:?}"), KNOWN);
     let mut parts = item.split(':');
     let name = parts.next().unwrap_or_default();
     let numbers = parts.map(str::parse).collect::<Result<Vec<f32>, _>>().map_err(|_| unknown())?;

@@ -48,7 +48,7 @@ pub(crate) fn open(dir: &Path, options: &SourceOptions) -> Result<Source, DataEr
         test_dir => (test_dir, None),
     };
     reading.warnings.extend(flat.map(|dir| {
-        format!("{0} is left out: it has no class folders; `wgrad predict` takes {0} as it is", dir.display())
+        format!("{0} is left out: it has no class folders; `Predictor` takes {0} as it is", dir.display())
     }));
     let mut other = |split_dir: Option<PathBuf>| -> Result<Option<Store>, DataError> {
         let Some(split_dir) = split_dir else { return Ok(None) };

@@ -89,11 +89,11 @@ pub fn open_masks(spec: &str, options: &SegmentationOptions) -> Result<Segmentat
     let dir = Path::new(spec.strip_prefix("masks:").filter(|dir| !dir.is_empty()).ok_or_else(unknown)?);
     let share = options.val_split.unwrap_or(DEFAULT_VAL_SPLIT);
     if !(share > 0.0 && share < 1.0) {
-        return Err(DataError::invalid("val_split", share, "between 0 and 1, as in 0.2"));
+        return Err(DataError::invalid("`val_split`", share, "between 0 and 1, as in 0.2"));
     }
     if let Some(label) = options.ignore.as_ref().filter(|label| ignored_name(label).is_none()) {
         let expected = "one label: an index or grey level from 0 to 65535, or a colour as #rrggbb";
-        return Err(DataError::invalid("--ignore", label, expected));
+        return Err(DataError::invalid("`ignore`", label, expected));
     }
     let mut opening = Opening { strict: options.strict, warnings: Vec::new() };
     let pairs = opening.pairs(dir)?;

@@ -131,10 +131,10 @@ pub fn open(spec: &str, options: &SourceOptions) -> Result<Dataset, DataError> {
 
 fn check(options: &SourceOptions) -> Result<(), DataError> {
     if let Some(share) = options.val_split.filter(|share| !(*share > 0.0 && *share < 1.0)) {
-        return Err(DataError::invalid("val_split", share, "between 0 and 1, as in 0.2"));
+        return Err(DataError::invalid("`val_split`", share, "between 0 and 1, as in 0.2"));
     }
     if options.image_size == Some(0) {
-        return Err(DataError::invalid("image_size", 0, "at least 1"));
+        return Err(DataError::invalid("`image_size`", 0, "at least 1"));
     }
     options.channels.map_or(Ok(()), check_channels)
 }
@@ -163,7 +163,7 @@ fn split(spec: &str, source: Source, options: &SourceOptions) -> Dataset {
         (None, Some(_)) => options.val_split,
     };
     if options.val_split.is_some() && share.is_none() {
-        warnings.push(format!("val_split is ignored: {spec} has validation images of its own"));
+        warnings.push(format!("`val_split` is ignored: {spec} has validation images of its own"));
     }
     let (train, validation) = match share {
         None => (whole(Some(source.train), "train"), whole(source.validation, "validation")),

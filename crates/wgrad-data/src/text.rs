@@ -42,7 +42,7 @@ pub struct Text {
 /// One line of [`DataError`] with the remedy.
 pub fn open_text(spec: &str, tokenizer: &TokenizerChoice, val_split: f64) -> Result<Text, DataError> {
     if !(val_split > 0.0 && val_split < 1.0) {
-        return Err(DataError::invalid("val_split", val_split, "between 0 and 1, as in 0.1"));
+        return Err(DataError::invalid("`val_split`", val_split, "between 0 and 1, as in 0.1"));
     }
     let mut warnings = Vec::new();
     let any = matches!(tokenizer, TokenizerChoice::Byte | TokenizerChoice::Kept(Tokenizer::Bytes));
@@ -109,7 +109,7 @@ impl std::str::FromStr for TokenizerChoice {
             "byte" => Ok(Self::Byte),
             other => match other.strip_prefix("bpe:") {
                 Some(path) if !path.is_empty() => Ok(Self::Pairs(path.into())),
-                _ => Err(DataError::invalid("tokenizer", other, "char, byte or bpe:FILE")),
+                _ => Err(DataError::invalid("`tokenizer`", other, "char, byte or bpe:FILE")),
             },
         }
     }

@@ -31,7 +31,7 @@ impl UNet {
         if size.0 == 0 || size.1 == 0 || !size.0.is_multiple_of(unit) || !size.1.is_multiple_of(unit) {
             let (height, width) = size;
             return fail(format!(
-                "unet needs sides that are multiples of {unit}, got {height}x{width}: set --image-size"
+                "unet needs sides that are multiples of {unit}, got {height}x{width}: set `image_size`"
             ));
         }
         if self.classes < 2 {

@@ -78,7 +78,7 @@ pub enum ModelError {
         known: String,
     },
     /// The images are too small for the layers.
-    #[error("{model} needs images of at least {least}x{least}, got {height}x{width}: raise --image-size")]
+    #[error("{model} needs images of at least {least}x{least}, got {height}x{width}: raise `image_size`")]
     TooSmall {
         /// The model.
         model: &'static str,
@@ -176,7 +176,7 @@ impl ImageModel {
         }
         if self.classes < 2 || self.channels == 0 {
             let what = format!(
-                "a classifier needs at least 2 classes and 1 channel, got {} and {}: check --data",
+                "a classifier needs at least 2 classes and 1 channel, got {} and {}: check `data`",
                 self.classes, self.channels
             );
             return Err(ModelError::Invalid { what });

@@ -41,10 +41,8 @@ impl Watch {
         session.restore(&self.before)?;
         let what = match runner.find_anomaly(session, step, inputs, scalars)? {
             Some(anomaly) => anomaly.to_string(),
-            None => {
-                "every value is finite in a repeated run: the device is not deterministic, see `wgrad doctor`"
-                    .into()
-            }
+            None => "every value is finite in a repeated run: the device is not deterministic, see `examine`"
+                .into(),
         };
         Err(TrainError::Anomaly { step: step + 1, what })
     }

@@ -37,7 +37,7 @@ pub(crate) fn draw(history: &[Metrics], watched: &str, score: &str) -> Result<Ve
     fonts();
     let (width, height) = (SIZE.0 * FINE, SIZE.1 * FINE);
     let mut pixels = vec![0u8; (width * height * 3) as usize];
-    let fail = |why: String| TrainError::config("curves.png", why);
+    let fail = |why: String| TrainError::file("curves.png", why);
     {
         let root = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
         let of = |f: fn(&Metrics) -> f64| history.iter().map(f).collect::<Vec<f64>>();

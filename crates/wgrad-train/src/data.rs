@@ -1,8 +1,8 @@
 //! Image data pipeline from settings to batches: the source, image preparation, loaders, and batches as tensors.
 
-use crate::config::Config;
 use crate::generative::{self, GenerativeKind};
 use crate::graphs::PADDING;
+use crate::settings::Config;
 use crate::state::{ModelCard, Reading};
 use crate::{Observer, TrainError};
 use std::sync::Arc;
@@ -53,14 +53,14 @@ pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Pr
     if config.patience.is_some() && dataset.validation.is_empty() && config.val_split.is_none() {
         options.val_split = Some(HELD_OUT);
         observer.note(&format!(
-            "--patience needs validation data: {:.0} % of the training images are held out",
+            "`patience` needs validation data: {:.0} % of the training images are held out",
             HELD_OUT * 100.0
         ));
         dataset = open(&config.data, &options)?;
     }
     dataset.warnings.iter().for_each(|w| observer.note(w));
     if dataset.train.is_empty() {
-        return Err(TrainError::config("--data", format!("{} has no training images", config.data)));
+        return Err(TrainError::config("data", format!("{} has no training images", config.data)));
     }
     let size = match (wanted, dataset.image_size) {
         (Some(side), _) => (side, side),

@@ -1,12 +1,12 @@
 //! Evaluation: loss and accuracy over a split, confusion matrix of a classifier, perplexity of a language model.
 
-use crate::config::Config;
 use crate::data::padded;
 use crate::generative::{GenerativeKind, generative_graph};
 use crate::graphs::eval_graph;
 use crate::kept::{checkpoint_dir, run_dir};
 use crate::part::{self, Part};
 use crate::segmentation::{self, SEGMENTER};
+use crate::settings::Config;
 use crate::state::{Card, ModelCard, TextCard, fitting, load_card, load_config, other_model};
 use crate::{Observer, TrainError, generative_task, spec, text};
 use std::path::Path;
@@ -141,16 +141,17 @@ pub(crate) fn load(
 ) -> Result<(ModelCard, Session, Runner), TrainError> {
     let dir = checkpoint_dir(path);
     let Card::Image(card) = load_card(&dir)? else {
-        let why = format!("{} is a language model: use `wgrad generate`", path.display());
-        return Err(TrainError::config("--checkpoint", why));
+        let why = format!("{} is a language model: use `Generator`", path.display());
+        return Err(TrainError::config("checkpoint", why));
     };
     if card.model == SEGMENTER {
         let why = format!("{} is a segmenter: it classifies pixels, not images", path.display());
-        return Err(TrainError::config("--checkpoint", why));
+        return Err(TrainError::config("checkpoint", why));
     }
     if GenerativeKind::named(&card.model).is_some() {
-        let why = format!("{} generates images and has no classes: use `wgrad eval`", path.display());
-        return Err(TrainError::config("--checkpoint", why));
+        let why =
+            format!("{} generates images and has no classes: use `evaluate_checkpoint`", path.display());
+        return Err(TrainError::config("checkpoint", why));
     }
     let (session, runner) = restored(&dir, &eval_graph(&card.image_model()?, batch)?, device)?;
     Ok((card, session, runner))
@@ -176,7 +177,7 @@ fn source(path: &Path, data: Option<&str>) -> Result<(Config, String, bool), Tra
     let spec = data.map_or(config.data.clone(), |data| spec::guess_source(data, model));
     if spec.is_empty() {
         return Err(TrainError::config(
-            "--data",
+            "data",
             "this checkpoint does not name its training data: give a source",
         ));
     }
@@ -236,7 +237,7 @@ fn evaluate_text(
     let mut tokens = if train { text.train } else { Vec::new() };
     tokens.extend(if held_out { text.validation } else { Vec::new() });
     if tokens.len() < 2 {
-        return Err(TrainError::config("--split", format!("{spec} has not enough {name} text")));
+        return Err(TrainError::config("split", format!("{spec} has not enough {name} text")));
     }
     let (mut session, mut runner) =
         restored(&checkpoint_dir(path), &text::text_graph(&model, text::ROWS, None)?, device)?;

@@ -1,10 +1,10 @@
 //! Batches of a task opened from settings: order, pixels and labels, augmentation, randomness of micro-batches.
 
-use crate::config::Config;
 use crate::image_data::ImageData;
 use crate::observer::{EvalReport, Observer, StepReport};
 use crate::plans::{Now, Plans};
 use crate::run::open_task;
+use crate::settings::Config;
 use crate::task::{Feed, Task};
 use std::collections::BTreeSet;
 use std::path::Path;

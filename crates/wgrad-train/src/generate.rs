@@ -35,15 +35,15 @@ impl Sampling {
     /// # Errors
     /// The first invalid value.
     pub fn check(&self) -> Result<(), TrainError> {
-        let fail = |option: &str, why: String| Err(TrainError::config(option, why));
+        let fail = |setting: &str, why: String| Err(TrainError::config(setting, why));
         if !(self.temperature.is_finite() && self.temperature >= 0.0) {
-            return fail("--temperature", format!("{} must be 0 or more", self.temperature));
+            return fail("temperature", format!("{} must be 0 or more", self.temperature));
         }
         if self.top_k == Some(0) {
-            return fail("--top-k", "must be at least 1".into());
+            return fail("top_k", "0 must be at least 1".into());
         }
         if let Some(p) = self.top_p.filter(|p| !(*p > 0.0 && *p <= 1.0)) {
-            return fail("--top-p", format!("{p} must be above 0 and at most 1"));
+            return fail("top_p", format!("{p} must be above 0 and at most 1"));
         }
         Ok(())
     }
@@ -100,8 +100,8 @@ impl Generator {
     pub fn open(path: &Path, device: &Device) -> Result<Self, TrainError> {
         let dir = checkpoint_dir(path);
         let Card::Text(card) = load_card(&dir)? else {
-            let why = format!("{} is an image classifier: use `wgrad predict`", path.display());
-            return Err(TrainError::config("--checkpoint", why));
+            let why = format!("{} is an image classifier: use `Predictor`", path.display());
+            return Err(TrainError::config("checkpoint", why));
         };
         let (model, tokenizer) = (card.text_model()?, card.tokenizer()?);
         let net = Net::new(Mode::Eval);

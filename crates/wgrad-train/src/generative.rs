@@ -70,7 +70,7 @@ pub(crate) fn check(card: &ModelCard) -> Result<(), TrainError> {
         GenerativeKind::Autoencoder => Ok(()),
         GenerativeKind::DcGan if card.size.0 == card.size.1 => Ok(dcgan(card).check()?),
         GenerativeKind::DcGan => {
-            Err(TrainError::config("--image-size", "dcgan generates square images: set a side"))
+            Err(TrainError::config("image_size", "dcgan generates square images: set a side"))
         }
     }
 }

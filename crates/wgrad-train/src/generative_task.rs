@@ -1,10 +1,10 @@
 //! Generative image task: loaders of unlabelled images, evaluation, and a sheet of generated images.
 
-use crate::config::Config;
 use crate::data::padded;
 use crate::evaluate::{BATCH, Evaluation, Scores, check};
 use crate::generative::{self, GenerativeKind};
 use crate::image_data::ImageData;
+use crate::settings::Config;
 use crate::state::{Card, ModelCard};
 use crate::task::{Feeds, Gradients, Sizes, Task};
 use crate::{Observer, TrainError};
@@ -119,7 +119,7 @@ fn sheet(card: &ModelCard, kind: GenerativeKind, judged: &Judged) -> Result<Vec<
         }
     }
     let mut bytes = std::io::Cursor::new(Vec::new());
-    let fail = |e: image::ImageError| TrainError::config(kind.sheet(), e.to_string());
+    let fail = |e: image::ImageError| TrainError::file(kind.sheet(), e.to_string());
     png.write_to(&mut bytes, image::ImageFormat::Png).map_err(fail)?;
     Ok(bytes.into_inner())
 }

@@ -1,8 +1,8 @@
 //! Image data of a task, independent of its kind: the data set, its loaders and the monitored split.
 
-use crate::config::Config;
 use crate::data::{Prepared, eval_loader, prepare, tensors, train_loader, watched};
 use crate::evaluate::BATCH;
+use crate::settings::Config;
 use crate::task::{Feed, Feeds, Sizes};
 use crate::{Observer, TrainError};
 use wgrad_data::{Loader, Split};

@@ -1,9 +1,9 @@
 //! Image classification task: loaders, graphs, evaluation by the confusion matrix.
 
-use crate::config::Config;
 use crate::evaluate::{BATCH, Evaluation, Scores, evaluate};
 use crate::graphs::{training, watch_graph};
 use crate::image_data::ImageData;
+use crate::settings::Config;
 use crate::state::Card;
 use crate::task::{Feeds, Gradients, Sizes, Task};
 use crate::{Observer, TrainError};

@@ -4,7 +4,6 @@
 //! reported to an [`Observer`]; nothing here prints.
 
 mod anomaly;
-mod config;
 mod curves;
 mod data;
 mod error;
@@ -27,6 +26,7 @@ mod run;
 mod run_folder;
 mod segmentation;
 mod segmenter;
+mod settings;
 mod spec;
 mod state;
 mod task;
@@ -34,7 +34,6 @@ mod text;
 mod transfer;
 mod tuning;
 
-pub use config::Config;
 pub use error::TrainError;
 pub use evaluate::{Evaluation, Scores, evaluate_checkpoint};
 pub use generate::{Generator, Sampling};
@@ -48,6 +47,7 @@ pub use predict::{Guess, Predictor, is_picture};
 pub use run::{Summary, train};
 pub use segmentation::{SEGMENTER, pixel_graph};
 pub use segmenter::{Mask, Segmenter};
+pub use settings::{Config, Rule, Setting, Sort, Value, model_names, settings};
 pub use spec::guess_source;
 pub use state::{Card, ModelCard, Reading, TextCard, load_checkpoint_card, load_config};
 pub use task::Sizes;

@@ -4,9 +4,9 @@
 //! it has no test split. A moved source is recognised by the mean and deviation of its training images.
 
 use crate::TrainError;
-use crate::config::Config;
 use crate::data::{eval_loader, pipeline, wanted_size};
 use crate::evaluate::BATCH;
+use crate::settings::Config;
 use crate::state::ModelCard;
 use crate::{Observer, spec};
 use std::path::Path;
@@ -45,7 +45,7 @@ pub(crate) fn known(spec: &str, classes: &[String], model: &[String]) -> Result<
         let found = model.iter().position(|known| known == class);
         found.map(|n| n as i32).ok_or_else(|| {
             let why = format!("{spec} has classes unknown to the model, e.g. {class:?}; it knows {model:?}");
-            TrainError::config("--data", why)
+            TrainError::config("data", why)
         })
     };
     classes.iter().map(number).collect()
@@ -83,7 +83,7 @@ pub(crate) fn images(
     let name = match subsets[..] {
         [] => {
             let why = format!("{spec} has no images in this split: use another split, or all");
-            return Err(TrainError::config("--split", why));
+            return Err(TrainError::config("split", why));
         }
         [one] => one.description().to_owned(),
         _ => format!("{spec}, all: {count} images"),
@@ -119,9 +119,9 @@ fn opened(spec: &str, part: Part, config: &Config, card: &ModelCard) -> Result<(
         (Err(DataError::NoClasses { path }), _) => {
             let path = path.display();
             let why = format!(
-                "{path} has no class folders, so there are no labels to compare with; `wgrad predict` takes {path} as it is"
+                "{path} has no class folders, so there are no labels to compare with; `Predictor` takes {path} as it is"
             );
-            return Err(TrainError::config("--data", why));
+            return Err(TrainError::config("data", why));
         }
         (found, _) => return Ok((found?, false)),
     };

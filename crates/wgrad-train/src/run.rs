@@ -7,7 +7,6 @@ mod reopen;
 
 use crate::TrainError;
 use crate::anomaly::Watch;
-use crate::config::Config;
 use crate::curves;
 use crate::evaluate::Evaluation;
 use crate::generative::GenerativeKind;
@@ -19,6 +18,7 @@ use crate::plans::{Found, Now, Plans};
 use crate::precision::check_precision;
 use crate::run_folder;
 use crate::segmentation::Segmentation;
+use crate::settings::Config;
 use crate::spec;
 use crate::state::{self, CHECKPOINT, CURVES, Card, LABELS, METRICS, Metrics, Progress};
 use crate::task::{Feeds, GRADIENT, Task};
@@ -268,7 +268,7 @@ impl<'a> Run<'a> {
         if let (Card::Image(card), Card::Image(own)) = (&card, &own)
             && card.classes != own.classes
         {
-            return Err(TrainError::config("--data", "the classes have changed since the run began"));
+            return Err(TrainError::config("data", "the classes have changed since the run began"));
         }
         if card != own {
             let why = "its description differs; or the training data has changed since".into();
@@ -448,7 +448,7 @@ impl<'a> Run<'a> {
         }
         if !found.loss.is_finite() {
             observer.note(&format!(
-                "the {} loss is {}: the weights of this epoch are unusable; lower --lr, or locate the cause with --detect-anomaly",
+                "the {} loss is {}: the weights of this epoch are unusable; lower `lr`, or locate the cause with `detect_anomaly`",
                 self.task.watched(),
                 found.loss
             ));

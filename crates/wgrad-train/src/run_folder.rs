@@ -76,7 +76,7 @@ pub(crate) fn check_apart(out: &Path, spec: &str) -> Result<(), TrainError> {
         out.display(),
         data.display()
     );
-    Err(TrainError::config("--out", why))
+    Err(TrainError::config("out", why))
 }
 
 /// Removes the files written by a run before its first checkpoint.
@@ -99,7 +99,7 @@ mod tests {
         let apart = |out: &Path| check_apart(out, &spec);
         for out in [data.clone(), data.join("new/run"), dir.path().into()] {
             let told = apart(&out).unwrap_err().to_string();
-            assert!(told.starts_with("--out: "), "{told}");
+            assert!(told.starts_with("`out`: "), "{told}");
         }
         apart(&dir.path().join("photos-run")).unwrap();
         check_apart(&data, "fashion-mini").unwrap();

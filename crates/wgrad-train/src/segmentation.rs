@@ -1,8 +1,8 @@
 //! Segmentation task: one class per pixel, evaluated by the confusion matrix over pixels.
 
-use crate::config::Config;
 use crate::evaluate::{Evaluation, Scores, check};
 use crate::graphs::{PADDING, trained};
+use crate::settings::Config;
 use crate::state::{Card, ModelCard, Reading};
 use crate::task::{Feed, Feeds, Gradients, Sizes, Task};
 use crate::{Observer, TrainError};
@@ -79,7 +79,7 @@ impl Segmentation {
         let flip = match parse_augment(&config.augment)?[..] {
             [] => false,
             [Augment::HorizontalFlip { .. }] => true,
-            _ => return Err(TrainError::config("--augment", "unet supports only flip")),
+            _ => return Err(TrainError::config("augment", "unet supports only flip")),
         };
         let images = open(config, (side, side))?;
         images.warnings.iter().for_each(|w| observer.note(w));
@@ -103,7 +103,7 @@ impl Segmentation {
         if left_out > 0 {
             observer.note(&format!(
                 "{left_out} of {} training images are left out of each epoch, different ones each time: {} at the end is too \
-                small a batch for batch normalisation at {side}x{side}; another --batch-size or --image-size {} uses them all",
+                small a batch for batch normalisation at {side}x{side}; another `batch_size` or `image_size` {} uses them all",
                 images.train.len(),
                 if left_out == 1 { "one" } else { "those" },
                 2 * side
@@ -133,13 +133,13 @@ fn left_out(size: (usize, usize), pictures: usize, rows: usize, parts: usize) ->
     let short = |batch: usize| part.min(batch) < least || (1..least).contains(&(batch % part));
     if short(rows) {
         let why = format!(
-            "{rows}{} leaves a single image, but batch normalisation at {}x{} needs at least two: use an even number, or --image-size {}",
+            "{rows}{} leaves a single image, but batch normalisation at {}x{} needs at least two: use an even number, or `image_size` {}",
             if parts > 1 { format!(" in {parts} parts") } else { String::new() },
             size.0,
             size.1,
             2 * size.0
         );
-        return Err(TrainError::config("--batch-size", why));
+        return Err(TrainError::config("batch_size", why));
     }
     let rest = pictures % rows;
     Ok(if rest > 0 && short(rest) { rest } else { 0 })

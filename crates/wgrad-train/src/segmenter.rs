@@ -51,7 +51,7 @@ impl Segmenter {
     /// If there is none, it is of another kind of model, or the device fails.
     pub fn open(path: &Path, device: &Device) -> Result<Self, TrainError> {
         let dir = checkpoint_dir(path);
-        let wrong = |why: &str| TrainError::config("--checkpoint", format!("{} {why}", path.display()));
+        let wrong = |why: &str| TrainError::config("checkpoint", format!("{} {why}", path.display()));
         let card = match load_card(&dir)? {
             Card::Image(card) if card.model == SEGMENTER => card,
             _ => return Err(wrong("is not a segmenter")),

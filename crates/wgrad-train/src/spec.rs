@@ -1,8 +1,8 @@
 //! Data source specs as first written by users: plain paths, files given for folders, relative paths.
 
 use crate::TrainError;
-use crate::config::Config;
 use crate::segmentation::SEGMENTER;
+use crate::settings::Config;
 use std::path::Path;
 use wgrad_data::DataError;
 
@@ -71,7 +71,7 @@ pub(crate) fn moved(error: TrainError, spec: &str) -> TrainError {
     let place = spec.split_once(':').map(|(_, place)| Path::new(place));
     match error {
         TrainError::Data(DataError::Missing { path, .. }) if Some(path.as_path()) == place => {
-            let hint = "if the data has moved, give its new location with --data";
+            let hint = "if the data has moved, give its new location with `data`";
             DataError::Missing { path, hint }.into()
         }
         other => other,
@@ -83,7 +83,7 @@ pub(crate) fn moved(error: TrainError, spec: &str) -> TrainError {
 /// # Errors
 /// If a file is given for a folder, or a source lacks its path.
 pub(crate) fn check(spec: &str) -> Result<(), TrainError> {
-    let fail = |why: String| Err(TrainError::config("--data", why));
+    let fail = |why: String| Err(TrainError::config("data", why));
     let Some((kind, path)) = spec.split_once(':') else {
         return match KINDS.contains(&spec) {
             true => fail(format!("{spec} needs the folder of its files: {spec}:DIR")),

@@ -1,8 +1,8 @@
 //! Contents of a checkpoint besides tensors: the model's description and input preparation, and the run's progress.
 
 use crate::TrainError;
-use crate::config::Config;
 use crate::kept::checkpoint_dir;
+use crate::settings::Config;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::Path;
 use wgrad_data::{BytePairs, Levels, Tokenizer};
@@ -129,7 +129,7 @@ impl TextCard {
     /// If no language model has this name.
     pub fn text_model(&self) -> Result<TextModel, TrainError> {
         let kind = TextKind::named(&self.model).ok_or_else(|| {
-            TrainError::config("--checkpoint", format!("unknown language model {:?}", self.model))
+            TrainError::config("checkpoint", format!("unknown language model {:?}", self.model))
         })?;
         let model = TextModel {
             context: self.context,
@@ -325,7 +325,7 @@ pub(crate) fn restore(dir: &Path, session: &mut Session) -> Result<(), TrainErro
     let names = names(session);
     if names.iter().any(|n| n.0 == Role::State) && !checkpoint::newest(dir).join(OPTIMIZER_FILE).exists() {
         let why = format!(
-            "{OPTIMIZER_FILE} is missing, so the run cannot continue exactly; start a new one from the weights with --init-from"
+            "{OPTIMIZER_FILE} is missing, so the run cannot continue exactly; start a new one from the weights with `init_from`"
         );
         return Err(TrainError::CannotResume { path: dir.into(), why });
     }

@@ -1,8 +1,8 @@
 //! Language modelling task: token streams, graphs, evaluation by loss and perplexity.
 
-use crate::config::Config;
 use crate::evaluate::{Evaluation, Scores, check};
 use crate::graphs::{PADDING, trained};
+use crate::settings::Config;
 use crate::state::{Card, TextCard};
 use crate::task::{Feed, Feeds, Gradients, Sizes, Task};
 use crate::{Observer, TrainError};
@@ -46,7 +46,7 @@ impl TextTask {
         model.check()?;
         if text.validation.len() < 2 {
             let why = format!("{} is too short to hold out validation text", config.data);
-            return Err(TrainError::config("--val-split", why));
+            return Err(TrainError::config("val_split", why));
         }
         let (train, validation) = (text.train.len(), text.validation.len());
         let streams = Streams::new(text.train, config.batch_size, model.context, config.seed)?;

@@ -1,9 +1,9 @@
 //! Fine-tuning: frozen weights, and initial weights from another run.
 
 use crate::TrainError;
-use crate::config::Config;
 use crate::generative::GenerativeKind;
 use crate::kept::checkpoint_dir;
+use crate::settings::Config;
 use crate::state::{Card, load_card, load_tensors, names, take_averages};
 use std::path::Path;
 use wgrad_graph::{Role, Tensor};
@@ -33,11 +33,11 @@ pub(crate) fn trainable(net: &Net, freeze: Option<&str>) -> Result<Vec<(String, 
     if let Some(pattern) = patterns.iter().find(|p| !all.iter().any(|w| fits(p, &w.0))) {
         let some = all.first().map_or("", |w| w.0.as_str());
         let why = format!("{pattern:?} matches no weight; names are like {some}");
-        return Err(TrainError::config("--freeze", why));
+        return Err(TrainError::config("freeze", why));
     }
     let free: Vec<_> = all.into_iter().filter(|w| !patterns.iter().any(|p| fits(p, &w.0))).collect();
     if free.is_empty() {
-        return Err(TrainError::config("--freeze", "leaves nothing to train"));
+        return Err(TrainError::config("freeze", "leaves nothing to train"));
     }
     Ok(free)
 }
@@ -78,7 +78,7 @@ pub(crate) fn start_from(
 ) -> Result<Option<String>, TrainError> {
     let Some(from) = &config.init_from else { return Ok(None) };
     let dir = checkpoint_dir(Path::new(from));
-    let wrong = |why: String| Err(TrainError::config("--init-from", format!("{from}: {why}")));
+    let wrong = |why: String| Err(TrainError::config("init_from", format!("{from}: {why}")));
     let theirs = load_card(&dir)?;
     // Row of the other run's last layer per class of this run; `None` if the classes are equal.
     let rows = match (&theirs, own) {
@@ -90,14 +90,14 @@ pub(crate) fn start_from(
             Ok(rows) => Some((rows, theirs.classes.len())),
             Err(class) => {
                 return wrong(format!(
-                    "it has no class {class:?} (it knows {:?}): use --head new to reinitialise the last layer",
+                    "it has no class {class:?} (it knows {:?}): use `head` new to reinitialise the last layer",
                     theirs.classes
                 ));
             }
         },
         (Card::Text(theirs), Card::Text(own)) => {
             if (&theirs.characters, &theirs.pairs) != (&own.characters, &own.pairs) {
-                return wrong("its vocabulary differs; train both on texts of the same characters, or with --tokenizer byte".into());
+                return wrong("its vocabulary differs; train both on texts of the same characters, or with `tokenizer` byte".into());
             }
             None
         }
@@ -112,7 +112,7 @@ pub(crate) fn start_from(
         if config.head == "new" && in_head {
             continue;
         }
-        let advice = if in_head { ": use --head new to reinitialise it" } else { "" };
+        let advice = if in_head { ": use `head` new to reinitialise it" } else { "" };
         match there.iter().find(|t| t.name == param.name) {
             None => return wrong(format!("{} is missing{advice}", param.name)),
             Some(NamedTensor { name, value: tensor, .. })

@@ -1,10 +1,10 @@
 //! `--tune`: times the variants of the training step's kernels before the run and picks the fastest.
 
 use crate::TrainError;
-use crate::config::Config;
 use crate::observer::Observer;
 use crate::plans::nets;
 use crate::precision::recorded;
+use crate::settings::Config;
 use crate::task::Task;
 use wgrad_device::Device;
 

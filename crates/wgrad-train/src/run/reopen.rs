@@ -1,8 +1,8 @@
 //! Resuming a run: extended or with moved data, its settings and progress.
 
 use super::Run;
-use crate::config::Config;
 use crate::kept::BEST;
+use crate::settings::Config;
 use crate::state::{self, CONFIG, METRICS, PROGRESS, Progress};
 use crate::{Observer, TrainError};
 use std::path::Path;
@@ -14,7 +14,7 @@ pub(super) fn check_there(out: &Path, dir: &Path) -> Result<(), TrainError> {
         return Ok(());
     }
     let what = match out.join(BEST).exists() {
-        true => "checkpoint/ is missing; start a new run from the weights in best/ with --init-from",
+        true => "checkpoint/ is missing; start a new run from the weights in best/ with `init_from`",
         false => "checkpoint/ is missing; start a new run",
     };
     Err(TrainError::CannotResume { path: out.into(), why: what.into() })
@@ -25,7 +25,7 @@ pub(super) fn progress(dir: &Path) -> Result<Progress, TrainError> {
     state::load_progress(dir).map_err(|e| match e {
         TrainError::NoCheckpoint { path, why } => {
             let why = format!(
-                "{PROGRESS} is missing or damaged ({why}); start a new run from the weights with --init-from"
+                "{PROGRESS} is missing or damaged ({why}); start a new run from the weights with `init_from`"
             );
             TrainError::CannotResume { path, why }
         }
@@ -43,7 +43,7 @@ impl Run<'_> {
         let lost = p.history.last().filter(|m| !m.val_loss.is_finite());
         if let Some(last) = lost.filter(|_| !p.finished) {
             observer.note(&format!(
-                "the resumed weights have a {} loss of {}: if this persists, start a new run with a lower --lr",
+                "the resumed weights have a {} loss of {}: if this persists, start a new run with a lower `lr`",
                 self.task.watched(),
                 last.val_loss
             ));
@@ -65,12 +65,12 @@ impl Run<'_> {
     pub(super) fn reopen(&mut self, before: &Config, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let length = |c: &Config| (c.epochs, c.steps, c.patience);
         if length(before) != length(self.config) {
-            let (p, flag) =
-                (&mut self.progress, if self.config.steps.is_some() { "--steps" } else { "--epochs" });
+            let (p, name) =
+                (&mut self.progress, if self.config.steps.is_some() { "steps" } else { "epochs" });
             if p.step >= self.total {
                 let why =
                     format!("the run has already done {} epochs in {} steps: give more", p.epoch, p.step);
-                return Err(TrainError::config(flag, why));
+                return Err(TrainError::config(name, why));
             }
             if p.finished {
                 (p.finished, p.stale) = (false, 0);
