@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad_device::{Device, Request};
-use wgrad_train::{Card, Guess, Mask, Predictor, SEGMENTER, Segmenter, TrainError, load_checkpoint_card};
+use wgrad_train::{
+    Guess, Mask, Output, Predictor, Segmenter, TaskKind, TrainError, kind_of, load_checkpoint_card,
+};
 
 /// Batch size for a list of unknown length.
 const LISTED: usize = 8;
@@ -53,8 +55,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let origin = args.checkpoint.origin()?;
     let inputs = Inputs::new(&args.images)?;
     output::note(&format!("note: device {}; weights: {origin}", selected.reason));
-    match load_checkpoint_card(&origin.dir)? {
-        Card::Image(card) if card.model == SEGMENTER => masks(args, inputs, &origin.dir, &device),
+    let card = load_checkpoint_card(&origin.dir)?;
+    match kind_of(card.model()).map(TaskKind::output) {
+        Some(Output::Masks) => masks(args, inputs, &origin.dir, &device),
         _ => classes(args, inputs, &origin.dir, &device),
     }
 }

@@ -125,12 +125,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             summary.steps
         ));
     }
-    let unit = match config.text_kind() {
-        Some(_) => "tokens",
-        None if config.is_segmenter() => "pixels",
-        None => "images",
-    };
-    show(&summary, unit, args.json)?;
+    show(&summary, args.json)?;
     Ok(if summary.interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
 }
 
@@ -141,7 +136,8 @@ fn quoted(name: &str) -> String {
 }
 
 /// Prints the run's final figures.
-fn show(summary: &Summary, unit: &str, json: bool) -> Result<()> {
+fn show(summary: &Summary, json: bool) -> Result<()> {
+    let unit = summary.unit;
     let speed = summary.samples as f64 / summary.train_seconds.max(1e-9);
     for doubt in summary.evaluation.iter().flat_map(report::doubts) {
         output::note(&format!("note: {doubt}"));

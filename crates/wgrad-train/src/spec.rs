@@ -1,8 +1,9 @@
 //! Data source specs as first written by users: plain paths, files given for folders, relative paths.
 
 use crate::TrainError;
-use crate::segmentation::SEGMENTER;
 use crate::settings::Config;
+use crate::tasks::kind::Input;
+use crate::tasks::kind_of;
 use std::path::Path;
 use wgrad_data::DataError;
 
@@ -10,13 +11,18 @@ use wgrad_data::DataError;
 const KINDS: [&str; 6] = ["folder", "mnist", "fashion-mnist", "cifar10", "masks", "text"];
 
 /// Spec with an absolute path.
-pub(crate) fn absolute(spec: &str) -> String {
+fn absolute(spec: &str) -> String {
     let Some((kind, path)) =
         spec.split_once(':').filter(|(kind, path)| KINDS.contains(kind) && !path.is_empty())
     else {
         return spec.to_owned();
     };
     format!("{kind}:{}", absolute_path(path))
+}
+
+/// True if both specs name the same path.
+pub(crate) fn same(a: &str, b: &str) -> bool {
+    absolute(a) == absolute(b)
 }
 
 fn absolute_path(path: &str) -> String {
@@ -50,15 +56,16 @@ pub fn guess_source(spec: &str, model: &str) -> String {
         let names: Vec<_> = entries.map(|entry| entry.path()).collect();
         names.iter().any(|path| is_text(path)) && !names.iter().any(|path| path.is_dir())
     };
+    let input = kind_of(model).map(|kind| kind.input());
     let kind = if path.is_file() {
         "text"
-    } else if model == SEGMENTER || has(&["masks"]) && has(&["images"]) {
+    } else if input == Some(Input::Masks) || has(&["masks"]) && has(&["images"]) {
         "masks"
     } else if has(&["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"]) {
         "mnist"
     } else if has(&["data_batch_1.bin"]) {
         "cifar10"
-    } else if wgrad_models::TextKind::named(model).is_some() || texts() {
+    } else if input == Some(Input::Text) || texts() {
         "text"
     } else {
         "folder"

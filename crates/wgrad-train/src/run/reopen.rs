@@ -1,9 +1,9 @@
 //! Resuming a run: extended or with moved data, its settings and progress.
 
 use super::Run;
-use crate::kept::BEST;
+use crate::saved::files::{BEST, CHECKPOINT, CONFIG, METRICS, PROGRESS, json};
+use crate::saved::progress::{self, Progress};
 use crate::settings::Config;
-use crate::state::{self, CONFIG, METRICS, PROGRESS, Progress};
 use crate::{Observer, TrainError};
 use std::path::Path;
 use wgrad_session::checkpoint;
@@ -22,7 +22,7 @@ pub(super) fn check_there(out: &Path, dir: &Path) -> Result<(), TrainError> {
 
 /// Progress of the run; with a damaged file the weights are still usable.
 pub(super) fn progress(dir: &Path) -> Result<Progress, TrainError> {
-    state::load_progress(dir).map_err(|e| match e {
+    progress::load_progress(dir).map_err(|e| match e {
         TrainError::NoCheckpoint { path, why } => {
             let why = format!(
                 "{PROGRESS} is missing or damaged ({why}); start a new run from the weights with `init_from`"
@@ -75,8 +75,8 @@ impl Run<'_> {
             if p.finished {
                 (p.finished, p.stale) = (false, 0);
                 // Written before the settings: a run killed before its next checkpoint must not appear stopped early.
-                let path = checkpoint::newest(&self.out.join(state::CHECKPOINT)).join(PROGRESS);
-                checkpoint::write_file(&path, &state::json(p))?;
+                let path = checkpoint::newest(&self.out.join(CHECKPOINT)).join(PROGRESS);
+                checkpoint::write_file(&path, &json(p))?;
             }
             let old = before.total(self.task.batches_per_epoch());
             let rate = |total| self.schedule.rate(self.config.lr, p.step, total);

@@ -1,6 +1,8 @@
 //! Settings of a run: the table of all, and the configuration made of it, from `config.toml` and the command line.
 
+mod config;
 mod defaults;
+mod facts;
 mod kinds;
 #[cfg(test)]
 mod page_tests;
@@ -12,15 +14,12 @@ mod table;
 mod tests;
 mod value;
 
-use crate::TrainError;
-use crate::generative::GenerativeKind;
-use crate::segmentation::SEGMENTER;
+use crate::{TrainError, tasks};
+pub use config::Config;
+use facts::SETTINGS;
 pub use rule::Rule;
 pub use setting::Setting;
-pub use table::Config;
-use table::SETTINGS;
 pub use value::{Sort, Value};
-use wgrad_models::{ModelError, ModelKind, TextKind, TextModel};
 use wgrad_nn::{Clip, DecayOn, Optimizer, OptimizerKind, Schedule};
 
 /// All settings of a run, grouped, in the order of help and documentation.
@@ -112,46 +111,6 @@ impl Config {
         rules::check_given(self, names)
     }
 
-    /// Generative model; `None` for other kinds.
-    pub fn generative_kind(&self) -> Option<GenerativeKind> {
-        GenerativeKind::named(&self.model)
-    }
-
-    /// Image classifier.
-    ///
-    /// # Errors
-    /// If no image classifier has this name.
-    pub fn model_kind(&self) -> Result<ModelKind, TrainError> {
-        let unknown = || ModelError::Unknown { name: self.model.clone(), known: kinds::names().join(", ") };
-        self.model.parse().map_err(|_| unknown().into())
-    }
-
-    /// True for a segmenter.
-    pub fn is_segmenter(&self) -> bool {
-        self.model == SEGMENTER
-    }
-
-    /// Language model; `None` for other kinds.
-    pub fn text_kind(&self) -> Option<TextKind> {
-        TextKind::named(&self.model)
-    }
-
-    /// Language model as configured, with a vocabulary of `vocab` tokens.
-    pub fn text_model(&self, kind: TextKind, vocab: usize) -> TextModel {
-        let usual = TextModel::new(kind, vocab);
-        let heads = self.heads.unwrap_or(usual.heads);
-        TextModel {
-            context: self.context.unwrap_or(usual.context),
-            layers: self.layers.unwrap_or(usual.layers),
-            hidden: self.hidden.unwrap_or(usual.hidden),
-            heads,
-            key_heads: self.key_heads.unwrap_or(heads),
-            dropout: self.dropout,
-            rotary: self.rotary,
-            ..usual
-        }
-    }
-
     /// Error of a name not on its setting's list.
     fn unknown(&self, name: &str) -> TrainError {
         let setting = SETTINGS.iter().find(|setting| setting.name == name);
@@ -169,14 +128,9 @@ impl Config {
             OptimizerKind::Sgd { momentum, nesterov } if momentum > 0.0 => {
                 OptimizerKind::Sgd { momentum: self.momentum, nesterov }
             }
-            OptimizerKind::Adam { betas, eps, amsgrad }
-                if self.generative_kind() == Some(GenerativeKind::DcGan) =>
-            {
-                // From the paper.
-                OptimizerKind::Adam { betas: (0.5, betas.1), eps, amsgrad }
-            }
             other => other,
         };
+        let kind = tasks::kind_of(&self.model).map_or(kind, |task| task.optimizer(kind));
         let clip = match (self.clip_norm, self.clip_value) {
             (Some(most), _) => Clip::Norm(most),
             (None, Some(most)) => Clip::Value(most),

@@ -1,10 +1,9 @@
 //! Rules across several settings, and those that other crates know.
 
 use super::Config;
-use crate::TrainError;
-use crate::segmentation::SEGMENTER;
+use crate::tasks::kind::{Input, TaskKind};
+use crate::{TrainError, tasks};
 use wgrad_data::EMBEDDED_TEXT;
-use wgrad_models::TEXT_ZOO;
 
 fn fail(setting: &str, why: impl Into<String>) -> Result<(), TrainError> {
     Err(TrainError::config(setting, why))
@@ -23,13 +22,15 @@ pub(super) fn check(config: &Config) -> Result<(), TrainError> {
         let why = format!("{} must divide `batch_size` {}", config.accumulate, config.batch_size);
         return fail("accumulate", why);
     }
-    if config.head == "new" && (config.init_from.is_none() || config.text_kind().is_some()) {
+    let kind = tasks::known(&config.model)?;
+    if config.head == "new" && (config.init_from.is_none() || !kind.output().has_classes()) {
         return fail("head", "new applies to image classifiers with `init_from`");
     }
     if config.freeze.is_some() && config.ema.is_some() {
         return fail("ema", "cannot be combined with `freeze`: leave one out");
     }
-    check_data(config)?;
+    check_data(config, kind)?;
+    kind.check(config)?;
     config.optimizer()?;
     config.schedule()?;
     wgrad_data::parse_augment(&config.augment)?;
@@ -37,31 +38,28 @@ pub(super) fn check(config: &Config) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Error if the model does not accept this kind of data, or its shape is invalid.
-fn check_data(config: &Config) -> Result<(), TrainError> {
-    let (text, masks) = (wgrad_data::is_text(&config.data), wgrad_data::is_masks(&config.data));
-    let model = &config.model;
-    if config.is_segmenter() && !masks {
-        return fail("data", format!("{model} takes images with masks: give masks:DIR"));
+/// Error if the model does not accept this kind of data.
+fn check_data(config: &Config, kind: &dyn TaskKind) -> Result<(), TrainError> {
+    let (model, given) = (&config.model, Input::of(&config.data));
+    if kind.input() == given {
+        return Ok(());
     }
-    if !config.is_segmenter() && masks {
-        let why = format!("{model} is not a segmenter: use `model` {SEGMENTER} for masks:DIR");
-        return fail("data", why);
-    }
-    match config.text_kind() {
-        Some(_) if !text => {
+    let takers = |input: Input| {
+        let kinds = tasks::kinds().iter().filter(|kind| kind.input() == input);
+        kinds.flat_map(|kind| kind.models()).collect::<Vec<_>>().join(", ")
+    };
+    match (kind.input(), given) {
+        (Input::Masks, _) => fail("data", format!("{model} takes images with masks: give masks:DIR")),
+        (_, Input::Masks) => {
+            let takers = takers(Input::Masks);
+            fail("data", format!("{model} is not a segmenter: use `model` {takers} for masks:DIR"))
+        }
+        (Input::Text, _) => {
             fail("data", format!("{model} takes text: give {EMBEDDED_TEXT}, text:FILE or text:DIR"))
         }
-        Some(kind) => {
-            config.tokenizer.parse::<wgrad_data::TokenizerChoice>()?;
-            // The vocabulary is not known yet: any size will do.
-            Ok(config.text_model(kind, 256).check()?)
+        (Input::Images, _) => {
+            fail("model", format!("{model} does not take text: use one of {}", takers(Input::Text)))
         }
-        None if text => {
-            let names: Vec<&str> = TEXT_ZOO.iter().map(|m| m.0).collect();
-            fail("model", format!("{model} does not take text: use one of {}", names.join(", ")))
-        }
-        None => Ok(()),
     }
 }
 

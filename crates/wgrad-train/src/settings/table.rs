@@ -1,74 +1,10 @@
 //! The table of settings: the one home of each setting's name, type, default, rule, help and flag.
 //!
 //! An entry is `name: type = default, for { MODELS = default, .. } => facts;`. Its doc comment is the help text of its
-//! flag. [`Config`], its defaults and checks, the flags of the command line and docs/settings.md come from here.
+//! flag. [`super::Config`], its defaults and checks, the flags of the command line and docs/settings.md come from here:
+//! [`table`] hands all entries to the macro `$make`.
 
-use super::rule::Rule::{AtLeast, BelowOne, FromTo, NotNegative, OneOf, Positive, Share, UpTo};
-use super::setting::{Setting, about, switch};
-use super::value::{Field, Value};
-use super::{defaults, kinds};
-use serde::{Deserialize, Serialize};
-use wgrad_data::EMBEDDED_TEXT;
-
-/// Writes [`Config`] and the list of settings from the table.
-macro_rules! table {
-    ($($group:literal { $(
-        $(#[doc = $help:literal])+
-        $name:ident: $type:ty = $default:expr $(, for { $($models:literal = $own:expr),+ })? => $about:expr;
-    )+ })+) => {
-        /// Settings of a training run. Every field has a default; a run's `config.toml` holds them all.
-        ///
-        /// [`crate::settings`] lists what is known of each.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
-        pub struct Config {
-            $($($(#[doc = $help])+ pub $name: $type,)+)+
-        }
-
-        impl Default for Config {
-            fn default() -> Self {
-                Self { $($($name: <$type as Field>::of_literal($default),)+)+ }
-            }
-        }
-
-        /// All settings, in the order of help and documentation.
-        pub(super) const SETTINGS: &[Setting] = &[$($(
-            Setting {
-                name: stringify!($name),
-                group: $group,
-                sort: <$type as Field>::SORT,
-                doc: concat!($($help),+),
-                default: || <$type as Field>::of_literal($default).value(),
-                by_model: &[$($(($models, || <$type as Field>::of_literal($own).value()),)+)?],
-                about: $about,
-            },
-        )+)+];
-
-        impl Config {
-            /// Value of a setting; `None` if there is no setting of this name.
-            pub fn get(&self, name: &str) -> Option<Value> {
-                match name {
-                    $($(stringify!($name) => Some(self.$name.value()),)+)+
-                    _ => None,
-                }
-            }
-
-            /// Replaces a value; `None` if the setting has another type or does not exist.
-            pub(super) fn put(&mut self, name: &str, value: Value) -> Option<()> {
-                match name {
-                    $($(stringify!($name) => self.$name = Field::of_value(value)?,)+)+
-                    _ => return None,
-                }
-                Some(())
-            }
-        }
-    };
-}
-
-/// Largest batch size; sizes computed from it stay far from overflow.
-const MAX_BATCH: u64 = 1 << 20;
-
-table! {
+macro_rules! table { ($make:ident) => { $make! {
     "Model" {
         /// Model.
         model: String = "lenet" => about("NAME").rule(OneOf(kinds::names)).aliases(&["arch", "net"]);
@@ -175,4 +111,6 @@ table! {
         /// Tune kernels not tuned before, then start training.
         tune: bool = false => switch();
     }
-}
+} } }
+
+pub(super) use table;

@@ -3,16 +3,16 @@
 //! `checkpoint/` holds everything needed to resume; `best/` holds the evaluated weights (moving averages if enabled) and no
 //! optimizer state. Evaluation, prediction and generation read the best weights if present.
 
+use super::card::Card;
+use super::files::{self, BEST, CARD, CHECKPOINT, checkpoint_dir, json, parse};
+use super::{progress, tensors as stored};
 use crate::TrainError;
-use crate::state::{self, CARD, CHECKPOINT, CONFIG, Card};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use wgrad_graph::Role;
 use wgrad_nn::average_name;
 use wgrad_session::{NamedTensor, Session, Tensors, checkpoint};
 
-/// Folder of the best weights.
-pub(crate) const BEST: &str = "best";
 const ORIGIN: &str = "best.json";
 
 /// Choice of a run's weights.
@@ -67,49 +67,35 @@ pub fn origin(path: &Path, weights: Weights) -> Result<Origin, TrainError> {
         Weights::Last if checkpoint::newest(&last).exists() => last,
         _ => checkpoint_dir(path),
     };
-    state::load_card(&dir)?;
-    if let Ok(best) = state::parse::<Best>(&dir, ORIGIN) {
+    files::load_card(&dir)?;
+    if let Ok(best) = parse::<Best>(&dir, ORIGIN) {
         return Ok(Origin { dir, at: Some((best.epoch, best.step)), best: Some(best.loss) });
     }
-    let at = state::load_progress(&dir).ok().map(|p| (p.epoch, p.step));
+    let at = progress::load_progress(&dir).ok().map(|p| (p.epoch, p.step));
     Ok(Origin { dir, at, best: None })
-}
-
-/// Weight folder for the path of a run folder or weight folder: the best weights if present.
-pub(crate) fn checkpoint_dir(path: &Path) -> PathBuf {
-    let kept = [BEST, CHECKPOINT].map(|name| path.join(name));
-    let found = kept.into_iter().find(|dir| checkpoint::newest(dir).join(CARD).exists());
-    found.unwrap_or_else(|| path.into())
-}
-
-/// Run folder for the path of a run folder or one of its weight folders.
-pub(crate) fn run_dir(path: &Path) -> PathBuf {
-    let inner = (path.ends_with(CHECKPOINT) || path.ends_with(BEST)) && !path.join(CONFIG).exists();
-    let parent = if inner { path.parent() } else { None };
-    parent.unwrap_or(path).into()
 }
 
 /// Record of the best weights of the run in folder `out`.
 pub(crate) fn best(out: &Path) -> Option<Best> {
-    state::parse(&out.join(BEST), ORIGIN).ok()
+    parse(&out.join(BEST), ORIGIN).ok()
 }
 
 /// Saves weights as the best.
 pub(crate) fn save(out: &Path, card: &Card, best: &Best, mut tensors: Tensors) -> Result<(), TrainError> {
-    state::take_averages(&mut tensors);
-    let files = [(CARD, state::json(card)), (ORIGIN, state::json(best))];
+    stored::take_averages(&mut tensors);
+    let files = [(CARD, json(card)), (ORIGIN, json(best))];
     Ok(checkpoint::save(&out.join(BEST), &tensors, &files)?)
 }
 
 /// Loads the best weights into a training session for evaluation only; training cannot continue from it.
 pub(crate) fn restore(out: &Path, session: &mut Session) -> Result<(), TrainError> {
-    let (dir, names) = (out.join(BEST), state::names(session));
-    let mut tensors = state::load_tensors(&dir, &names)?;
+    let (dir, names) = (out.join(BEST), stored::names(session));
+    let mut tensors = stored::load_tensors(&dir, &names)?;
     let averages: Tensors = tensors
         .iter()
         .map(|t| NamedTensor::new(Role::State, average_name(&t.name), t.value.clone()))
         .filter(|t| names.iter().any(|n| n.0 == t.role && n.1 == t.name))
         .collect();
     tensors.extend(averages);
-    session.restore(&tensors).map_err(|e| state::other_model(&dir, e))
+    session.restore(&tensors).map_err(|e| stored::other_model(&dir, e))
 }

@@ -3,28 +3,29 @@
 //! Everything random is a function of the seed and a position (epoch, sample, step), and a checkpoint holds the
 //! position, so a run interrupted and resumed ends in the same bits as one never interrupted.
 
+mod anomaly;
+mod curves;
+mod folder;
+pub(crate) mod observer;
+pub(crate) mod plans;
 mod reopen;
+mod transfer;
+mod tuning;
 
-use crate::TrainError;
-use crate::anomaly::Watch;
-use crate::curves;
-use crate::evaluate::Evaluation;
-use crate::generative::GenerativeKind;
-use crate::generative_task::GenerativeTask;
-use crate::images::Images;
-use crate::kept::{self, Best};
-use crate::observer::{EvalReport, Observer, StartReport, StepReport};
-use crate::plans::{Found, Now, Plans};
+use crate::evaluation::Evaluation;
 use crate::precision::check_precision;
-use crate::run_folder;
-use crate::segmentation::Segmentation;
+use crate::saved::card::Card;
+use crate::saved::files::{self, CHECKPOINT, CURVES, LABELS, METRICS};
+use crate::saved::kept::{self, Best};
+use crate::saved::progress::{self, Metrics, Progress};
+use crate::saved::tensors as stored;
 use crate::settings::Config;
-use crate::spec;
-use crate::state::{self, CHECKPOINT, CURVES, Card, LABELS, METRICS, Metrics, Progress};
-use crate::task::{Feeds, GRADIENT, Task};
-use crate::text::TextTask;
-use crate::transfer;
-use crate::tuning;
+use crate::tasks::gradients::GRADIENT;
+use crate::tasks::task::{Feeds, Task};
+use crate::{TrainError, spec, tasks};
+use anomaly::Watch;
+use observer::{EvalReport, Observer, StartReport, StepReport};
+use plans::{Found, Now, Plans};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -54,8 +55,10 @@ pub struct Summary {
     pub watched: &'static str,
     /// Seconds spent in training steps during this call, without evaluation and saving.
     pub train_seconds: f64,
-    /// Samples (images or tokens) trained on during this call.
+    /// Samples trained on during this call.
     pub samples: u64,
+    /// Unit of the samples: `images`, `tokens` or `pixels`.
+    pub unit: &'static str,
     /// Number of trainable parameters.
     pub parameters: usize,
 }
@@ -76,7 +79,7 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Summary, TrainError> {
-    let before = if resume { Some(state::load_config(out)?) } else { None };
+    let before = if resume { Some(files::load_config(out)?) } else { None };
     let config = spec::settled(&match before.clone() {
         Some(before) => before.resumed_with(config),
         None => config.clone(),
@@ -86,17 +89,18 @@ pub fn train(
     // The held-out samples are fixed when a run begins.
     let held = Config { patience: before.as_ref().map_or(config.patience, |b| b.patience), ..config.clone() };
     check_precision(&config.precision, device.caps(), &device.name())?;
+    let kind = tasks::known(&config.model)?;
     let dir = out.join(CHECKPOINT);
     if !resume {
-        run_folder::check_apart(out, &config.data)?;
+        folder::check_apart(out, &config.data)?;
     }
-    let _lock = run_folder::lock(out)?;
+    let _lock = folder::lock(out)?;
     if !resume {
-        run_folder::check_free(out, config.generative_kind().map(GenerativeKind::sheet))?;
+        folder::check_free(out, kind.sheet())?;
     }
     let kept_spec = before.as_ref().is_some_and(|b| b.data == config.data);
     let task =
-        open_task(&held, observer).map_err(|e| if kept_spec { spec::moved(e, &config.data) } else { e })?;
+        kind.open(&held, observer).map_err(|e| if kept_spec { spec::moved(e, &config.data) } else { e })?;
     let fresh = !checkpoint::newest(&dir).exists();
     let tuned = config.tune.then(|| tuning::tuned(&config, &*task, device, observer)).transpose()?;
     let device = tuned.as_ref().unwrap_or(device);
@@ -129,7 +133,7 @@ pub fn train(
     let interrupted = run.steps(observer, stop).inspect_err(|error| {
         // Without a checkpoint there is nothing to resume, and the folder should be free for another attempt.
         if matches!(error, TrainError::Diverged { .. }) && !checkpoint::newest(&dir).exists() {
-            run_folder::release(out);
+            folder::release(out);
         }
     })?;
     let evaluation = match interrupted {
@@ -151,20 +155,8 @@ pub fn train(
         watched: run.task.watched(),
         train_seconds: run.spent.0.as_secs_f64(),
         samples: run.spent.1,
+        unit: run.task.unit(),
         parameters: run.parameters(),
-    })
-}
-
-/// Opens the task of a model with its data.
-pub(crate) fn open_task<'a>(
-    config: &'a Config,
-    observer: &mut dyn Observer,
-) -> Result<Box<dyn Task + 'a>, TrainError> {
-    Ok(match (config.text_kind(), config.generative_kind()) {
-        (Some(kind), _) => Box::new(TextTask::new(config, kind, observer)?),
-        _ if config.is_segmenter() => Box::new(Segmentation::new(config, observer)?),
-        (_, Some(kind)) => Box::new(GenerativeTask::new(config, kind, observer)?),
-        _ => Box::new(Images::new(config, observer)?),
     })
 }
 
@@ -264,7 +256,7 @@ impl<'a> Run<'a> {
 
     fn load(&mut self, dir: &Path) -> Result<(), TrainError> {
         reopen::check_there(self.out, dir)?;
-        let (card, own) = (state::load_card(dir)?, self.task.card());
+        let (card, own) = (files::load_card(dir)?, self.task.card());
         if let (Card::Image(card), Card::Image(own)) = (&card, &own)
             && card.classes != own.classes
         {
@@ -276,11 +268,11 @@ impl<'a> Run<'a> {
         }
         self.progress = reopen::progress(dir)?;
         self.best = kept::best(self.out);
-        state::restore(dir, &mut self.session)
+        stored::restore(dir, &mut self.session)
     }
 
     fn save(&self) -> Result<(), TrainError> {
-        state::save(self.out, &self.task.card(), &self.progress, &self.sound()?)
+        progress::save(self.out, &self.task.card(), &self.progress, &self.sound()?)
     }
 
     /// Tensors of the session; an error if a weight is not finite, to protect the saved weights.

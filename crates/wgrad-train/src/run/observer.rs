@@ -1,7 +1,7 @@
 //! Progress reports of a run and their receiver.
 
-use crate::state::Card;
-use crate::task::Sizes;
+use crate::saved::card::Card;
+use crate::tasks::task::Sizes;
 
 /// Report before the first step.
 #[derive(Clone, Debug)]

@@ -1,25 +1,134 @@
-//! Language modelling task: token streams, graphs, evaluation by loss and perplexity.
+//! Language modelling: token streams, graphs, evaluation by loss and perplexity.
 
-use crate::evaluate::{Evaluation, Scores, check};
-use crate::graphs::{PADDING, trained};
-use crate::settings::Config;
-use crate::state::{Card, TextCard};
-use crate::task::{Feed, Feeds, Gradients, Sizes, Task};
+mod generate;
+
+use super::gradients::Gradients;
+use super::kind::{Assumed, Evaluating, Input, Output, TaskKind, Workload};
+use super::labelled::{PADDING, trained};
+use super::task::{Feed, Feeds, Sizes, Task, evaluation_net};
+use crate::evaluation::{Evaluation, GO_ON, Scores, check};
+use crate::numbers::thousands;
+use crate::saved::card::{Card, TextCard};
+use crate::saved::tensors::restored;
+use crate::settings::{Config, Value};
 use crate::{Observer, TrainError};
+pub use generate::{Generator, Sampling};
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
 use wgrad_data::{Masking, Streams, TEXT_VAL_SPLIT, TokenBatch, TokenizerChoice, open_text, windows};
 use wgrad_graph::{CrossEntropy, Graph, Tensor};
-use wgrad_models::{TextKind, TextModel};
+use wgrad_models::{ModelError, TEXT_ZOO, TextKind, TextModel};
 use wgrad_nn::{Mode, Net, Optimizer};
 use wgrad_session::{Runner, Session};
 use wgrad_types::{HostTensor, Type};
 
+/// Language models.
+pub(super) struct Language;
+
 /// Windows per evaluation batch.
-pub(crate) const ROWS: usize = 32;
+const ROWS: usize = 32;
+
+/// Language model of the settings, with a vocabulary of `vocab` tokens.
+fn model(config: &Config, vocab: usize) -> Result<TextModel, TrainError> {
+    let known = || TEXT_ZOO.iter().map(|m| m.0).collect::<Vec<_>>().join(", ");
+    let unknown = || ModelError::Unknown { name: config.model.clone(), known: known() };
+    let usual = TextModel::new(TextKind::named(&config.model).ok_or_else(unknown)?, vocab);
+    let heads = config.heads.unwrap_or(usual.heads);
+    let model = TextModel {
+        context: config.context.unwrap_or(usual.context),
+        layers: config.layers.unwrap_or(usual.layers),
+        hidden: config.hidden.unwrap_or(usual.hidden),
+        heads,
+        key_heads: config.key_heads.unwrap_or(heads),
+        dropout: config.dropout,
+        rotary: config.rotary,
+        ..usual
+    };
+    model.check()?;
+    Ok(model)
+}
+
+impl TaskKind for Language {
+    fn models(&self) -> Vec<&'static str> {
+        TEXT_ZOO.iter().map(|model| model.0).collect()
+    }
+
+    fn groups(&self) -> &'static [&'static str] {
+        &["language models"]
+    }
+
+    fn input(&self) -> Input {
+        Input::Text
+    }
+
+    fn output(&self) -> Output {
+        Output::Text
+    }
+
+    fn usage(&self) -> &'static str {
+        "is a language model: use `Generator`"
+    }
+
+    fn check(&self, config: &Config) -> Result<(), TrainError> {
+        config.tokenizer.parse::<TokenizerChoice>()?;
+        // The vocabulary is not known yet: any size will do.
+        model(config, 256).map(drop)
+    }
+
+    fn open<'a>(
+        &self,
+        config: &'a Config,
+        observer: &mut dyn Observer,
+    ) -> Result<Box<dyn Task + 'a>, TrainError> {
+        Ok(Box::new(TextTask::new(config, observer)?))
+    }
+
+    /// Evaluates on the held-out end of a text, on its training part, or on all of it. A text has no test split: the
+    /// validation split stands in for it.
+    fn evaluate(
+        &self,
+        evaluating: Evaluating<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Evaluation, TrainError> {
+        let Evaluating { ref config, ref spec, own, part, .. } = evaluating;
+        let card = evaluating.text_card()?;
+        let model = card.text_model()?;
+        let kept = TokenizerChoice::Kept(card.tokenizer()?);
+        let text = open_text(spec, &kept, config.val_split.unwrap_or(TEXT_VAL_SPLIT))?;
+        text.warnings.iter().for_each(|w| observer.note(w));
+        let (train, held_out, name) = part.halves(own);
+        let mut tokens = if train { text.train } else { Vec::new() };
+        tokens.extend(if held_out { text.validation } else { Vec::new() });
+        if tokens.len() < 2 {
+            return Err(TrainError::config("split", format!("{spec} has not enough {name} text")));
+        }
+        let graph = text_graph(&model, ROWS, None)?;
+        let (mut session, mut runner) = restored(&evaluating.dir, &graph, evaluating.device)?;
+        let (loss, scores) = score(&mut session, &mut runner, &model, &tokens, &GO_ON)?;
+        Ok(Evaluation { loss, split: name.into(), scores })
+    }
+
+    fn workload(&self, config: &Config, assumed: &Assumed) -> Result<Workload, TrainError> {
+        let model = model(config, assumed.vocabulary)?;
+        let optimizer = if assumed.evaluation { None } else { Some(config.optimizer()?) };
+        let graph = text_graph(&model, config.batch_size, optimizer.as_ref())?;
+        let TextModel { layers, hidden, heads, context, vocab, .. } = model;
+        let known = thousands(vocab as u64);
+        let caption = format!("({layers} layers of {hidden}), context {context}, {known} tokens");
+        let fields = [
+            ("layers", layers),
+            ("hidden", hidden),
+            ("heads", heads),
+            ("context", context),
+            ("vocabulary", vocab),
+        ];
+        let fields = fields.map(|(name, n)| (name, Value::Count(n as u64))).to_vec();
+        Ok(Workload { graph, caption, fields, unit: "tokens", samples: config.batch_size * context })
+    }
+}
 
 /// Language model with its text.
-pub(crate) struct TextTask {
+struct TextTask {
     card: TextCard,
     model: TextModel,
     streams: Streams,
@@ -33,17 +142,12 @@ pub(crate) struct TextTask {
 }
 
 impl TextTask {
-    pub(crate) fn new(
-        config: &Config,
-        kind: TextKind,
-        observer: &mut dyn Observer,
-    ) -> Result<Self, TrainError> {
+    fn new(config: &Config, observer: &mut dyn Observer) -> Result<Self, TrainError> {
         let choice: TokenizerChoice = config.tokenizer.parse()?;
         let val_split = config.val_split.unwrap_or(TEXT_VAL_SPLIT);
         let text = open_text(&config.data, &choice, val_split)?;
         text.warnings.iter().for_each(|w| observer.note(w));
-        let model = config.text_model(kind, text.tokenizer.vocabulary());
-        model.check()?;
+        let model = model(config, text.tokenizer.vocabulary())?;
         if text.validation.len() < 2 {
             let why = format!("{} is too short to hold out validation text", config.data);
             return Err(TrainError::config("val_split", why));
@@ -128,7 +232,7 @@ fn training(
 
 /// Loss and number of correct tokens over a text, window by window: each token is predicted from the ones before it in
 /// its window, or a masked one from all others.
-pub(crate) fn score(
+fn score(
     session: &mut Session,
     runner: &mut Runner,
     model: &TextModel,
@@ -197,8 +301,7 @@ impl Task for TextTask {
     }
 
     fn evaluation(&self, averaged: bool) -> Result<Graph, TrainError> {
-        let net = if averaged { Net::averaged() } else { Net::new(Mode::Eval) };
-        evaluation(&net, &self.model, ROWS)
+        evaluation(&evaluation_net(averaged), &self.model, ROWS)
     }
 
     fn batches_per_epoch(&self) -> usize {

@@ -1,61 +1,32 @@
 //! Task of a run as seen by the training loop: data, graphs and evaluation.
 
+use super::gradients::Gradients;
 use crate::TrainError;
-use crate::evaluate::Evaluation;
-use crate::state::Card;
+use crate::evaluation::Evaluation;
+use crate::saved::card::Card;
 use std::sync::atomic::AtomicBool;
-use wgrad_graph::{Graph, Tensor};
-use wgrad_nn::{Net, Optimizer, accumulate};
+use wgrad_graph::Graph;
+use wgrad_nn::{Mode, Net, Optimizer};
 use wgrad_session::{Runner, Session};
 use wgrad_types::HostTensor;
 
 /// Inputs of one training step.
-pub(crate) struct Feed {
+pub struct Feed {
+    /// Input `x`.
     pub x: HostTensor,
+    /// Input `y`: labels.
     pub y: HostTensor,
     /// Number of rows: of a full batch, or of the shorter one at the end of an epoch.
     pub rows: usize,
 }
 
-/// Output of a training step: the largest magnitude of the first weight's gradient (or of the first one small enough). The
-/// backward pass ends there, so a NaN or an infinity propagated by any layer reaches it; one in a later weight's gradient
-/// alone shows in the next loss.
-pub(crate) const GRADIENT: &str = "gradient";
-
-/// Maximum number of elements of the gradient checked in every step, as the check reads it once more.
-const LOOKED_AT: usize = 1 << 20;
-
-/// Use of the gradients of a training step.
-#[derive(Clone, Copy)]
-pub(crate) enum Gradients<'a> {
-    /// Update of the weights.
-    Update(&'a Optimizer),
-    /// Accumulation for a later update.
-    Sum {
-        /// Loss scaling, as in the optimizer.
-        loss_scaling: bool,
-    },
-}
-
-impl Gradients<'_> {
-    /// Adds the gradients of a loss, and their use, to the graph for the trainable weights.
-    pub(crate) fn of(self, loss: &Tensor, weights: &[(String, Tensor)]) -> Result<(), TrainError> {
-        let (gradients, loss_scaling) = match self {
-            Self::Update(optimizer) => (optimizer.minimise(loss, weights)?, optimizer.loss_scaling),
-            Self::Sum { loss_scaling } => (accumulate(loss, weights, loss_scaling)?, loss_scaling),
-        };
-        // With loss scaling, a step with overflow is skipped and is no error.
-        let small = gradients.iter().find(|g| g.numel() <= LOOKED_AT);
-        if let Some(gradient) = small.filter(|_| !loss_scaling) {
-            let axes: Vec<usize> = (0..gradient.shape().len()).collect();
-            loss.builder().output(GRADIENT, &gradient.abs().amax_keep(&axes));
-        }
-        Ok(())
-    }
+/// Network of an evaluation batch during training; with `averaged`, over the moving averages of the weights.
+pub(crate) fn evaluation_net(averaged: bool) -> Net {
+    if averaged { Net::averaged() } else { Net::new(Mode::Eval) }
 }
 
 /// Batches of an epoch.
-pub(crate) type Feeds<'a> = Box<dyn Iterator<Item = Result<Feed, TrainError>> + 'a>;
+pub type Feeds<'a> = Box<dyn Iterator<Item = Result<Feed, TrainError>> + 'a>;
 
 /// Number of samples per split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +40,7 @@ pub struct Sizes {
 }
 
 /// Model with its data.
-pub(crate) trait Task {
+pub trait Task {
     /// Sizes of the data set.
     fn sizes(&self) -> Sizes;
     /// Fraction of the training data held out for validation.

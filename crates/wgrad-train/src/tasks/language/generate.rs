@@ -4,9 +4,8 @@
 //! from position 0: twice the work per generated token, and never a longer sequence than in training.
 
 use crate::TrainError;
-use crate::evaluate::restored;
-use crate::kept::checkpoint_dir;
-use crate::state::{Card, load_card};
+use crate::saved::card::TextCard;
+use crate::saved::tensors::restored;
 use std::path::Path;
 use wgrad_data::{Decoder, Tokenizer};
 use wgrad_device::Device;
@@ -93,21 +92,13 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Loads a checkpoint.
-    ///
-    /// # Errors
-    /// If there is none, it is no language model, or the device fails.
-    pub fn open(path: &Path, device: &Device) -> Result<Self, TrainError> {
-        let dir = checkpoint_dir(path);
-        let Card::Text(card) = load_card(&dir)? else {
-            let why = format!("{} is an image classifier: use `Predictor`", path.display());
-            return Err(TrainError::config("checkpoint", why));
-        };
+    /// Generator of a description and its checkpoint `dir`.
+    pub(crate) fn new(dir: &Path, card: &TextCard, device: &Device) -> Result<Self, TrainError> {
         let (model, tokenizer) = (card.text_model()?, card.tokenizer()?);
         let net = Net::new(Mode::Eval);
         let (token, position) = (net.input("token", Type::i32(&[1])), net.input("position", Type::i32(&[1])));
         net.builder().output("logits", &model.step(&net, &token, &position)?);
-        let (session, runner) = restored(&dir, &net.builder().graph(), device)?;
+        let (session, runner) = restored(dir, &net.builder().graph(), device)?;
         let decoder = Decoder::new(tokenizer.clone());
         Ok(Self {
             model,

@@ -1,16 +1,33 @@
-//! Image data pipeline from settings to batches: the source, image preparation, loaders, and batches as tensors.
+//! Images of a task, independent of its kind: the source, image preparation, loaders, the monitored split.
 
-use crate::generative::{self, GenerativeKind};
-use crate::graphs::PADDING;
+use super::labelled::PADDING;
+use super::task::{Feed, Feeds, Sizes};
+use crate::saved::card::{ModelCard, Reading};
 use crate::settings::Config;
-use crate::state::{ModelCard, Reading};
 use crate::{Observer, TrainError};
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 use wgrad_data::{
     Batch, Dataset, Loader, LoaderOptions, Pipeline, SourceOptions, Split, Subset, estimate_normalisation,
     open, parse_augment,
 };
 use wgrad_types::HostTensor;
+
+/// Images per evaluation batch.
+pub(crate) const BATCH: usize = 64;
+
+/// Needs of a kind of task.
+pub(crate) struct Preparation {
+    /// Side of the images if none is set; that of the source if `None`.
+    pub side: Option<usize>,
+    /// Mean and deviation of every channel; those of the training images if `None`.
+    pub moments: Option<(f32, f32)>,
+    /// Full training batches only.
+    pub drop_last: bool,
+    /// Error if the model cannot be built.
+    pub check: fn(&ModelCard) -> Result<(), TrainError>,
+}
 
 /// Data source prepared for a model.
 pub(crate) struct Prepared {
@@ -21,26 +38,26 @@ pub(crate) struct Prepared {
     pub val_split: Option<f64>,
 }
 
+/// True if a file's first bytes are those of an image, in a supported format or not.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn is_picture(path: &Path) -> std::io::Result<bool> {
+    let mut head = Vec::new();
+    std::fs::File::open(path)?.take(64).read_to_end(&mut head)?;
+    Ok(image::guess_format(&head).is_ok())
+}
+
 /// Default validation fraction for early stopping on a source without validation data.
 const HELD_OUT: f64 = 0.1;
 
-/// Default side of DCGAN's images.
-const PLAYED_SIDE: usize = 32;
-
-/// Side of a model's input images: as set, or the model's own.
-pub(crate) fn wanted_size(config: &Config, model: &str) -> Result<Option<usize>, TrainError> {
-    let usual = match GenerativeKind::named(model) {
-        Some(GenerativeKind::Autoencoder) => None,
-        Some(GenerativeKind::DcGan) => Some(PLAYED_SIDE),
-        None => Config { model: model.into(), ..Config::default() }.model_kind()?.image_size(),
-    };
-    Ok(config.image_size.or(usual))
-}
-
 /// Opens the source and determines image size, channels and normalisation.
-pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Prepared, TrainError> {
-    let generative = config.generative_kind();
-    let wanted = wanted_size(config, &config.model)?;
+fn prepare(
+    config: &Config,
+    preparation: &Preparation,
+    observer: &mut dyn Observer,
+) -> Result<Prepared, TrainError> {
+    let wanted = config.image_size.or(preparation.side);
     let mut options = SourceOptions {
         val_split: config.val_split,
         seed: config.seed,
@@ -67,10 +84,9 @@ pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Pr
         (None, Some(size)) => size,
         (None, None) => (64, 64),
     };
-    let (mean, std) = match generative {
-        // The generator's images range from -1 to 1.
-        Some(GenerativeKind::DcGan) => (vec![0.5; dataset.channels], vec![0.5; dataset.channels]),
-        _ => estimate_normalisation(&dataset.train)?,
+    let (mean, std) = match preparation.moments {
+        Some((mean, std)) => (vec![mean; dataset.channels], vec![std; dataset.channels]),
+        None => estimate_normalisation(&dataset.train)?,
     };
     let card = ModelCard {
         model: config.model.clone(),
@@ -82,10 +98,7 @@ pub(crate) fn prepare(config: &Config, observer: &mut dyn Observer) -> Result<Pr
         std,
         reading: Reading::of_levels(dataset.levels),
     };
-    match generative {
-        Some(_) => generative::check(&card)?,
-        None => card.image_model()?.check()?,
-    }
+    (preparation.check)(&card)?;
     let pipeline = pipeline(&card, &config.augment)?;
     Ok(Prepared { dataset, card, pipeline, val_split: options.val_split })
 }
@@ -104,11 +117,7 @@ pub(crate) fn pipeline(card: &ModelCard, augment: &str) -> Result<Pipeline, Trai
 }
 
 /// Training loader: shuffled, augmented; with `drop_last` full batches only.
-pub(crate) fn train_loader(
-    config: &Config,
-    prepared: &Prepared,
-    drop_last: bool,
-) -> Result<Loader, TrainError> {
+fn train_loader(config: &Config, prepared: &Prepared, drop_last: bool) -> Result<Loader, TrainError> {
     let options = LoaderOptions {
         batch_size: config.batch_size.min(prepared.dataset.train.len()),
         shuffle: true,
@@ -133,7 +142,7 @@ pub(crate) fn eval_loader(
 }
 
 /// Tensors of a batch.
-pub(crate) fn tensors(card: &ModelCard, batch: &Batch) -> (HostTensor, HostTensor) {
+fn tensors(card: &ModelCard, batch: &Batch) -> (HostTensor, HostTensor) {
     let shape = [batch.len, card.channels, card.size.0, card.size.1];
     (HostTensor::f32(&shape, &batch.images), HostTensor::i32(&[batch.len], &batch.labels))
 }
@@ -147,10 +156,63 @@ pub(crate) fn padded(card: &ModelCard, mut batch: Batch, rows: usize) -> (HostTe
 }
 
 /// Monitored split during training, with its name: validation if there is one, else test.
-pub(crate) fn watched(dataset: &Dataset) -> (Split, &'static str) {
+fn watched(dataset: &Dataset) -> (Split, &'static str) {
     match (dataset.validation.is_empty(), dataset.test.is_empty()) {
         (false, _) => (Split::Validation, "validation"),
         (true, false) => (Split::Test, "test"),
         (true, true) => (Split::Train, "training"),
+    }
+}
+
+/// Data set with loaders for training and for the monitored split.
+pub(crate) struct ImageData {
+    pub(crate) prepared: Prepared,
+    pub(crate) loader: Loader,
+    pub(crate) watched_name: &'static str,
+    watched: Loader,
+    workers: usize,
+}
+
+impl ImageData {
+    /// Image data as configured.
+    pub(crate) fn new(
+        config: &Config,
+        preparation: &Preparation,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, TrainError> {
+        let prepared = prepare(config, preparation, observer)?;
+        let (split, watched_name) = watched(&prepared.dataset);
+        let loader = train_loader(config, &prepared, preparation.drop_last)?;
+        let workers = config.workers;
+        let watched = eval_loader(prepared.dataset.subset(split), &prepared.pipeline, BATCH, workers)?;
+        Ok(Self { prepared, loader, watched_name, watched, workers })
+    }
+
+    pub(crate) fn sizes(&self) -> Sizes {
+        let d = &self.prepared.dataset;
+        Sizes { train: d.train.len(), validation: d.validation.len(), test: d.test.len() }
+    }
+
+    pub(crate) fn epoch(&self, epoch: u64, from: usize) -> Feeds<'_> {
+        Box::new(self.loader.epoch(epoch, from).map(|batch| {
+            let batch = batch?;
+            let (x, y) = tensors(&self.prepared.card, &batch);
+            Ok(Feed { x, y, rows: batch.len })
+        }))
+    }
+
+    /// Result of `judge` on the monitored split (for the final test: on the test images, if there are any), with the split's
+    /// name.
+    pub(crate) fn judged<R>(
+        &self,
+        final_test: bool,
+        judge: impl FnOnce(&Loader) -> Result<R, TrainError>,
+    ) -> Result<(R, &'static str), TrainError> {
+        if !final_test || self.prepared.dataset.test.is_empty() {
+            return Ok((judge(&self.watched)?, self.watched_name));
+        }
+        let subset = self.prepared.dataset.subset(Split::Test);
+        let loader = eval_loader(subset, &self.prepared.pipeline, BATCH, self.workers)?;
+        Ok((judge(&loader)?, "test"))
     }
 }

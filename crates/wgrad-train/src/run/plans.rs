@@ -5,12 +5,13 @@
 //! update plan applies them to the weights. Except for batch statistics, computed per micro-batch, the result equals the
 //! step of the whole batch. A GAN's generator step takes the place of the update plan.
 
+use super::anomaly::Watch;
 use crate::TrainError;
-use crate::anomaly::Watch;
-use crate::graphs::PADDING;
 use crate::precision::recorded;
-use crate::task::{Feed, Gradients, Task};
-use crate::transfer;
+use crate::tasks::freeze::{head, trainable};
+use crate::tasks::gradients::Gradients;
+use crate::tasks::labelled::PADDING;
+use crate::tasks::task::{Feed, Task};
 use std::collections::VecDeque;
 use wgrad_device::Device;
 use wgrad_nn::{Init, Mode, Net, Optimizer, SHARE};
@@ -98,7 +99,7 @@ fn in_step(error: TrainError, step: u64) -> TrainError {
 /// Update of all trainable weights from their gradient sums.
 fn update(part: &Net, optimizer: &Optimizer, freeze: Option<&str>) -> Result<Net, TrainError> {
     let net = Net::new(Mode::Train);
-    let moving = transfer::trainable(part, freeze)?.into_iter();
+    let moving = trainable(part, freeze)?.into_iter();
     // The micro-batch's network initialises the sums.
     let own: Vec<_> =
         moving.map(|(name, t)| (name.clone(), net.weight(&name, &t.shape(), Init::Zeros))).collect();
@@ -163,7 +164,7 @@ impl Plans {
         };
         let (parts, sums) = (parts as u64, parts > 1);
         let plans = Self { part, rows: size, rest, end, sums, parts, pending: VecDeque::new() };
-        Ok((plans, session, transfer::head(&net)))
+        Ok((plans, session, head(&net)))
     }
 
     /// Plan totals of a full batch's step.

@@ -1,14 +1,14 @@
 //! Prediction per pixel: masks of a segmenter for image files.
 
+use super::graph::{ROWS, evaluation, tensors};
 use crate::TrainError;
-use crate::evaluate::restored;
-use crate::kept::checkpoint_dir;
-use crate::segmentation::{ROWS, SEGMENTER, pixel_graph, tensors};
-use crate::state::{Card, ModelCard, load_card};
+use crate::saved::card::ModelCard;
+use crate::saved::tensors::restored;
 use std::path::Path;
 use std::sync::Arc;
 use wgrad_data::{DataError, MaskedImage, SegmentationReader, mask_png, open_picture, resized_mask};
 use wgrad_device::Device;
+use wgrad_nn::{Mode, Net};
 use wgrad_session::{Runner, Session};
 
 /// Mask of an image: one class per pixel, named by its label in the training masks.
@@ -45,22 +45,15 @@ pub struct Segmenter {
 }
 
 impl Segmenter {
-    /// Loads a checkpoint.
-    ///
-    /// # Errors
-    /// If there is none, it is of another kind of model, or the device fails.
-    pub fn open(path: &Path, device: &Device) -> Result<Self, TrainError> {
-        let dir = checkpoint_dir(path);
-        let wrong = |why: &str| TrainError::config("checkpoint", format!("{} {why}", path.display()));
-        let card = match load_card(&dir)? {
-            Card::Image(card) if card.model == SEGMENTER => card,
-            _ => return Err(wrong("is not a segmenter")),
-        };
+    /// Segmenter of a description and its checkpoint `dir`; `path` names it in errors.
+    pub(crate) fn new(path: &Path, dir: &Path, card: ModelCard, device: &Device) -> Result<Self, TrainError> {
         // Checked before any work: the labels can be written.
-        mask_png(&[0], (1, 1), &card.classes, None)
-            .map_err(|_| wrong("has class names other than mask labels"))?;
+        mask_png(&[0], (1, 1), &card.classes, None).map_err(|_| {
+            let why = format!("{} has class names other than mask labels", path.display());
+            TrainError::config("checkpoint", why)
+        })?;
         let palette = card.reading.palette.as_deref().map(Arc::from);
-        let (session, runner) = restored(&dir, &pixel_graph(&card, ROWS, None)?, device)?;
+        let (session, runner) = restored(dir, &evaluation(&Net::new(Mode::Eval), &card, ROWS)?, device)?;
         let reader =
             SegmentationReader { mean: card.mean.clone(), std: card.std.clone(), flip: false, seed: 0 };
         Ok(Self { card, palette, session, runner, reader })

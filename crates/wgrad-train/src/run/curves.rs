@@ -1,7 +1,7 @@
 //! Plot of a run: losses and accuracy by epoch, as PNG.
 
 use crate::TrainError;
-use crate::state::Metrics;
+use crate::saved::progress::Metrics;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
@@ -28,7 +28,7 @@ fn fonts() {
     ONCE.call_once(|| {
         // A failure would only omit the labels.
         let _ =
-            register_font("sans-serif", FontStyle::Normal, include_bytes!("../data/DejaVuSans-ascii.ttf"));
+            register_font("sans-serif", FontStyle::Normal, include_bytes!("../../data/DejaVuSans-ascii.ttf"));
     });
 }
 

@@ -1,8 +1,7 @@
 //! Run folder: belongs to one run. Existing files are never overwritten, and only one process writes at a time.
 
 use crate::TrainError;
-use crate::kept::BEST;
-use crate::state::{CHECKPOINT, CONFIG, CURVES, LABELS, METRICS};
+use crate::saved::files::{BEST, CHECKPOINT, CONFIG, CURVES, LABELS, METRICS};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use wgrad_session::{SessionError, checkpoint};

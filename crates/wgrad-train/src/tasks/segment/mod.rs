@@ -1,33 +1,108 @@
-//! Segmentation task: one class per pixel, evaluated by the confusion matrix over pixels.
+//! Segmentation: one class per pixel, evaluated by the confusion matrix over pixels.
 
-use crate::evaluate::{Evaluation, Scores, check};
-use crate::graphs::{PADDING, trained};
+mod graph;
+mod segmenter;
+
+use super::gradients::Gradients;
+use super::kind::{Assumed, Evaluating, Input, Output, TaskKind, Workload};
+use super::labelled::PADDING;
+use super::part;
+use super::task::{Feed, Feeds, Sizes, Task, evaluation_net};
+use crate::evaluation::{Evaluation, GO_ON, Scores, check};
+use crate::numbers::thousands;
+use crate::saved::card::{Card, ModelCard, Reading};
+use crate::saved::tensors::restored;
 use crate::settings::Config;
-use crate::state::{Card, ModelCard, Reading};
-use crate::task::{Feed, Feeds, Gradients, Sizes, Task};
 use crate::{Observer, TrainError};
+use graph::{ROWS, evaluation, tensors, training};
+pub use segmenter::{Mask, Segmenter};
 use std::sync::atomic::AtomicBool;
 use wgrad_data::{
-    Augment, DEFAULT_VAL_SPLIT, IGNORED, MaskedBatch, MaskedImage, SegmentationData, SegmentationOptions,
-    SegmentationReader, masked_image_moments, open_masks, parse_augment,
+    Augment, DEFAULT_VAL_SPLIT, MaskedImage, SegmentationData, SegmentationOptions, SegmentationReader,
+    masked_image_moments, open_masks, parse_augment,
 };
-use wgrad_graph::{CrossEntropy, Graph, Tensor};
+use wgrad_graph::Graph;
 use wgrad_models::UNet;
-use wgrad_nn::{ConfusionMatrix, Mode, Net, Optimizer};
+use wgrad_nn::{ConfusionMatrix, Mode, Net};
 use wgrad_session::{Runner, Session};
-use wgrad_types::{HostTensor, Type};
 
-/// Name of the model on the command line.
-pub const SEGMENTER: &str = "unet";
+/// Segmenters.
+pub(super) struct Segment;
+
+/// Name of the model.
+const SEGMENTER: &str = "unet";
 
 /// Default side of the images.
 const SIDE: usize = 128;
 
-/// Images per evaluation batch.
-pub(crate) const ROWS: usize = 8;
+impl TaskKind for Segment {
+    fn models(&self) -> Vec<&'static str> {
+        vec![SEGMENTER]
+    }
+
+    fn groups(&self) -> &'static [&'static str] {
+        &["image models", "segmenters"]
+    }
+
+    fn input(&self) -> Input {
+        Input::Masks
+    }
+
+    fn output(&self) -> Output {
+        Output::Masks
+    }
+
+    fn usage(&self) -> &'static str {
+        "is a segmenter: it classifies pixels, not images"
+    }
+
+    fn open<'a>(
+        &self,
+        config: &'a Config,
+        observer: &mut dyn Observer,
+    ) -> Result<Box<dyn Task + 'a>, TrainError> {
+        Ok(Box::new(Segmentation::new(config, observer)?))
+    }
+
+    /// Evaluates on the held-out images, on the training images, or on all. There is no test split: the validation split
+    /// stands in for it.
+    fn evaluate(
+        &self,
+        evaluating: Evaluating<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Evaluation, TrainError> {
+        let (card, spec) = (evaluating.image_card()?, &evaluating.spec);
+        let mut images = open_for(spec, &evaluating.config, card)?;
+        images.warnings.iter().for_each(|w| observer.note(w));
+        let labels = part::known(spec, &images.classes, &card.classes)?;
+        let moved =
+            masked_image_moments(&images.train, images.channels) == (card.mean.clone(), card.std.clone());
+        let (train, held_out, name) = evaluating.part.halves(evaluating.own || moved);
+        let mut chosen = if train { std::mem::take(&mut images.train) } else { Vec::new() };
+        chosen.extend(if held_out { images.validation } else { Vec::new() });
+        let graph = evaluation(&Net::new(Mode::Eval), card, ROWS)?;
+        let (mut session, mut runner) = restored(&evaluating.dir, &graph, evaluating.device)?;
+        let labelled = (&chosen[..], Some(&labels[..]));
+        let (loss, scores) = score(&mut session, &mut runner, card, labelled, &GO_ON)?;
+        Ok(Evaluation { loss, split: name.into(), scores })
+    }
+
+    fn workload(&self, config: &Config, assumed: &Assumed) -> Result<Workload, TrainError> {
+        let (card, rows) = (assumed.card(config, (SIDE, 3)), config.batch_size);
+        let graph = match assumed.evaluation {
+            true => evaluation(&Net::new(Mode::Eval), &card, rows)?,
+            false => {
+                let optimizer = config.optimizer()?;
+                training(&card, rows, Gradients::Update(&optimizer), 0.0, None)?.builder().graph()
+            }
+        };
+        let words = format!("images, {} classes of pixels", thousands(assumed.classes as u64));
+        Ok(Workload::on_images((graph, &card, rows), "pixels", &words))
+    }
+}
 
 /// U-Net with its images and masks.
-pub(crate) struct Segmentation {
+struct Segmentation {
     card: ModelCard,
     images: SegmentationData,
     reader: SegmentationReader,
@@ -53,11 +128,7 @@ fn open(config: &Config, size: (usize, usize)) -> Result<SegmentationData, Train
 }
 
 /// Opens images with masks for a trained model, with its image preparation and classes.
-pub(crate) fn open_for(
-    spec: &str,
-    config: &Config,
-    card: &ModelCard,
-) -> Result<SegmentationData, TrainError> {
+fn open_for(spec: &str, config: &Config, card: &ModelCard) -> Result<SegmentationData, TrainError> {
     let options = SegmentationOptions {
         size: card.size,
         val_split: config.val_split,
@@ -72,7 +143,7 @@ pub(crate) fn open_for(
 }
 
 impl Segmentation {
-    pub(crate) fn new(config: &Config, observer: &mut dyn Observer) -> Result<Self, TrainError> {
+    fn new(config: &Config, observer: &mut dyn Observer) -> Result<Self, TrainError> {
         let side = config.image_size.unwrap_or(SIDE);
         // Checked before any data is read; the number of classes is not known yet.
         UNet { classes: 2, width: config.width }.check((side, side))?;
@@ -145,69 +216,9 @@ fn left_out(size: (usize, usize), pictures: usize, rows: usize, parts: usize) ->
     Ok(if rest > 0 && short(rest) { rest } else { 0 })
 }
 
-/// Inputs `x` and `y`, and the loss's operands: logits and labels, one row per pixel.
-fn pixels(net: &Net, card: &ModelCard, rows: usize) -> Result<(Tensor, Tensor), TrainError> {
-    let (classes, (height, width)) = (card.classes.len(), card.size);
-    let x = net.input("x", Type::f32(&[rows, card.channels, height, width]));
-    let y = net.input("y", Type::i32(&[rows, height, width]));
-    let logits = UNet { classes, width: card.width }.build(net, &x)?;
-    let count = rows * height * width;
-    Ok((logits.permute(&[0, 2, 3, 1]).reshape(&[count, classes]), y.reshape(&[count])))
-}
-
-fn training(
-    card: &ModelCard,
-    rows: usize,
-    gradients: Gradients<'_>,
-    label_smoothing: f64,
-    freeze: Option<&str>,
-) -> Result<Net, TrainError> {
-    let net = Net::new(Mode::Train);
-    let (logits, labels) = pixels(&net, card, rows)?;
-    trained(net, (&logits, &labels), &[], gradients, label_smoothing, freeze)
-}
-
-/// Evaluation graph of one batch: outputs `loss` (mean over labels other than padding) and `predicted`, one class per pixel.
-fn evaluation(net: &Net, card: &ModelCard, rows: usize) -> Result<Graph, TrainError> {
-    let (logits, labels) = pixels(net, card, rows)?;
-    let options = CrossEntropy { ignore_index: PADDING, ..CrossEntropy::default() };
-    net.builder().output("loss", &logits.cross_entropy(&labels, options));
-    net.builder().output("predicted", &logits.argmax(-1));
-    Ok(net.builder().graph())
-}
-
-/// Graph of a segmenter's training step on `rows` images, or of an evaluation batch if there is no optimizer: inputs `x`
-/// and `y` `[rows, height, width]` i32, output `loss` (mean over pixels).
-///
-/// # Errors
-/// If the model cannot be built.
-pub fn pixel_graph(
-    card: &ModelCard,
-    rows: usize,
-    optimizer: Option<&Optimizer>,
-) -> Result<Graph, TrainError> {
-    match optimizer {
-        Some(optimizer) => {
-            Ok(training(card, rows, Gradients::Update(optimizer), 0.0, None)?.builder().graph())
-        }
-        None => evaluation(&Net::new(Mode::Eval), card, rows),
-    }
-}
-
-/// Tensors of a batch, padded to `rows` rows with zeros and the padding label.
-pub(crate) fn tensors(card: &ModelCard, mut batch: MaskedBatch, rows: usize) -> (HostTensor, HostTensor) {
-    let (height, width) = card.size;
-    batch.pictures.resize(rows * card.channels * height * width, 0.0);
-    // Ignored pixels have the padding label.
-    const { assert!(IGNORED == PADDING) };
-    batch.classes.resize(rows * height * width, PADDING);
-    let x = HostTensor::f32(&[rows, card.channels, height, width], &batch.pictures);
-    (x, HostTensor::i32(&[rows, height, width], &batch.classes))
-}
-
 /// Loss and confusion matrix over images with masks, using an evaluation plan of [`ROWS`] rows; `labels` maps classes of
 /// the data to those of the model.
-pub(crate) fn score(
+fn score(
     session: &mut Session,
     runner: &mut Runner,
     card: &ModelCard,
@@ -279,8 +290,7 @@ impl Task for Segmentation {
     }
 
     fn evaluation(&self, averaged: bool) -> Result<Graph, TrainError> {
-        let net = if averaged { Net::averaged() } else { Net::new(Mode::Eval) };
-        evaluation(&net, &self.card, ROWS)
+        evaluation(&evaluation_net(averaged), &self.card, ROWS)
     }
 
     fn batches_per_epoch(&self) -> usize {

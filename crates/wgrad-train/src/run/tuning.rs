@@ -1,11 +1,11 @@
 //! `--tune`: times the variants of the training step's kernels before the run and picks the fastest.
 
+use super::observer::Observer;
+use super::plans::nets;
 use crate::TrainError;
-use crate::observer::Observer;
-use crate::plans::nets;
 use crate::precision::recorded;
 use crate::settings::Config;
-use crate::task::Task;
+use crate::tasks::task::Task;
 use wgrad_device::Device;
 
 /// Tunes all kernels not tuned before. Returns the device, reopened if it was lost while tuning.

@@ -1,11 +1,13 @@
 //! Batches of a task opened from settings: order, pixels and labels, augmentation, randomness of micro-batches.
 
-use crate::image_data::ImageData;
-use crate::observer::{EvalReport, Observer, StepReport};
-use crate::plans::{Now, Plans};
-use crate::run::open_task;
+use super::classify;
+use super::image_data::ImageData;
+use super::kind::Input;
+use super::task::{Feed, Task};
+use crate::run::observer::{EvalReport, Observer, StepReport};
+use crate::run::plans::{Now, Plans};
 use crate::settings::Config;
-use crate::task::{Feed, Task};
+use crate::{TrainError, tasks};
 use std::collections::BTreeSet;
 use std::path::Path;
 use wgrad_device::{Device, Request};
@@ -13,6 +15,14 @@ use wgrad_nn::Optimizer;
 use wgrad_types::HostTensor;
 
 struct Quiet;
+
+fn open_task<'a>(config: &'a Config, observer: &mut Quiet) -> Result<Box<dyn Task + 'a>, TrainError> {
+    tasks::known(&config.model)?.open(config, observer)
+}
+
+fn is_text(config: &Config) -> bool {
+    tasks::known(&config.model).is_ok_and(|kind| kind.input() == Input::Text)
+}
 
 impl Observer for Quiet {
     fn note(&mut self, _: &str) {}
@@ -63,10 +73,10 @@ fn config(dir: &Path, model: &str) -> Config {
     let usual = Config::for_model(model);
     let data = match model {
         "unet" => at("masks", "scenes"),
-        _ if usual.text_kind().is_some() => at("text", "text.txt"),
+        _ if is_text(&usual) => at("text", "text.txt"),
         _ => at("folder", "pictures"),
     };
-    let text = usual.text_kind().is_some();
+    let text = is_text(&usual);
     let side = (model == "unet" || model == "dcgan").then_some(SIDE as usize);
     Config {
         data,
@@ -98,7 +108,7 @@ fn epoch_order_depends_on_seed_and_epoch_and_can_start_at_any_batch() {
     for model in MODELS {
         for augment in ["none", "flip"] {
             let own = Config { augment: augment.into(), ..config(dir.path(), model) };
-            if own.text_kind().is_some() && augment != "none" {
+            if is_text(&own) && augment != "none" {
                 continue;
             }
             let first = feeds(&own, 0, 0);
@@ -265,7 +275,8 @@ fn monitored_and_test_splits_come_in_order_without_augmentation() {
     data(dir.path());
     let augment = "flip:1,crop:4,rotate:45,jitter:0.5".to_owned();
     let own = Config { augment, ..config(dir.path(), "mlp") };
-    let image_data = ImageData::new(&own, false, &mut Quiet).expect("image data");
+    let image_data = ImageData::new(&own, &classify::preparation("mlp").expect("a model"), &mut Quiet)
+        .expect("image data");
     let plain = Plain::of(0..TRAIN);
     // Images of the second class follow those of the first.
     let order: Vec<u32> =

@@ -3,38 +3,12 @@
 //! A run's own source is evaluated on held-out samples. Another source is entirely new to the model, so all of it is used if
 //! it has no test split. A moved source is recognised by the mean and deviation of its training images.
 
-use crate::TrainError;
-use crate::data::{eval_loader, pipeline, wanted_size};
-use crate::evaluate::BATCH;
-use crate::settings::Config;
-use crate::state::ModelCard;
-use crate::{Observer, spec};
+use super::image_data::{BATCH, eval_loader, pipeline};
+use super::kind::{Evaluating, Part};
+use crate::saved::card::ModelCard;
+use crate::{Observer, TrainError};
 use std::path::Path;
 use wgrad_data::{DataError, Dataset, Loader, SourceOptions, Split, Subset, estimate_normalisation, open};
-
-/// Part of a source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Part {
-    /// Test split; if there is none, the validation data of the run's own source, or all of another source.
-    #[default]
-    Usual,
-    /// One split.
-    Split(Split),
-    /// All splits together.
-    All,
-}
-
-impl Part {
-    /// Use of training and of held-out samples of a source without a test split, and the name of the selection.
-    pub(crate) fn halves(self, own: bool) -> (bool, bool, &'static str) {
-        match self {
-            Self::Split(Split::Train) => (true, false, "training"),
-            Self::All => (true, true, "all"),
-            Self::Usual if !own => (true, true, "all"),
-            Self::Usual | Self::Split(Split::Validation | Split::Test) => (false, true, "validation"),
-        }
-    }
-}
 
 /// Class numbers of the model for the classes of the data.
 ///
@@ -61,16 +35,17 @@ pub(crate) struct Judged {
     pub(crate) classes: Vec<String>,
 }
 
-/// Images of a part of the source `spec`; `own` is true if it is the run's own by name.
+/// Images of a part of a source; `side` is the usual one of the model's images.
 pub(crate) fn images(
-    (config, spec, own): &(Config, String, bool),
-    part: Part,
-    observer: &mut dyn Observer,
+    evaluating: &Evaluating<'_>,
     card: &ModelCard,
+    side: Option<usize>,
+    observer: &mut dyn Observer,
 ) -> Result<Judged, TrainError> {
-    let (dataset, alone) = opened(spec, part, config, card)?;
+    let Evaluating { ref config, ref spec, own, part, .. } = *evaluating;
+    let (dataset, alone) = opened(evaluating, card, side)?;
     dataset.warnings.iter().for_each(|w| observer.note(w));
-    let own = !alone && (*own || is_known(&dataset, card));
+    let own = !alone && (own || is_known(&dataset, card));
     let chosen: Vec<Split> = match part {
         Part::Split(split) if !alone => vec![split],
         Part::Usual if !dataset.test.is_empty() => vec![Split::Test],
@@ -96,13 +71,18 @@ pub(crate) fn images(
 
 /// Opens a source for a model. Of a folder with inconsistent splits only the requested split is opened; the second value
 /// is then true.
-fn opened(spec: &str, part: Part, config: &Config, card: &ModelCard) -> Result<(Dataset, bool), TrainError> {
+fn opened(
+    evaluating: &Evaluating<'_>,
+    card: &ModelCard,
+    side: Option<usize>,
+) -> Result<(Dataset, bool), TrainError> {
+    let Evaluating { config, spec, part, .. } = evaluating;
     let options = SourceOptions {
         val_split: config.val_split,
         seed: config.seed,
         strict: config.strict,
         channels: Some(card.channels),
-        image_size: wanted_size(config, &card.model).unwrap_or(Some(card.size.0.max(card.size.1))),
+        image_size: config.image_size.or(side),
         levels: Some(card.reading.levels()),
     };
     let inner = |name: &str| {
@@ -137,9 +117,4 @@ fn is_known(dataset: &Dataset, card: &ModelCard) -> bool {
         && dataset.classes == card.classes
         && estimate_normalisation(&dataset.train)
             .is_ok_and(|found| found == (card.mean.clone(), card.std.clone()))
-}
-
-/// True if both specs name the same path.
-pub(crate) fn same(a: &str, b: &str) -> bool {
-    spec::absolute(a) == spec::absolute(b)
 }
