@@ -86,6 +86,16 @@ pub enum TrainError {
         /// Difference between the models.
         why: String,
     },
+    /// A newer program has written the checkpoint.
+    #[error("{path}: written by a newer wgrad (format {format}, this program reads up to {known}): update wgrad", path = path.display())]
+    Newer {
+        /// Folder.
+        path: PathBuf,
+        /// Number of its format.
+        format: u64,
+        /// Newest format known.
+        known: u64,
+    },
     /// The caller stopped the evaluation.
     #[error("stopped")]
     Stopped,

@@ -3,7 +3,7 @@
 use super::card::Card;
 use crate::TrainError;
 use crate::settings::Config;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 use wgrad_session::checkpoint;
 
@@ -52,7 +52,44 @@ pub fn load_checkpoint_card(path: &Path) -> Result<Card, TrainError> {
 
 /// Model description of a checkpoint.
 pub(crate) fn load_card(dir: &Path) -> Result<Card, TrainError> {
+    check_format(dir)?;
     parse(dir, CARD)
+}
+
+/// Number of the format of run folders and checkpoints, written to `model.json`. It grows if older programs would misread
+/// newer files; a new field with a default is no reason.
+pub(crate) const FORMAT: u64 = 1;
+
+/// Contents of `model.json`.
+#[derive(Serialize)]
+struct Written<'a> {
+    format: u64,
+    #[serde(flatten)]
+    card: &'a Card,
+}
+
+/// Format of a `model.json`; older ones lack the field.
+#[derive(Deserialize)]
+struct Header {
+    #[serde(default = "first_format")]
+    format: u64,
+}
+
+fn first_format() -> u64 {
+    1
+}
+
+/// Contents of `model.json`.
+pub(crate) fn card_json(card: &Card) -> Vec<u8> {
+    json(&Written { format: FORMAT, card })
+}
+
+/// Error if a newer program has written a checkpoint.
+fn check_format(dir: &Path) -> Result<(), TrainError> {
+    match parse::<Header>(dir, CARD)?.format {
+        format if format > FORMAT => Err(TrainError::Newer { path: dir.into(), format, known: FORMAT }),
+        _ => Ok(()),
+    }
 }
 
 /// Settings of the run in folder `out`.
@@ -63,5 +100,62 @@ pub fn load_config(out: &Path) -> Result<Config, TrainError> {
     let path = out.join(CONFIG);
     let missing =
         |e: std::io::Error| TrainError::NoCheckpoint { path: out.into(), why: format!("{CONFIG}: {e}") };
-    Config::from_toml(&std::fs::read_to_string(&path).map_err(missing)?, &path.display().to_string())
+    let text = std::fs::read_to_string(&path).map_err(missing)?;
+    Config::from_toml(&text, &path.display().to_string()).map_err(|error| {
+        // Settings unknown here are no mistake of a newer program.
+        let newer =
+            check_format(&checkpoint_dir(out)).err().filter(|e| matches!(e, TrainError::Newer { .. }));
+        newer.unwrap_or(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files of a run from before formats had numbers.
+    const OLD_CARD: &str = r#"{
+  "model": "lenet",
+  "width": 1.0,
+  "channels": 1,
+  "size": [32, 32],
+  "classes": ["boot", "shirt"],
+  "mean": [0.5],
+  "std": [0.25]
+}"#;
+    const OLD_CONFIG: &str = "model = \"lenet\"\ndata = \"fashion-mini\"\nepochs = 3\n";
+
+    /// Run folder with these files.
+    fn run(card: &str, config: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(CHECKPOINT)).unwrap();
+        std::fs::write(dir.path().join(CHECKPOINT).join(CARD), card).unwrap();
+        std::fs::write(dir.path().join(CONFIG), config).unwrap();
+        dir
+    }
+
+    #[test]
+    fn run_without_format_number_loads() {
+        let dir = run(OLD_CARD, OLD_CONFIG);
+        let card = load_checkpoint_card(dir.path()).unwrap();
+        assert_eq!(card.model(), "lenet");
+        assert_eq!(load_config(dir.path()).unwrap().epochs, 3);
+        // Written anew, it has a number and the same contents.
+        let text = String::from_utf8(card_json(&card)).unwrap();
+        assert!(text.contains("\"format\": 1"), "{text}");
+        std::fs::write(dir.path().join(CHECKPOINT).join(CARD), &text).unwrap();
+        assert_eq!(load_checkpoint_card(dir.path()).unwrap(), card);
+    }
+
+    #[test]
+    fn run_of_newer_format_is_refused_in_one_line() {
+        let newer = r#"{ "format": 7, "model": "unheard-of", "shape": {} }"#;
+        let dir = run(newer, "model = \"lenet\"\nunheard_of = 1\n");
+        let told = load_checkpoint_card(dir.path()).unwrap_err().to_string();
+        let why = "written by a newer wgrad (format 7, this program reads up to 1): update wgrad";
+        assert!(told.ends_with(why) && !told.contains('\n'), "{told}");
+        assert!(load_config(dir.path()).unwrap_err().to_string().ends_with(why));
+        let known = run(OLD_CARD, "model = \"lenet\"\nunheard_of = 1\n");
+        assert!(load_config(known.path()).unwrap_err().to_string().contains("unheard_of"));
+    }
 }

@@ -4,7 +4,7 @@
 //! optimizer state. Evaluation, prediction and generation read the best weights if present.
 
 use super::card::Card;
-use super::files::{self, BEST, CARD, CHECKPOINT, checkpoint_dir, json, parse};
+use super::files::{self, BEST, CARD, CHECKPOINT, card_json, checkpoint_dir, json, parse};
 use super::{progress, tensors as stored};
 use crate::TrainError;
 use serde::{Deserialize, Serialize};
@@ -83,7 +83,7 @@ pub(crate) fn best(out: &Path) -> Option<Best> {
 /// Saves weights as the best.
 pub(crate) fn save(out: &Path, card: &Card, best: &Best, mut tensors: Tensors) -> Result<(), TrainError> {
     stored::take_averages(&mut tensors);
-    let files = [(CARD, json(card)), (ORIGIN, json(best))];
+    let files = [(CARD, card_json(card)), (ORIGIN, json(best))];
     Ok(checkpoint::save(&out.join(BEST), &tensors, &files)?)
 }
 

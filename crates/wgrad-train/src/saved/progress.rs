@@ -1,7 +1,7 @@
 //! Progress of a run, and its metrics: `progress.json` of a checkpoint, `metrics.jsonl`.
 
 use super::card::Card;
-use super::files::{CARD, CHECKPOINT, PROGRESS, json, parse};
+use super::files::{CARD, CHECKPOINT, PROGRESS, card_json, json, parse};
 use crate::TrainError;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -105,7 +105,7 @@ pub(crate) fn save(
     progress: &Progress,
     tensors: &Tensors,
 ) -> Result<(), TrainError> {
-    let files = [(CARD, json(card)), (PROGRESS, json(progress))];
+    let files = [(CARD, card_json(card)), (PROGRESS, json(progress))];
     Ok(checkpoint::save(&out.join(CHECKPOINT), tensors, &files)?)
 }
 
