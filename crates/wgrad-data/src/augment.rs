@@ -6,7 +6,7 @@ use crate::color::{Jitter, jitter};
 use crate::decode::Image;
 use crate::error::DataError;
 use crate::geometry;
-use crate::random::Stream;
+use crate::random::{Draws, Stream};
 
 /// One random change of a training image, with torchvision's meaning.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,6 +45,20 @@ pub enum Augment {
         /// Spread of the hue shift.
         hue: f32,
     },
+}
+
+/// Augmentation of a program's own: a random change of a training image, never applied in evaluation.
+///
+/// Functions and closures of the same arguments are augmentations.
+pub trait Augmentation: Send + Sync {
+    /// Changed image. Its channels must stay; size may differ, since images are framed to the model's afterwards.
+    fn apply(&self, image: Image, draws: &mut Draws) -> Image;
+}
+
+impl<F: Fn(Image, &mut Draws) -> Image + Send + Sync> Augmentation for F {
+    fn apply(&self, image: Image, draws: &mut Draws) -> Image {
+        self(image, draws)
+    }
 }
 
 const KNOWN: &str = "none or a comma-separated list of flip[:P], crop[:PADDING], resized-crop[:MIN_SCALE], \

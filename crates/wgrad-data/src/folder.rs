@@ -7,13 +7,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::contents::{Source, SourceOptions};
+use crate::dataset::SMALL_SIDE;
 use crate::decode::{Header, Levels, head, probe};
 use crate::error::DataError;
 use crate::format::{self, Kind};
 use crate::left_out::{LeftOut, is_hidden};
 use crate::parallel;
-use crate::pipeline::SMALL_SIDE;
-use crate::source::{Source, SourceOptions};
 use crate::splits::{Layout, layout, nested};
 use crate::subset::{Budget, CACHE_BYTES, Files, Store};
 

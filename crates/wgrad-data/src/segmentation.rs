@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::contents::DEFAULT_VAL_SPLIT;
 use crate::decode::{Image, Levels, decode_levels, probe};
 use crate::error::DataError;
 use crate::folder::{entries, folders, kind};
@@ -18,7 +19,6 @@ use crate::mask::{self, Mask};
 use crate::parallel;
 use crate::random::{Purpose, Stream};
 use crate::resample::{Region, resize};
-use crate::source::DEFAULT_VAL_SPLIT;
 
 /// Label of ignored pixels: `CrossEntropy`'s `ignore_index`, as in PyTorch.
 pub const IGNORED: i32 = -100;

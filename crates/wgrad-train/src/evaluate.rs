@@ -25,6 +25,9 @@ fn source(path: &Path, data: Option<&str>) -> Result<(Config, String, bool), Tra
             "this checkpoint does not name its training data: give a source",
         ));
     }
+    if spec == spec::MEMORY {
+        return Err(spec::lost());
+    }
     spec::check(&spec)?;
     let own = data.is_none_or(|data| spec::same(data, &config.data));
     Ok((config, spec, own))

@@ -7,6 +7,17 @@ use crate::tasks::kind_of;
 use std::path::Path;
 use wgrad_data::DataError;
 
+/// Name of data that a program brought.
+pub(crate) const MEMORY: &str = "memory";
+
+/// Error of a run whose data was brought by a program.
+pub(crate) fn lost() -> TrainError {
+    TrainError::config(
+        "data",
+        "the run's data came from a program's memory: bring it again, or give a source",
+    )
+}
+
 /// Source kinds with a path.
 const KINDS: [&str; 6] = ["folder", "mnist", "fashion-mnist", "cifar10", "masks", "text"];
 

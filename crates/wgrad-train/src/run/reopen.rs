@@ -1,15 +1,19 @@
 //! Resuming a run: extended or with moved data, its settings and progress.
 
-use super::Run;
-use crate::saved::files::{BEST, CHECKPOINT, CONFIG, METRICS, PROGRESS, json};
-use crate::saved::progress::{self, Progress};
+use super::observer::Observer;
+use super::training_loop::Run;
+use crate::TrainError;
+use crate::saved::card::Card;
+use crate::saved::files::{self, BEST, CHECKPOINT, CONFIG, METRICS, PROGRESS, json};
+use crate::saved::kept;
+use crate::saved::progress::{self as stored, Progress};
+use crate::saved::tensors;
 use crate::settings::Config;
-use crate::{Observer, TrainError};
 use std::path::Path;
 use wgrad_session::checkpoint;
 
 /// Error if a run has lost its last weights; the best ones may be left.
-pub(super) fn check_there(out: &Path, dir: &Path) -> Result<(), TrainError> {
+fn check_there(out: &Path, dir: &Path) -> Result<(), TrainError> {
     if checkpoint::newest(dir).exists() || !out.join(METRICS).exists() {
         return Ok(());
     }
@@ -21,8 +25,8 @@ pub(super) fn check_there(out: &Path, dir: &Path) -> Result<(), TrainError> {
 }
 
 /// Progress of the run; with a damaged file the weights are still usable.
-pub(super) fn progress(dir: &Path) -> Result<Progress, TrainError> {
-    progress::load_progress(dir).map_err(|e| match e {
+fn progress(dir: &Path) -> Result<Progress, TrainError> {
+    stored::load_progress(dir).map_err(|e| match e {
         TrainError::NoCheckpoint { path, why } => {
             let why = format!(
                 "{PROGRESS} is missing or damaged ({why}); start a new run from the weights with `init_from`"
@@ -34,6 +38,24 @@ pub(super) fn progress(dir: &Path) -> Result<Progress, TrainError> {
 }
 
 impl Run<'_> {
+    /// Continues from the last checkpoint.
+    pub(super) fn load(&mut self, dir: &Path) -> Result<(), TrainError> {
+        check_there(self.out, dir)?;
+        let (card, own) = (files::load_card(dir)?, self.task.card());
+        if let (Card::Image(card), Card::Image(own)) = (&card, &own)
+            && card.classes != own.classes
+        {
+            return Err(TrainError::config("data", "the classes have changed since the run began"));
+        }
+        if card != own {
+            let why = "its description differs; or the training data has changed since".into();
+            return Err(TrainError::OtherModel { path: dir.into(), why });
+        }
+        self.progress = progress(dir)?;
+        self.best = kept::best(self.out);
+        tensors::restore(dir, &mut self.session)
+    }
+
     /// Updates `finished` by the settings: the stored value may predate an extension of the run.
     pub(super) fn settle(&mut self, observer: &mut dyn Observer) {
         let p = &mut self.progress;

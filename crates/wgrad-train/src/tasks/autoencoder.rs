@@ -3,7 +3,7 @@
 use super::freeze::trainable;
 use super::gradients::Gradients;
 use super::image_data::Preparation;
-use super::kind::{Assumed, Evaluating, Input, Output, TaskKind, Workload};
+use super::kind::{Assumed, Brought, Evaluating, Input, Output, TaskKind, Workload};
 use super::pictures::{Pictures, inputs, reconstructions, sums};
 use super::task::Task;
 use crate::evaluation::Evaluation;
@@ -58,9 +58,10 @@ impl TaskKind for Autoencoding {
     fn open<'a>(
         &self,
         config: &'a Config,
+        brought: &Brought,
         observer: &mut dyn Observer,
     ) -> Result<Box<dyn Task + 'a>, TrainError> {
-        PICTURES.open(config, observer)
+        PICTURES.open(config, brought, observer)
     }
 
     fn evaluate(

@@ -2,7 +2,7 @@
 
 use super::gradients::Gradients;
 use super::image_data::{BATCH, ImageData, Preparation, padded, pipeline};
-use super::kind::{Assumed, Evaluating, Input, Output, TaskKind, Workload};
+use super::kind::{Assumed, Brought, Evaluating, Input, Output, TaskKind, Workload};
 use super::labelled::{PADDING, trained};
 use super::part;
 use super::task::{Feeds, Sizes, Task, evaluation_net};
@@ -64,9 +64,10 @@ impl TaskKind for Classify {
     fn open<'a>(
         &self,
         config: &'a Config,
+        brought: &Brought,
         observer: &mut dyn Observer,
     ) -> Result<Box<dyn Task + 'a>, TrainError> {
-        Ok(Box::new(ImageTask::new(config, observer)?))
+        Ok(Box::new(ImageTask::new(config, brought, observer)?))
     }
 
     fn evaluate(
@@ -212,8 +213,8 @@ struct ImageTask<'a> {
 }
 
 impl<'a> ImageTask<'a> {
-    fn new(config: &'a Config, observer: &mut dyn Observer) -> Result<Self, TrainError> {
-        let image_data = ImageData::new(config, &preparation(&config.model)?, observer)?;
+    fn new(config: &'a Config, brought: &Brought, observer: &mut dyn Observer) -> Result<Self, TrainError> {
+        let image_data = ImageData::new(config, &preparation(&config.model)?, brought, observer)?;
         let model = image_data.prepared.card.image_model()?;
         Ok(Self { config, image_data, model })
     }

@@ -2,7 +2,7 @@
 
 use super::classify;
 use super::image_data::ImageData;
-use super::kind::Input;
+use super::kind::{Brought, Input};
 use super::task::{Feed, Task};
 use crate::run::observer::{EvalReport, Observer, StepReport};
 use crate::run::plans::{Now, Plans};
@@ -17,7 +17,7 @@ use wgrad_types::HostTensor;
 struct Quiet;
 
 fn open_task<'a>(config: &'a Config, observer: &mut Quiet) -> Result<Box<dyn Task + 'a>, TrainError> {
-    tasks::known(&config.model)?.open(config, observer)
+    tasks::known(&config.model)?.open(config, &Brought::default(), observer)
 }
 
 fn is_text(config: &Config) -> bool {
@@ -275,8 +275,13 @@ fn monitored_and_test_splits_come_in_order_without_augmentation() {
     data(dir.path());
     let augment = "flip:1,crop:4,rotate:45,jitter:0.5".to_owned();
     let own = Config { augment, ..config(dir.path(), "mlp") };
-    let image_data = ImageData::new(&own, &classify::preparation("mlp").expect("a model"), &mut Quiet)
-        .expect("image data");
+    let image_data = ImageData::new(
+        &own,
+        &classify::preparation("mlp").expect("a model"),
+        &Brought::default(),
+        &mut Quiet,
+    )
+    .expect("image data");
     let plain = Plain::of(0..TRAIN);
     // Images of the second class follow those of the first.
     let order: Vec<u32> =

@@ -1,5 +1,6 @@
 //! Images of a task, independent of its kind: the source, image preparation, loaders, the monitored split.
 
+use super::kind::Brought;
 use super::labelled::PADDING;
 use super::task::{Feed, Feeds, Sizes};
 use crate::saved::card::{ModelCard, Reading};
@@ -9,8 +10,8 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use wgrad_data::{
-    Batch, Dataset, Loader, LoaderOptions, Pipeline, SourceOptions, Split, Subset, estimate_normalisation,
-    open, parse_augment,
+    Batch, Loader, LoaderOptions, Pipeline, SourceOptions, Split, Splits, Subset, estimate_normalisation,
+    open_own, parse_augment,
 };
 use wgrad_types::HostTensor;
 
@@ -31,7 +32,7 @@ pub(crate) struct Preparation {
 
 /// Data source prepared for a model.
 pub(crate) struct Prepared {
-    pub dataset: Dataset,
+    pub dataset: Splits,
     pub card: ModelCard,
     pub pipeline: Pipeline,
     /// Fraction held out for validation.
@@ -55,6 +56,7 @@ const HELD_OUT: f64 = 0.1;
 fn prepare(
     config: &Config,
     preparation: &Preparation,
+    brought: &Brought,
     observer: &mut dyn Observer,
 ) -> Result<Prepared, TrainError> {
     let wanted = config.image_size.or(preparation.side);
@@ -66,14 +68,18 @@ fn prepare(
         image_size: wanted,
         levels: None,
     };
-    let mut dataset = open(&config.data, &options)?;
+    let open = |options: &SourceOptions| match &brought.images {
+        Some(images) => open_own(&config.data, images, options),
+        None => wgrad_data::open(&config.data, options),
+    };
+    let mut dataset = open(&options)?;
     if config.patience.is_some() && dataset.validation.is_empty() && config.val_split.is_none() {
         options.val_split = Some(HELD_OUT);
         observer.note(&format!(
             "`patience` needs validation data: {:.0} % of the training images are held out",
             HELD_OUT * 100.0
         ));
-        dataset = open(&config.data, &options)?;
+        dataset = open(&options)?;
     }
     dataset.warnings.iter().for_each(|w| observer.note(w));
     if dataset.train.is_empty() {
@@ -156,7 +162,7 @@ pub(crate) fn padded(card: &ModelCard, mut batch: Batch, rows: usize) -> (HostTe
 }
 
 /// Monitored split during training, with its name: validation if there is one, else test.
-fn watched(dataset: &Dataset) -> (Split, &'static str) {
+fn watched(dataset: &Splits) -> (Split, &'static str) {
     match (dataset.validation.is_empty(), dataset.test.is_empty()) {
         (false, _) => (Split::Validation, "validation"),
         (true, false) => (Split::Test, "test"),
@@ -178,11 +184,15 @@ impl ImageData {
     pub(crate) fn new(
         config: &Config,
         preparation: &Preparation,
+        brought: &Brought,
         observer: &mut dyn Observer,
     ) -> Result<Self, TrainError> {
-        let prepared = prepare(config, preparation, observer)?;
+        let prepared = prepare(config, preparation, brought, observer)?;
         let (split, watched_name) = watched(&prepared.dataset);
-        let loader = train_loader(config, &prepared, preparation.drop_last)?;
+        let mut loader = train_loader(config, &prepared, preparation.drop_last)?;
+        if let Some(augmentation) = &brought.augmentation {
+            loader = loader.augmented_by(augmentation.clone());
+        }
         let workers = config.workers;
         let watched = eval_loader(prepared.dataset.subset(split), &prepared.pipeline, BATCH, workers)?;
         Ok(Self { prepared, loader, watched_name, watched, workers })

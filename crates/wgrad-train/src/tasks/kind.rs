@@ -7,7 +7,8 @@ use crate::run::observer::Observer;
 use crate::saved::card::{Card, ModelCard, Reading, TextCard};
 use crate::settings::{Config, Value};
 use std::path::PathBuf;
-use wgrad_data::Split;
+use std::sync::Arc;
+use wgrad_data::{Augmentation, OwnImages, Split};
 use wgrad_device::Device;
 use wgrad_graph::Graph;
 use wgrad_nn::OptimizerKind;
@@ -203,6 +204,30 @@ impl Evaluating<'_> {
     }
 }
 
+/// Parts of a run that a program brings.
+#[derive(Clone, Default)]
+pub struct Brought {
+    /// Images in place of a source.
+    pub images: Option<OwnImages>,
+    /// Augmentation of training images.
+    pub augmentation: Option<Arc<dyn Augmentation>>,
+}
+
+impl Brought {
+    /// Error if anything is brought to a model that takes no images of a program.
+    pub(crate) fn refuse(&self, model: &str) -> Result<(), TrainError> {
+        let refused = |what: &str| {
+            let why = format!("{model} takes no {what} of a program: leave it out");
+            Err(TrainError::config(what, why))
+        };
+        match (&self.images, &self.augmentation) {
+            (Some(_), _) => refused("images"),
+            (_, Some(_)) => refused("augmentation"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
 /// Kind of task. A new one is a file in `tasks/` and a word in its list.
 pub trait TaskKind: Sync {
     /// Names of its models.
@@ -237,6 +262,7 @@ pub trait TaskKind: Sync {
     fn open<'a>(
         &self,
         config: &'a Config,
+        brought: &Brought,
         observer: &mut dyn Observer,
     ) -> Result<Box<dyn Task + 'a>, TrainError>;
     /// Evaluates a trained model.

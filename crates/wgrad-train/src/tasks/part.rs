@@ -8,7 +8,7 @@ use super::kind::{Evaluating, Part};
 use crate::saved::card::ModelCard;
 use crate::{Observer, TrainError};
 use std::path::Path;
-use wgrad_data::{DataError, Dataset, Loader, SourceOptions, Split, Subset, estimate_normalisation, open};
+use wgrad_data::{DataError, Loader, SourceOptions, Split, Splits, Subset, estimate_normalisation, open};
 
 /// Class numbers of the model for the classes of the data.
 ///
@@ -75,7 +75,7 @@ fn opened(
     evaluating: &Evaluating<'_>,
     card: &ModelCard,
     side: Option<usize>,
-) -> Result<(Dataset, bool), TrainError> {
+) -> Result<(Splits, bool), TrainError> {
     let Evaluating { config, spec, part, .. } = evaluating;
     let options = SourceOptions {
         val_split: config.val_split,
@@ -112,7 +112,7 @@ fn opened(
 }
 
 /// True if a source is the training source at another path: its training images have the model's mean and deviation.
-fn is_known(dataset: &Dataset, card: &ModelCard) -> bool {
+fn is_known(dataset: &Splits, card: &ModelCard) -> bool {
     !dataset.train.is_empty()
         && dataset.classes == card.classes
         && estimate_normalisation(&dataset.train)

@@ -2,7 +2,7 @@
 
 use super::gradients::Gradients;
 use super::image_data::{BATCH, ImageData, Preparation, padded};
-use super::kind::{Assumed, Evaluating, Workload};
+use super::kind::{Assumed, Brought, Evaluating, Workload};
 use super::part;
 use super::task::{Feeds, Sizes, Task, evaluation_net};
 use crate::evaluation::{Evaluation, GO_ON, Scores, check};
@@ -60,9 +60,10 @@ impl Pictures {
     pub(super) fn open<'a>(
         &'static self,
         config: &'a Config,
+        brought: &Brought,
         observer: &mut dyn Observer,
     ) -> Result<Box<dyn Task + 'a>, TrainError> {
-        let image_data = ImageData::new(config, &self.preparation, observer)?;
+        let image_data = ImageData::new(config, &self.preparation, brought, observer)?;
         Ok(Box::new(PictureTask { config, pictures: self, image_data, sheet: RefCell::default() }))
     }
 

@@ -3,7 +3,7 @@
 mod generate;
 
 use super::gradients::Gradients;
-use super::kind::{Assumed, Evaluating, Input, Output, TaskKind, Workload};
+use super::kind::{Assumed, Brought, Evaluating, Input, Output, TaskKind, Workload};
 use super::labelled::{PADDING, trained};
 use super::task::{Feed, Feeds, Sizes, Task, evaluation_net};
 use crate::evaluation::{Evaluation, GO_ON, Scores, check};
@@ -78,8 +78,10 @@ impl TaskKind for Language {
     fn open<'a>(
         &self,
         config: &'a Config,
+        brought: &Brought,
         observer: &mut dyn Observer,
     ) -> Result<Box<dyn Task + 'a>, TrainError> {
+        brought.refuse(&config.model)?;
         Ok(Box::new(TextTask::new(config, observer)?))
     }
 

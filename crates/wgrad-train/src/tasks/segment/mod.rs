@@ -4,7 +4,7 @@ mod graph;
 mod segmenter;
 
 use super::gradients::Gradients;
-use super::kind::{Assumed, Evaluating, Input, Output, TaskKind, Workload};
+use super::kind::{Assumed, Brought, Evaluating, Input, Output, TaskKind, Workload};
 use super::labelled::PADDING;
 use super::part;
 use super::task::{Feed, Feeds, Sizes, Task, evaluation_net};
@@ -59,8 +59,10 @@ impl TaskKind for Segment {
     fn open<'a>(
         &self,
         config: &'a Config,
+        brought: &Brought,
         observer: &mut dyn Observer,
     ) -> Result<Box<dyn Task + 'a>, TrainError> {
+        brought.refuse(&config.model)?;
         Ok(Box::new(Segmentation::new(config, observer)?))
     }
 
