@@ -214,7 +214,7 @@ fn image_with_missing_bytes_is_refused_in_one_line() {
         }
     }
     let folder = tempfile::tempdir().expect("a folder");
-    let run = Training::new(&config(), &folder.path().join("run"), &cpu())
+    let run = Training::new(&config(), folder.path().join("run"), &cpu())
         .images(OwnImages::new(["upper", "lower"], Torn))
         .run();
     let told = run.unwrap_err().to_string();
