@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::error::DataError;
-use crate::text::unmarked;
 
 /// Bytes, the first tokens.
 const BYTES: usize = 256;
@@ -244,6 +243,11 @@ fn spaces(text: &str) -> usize {
     let end = text.find(|c| kind(c) != Kind::Space).unwrap_or(text.len());
     let blank = end < text.len() && end > 1 && text[..end].ends_with(' ');
     end - usize::from(blank)
+}
+
+/// A text without the byte order mark at its start.
+pub(crate) fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 #[cfg(test)]

@@ -50,3 +50,27 @@ pub(crate) struct Source {
     pub(crate) test: Option<Store>,
     pub(crate) warnings: Vec<String>,
 }
+
+/// Options of [`crate::open_masks`].
+#[derive(Debug, Clone, Default)]
+pub struct SegmentationOptions {
+    /// Height and width of the model's input.
+    pub size: (usize, usize),
+    /// Share held out for validation; [`DEFAULT_VAL_SPLIT`] if `None`.
+    pub val_split: Option<f64>,
+    /// Seed of the hold-out.
+    pub seed: u64,
+    /// 1 (grey) or 3 (colour); if `None`, colour if any picture has it.
+    pub channels: Option<usize>,
+    /// Refuse undecodable pictures and masks instead of skipping them with a warning.
+    pub strict: bool,
+    /// Label to ignore: an index, a grey level or a colour as `#rrggbb`.
+    pub ignore: Option<String>,
+    /// Classes of a trained model: other labels are refused. `None` takes the labels in use.
+    pub classes: Option<Vec<String>>,
+    /// As [`crate::SourceOptions::levels`].
+    pub levels: Option<Levels>,
+}
+
+/// [`crate::IGNORED`] among the classes of an image.
+pub(crate) const IGNORED_CLASS: u8 = u8::MAX;

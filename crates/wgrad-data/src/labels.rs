@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::contents::{IGNORED_CLASS, SegmentationOptions};
 use crate::error::DataError;
 use crate::mask::{Label, Mask, colour_name};
-use crate::segmentation::{IGNORED_CLASS, SegmentationOptions};
 
 /// Classes there may be: a mask with more labels was blurred.
 const MOST_CLASSES: usize = 64;

@@ -22,6 +22,7 @@ mod geometry;
 mod idx;
 mod labels;
 mod left_out;
+mod listing;
 mod loader;
 mod mask;
 mod masks;
@@ -41,7 +42,7 @@ mod tokenizer;
 pub use augment::{Augment, Augmentation, parse_augment};
 pub use batches::{Batch, LoaderOptions};
 pub use bpe::{BytePairs, MOST_TOKENS};
-pub use contents::{DEFAULT_VAL_SPLIT, SourceOptions, Split};
+pub use contents::{DEFAULT_VAL_SPLIT, SegmentationOptions, SourceOptions, Split};
 pub use dataset::{Dataset, SMALL_SIDE};
 pub use decode::{Image, Levels, decode_image, decode_levels};
 pub use error::DataError;
@@ -52,8 +53,8 @@ pub use pipeline::{Pipeline, SampleKey, estimate_normalisation};
 pub use prefetch::EpochIter;
 pub use random::Draws;
 pub use segmentation::{
-    IGNORED, MaskedBatch, MaskedImage, SegmentationData, SegmentationOptions, SegmentationReader, is_masks,
-    masked_image_moments, open_masks, open_picture, resized_mask,
+    IGNORED, MaskedBatch, MaskedImage, SegmentationData, SegmentationReader, is_masks, masked_image_moments,
+    open_masks, open_picture, resized_mask,
 };
 pub use source::{OwnImages, Splits, open, open_own};
 pub use streams::{Streams, TokenBatch, windows};

@@ -122,11 +122,6 @@ fn utf8<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, DataError> {
 /// Byte order mark of UTF-8, written by some editors at a file's start; it is not part of the text.
 const MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// A text without the byte order mark at its start.
-pub(crate) fn unmarked(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
-}
-
 /// Name of an encoding of two or four bytes per character, by its mark or by the zero bytes of its Latin letters.
 fn wide_encoding(bytes: &[u8]) -> Option<&'static str> {
     match bytes {

@@ -3,7 +3,7 @@
 //! (milesial/Pytorch-UNet).
 
 use crate::ModelError;
-use crate::zoo::scaled;
+use crate::size::scaled;
 use wgrad_graph::Tensor;
 use wgrad_graph::ops::Window;
 use wgrad_nn::{Conv, Net, Norm};

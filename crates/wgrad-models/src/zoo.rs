@@ -1,6 +1,7 @@
 //! Models by name, for the command line: the list, image sizes, and building.
 
 use crate::googlenet::AUXILIARY_WEIGHT;
+use crate::size::scaled;
 use crate::{AlexNet, CifarCnn, GoogLeNet, LeNet, Linear, Mlp, MobileNetV2, ResNet, SqueezeNet, Vgg11, ViT};
 use std::str::FromStr;
 use wgrad_graph::Tensor;
@@ -40,9 +41,6 @@ pub enum ModelKind {
     /// A Vision Transformer.
     ViT,
 }
-
-/// Sides below this take CIFAR's stem in residual networks and MobileNet.
-pub(crate) const SMALL: usize = 64;
 
 /// Every model with its name and a line about it.
 pub const ZOO: &[(&str, ModelKind, &str)] = &[
@@ -241,11 +239,6 @@ impl ImageModel {
     fn googlenet(&self) -> GoogLeNet {
         GoogLeNet { classes: self.classes, width: self.width, dropout: 0.4 }
     }
-}
-
-/// A width times a factor, at least 1.
-pub(crate) fn scaled(n: usize, factor: f64) -> usize {
-    ((n as f64 * factor).round() as usize).max(1)
 }
 
 #[cfg(test)]
