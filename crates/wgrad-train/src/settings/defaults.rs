@@ -27,7 +27,7 @@ pub(super) fn precisions() -> Vec<&'static str> {
 }
 
 pub(super) fn val_split() -> String {
-    format!("{DEFAULT_VAL_SPLIT} if the source has no other split, text {TEXT_VAL_SPLIT}")
+    format!("{DEFAULT_VAL_SPLIT} of images without a validation or test split, {TEXT_VAL_SPLIT} of text")
 }
 
 /// The optimizers' own.
@@ -53,7 +53,7 @@ pub(super) fn heads() -> String {
     of_models(|model| model.heads)
 }
 
-/// A number of each language model, models with the same one together.
+/// A number of each language model, models with the same one together: `4 for gpt and bert, 2 for others`.
 fn of_models(number: fn(&TextModel) -> usize) -> String {
     let mut found: Vec<(usize, Vec<&str>)> = Vec::new();
     for (name, kind, _) in TEXT_ZOO {
@@ -63,11 +63,8 @@ fn of_models(number: fn(&TextModel) -> usize) -> String {
             None => found.push((own, vec![name])),
         }
     }
-    match &found[..] {
-        [(only, _)] => only.to_string(),
-        all => {
-            let words = all.iter().map(|(own, names)| format!("{} {own}", names.join(", ")));
-            words.collect::<Vec<_>>().join("; ")
-        }
-    }
+    let Some(((last, _), several)) = found.split_last() else { return String::new() };
+    let words = several.iter().map(|(own, names)| format!("{own} for {}, ", names.join(" and ")));
+    let others = if several.is_empty() { "" } else { " for others" };
+    words.collect::<String>() + &format!("{last}{others}")
 }

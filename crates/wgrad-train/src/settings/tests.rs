@@ -56,7 +56,7 @@ fn defaults_in_words_list_models_with_their_own() {
     let words = |name: &str| settings().iter().find(|s| s.name == name).and_then(Setting::defaults);
     assert_eq!(words("lr").unwrap(), "0.002; gpt 0.004, bert and autoencoder 0.001, dcgan 0.0002");
     assert_eq!(words("steps").unwrap(), "none; language models 2000");
-    assert_eq!(words("layers").unwrap(), "gpt, bert 4; char-rnn, char-lstm, char-gru 2");
+    assert_eq!(words("layers").unwrap(), "4 for gpt and bert, 2 for others");
     assert_eq!(words("weight_decay").unwrap(), "0, adamw 0.01, muon 0.1; language models 0.1");
     assert_eq!((words("clip_value"), words("tune")), (None, None));
 }
@@ -80,36 +80,61 @@ fn text_sets_the_field_of_its_name() {
     }
 }
 
+/// Settings, texts of invalid values, and errors: every setting with a rule, and rules across several.
+const INVALID: &[(&str, &str, &str)] = &[
+    ("lr", "-1", "`lr`: -1 must be a positive number"),
+    ("lr", "inf", "`lr`: inf must be a positive number"),
+    ("weight_decay", "nan", "`weight_decay`: NaN must be 0 or more"),
+    ("clip_norm", "0", "`clip_norm`: 0 must be a positive number"),
+    ("momentum", "1", "`momentum`: 1 must be in [0, 1)"),
+    ("dropout", "-0.1", "`dropout`: -0.1 must be in [0, 1)"),
+    ("val_split", "1", "`val_split`: 1 must be above 0 and below 1"),
+    ("ema", "0", "`ema`: 0 must be above 0 and below 1, e.g. 0.999"),
+    ("width", "64.5", "`width`: 64.5 must be above 0 and at most 64"),
+    ("epochs", "0", "`epochs`: 0 must be at least 1"),
+    ("steps", "0", "`steps`: 0 must be at least 1"),
+    ("batch_size", "1048577", "`batch_size`: 1048577 must be from 1 to 1048576"),
+    ("workers", "1025", "`workers`: 1025 must be from 0 to 1024"),
+    ("seed", "9223372036854775808", "`seed`: 9223372036854775808 must be at most 9223372036854775807"),
+    ("precision", "f64", "`precision`: unknown \"f64\": use f32 or f16"),
+    ("head", "old", "`head`: unknown \"old\": use keep or new"),
+    ("accumulate", "5", "`accumulate`: 5 must divide `batch_size` 32"),
+    ("ignore", "255", "`ignore`: does not apply to lenet: leave it out"),
+    ("clip_value", "inf", "`clip_value`: inf must be a positive number"),
+    ("label_smoothing", "1", "`label_smoothing`: 1 must be in [0, 1), e.g. 0.1"),
+    ("image_size", "0", "`image_size`: 0 must be from 1 to 4096"),
+    ("accumulate", "0", "`accumulate`: 0 must be at least 1"),
+    ("patience", "0", "`patience`: 0 must be at least 1"),
+    ("schedule", "", "`schedule`: unknown \"\": use one of constant, step, cosine, one-cycle, linear-warmup"),
+];
+
 #[test]
 fn invalid_value_is_refused_with_its_name_and_rule() {
-    for (name, text, why) in [
-        ("lr", "-1", "`lr`: -1 must be a positive number"),
-        ("lr", "inf", "`lr`: inf must be a positive number"),
-        ("weight_decay", "nan", "`weight_decay`: NaN must be 0 or more"),
-        ("clip_norm", "0", "`clip_norm`: 0 must be a positive number"),
-        ("momentum", "1", "`momentum`: 1 must be in [0, 1)"),
-        ("dropout", "-0.1", "`dropout`: -0.1 must be in [0, 1)"),
-        ("val_split", "1", "`val_split`: 1 must be above 0 and below 1"),
-        ("ema", "0", "`ema`: 0 must be above 0 and below 1, e.g. 0.999"),
-        ("width", "64.5", "`width`: 64.5 must be above 0 and at most 64"),
-        ("epochs", "0", "`epochs`: 0 must be at least 1"),
-        ("steps", "0", "`steps`: 0 must be at least 1"),
-        ("batch_size", "1048577", "`batch_size`: 1048577 must be from 1 to 1048576"),
-        ("workers", "1025", "`workers`: 1025 must be from 0 to 1024"),
-        ("seed", "9223372036854775808", "`seed`: 9223372036854775808 must be at most 9223372036854775807"),
-        ("precision", "f64", "`precision`: unknown \"f64\": use f32 or f16"),
-        ("head", "old", "`head`: unknown \"old\": use keep or new"),
-        ("accumulate", "5", "`accumulate`: 5 must divide `batch_size` 32"),
-        ("ignore", "255", "`ignore`: does not apply to lenet: leave it out"),
-    ] {
+    for (name, text, why) in INVALID {
         let mut config = Config::default();
         config.set(name, text).unwrap();
-        assert_eq!(config.check().unwrap_err().to_string(), why);
+        assert_eq!(config.check().unwrap_err().to_string(), *why);
     }
     for (name, text) in [("momentum", "0"), ("width", "64"), ("batch_size", "1048576"), ("workers", "0")] {
         let mut config = Config::default();
         config.set(name, text).unwrap();
         config.check().unwrap();
+    }
+}
+
+#[test]
+fn invalid_values_cover_every_rule() {
+    for setting in settings().iter().filter(|setting| !setting.rule().to_string().is_empty()) {
+        let name = setting.name;
+        if ["model", "optimizer"].contains(&name) {
+            // Long lists, from their own tables.
+            let mut config = Config::default();
+            config.set(name, "none").unwrap();
+            let why = format!("`{name}`: unknown \"none\": use {}", setting.rule());
+            assert_eq!(config.check().unwrap_err().to_string(), why);
+        } else {
+            assert!(INVALID.iter().any(|row| row.0 == name), "no invalid value of {name}");
+        }
     }
 }
 
