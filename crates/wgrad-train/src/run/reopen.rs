@@ -101,7 +101,8 @@ impl Run<'_> {
                 checkpoint::write_file(&path, &json(p))?;
             }
             let old = before.total(self.task.batches_per_epoch());
-            let rate = |total| self.schedule.rate(self.config.lr, p.step, total);
+            let step = p.step;
+            let rate = |total| self.rate(step, total);
             if old != self.total && rate(old) != rate(self.total) {
                 observer.note(&format!(
                     "the {} schedule now spans {} steps: the learning rate at this step is {:.3e}, not {:.3e}",

@@ -82,6 +82,11 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// Learning rate of a step, from 0, of a run of `total` steps.
+    pub(super) fn rate(&self, step: u64, total: u64) -> f64 {
+        self.schedule.rate(self.config.lr, step, total)
+    }
+
     /// Writes the initial files of a run folder.
     pub(super) fn begin(&self) -> Result<(), TrainError> {
         let io = |source| wgrad_session::SessionError::Io { path: self.out.into(), source };
@@ -189,7 +194,7 @@ impl<'a> Run<'a> {
         let ahead = self.ahead.take().filter(|_| (epoch, batch) == (0, 0));
         for feed in ahead.unwrap_or_else(|| task.epoch(epoch, batch)) {
             let step = self.progress.step;
-            let rate = self.schedule.rate(self.config.lr, step, self.total);
+            let rate = self.rate(step, self.total);
             let scalars = self.optimizer.scalars(step + 1, rate);
             let now = Now { step, scalars: &scalars, watch: self.watch.as_mut() };
             let found = self.plans.step(&mut self.session, feed?, now)?;
