@@ -48,7 +48,11 @@ pub(crate) fn start_from(
         (Card::Image(theirs), Card::Image(own)) if config.head == "new" || theirs.classes == own.classes => {
             None
         }
-        (Card::Image(_), Card::Image(own)) if !tasks::known(&own.model)?.output().has_classes() => None,
+        (Card::Image(_), Card::Image(own))
+            if tasks::kind_of(&own.model).is_some_and(|kind| !kind.output().has_classes()) =>
+        {
+            None
+        }
         (Card::Image(theirs), Card::Image(own)) => match matched(&own.classes, &theirs.classes) {
             Ok(rows) => Some((rows, theirs.classes.len())),
             Err(class) => {
