@@ -43,6 +43,7 @@ const MOVES: &[Row] = &[
     ("schedule", nothing, |c| c.schedule = "step".into()),
     ("schedule", nothing, |c| c.schedule = "one-cycle".into()),
     ("schedule", nothing, |c| c.schedule = "linear-warmup".into()),
+    ("warmup", nothing, |c| c.warmup = 3),
     ("weight_decay", nothing, |c| c.weight_decay = Some(0.3)),
     ("decay_matrices_only", |c| c.weight_decay = Some(0.3), |c| c.decay_matrices_only = true),
     ("clip_norm", nothing, |c| c.clip_norm = Some(0.05)),
@@ -178,6 +179,21 @@ fn settings_of_segmenter_take_effect() {
         ..base(&place)
     };
     all(&place, &unet, SCENES, true);
+}
+
+/// Weights after so many steps of SGD with a warm-up.
+fn warmed(place: &Place, warmup: u64, steps: u64, lr: f64) -> BTreeMap<String, Array> {
+    let optimizer = "sgd".into();
+    left(place, &Config { warmup, steps: Some(steps), lr, optimizer, ..base(place) }).weights
+}
+
+#[test]
+fn settings_warmup_begins_at_its_share_of_the_rate() {
+    let place = Place::new();
+    // Powers of two: shares of the rate are exact.
+    assert!(warmed(&place, 4, 1, 0.5) == warmed(&place, 0, 1, 0.125), "step 1 of 4 has a quarter");
+    assert!(warmed(&place, 4, 2, 0.5) != warmed(&place, 0, 2, 0.125), "step 2 of 4 has a half");
+    assert!(warmed(&place, 1, 3, 0.5) == warmed(&place, 0, 3, 0.5), "a warm-up of one step ends at once");
 }
 
 #[test]

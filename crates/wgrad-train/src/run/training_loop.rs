@@ -84,7 +84,9 @@ impl<'a> Run<'a> {
 
     /// Learning rate of a step, from 0, of a run of `total` steps.
     pub(super) fn rate(&self, step: u64, total: u64) -> f64 {
-        self.schedule.rate(self.config.lr, step, total)
+        let warmup = self.config.warmup;
+        let share = if step < warmup { (step + 1) as f64 / warmup as f64 } else { 1.0 };
+        self.schedule.rate(self.config.lr, step, total) * share
     }
 
     /// Writes the initial files of a run folder.

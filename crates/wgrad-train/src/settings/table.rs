@@ -60,6 +60,8 @@ macro_rules! table { ($make:ident) => { $make! {
         /// Learning rate schedule.
         schedule: String = "one-cycle", for { "language models" = "linear-warmup", "dcgan" = "constant" }
             => about("NAME").rule(OneOf(defaults::schedules));
+        /// Number of steps of linear warm-up: step 1 of N has 1/N of the schedule's learning rate.
+        warmup: u64 = 0 => about("N").aliases(&["warmup-steps", "num-warmup-steps"]);
         /// Momentum coefficient, for `optimizer` momentum or nesterov.
         momentum: f64 = 0.9 => about("F").rule(BelowOne);
         /// Storage of the operands of matrix products, convolutions and attention.
