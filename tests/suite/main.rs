@@ -2,11 +2,12 @@
 //!
 //! *pure*: `plan`, `memory`, `properties`, `complete`, `shaders`. *device*: `steps`, `several`, `breaks`, `order`, `sizes`, `anomaly`,
 //! `tuning`, `precision`, `inference`, `functions`, `turned`, `vectors`. *PyTorch and plain loops*: `golden`, `compositions`, `settings`,
-//! `loops` (`docs/proof.md`). A row's test stands with the row, in `wgrad-doctor`; the command line has its
+//! `loops`, `brought` (`docs/proof.md`). A row's test stands with the row, in `wgrad-doctor`; the command line has its
 //! tests in its own crate.
 
 mod anomaly;
 mod breaks;
+mod brought;
 mod complete;
 mod compositions;
 mod custom;

@@ -62,7 +62,14 @@ const PARTS: [Part; 8] = [
     },
     Part {
         name: "train",
-        files: &["crates/wgrad-train/src/*.rs", "crates/wgrad-train/src/run/*.rs"],
+        files: &[
+            "crates/wgrad-train/src/*.rs",
+            "crates/wgrad-train/src/run/*.rs",
+            "crates/wgrad-train/src/saved/*.rs",
+            "crates/wgrad-train/src/tasks/*.rs",
+            "crates/wgrad-train/src/tasks/language/*.rs",
+            "crates/wgrad-train/src/tasks/segment/*.rs",
+        ],
         packages: "wgrad-train,wgrad-tests,wgrad-cli",
         tests: &["loops", "stopping", "tests", "training", "resuming", "keeping", "judging"],
     },

@@ -3,6 +3,7 @@
 //! Checks are pure functions over the tree's texts, each with a failing test. They never look at git, the
 //! network or another tool, and never repair anything.
 
+mod circles;
 mod edges;
 mod files;
 mod paths;
@@ -86,6 +87,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 fn check(tree: &[File], names: &[String]) -> Vec<Problem> {
     let mut problems: Vec<Problem> = tree.iter().flat_map(text::check).collect();
     problems.extend(edges::check(tree));
+    problems.extend(circles::check(tree));
     problems.extend(files::check_required(tree));
     problems.extend(files::check_shaders(tree));
     problems.extend(paths::check(tree, names));

@@ -8,10 +8,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 use wgrad_bench::{Ceilings, Kernel, SyntheticStep, Unit, all_kernels, kernels};
 use wgrad_device::{Device, Request};
-use wgrad_models::{ImageModel, ModelKind};
-use wgrad_nn::Optimizer;
 use wgrad_session::SessionError;
-use wgrad_train::{Config, TrainError, step_graph, text_graph};
+use wgrad_train::{Assumed, Config, TrainError, Workload, workload};
 
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  wgrad bench\n  wgrad bench --device gpu --only matmul --json\n  \
@@ -43,7 +41,7 @@ struct Measured {
     best: f64,
     /// Operations, bytes, images or tokens per run.
     amount: f64,
-    unit: &'static str,
+    unit: String,
     /// Ceiling of the rate, if one applies.
     ceiling: Option<f64>,
 }
@@ -52,16 +50,13 @@ struct Measured {
 struct Training {
     name: &'static str,
     batch: usize,
-    /// Images or tokens per batch row.
-    per_row: usize,
-    unit: &'static str,
 }
 
 const TRAINING: [Training; 4] = [
-    Training { name: "lenet", batch: 32, per_row: 1, unit: "images/s" },
-    Training { name: "cifar-cnn", batch: 32, per_row: 1, unit: "images/s" },
-    Training { name: "cifar-cnn", batch: 128, per_row: 1, unit: "images/s" },
-    Training { name: "gpt", batch: 12, per_row: 64, unit: "tokens/s" },
+    Training { name: "lenet", batch: 32 },
+    Training { name: "cifar-cnn", batch: 32 },
+    Training { name: "cifar-cnn", batch: 128 },
+    Training { name: "gpt", batch: 12 },
 ];
 
 impl Training {
@@ -69,19 +64,13 @@ impl Training {
         format!("train {} b{}", self.name, self.batch)
     }
 
-    fn on(&self, device: &Device) -> Result<SyntheticStep, TrainError> {
-        let config = Config::for_model(self.name);
-        let optimizer = Optimizer::adam();
-        let graph = match config.text_kind() {
-            Some(kind) => text_graph(&config.text_model(kind, 65), self.batch, Some(&optimizer))?,
-            None => {
-                let kind: ModelKind = config.model_kind()?;
-                let channels = if kind == ModelKind::LeNet { 1 } else { 3 };
-                let model = ImageModel { kind, channels, size: (32, 32), classes: 10, width: 1.0 };
-                step_graph(&model, self.batch, &optimizer, 0.0)?
-            }
-        };
-        Ok(SyntheticStep::new(device, &graph, None, &optimizer.scalars(1, 1e-3))?)
+    /// Settings and graph, on images of 32 x 32 pixels or a text of 65 characters.
+    fn workload(&self) -> Result<(Config, Workload), TrainError> {
+        let (usual, image_size) = (Config::for_model(self.name), Some(32));
+        let config = Config { batch_size: self.batch, image_size, ..Config::default() };
+        let config = Config { model: usual.model, data: usual.data, ..config };
+        let workload = workload(&config, &Assumed::default())?;
+        Ok((config, workload))
     }
 }
 
@@ -111,22 +100,25 @@ fn kernel(
         median,
         best,
         amount: kernel.amount,
-        unit,
+        unit: unit.into(),
         ceiling: Some(ceiling),
     })
 }
 
 fn training(row: &Training, device: &Device, seconds: f64) -> Result<Measured, TrainError> {
     let begun = Instant::now();
-    let [first, median, best] = measure(begun, &mut row.on(device)?, seconds)?;
-    let amount = (row.batch * row.per_row) as f64;
-    Ok(Measured { name: row.title(), first, median, best, amount, unit: row.unit, ceiling: None })
+    let (config, workload) = row.workload()?;
+    let scalars = config.optimizer()?.scalars(1, 1e-3);
+    let mut step = SyntheticStep::new(device, &workload.graph, None, &scalars)?;
+    let [first, median, best] = measure(begun, &mut step, seconds)?;
+    let (amount, unit) = (workload.samples as f64, format!("{}/s", workload.unit));
+    Ok(Measured { name: row.title(), first, median, best, amount, unit, ceiling: None })
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if !(args.seconds.is_finite() && args.seconds > 0.0) {
         let why = format!("{} must be a positive number of seconds", args.seconds);
-        return Err(TrainError::Config { option: "--seconds".into(), why }.into());
+        return Err(TrainError::Config { setting: "seconds".into(), why }.into());
     }
     let wanted = |name: &str| args.only.as_deref().is_none_or(|part| name.contains(part));
     let rows = if args.all || args.only.is_some() { all_kernels() } else { kernels() };

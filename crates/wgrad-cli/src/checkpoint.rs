@@ -33,7 +33,7 @@ impl Checkpoint {
             _ => return Ok(found),
         };
         let why = format!("{} holds no {wanted} weights: use --weights {other}", self.checkpoint.display());
-        Err(TrainError::Config { option: "--weights".into(), why })
+        Err(TrainError::Config { setting: "weights".into(), why })
     }
 
     /// Adds the weights' origin to a JSON object.

@@ -1,6 +1,7 @@
 //! `wgrad devices`: lists the available devices and the one picked by `auto`.
 
 use crate::output::{self, bytes, table};
+use crate::words;
 use anyhow::Result;
 use serde_json::json;
 use std::process::ExitCode;
@@ -53,7 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         };
         let auto = match auto {
             Ok(selected) => json!({ "device": selected.device, "reason": selected.reason }),
-            Err(error) => json!({ "error": error.to_string() }),
+            Err(error) => json!({ "error": words::told(&error.to_string()) }),
         };
         output::json(&json!({
             "adapters": found.iter().enumerate().map(adapter).collect::<Vec<_>>(),
@@ -83,7 +84,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     output::line(&table(&rows, &[1, 2, 3, 4]))?;
     let taken = match auto {
         Ok(selected) => selected.reason,
-        Err(error) => format!("auto: {error}"),
+        Err(error) => format!("auto: {}", words::told(&error.to_string())),
     };
     output::line(&format!("\n{taken}"))?;
     Ok(ExitCode::SUCCESS)

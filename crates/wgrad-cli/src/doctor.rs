@@ -86,7 +86,7 @@ fn mistakes() -> Vec<Vec<String>> {
 
 fn mistake(name: &str) -> Result<&'static Break> {
     let unknown = || TrainError::Config {
-        option: "--break".into(),
+        setting: "break".into(),
         why: format!("unknown {name:?}: `wgrad doctor --break list` names the mistakes"),
     };
     Ok(breaks::named(name).ok_or_else(unknown)?)

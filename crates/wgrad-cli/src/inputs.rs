@@ -28,7 +28,7 @@ pub(crate) struct Inputs {
 }
 
 fn wrong(why: String) -> TrainError {
-    TrainError::Config { option: "IMAGE".into(), why }
+    TrainError::Config { setting: "IMAGE".into(), why }
 }
 
 impl Inputs {

@@ -19,11 +19,13 @@ mod profile;
 mod progress;
 mod report;
 mod runs;
+mod settings;
 mod shape;
 mod spelling;
 mod tokenize;
 mod train;
 mod tune;
+mod words;
 mod workload;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};

@@ -2,9 +2,11 @@
 //!
 //! A closed pipe never panics: the caller gets the error, recognised by [`is_closed`].
 
+use crate::words;
 use anyhow::Result;
 use serde_json::Value;
 use std::io::{self, Write};
+pub(crate) use wgrad_train::thousands as count;
 
 /// Writes a line to standard output.
 pub(crate) fn line(text: &str) -> Result<()> {
@@ -28,10 +30,10 @@ pub(crate) fn json(value: &Value) -> Result<()> {
     line(&format!("{value:#}"))
 }
 
-/// Writes a line to standard error.
+/// Writes a line to standard error, in the words of the command line.
 pub(crate) fn note(text: &str) {
     // A failure to write an error cannot be reported.
-    let _ = writeln!(io::stderr(), "{}", one_line(text));
+    let _ = writeln!(io::stderr(), "{}", one_line(&words::told(text)));
 }
 
 /// Writes a one-line error message to standard error.
@@ -47,19 +49,6 @@ pub(crate) fn is_closed(error: &io::Error) -> bool {
 /// Text without line breaks and terminal control characters (possible in file names).
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|c| !c.is_control()).collect()
-}
-
-/// Integer with thousands separators: 61,706.
-pub(crate) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Size in bytes: 12.3 MiB.
@@ -127,11 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_format_with_units_and_separators() {
-        assert_eq!(
-            [count(0), count(999), count(61_706), count(1_000_000)],
-            ["0", "999", "61,706", "1,000,000"]
-        );
+    fn numbers_format_with_units() {
         assert_eq!([bytes(12), bytes(1536), bytes(128 << 20)], ["12 B", "1.5 KiB", "128.0 MiB"]);
         assert_eq!([flops(7), flops(2_500_000)], ["7 FLOP", "2.5 MFLOP"]);
         assert_eq!([seconds(1.25), seconds(65.2), seconds(7384.0)], ["1.2 s", "1 min 05 s", "2 h 03 min"]);

@@ -2,14 +2,14 @@
 
 use crate::output::{self, bytes, count, flops, table};
 use crate::peers::Peers;
-use crate::workload::{Workload, WorkloadArgs};
+use crate::workload::WorkloadArgs;
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::sync::Arc;
 use wgrad_device::{Device, Request, cpu_threads};
 use wgrad_plan::{Choices, Plan, PlanOptions, PlannedKernel, Summary, dump, launch_names, plan, wgsl};
-use wgrad_train::{TrainError, check_precision};
+use wgrad_train::{TrainError, Value as Fact, Workload, check_precision};
 use wgrad_types::{Caps, Limits};
 
 /// Assumed largest binding without `--device` or `--limits`: the limit of common GPUs.
@@ -55,7 +55,7 @@ fn caps(args: &Args) -> Result<(Caps, String, Arc<Choices>), TrainError> {
     let baseline = args.limits == Some(LimitsName::WebgpuBaseline);
     match args.device.as_deref() {
         Some("cpu") if baseline => Err(TrainError::Config {
-            option: "--limits".into(),
+            setting: "limits".into(),
             why: "the CPU has no limits: leave out --limits or choose another --device".into(),
         }),
         Some("cpu") => Ok((Caps::cpu(), "the native CPU".into(), none())),
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn kernel_text(plan: &Plan, name: &str) -> Result<String, TrainError> {
-    let refused = |why: String| Err(TrainError::Config { option: "--wgsl".into(), why });
+    let refused = |why: String| Err(TrainError::Config { setting: "wgsl".into(), why });
     let texts = wgsl(plan, name);
     if !texts.is_empty() {
         return Ok(texts.join("\n").trim_end().to_owned());
@@ -130,7 +130,7 @@ fn as_text(args: &Args, workload: &Workload, target: &str, plan: &Plan) -> Strin
     };
     let batch = count(args.workload.batch_size as u64);
     let head = [
-        row("model", format!("{} {}, batch {batch}, {what}", args.workload.model, workload.words)),
+        row("model", format!("{} {}, batch {batch}, {what}", args.workload.model, workload.caption)),
         row("planned for", target.to_owned()),
         row("dispatches", count(s.dispatches as u64)),
         row("work", format!("{} per step", flops(s.flops))),
@@ -169,7 +169,15 @@ fn as_json(args: &Args, workload: &Workload, target: &str, plan: &Plan) -> Value
         "thread_bytes": s.thread_bytes,
         "other_bytes": rest(&s),
     });
-    workload.fields.iter().for_each(|(name, field)| value[*name] = field.clone());
+    for (name, fact) in &workload.fields {
+        value[*name] = match fact {
+            Fact::Unset => Value::Null,
+            Fact::Switch(on) => json!(on),
+            Fact::Count(n) => json!(n),
+            Fact::Number(v) => json!(v),
+            Fact::Text(text) => json!(text),
+        };
+    }
     if !args.workload.eval {
         value["optimizer"] = json!(args.workload.optimizer);
     }

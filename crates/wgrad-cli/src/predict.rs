@@ -3,13 +3,16 @@
 use crate::checkpoint::Checkpoint;
 use crate::inputs::{Input, Inputs};
 use crate::output::{self, percent};
+use crate::words;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use wgrad_device::{Device, Request};
-use wgrad_train::{Card, Guess, Mask, Predictor, SEGMENTER, Segmenter, TrainError, load_checkpoint_card};
+use wgrad_train::{
+    Guess, Mask, Output, Predictor, Segmenter, TaskKind, TrainError, kind_of, load_checkpoint_card,
+};
 
 /// Batch size for a list of unknown length.
 const LISTED: usize = 8;
@@ -42,8 +45,8 @@ pub(crate) struct Args {
     json: bool,
 }
 
-fn wrong(option: &str, why: &str) -> TrainError {
-    TrainError::Config { option: option.into(), why: why.into() }
+fn wrong(setting: &str, why: &str) -> TrainError {
+    TrainError::Config { setting: setting.into(), why: why.into() }
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
@@ -52,8 +55,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let origin = args.checkpoint.origin()?;
     let inputs = Inputs::new(&args.images)?;
     output::note(&format!("note: device {}; weights: {origin}", selected.reason));
-    match load_checkpoint_card(&origin.dir)? {
-        Card::Image(card) if card.model == SEGMENTER => masks(args, inputs, &origin.dir, &device),
+    let card = load_checkpoint_card(&origin.dir)?;
+    match kind_of(card.model()).map(TaskKind::output) {
+        Some(Output::Masks) => masks(args, inputs, &origin.dir, &device),
         _ => classes(args, inputs, &origin.dir, &device),
     }
 }
@@ -86,7 +90,7 @@ impl Tally {
                 output::note(&format!("note: left out: {why}"));
                 self.first.get_or_insert_with(|| why.clone());
                 if json {
-                    line["error"] = json!(why);
+                    line["error"] = json!(words::told(&why));
                     return output::json_line(&line);
                 }
                 Ok(())
@@ -105,7 +109,7 @@ impl Tally {
 
 fn classes(args: &Args, mut inputs: Inputs, dir: &Path, device: &Device) -> Result<ExitCode> {
     if args.out.is_some() {
-        return Err(wrong("--out", "applies only to unet's masks: leave it out").into());
+        return Err(wrong("out", "applies only to unet's masks: leave it out").into());
     }
     let mut predictor = Predictor::open(dir, inputs.count().unwrap_or(LISTED), device)?;
     let top = usize::from(args.top.unwrap_or(3));
@@ -156,7 +160,7 @@ impl Places {
                 "two images, {first} and {}, would have the mask {mask}: predict them separately",
                 image.path.display()
             );
-            return Err(wrong("--out", &why));
+            return Err(wrong("out", &why));
         };
         self.taken.insert(path.clone(), image.path.clone());
         Ok(path)
@@ -165,7 +169,7 @@ impl Places {
 
 fn masks(args: &Args, mut inputs: Inputs, dir: &Path, device: &Device) -> Result<ExitCode> {
     if args.top.is_some() {
-        return Err(wrong("--top", "does not apply to unet: leave it out").into());
+        return Err(wrong("top", "does not apply to unet: leave it out").into());
     }
     let out = args.out.clone().unwrap_or_else(|| "masks".into());
     let mut places = Places { out, taken: BTreeMap::new() };
@@ -174,7 +178,7 @@ fn masks(args: &Args, mut inputs: Inputs, dir: &Path, device: &Device) -> Result
     let kept = known.iter().filter(|path| path.exists()).count();
     if kept > 0 && kept == known.len() {
         let why = format!("{} exists already: choose another --out", known[0].display());
-        return Err(wrong("--out", &why).into());
+        return Err(wrong("out", &why).into());
     }
     let mut known = known.into_iter();
     let mut segmenter = Segmenter::open(dir, device)?;

@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut synthetic = synthetic.map_err(failed)?;
     let profile = profile(&mut synthetic, args.steps as usize).map_err(failed)?;
     let ceilings = Ceilings::of(&device).map_err(failed)?;
-    let title = format!("{} {}, batch {}", args.workload.model, workload.words, args.workload.batch_size);
+    let title = format!("{} {}, batch {}", args.workload.model, workload.caption, args.workload.batch_size);
     if let Some(path) = &args.trace {
         let trace = profile.trace(&format!("{title} on {}", selected.device));
         std::fs::write(path, trace.to_string())

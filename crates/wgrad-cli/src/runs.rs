@@ -40,7 +40,7 @@ pub(crate) fn newest() -> Result<PathBuf, TrainError> {
     let entries = std::fs::read_dir(RUNS).into_iter().flatten().flatten().map(|entry| entry.path());
     let newest = entries.filter_map(|folder| saved(&folder).map(|at| (at, folder))).max();
     newest.map(|found| found.1).ok_or_else(|| TrainError::Config {
-        option: "--resume".into(),
+        setting: "resume".into(),
         why: format!("there is no run in {RUNS}/: give the run's folder with --out"),
     })
 }

@@ -1,17 +1,15 @@
-//! Shape flags of a language model, shared by every command building one.
+//! Shape flags of a language model, of commands that build one for measurement.
+
+use crate::settings::help;
 
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Shape {
-    /// Context length of a language model, in tokens [default: 64]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help = help("context"))]
     pub(crate) context: Option<usize>,
-    /// Number of layers of a language model [default: 4 for gpt and bert, 2 for others]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help = help("layers"))]
     pub(crate) layers: Option<usize>,
-    /// Width of a language model's hidden state or residual stream [default: 128 for gpt and bert, 256 for others]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help = help("hidden"))]
     pub(crate) hidden: Option<usize>,
-    /// Number of attention heads in gpt and bert [default: 4]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help = help("heads"))]
     pub(crate) heads: Option<usize>,
 }

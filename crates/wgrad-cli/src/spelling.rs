@@ -1,7 +1,7 @@
-//! Names as other tools spell them: models, optimizers and schedules in any case and hyphenation, near misses, and other
+//! Names as other tools spell them: models, optimizers, schedules and the like in any case and hyphenation, near misses, and other
 //! tools' flags with their equivalents here.
 
-use wgrad_train::{Config, GENERATIVE_MODELS, SEGMENTER, TrainError};
+use wgrad_train::{Config, Setting, TrainError, Value, settings};
 
 /// Other tools' names with the names used here.
 const OTHER_NAMES: [(&str, &str); 15] = [
@@ -79,45 +79,40 @@ fn near<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
     known.iter().filter(|k| least == Some(distance(k))).copied().collect()
 }
 
-/// Names of all models.
-fn models() -> Vec<&'static str> {
-    let images = wgrad_models::ZOO.iter().map(|m| m.0).chain([SEGMENTER]);
-    images.chain(GENERATIVE_MODELS.map(|m| m.0)).chain(wgrad_models::TEXT_ZOO.iter().map(|m| m.0)).collect()
-}
-
 /// Canonical name of a model.
 ///
 /// # Errors
 /// If the name is unknown, with suggestions.
 pub(crate) fn model(name: &str) -> Result<String, TrainError> {
-    known("--model", name, &models())
+    let setting = settings().iter().find(|setting| setting.name == "model").expect("a setting");
+    known(setting, name)
 }
 
 /// Settings with canonical names.
 ///
 /// # Errors
 /// The first unknown name, with suggestions.
-pub(crate) fn settled(config: Config) -> Result<Config, TrainError> {
-    let optimizers: Vec<&str> = wgrad_nn::OPTIMIZERS.iter().map(|o| o.0).collect();
-    let schedules = ["constant", "step", "cosine", "one-cycle", "linear-warmup"];
-    Ok(Config {
-        model: model(&config.model)?,
-        optimizer: known("--optimizer", &config.optimizer, &optimizers)?,
-        schedule: known("--schedule", &config.schedule, &schedules)?,
-        precision: meant(&config.precision, &["f32", "f16"]),
-        ..config
-    })
+pub(crate) fn settled(mut config: Config) -> Result<Config, TrainError> {
+    for setting in settings() {
+        if let (Some(_), Some(Value::Text(name))) = (setting.rule().names(), config.get(setting.name)) {
+            config.set(setting.name, &known(setting, &name)?)?;
+        }
+    }
+    Ok(config)
 }
 
-fn known(flag: &str, name: &str, known: &[&str]) -> Result<String, TrainError> {
-    let found = meant(name, known);
+/// Canonical name among those of a setting.
+fn known(setting: &Setting, name: &str) -> Result<String, TrainError> {
+    let known = setting.rule().names().unwrap_or_default();
+    let found = meant(name, &known);
     if known.contains(&found.as_str()) {
         return Ok(found);
     }
-    let near = near(name, known);
-    let hint = if near.is_empty() { String::new() } else { format!("did you mean {}? ", near.join(" or ")) };
-    let why = format!("unknown {name:?}: {hint}Use one of {}", known.join(", "));
-    Err(TrainError::Config { option: flag.into(), why: why.replace(": Use", ": use") })
+    let near = near(name, &known);
+    let hint =
+        if near.is_empty() { "use".into() } else { format!("did you mean {}? Use", near.join(" or ")) };
+    let why = format!("unknown {name:?}: {hint} {}", setting.rule());
+    Err(TrainError::Config { setting: setting.name.into(), why })
 }
 
 /// Hint with the equivalent of another tool's flag; `None` if none is known.
@@ -127,19 +122,6 @@ pub(crate) fn elsewhere(argument: &str) -> Option<String> {
     }
     let flag = argument.split('=').next()?.replace('_', "-");
     OTHER_FLAGS.iter().find(|o| o.0 == flag).map(|o| format!("it is {} here", o.1))
-}
-
-/// Learning rate, or `auto` for the model's default.
-#[derive(Clone, Copy)]
-pub(crate) struct Rate(pub(crate) Option<f64>);
-
-pub(crate) fn rate(word: &str) -> Result<Rate, String> {
-    if word.eq_ignore_ascii_case("auto") {
-        return Ok(Rate(None));
-    }
-    word.parse()
-        .map(|rate| Rate(Some(rate)))
-        .map_err(|_| "give a number, e.g. 0.001, or auto for the model's default".into())
 }
 
 #[cfg(test)]

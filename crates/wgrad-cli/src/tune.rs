@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             "{} has one variant of every kernel: nothing to tune; choose an adapter",
             selected.device
         );
-        return Err(TrainError::Config { option: "--device".into(), why }.into());
+        return Err(TrainError::Config { setting: "device".into(), why }.into());
     }
     let failed = |e: SessionError| TrainError::from(e);
     check_precision(&args.workload.precision, device.caps(), &selected.device)?;
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut after = fresh(&device)?;
     let (old, new) = both(&mut before, &mut after).map_err(failed)?;
     let (kept, found) = (found.kept.map(|path| path.display().to_string()), found.kernels);
-    let title = format!("{} {}, batch {}", args.workload.model, workload.words, args.workload.batch_size);
+    let title = format!("{} {}, batch {}", args.workload.model, workload.caption, args.workload.batch_size);
     if args.json {
         output::json(&as_json(&title, &selected.device, &found, (old, new), kept))?;
     } else {

@@ -1,30 +1,20 @@
 //! Workload of `plan`, `profile` and `tune`: a model's training step or evaluation, described by flags.
 
-use crate::output::count;
+use crate::settings::meaning;
 use crate::shape::Shape;
 use crate::spelling;
-use serde_json::{Value, json};
-use wgrad_graph::{Graph, autocast, fold, hoist};
-use wgrad_models::{ImageModel, ModelKind, TextKind};
-use wgrad_train::{
-    Config, GenerativeKind, ModelCard, Reading, TrainError, eval_graph, generative_graph, pixel_graph,
-    step_graph, text_graph,
-};
+use wgrad_train::{Assumed, Config, TrainError, Workload, workload};
 
 /// Flags for a model and its training step.
 #[derive(clap::Args)]
 pub(crate) struct WorkloadArgs {
-    /// Model
-    #[arg(long, value_name = "NAME", help = crate::train::models())]
+    #[arg(long, value_name = "NAME", help = meaning("model"))]
     pub(crate) model: String,
-    /// Width multiplier of the model's layers
-    #[arg(long, value_name = "F", default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", help = meaning("width"), default_value_t = 1.0, allow_negative_numbers = true)]
     pub(crate) width: f64,
-    /// Batch size: images, or rows of text, per step
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(long, value_name = "N", help = meaning("batch_size"), default_value_t = 32)]
     pub(crate) batch_size: usize,
-    /// Side of the square images, in pixels [default: the model's own, or 28]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help = format!("{} [default: the model's own, or 28]", meaning("image_size")))]
     image_size: Option<usize>,
     /// Number of classes
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
@@ -37,108 +27,13 @@ pub(crate) struct WorkloadArgs {
     vocabulary: u32,
     #[command(flatten)]
     shape: Shape,
-    /// Optimizer
-    #[arg(long, value_name = "NAME", default_value = "adam", help = crate::train::optimizers())]
+    #[arg(long, value_name = "NAME", default_value = "adam", help = meaning("optimizer"))]
     pub(crate) optimizer: String,
-    /// f32, or f16 to store the operands of matrix products, convolutions and attention as f16
-    #[arg(long, value_name = "NAME", default_value = "f32")]
+    #[arg(long, value_name = "NAME", default_value = "f32", help = meaning("precision"))]
     pub(crate) precision: String,
     /// Use an evaluation batch instead of a training step
     #[arg(long)]
     pub(crate) eval: bool,
-}
-
-/// Graph of a workload, with its description in words and as JSON fields.
-pub(crate) struct Workload {
-    pub(crate) graph: Graph,
-    pub(crate) words: String,
-    pub(crate) fields: Vec<(&'static str, Value)>,
-}
-
-/// Training step or evaluation of an image classifier.
-fn of_images(args: &WorkloadArgs, config: &Config) -> Result<Workload, TrainError> {
-    let kind = config.model_kind()?;
-    let side = args.image_size.or(kind.image_size()).unwrap_or(28);
-    let coloured = !matches!(kind, ModelKind::Linear | ModelKind::Mlp | ModelKind::LeNet);
-    let channels = args.channels.map_or(if coloured { 3 } else { 1 }, |n| n as usize);
-    let classes = args.classes as usize;
-    let model = ImageModel { kind, channels, size: (side, side), classes, width: args.width };
-    model.check()?;
-    let graph = if args.eval {
-        eval_graph(&model, args.batch_size)?
-    } else {
-        step_graph(&model, args.batch_size, &config.optimizer()?, config.label_smoothing)?
-    };
-    let known = count(classes as u64);
-    let words = format!("(width {}), {channels}x{side}x{side} images, {known} classes", args.width);
-    let fields = vec![
-        ("width_factor", json!(args.width)),
-        ("channels", json!(channels)),
-        ("height", json!(side)),
-        ("width", json!(side)),
-        ("classes", json!(classes)),
-    ];
-    Ok(Workload { graph, words, fields })
-}
-
-/// Training step or evaluation of a segmenter or a generative model.
-fn of_pixels(args: &WorkloadArgs, config: &Config) -> Result<Workload, TrainError> {
-    let (usual, channels) = match config.generative_kind() {
-        Some(GenerativeKind::Autoencoder) => (28, 1),
-        Some(GenerativeKind::DcGan) => (32, 3),
-        None => (128, 3),
-    };
-    let side = args.image_size.unwrap_or(usual);
-    let channels = args.channels.map_or(channels, |n| n as usize);
-    let card = ModelCard {
-        model: config.model.clone(),
-        width: args.width,
-        channels,
-        size: (side, side),
-        classes: (0..args.classes).map(|class| class.to_string()).collect(),
-        mean: vec![0.0; channels],
-        std: vec![1.0; channels],
-        reading: Reading::default(),
-    };
-    let optimizer = if args.eval { None } else { Some(config.optimizer()?) };
-    let (batch, optimizer) = (args.batch_size, optimizer.as_ref());
-    let graph = match config.generative_kind() {
-        Some(_) => generative_graph(&card, batch, optimizer)?,
-        None => pixel_graph(&card, batch, optimizer)?,
-    };
-    let told = match config.generative_kind() {
-        Some(GenerativeKind::DcGan) if !args.eval => "images, the discriminator's half of a step".to_owned(),
-        Some(_) => "images".to_owned(),
-        None => format!("images, {} classes of pixels", count(u64::from(args.classes))),
-    };
-    let words = format!("(width {}), {channels}x{side}x{side} {told}", args.width);
-    let fields = vec![
-        ("width_factor", json!(args.width)),
-        ("channels", json!(channels)),
-        ("height", json!(side)),
-        ("width", json!(side)),
-        ("classes", json!(args.classes)),
-    ];
-    Ok(Workload { graph, words, fields })
-}
-
-/// Training step or evaluation of a language model.
-fn of_text(args: &WorkloadArgs, config: &Config, kind: TextKind) -> Result<Workload, TrainError> {
-    let model = config.text_model(kind, args.vocabulary as usize);
-    model.check()?;
-    let optimizer = if args.eval { None } else { Some(config.optimizer()?) };
-    let graph = text_graph(&model, args.batch_size, optimizer.as_ref())?;
-    let known = count(u64::from(args.vocabulary));
-    let words =
-        format!("({} layers of {}), context {}, {known} tokens", model.layers, model.hidden, model.context);
-    let fields = vec![
-        ("layers", json!(model.layers)),
-        ("hidden", json!(model.hidden)),
-        ("heads", json!(model.heads)),
-        ("context", json!(model.context)),
-        ("vocabulary", json!(model.vocab)),
-    ];
-    Ok(Workload { graph, words, fields })
 }
 
 impl WorkloadArgs {
@@ -169,25 +64,13 @@ impl WorkloadArgs {
             heads: args.shape.heads,
             ..Config::default()
         })?;
-        config.check()?;
-        if args.eval && args.precision != "f32" {
-            return Err(TrainError::Config {
-                option: "--precision".into(),
-                why: "evaluation runs in f32: leave it out with --eval".into(),
-            });
-        }
-        let mut workload = match config.text_kind() {
-            Some(kind) => of_text(args, &config, kind)?,
-            None if config.is_segmenter() || config.generative_kind().is_some() => of_pixels(args, &config)?,
-            None => of_images(args, &config)?,
+        let assumed = Assumed {
+            classes: args.classes as usize,
+            channels: args.channels.map(|n| n as usize),
+            vocabulary: args.vocabulary as usize,
+            evaluation: args.eval,
         };
-        if args.eval {
-            workload.graph = hoist(&fold(&workload.graph)).each;
-        }
-        if args.precision == "f16" {
-            workload.graph = autocast(&workload.graph);
-            workload.words += ", f16";
-        }
+        let workload = workload(&config, &assumed)?;
         Ok((config, workload))
     }
 }

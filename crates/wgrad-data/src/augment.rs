@@ -6,7 +6,7 @@ use crate::color::{Jitter, jitter};
 use crate::decode::Image;
 use crate::error::DataError;
 use crate::geometry;
-use crate::random::Stream;
+use crate::random::{Draws, Stream};
 
 /// One random change of a training image, with torchvision's meaning.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,6 +47,20 @@ pub enum Augment {
     },
 }
 
+/// Augmentation of a program's own: a random change of a training image, never applied in evaluation.
+///
+/// Functions and closures of the same arguments are augmentations.
+pub trait Augmentation: Send + Sync {
+    /// Changed image. Its channels must stay; size may differ, since images are framed to the model's afterwards.
+    fn apply(&self, image: Image, draws: &mut Draws) -> Image;
+}
+
+impl<F: Fn(Image, &mut Draws) -> Image + Send + Sync> Augmentation for F {
+    fn apply(&self, image: Image, draws: &mut Draws) -> Image {
+        self(image, draws)
+    }
+}
+
 const KNOWN: &str = "none or a comma-separated list of flip[:P], crop[:PADDING], resized-crop[:MIN_SCALE], \
                      rotate[:DEGREES], jitter[:X] or jitter:BRIGHTNESS:CONTRAST:SATURATION:HUE";
 
@@ -65,7 +79,7 @@ pub fn parse_augment(spec: &str) -> Result<Vec<Augment>, DataError> {
 }
 
 fn parse_one(item: &str) -> Result<Augment, DataError> {
-    let unknown = || DataError::invalid("augmentation", format!("`{item}`"), KNOWN);
+    let unknown = || DataError::invalid("augmentation", format!("{item:?}"), KNOWN);
     let mut parts = item.split(':');
     let name = parts.next().unwrap_or_default();
     let numbers = parts.map(str::parse).collect::<Result<Vec<f32>, _>>().map_err(|_| unknown())?;

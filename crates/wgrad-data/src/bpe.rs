@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::error::DataError;
-use crate::text::unmarked;
 
 /// Bytes, the first tokens.
 const BYTES: usize = 256;
@@ -43,7 +42,7 @@ impl BytePairs {
         for (n, pair) in pairs.into_iter().enumerate() {
             if !all.push(pair) {
                 let why = format!("pair {} of tokens {} and {}", n + 1, pair.0, pair.1);
-                return Err(DataError::invalid("tokenizer", why, "made of tokens before it, and new"));
+                return Err(DataError::invalid("`tokenizer`", why, "made of tokens before it, and new"));
             }
         }
         Ok(all)
@@ -143,13 +142,13 @@ impl BytePairs {
     /// If the file is missing or is no file of merges.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         if !path.is_file() {
-            let hint = "make it with `wgrad tokenize --data text:FILE --out FILE`";
+            let hint = "make it with `BytePairs::train`";
             return Err(DataError::Missing { path: path.to_owned(), hint });
         }
         let text = std::fs::read_to_string(path).map_err(|e| DataError::io(path, e))?;
         let wrong = |line: &str| {
             let value = format!("{}, line {line:?}", path.display());
-            DataError::invalid("tokenizer", value, "a file that `wgrad tokenize` wrote")
+            DataError::invalid("`tokenizer`", value, "a file of `BytePairs::to_text`")
         };
         let mut lines = unmarked(&text).lines();
         match lines.next() {
@@ -246,6 +245,11 @@ fn spaces(text: &str) -> usize {
     end - usize::from(blank)
 }
 
+/// A text without the byte order mark at its start.
+pub(crate) fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,8 +305,8 @@ mod tests {
         std::fs::write(&path, pairs.to_text()).expect("written");
         assert_eq!(BytePairs::read(&path).expect("its own file"), pairs);
         for (text, word) in [
-            ("", "wgrad tokenize"),
-            ("{}", "wgrad tokenize"),
+            ("", "BytePairs"),
+            ("{}", "BytePairs"),
             ("wgrad byte pairs 1\n1 2 3\n", "1 2 3"),
             ("wgrad byte pairs 1\n1 300\n", "300"),
             ("wgrad byte pairs 1\n1 2\n1 2\n", "pair 2"),

@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
+use crate::contents::{Source, SourceOptions};
 use crate::error::DataError;
-use crate::source::{Source, SourceOptions};
 use crate::subset::{Memory, Store};
 
 const CLASSES: [&str; 10] =

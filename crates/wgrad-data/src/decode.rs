@@ -34,6 +34,22 @@ impl Image {
         Self { width, height, channels, data: vec![0; width * height * channels] }
     }
 
+    /// Refuses an image without pixels, or with other bytes than its size and channels tell.
+    ///
+    /// # Errors
+    /// [`DataError::Invalid`].
+    pub(crate) fn check(&self) -> Result<(), DataError> {
+        let Self { width, height, channels, ref data } = *self;
+        check_channels(channels)?;
+        if data.is_empty()
+            || Some(data.len()) != width.checked_mul(height).and_then(|n| n.checked_mul(channels))
+        {
+            let what = format!("{height}x{width}x{channels} in {} bytes", data.len());
+            return Err(DataError::invalid("image", what, "height x width x channels bytes, and not empty"));
+        }
+        Ok(())
+    }
+
     /// The same picture with 1 or 3 channels.
     pub(crate) fn with_channels(self, channels: usize) -> Self {
         let data = match (self.channels, channels) {

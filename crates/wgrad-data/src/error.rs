@@ -12,7 +12,7 @@ use crate::left_out::LeftOut;
 pub enum DataError {
     /// The spec names no source.
     #[error(
-        "unknown data source `{spec}`{}; use fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR for images, masks:DIR for images with masks, shakespeare-mini, text:FILE or text:DIR for text",
+        "unknown data source {spec:?}{}; use fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR for images, masks:DIR for images with masks, shakespeare-mini, text:FILE or text:DIR for text",
         absent(spec)
     )]
     UnknownSource {
@@ -113,7 +113,7 @@ pub enum DataError {
     },
     /// The splits of a folder disagree about the classes.
     #[error(
-        "class `{class}` is in {} but not in {}; move it to train/ too, or remove it",
+        "class {class:?} is in {} but not in {}; move it to train/ too, or remove it",
         present.display(), absent.display()
     )]
     ClassMismatch {
@@ -175,7 +175,7 @@ pub enum DataError {
         expected: String,
     },
     /// A text that is not UTF-8.
-    #[error("{} is not UTF-8 text from byte {at} on; convert it, or use --tokenizer byte", path.display())]
+    #[error("{} is not UTF-8 text from byte {at} on; convert it, or use `tokenizer` byte", path.display())]
     NoText {
         /// The file.
         path: PathBuf,
@@ -198,7 +198,7 @@ pub enum DataError {
     },
     /// A text with less than one batch in it.
     #[error(
-        "the training text has {tokens} tokens and a batch needs {needed}; lower --batch-size or --context"
+        "the training text has {tokens} tokens and a batch needs {needed}; lower `batch_size` or `context`"
     )]
     ShortText {
         /// Tokens there are.

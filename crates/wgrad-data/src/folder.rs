@@ -7,19 +7,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::contents::{Source, SourceOptions};
+use crate::dataset::SMALL_SIDE;
 use crate::decode::{Header, Levels, head, probe};
 use crate::error::DataError;
 use crate::format::{self, Kind};
-use crate::left_out::{LeftOut, is_hidden};
+use crate::left_out::LeftOut;
+use crate::listing::{entries, folders, is_passed};
 use crate::parallel;
-use crate::pipeline::SMALL_SIDE;
-use crate::source::{Source, SourceOptions};
 use crate::splits::{Layout, layout, nested};
 use crate::subset::{Budget, CACHE_BYTES, Files, Store};
-
-/// Folders created by systems and programs; never classes.
-const SYSTEM: [&str; 6] =
-    ["__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"];
 
 pub(crate) fn open(dir: &Path, options: &SourceOptions) -> Result<Source, DataError> {
     let mut reading = Reading {
@@ -48,7 +45,7 @@ pub(crate) fn open(dir: &Path, options: &SourceOptions) -> Result<Source, DataEr
         test_dir => (test_dir, None),
     };
     reading.warnings.extend(flat.map(|dir| {
-        format!("{0} is left out: it has no class folders; `wgrad predict` takes {0} as it is", dir.display())
+        format!("{0} is left out: it has no class folders; `Predictor` takes {0} as it is", dir.display())
     }));
     let mut other = |split_dir: Option<PathBuf>| -> Result<Option<Store>, DataError> {
         let Some(split_dir) = split_dir else { return Ok(None) };
@@ -160,30 +157,6 @@ impl Reading<'_> {
         }
         Ok(Store::Files(Files::new(files, self.budget.clone())))
     }
-}
-
-pub(crate) fn entries(dir: &Path) -> Result<Vec<std::fs::DirEntry>, DataError> {
-    let io = |e| DataError::io(dir, e);
-    std::fs::read_dir(dir).map_err(io)?.collect::<Result<Vec<_>, _>>().map_err(io)
-}
-
-/// True for files and folders of the operating system.
-fn is_passed(path: &Path) -> bool {
-    is_hidden(path) || (path.is_dir() && SYSTEM.iter().any(|name| path.ends_with(name)))
-}
-
-/// Names of the folders in `dir`, sorted. Names outside Unicode, or with control characters, are refused:
-/// they could not be printed or stored with a model.
-pub(crate) fn folders(dir: &Path) -> Result<Vec<String>, DataError> {
-    let name = |entry: std::fs::DirEntry| {
-        let plain = entry.file_name().into_string().ok().filter(|n| !n.contains(char::is_control));
-        plain.ok_or_else(|| DataError::ClassName { path: entry.path() })
-    };
-    let is_folder = |entry: &std::fs::DirEntry| entry.path().is_dir() && !is_passed(&entry.path());
-    let mut names: Vec<String> =
-        entries(dir)?.into_iter().filter(is_folder).map(name).collect::<Result<_, _>>()?;
-    names.sort();
-    Ok(names)
 }
 
 fn class_names(dir: &Path) -> Result<Vec<String>, DataError> {

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use crate::contents::{Source, SourceOptions};
 use crate::error::DataError;
-use crate::source::{Source, SourceOptions};
 use crate::subset::{Memory, Store};
 
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::contents::{IGNORED_CLASS, SegmentationOptions};
 use crate::error::DataError;
 use crate::mask::{Label, Mask, colour_name};
-use crate::segmentation::{IGNORED_CLASS, SegmentationOptions};
 
 /// Classes there may be: a mask with more labels was blurred.
 const MOST_CLASSES: usize = 64;
@@ -112,7 +112,7 @@ pub(crate) fn classes(
     let all: BTreeSet<Key> = keys.iter().flatten().copied().collect();
     let ignored = options.ignore.as_ref().and_then(|name| ignored_name(name));
     if let Some(name) = ignored.as_ref().filter(|name| !all.iter().any(|key| key.name() == **name)) {
-        warnings.push(format!("--ignore {name}: no pixel of {} has that label", dir.display()));
+        warnings.push(format!("`ignore` {name}: no pixel of {} has that label", dir.display()));
     }
     let found: Vec<Key> = all.iter().copied().filter(|key| Some(key.name()) != ignored).collect();
     let names: Vec<String> = match &options.classes {
@@ -179,7 +179,7 @@ fn check(
     };
     if overflow || !(2..=MOST_CLASSES).contains(&found.len()) {
         let more = if overflow { "more than " } else { "" };
-        let without = ignored.map(|name| format!(" without --ignore {name}")).unwrap_or_default();
+        let without = ignored.map(|name| format!(" without `ignore` {name}")).unwrap_or_default();
         let found = format!("{more}{} in {}{without}", found.len(), dir.display());
         let expected = format!("2 to {MOST_CLASSES}, one a class; save masks as PNG without smoothing");
         return Err(DataError::invalid(what, found, expected));
@@ -200,6 +200,6 @@ fn border(found: &[Key], nothing_ignored: bool, indices: bool) -> Option<String>
     let counted = others.iter().zip(0..).all(|(key, n)| *key == Key::Number(n));
     let odd = *last == Key::Number(BORDER) && others.len() > 1 && (counted || indices);
     (odd && nothing_ignored).then(|| {
-        format!("label {BORDER} is a class; where it marks borders, as in Pascal VOC, --ignore {BORDER} leaves it out")
+        format!("label {BORDER} is a class; where it marks borders, as in Pascal VOC, `ignore` {BORDER} leaves it out")
     })
 }

@@ -8,6 +8,7 @@
 //! Nothing here remembers anything: the result depends on the image, the pipeline and the sample key alone.
 
 use crate::augment::Augment;
+use crate::dataset::SMALL_SIDE;
 use crate::decode::{Image, check_channels};
 use crate::error::DataError;
 use crate::geometry::{center, crop, random_region};
@@ -15,10 +16,6 @@ use crate::parallel;
 use crate::random::{Purpose, Stream};
 use crate::resample::{Region, resize};
 use crate::subset::Subset;
-
-/// Longest side of small images: these show one framed object, as in MNIST or CIFAR-10, unlike a photo to
-/// crop.
-pub const SMALL_SIDE: usize = 64;
 
 /// Largest difference to the target size bridged by padding instead of scaling.
 const MAX_PADDING: usize = 8;
@@ -103,17 +100,12 @@ impl Pipeline {
         key: Option<SampleKey>,
         out: &mut [f32],
     ) -> Result<(), DataError> {
-        let Image { width, height, channels, ref data } = *image;
+        let channels = image.channels;
         if channels != self.channels {
             let expected = format!("{}, as in the pipeline", self.channels);
             return Err(DataError::invalid("image channels", channels, expected));
         }
-        if data.is_empty()
-            || Some(data.len()) != width.checked_mul(height).and_then(|n| n.checked_mul(channels))
-        {
-            let what = format!("{height}x{width}x{channels} in {} bytes", data.len());
-            return Err(DataError::invalid("image", what, "height x width x channels bytes, and not empty"));
-        }
+        image.check()?;
         match key {
             None => self.normalise(&self.frame(image), out),
             Some(SampleKey { seed, epoch, index }) => {

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use crate::batches::{Batch, EpochPlan, Shared};
 use crate::error::{DataError, panic_text};
-use crate::loader::{Batch, EpochPlan, Shared};
 
 /// The batches of one epoch, in order. After an error there are no more.
 pub struct EpochIter {

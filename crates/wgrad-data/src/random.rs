@@ -14,6 +14,7 @@ pub(crate) enum Purpose {
     Order = 2,
     Augment = 3,
     Mask = 4,
+    Own = 5,
 }
 
 /// A reproducible stream of draws.
@@ -49,5 +50,24 @@ impl Stream {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }
+    }
+}
+
+/// Random numbers of an augmentation for one image: the same ones for the same seed, epoch and image.
+pub struct Draws(Stream);
+
+impl Draws {
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self(stream)
+    }
+
+    /// Uniform number in [0, 1).
+    pub fn unit(&mut self) -> f32 {
+        self.0.unit()
+    }
+
+    /// Uniform whole number below `n`.
+    pub fn below(&mut self, n: usize) -> usize {
+        self.0.below(n)
     }
 }

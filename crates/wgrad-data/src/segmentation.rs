@@ -8,48 +8,25 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::contents::{DEFAULT_VAL_SPLIT, IGNORED_CLASS, SegmentationOptions};
 use crate::decode::{Image, Levels, decode_levels, probe};
 use crate::error::DataError;
-use crate::folder::{entries, folders, kind};
+use crate::folder::kind;
 use crate::format::{self, Kind};
 use crate::labels::{Classes, classes, ignored_name};
 use crate::left_out::{LeftOut, is_hidden};
+use crate::listing::{entries, folders};
 use crate::mask::{self, Mask};
 use crate::parallel;
 use crate::random::{Purpose, Stream};
 use crate::resample::{Region, resize};
-use crate::source::DEFAULT_VAL_SPLIT;
 
 /// Label of ignored pixels: `CrossEntropy`'s `ignore_index`, as in PyTorch.
 pub const IGNORED: i32 = -100;
 
-/// [`IGNORED`] among the classes of an image.
-pub(crate) const IGNORED_CLASS: u8 = u8::MAX;
-
 /// True for specs of pictures with masks.
 pub fn is_masks(spec: &str) -> bool {
     spec.starts_with("masks:")
-}
-
-/// Options of [`open_masks`].
-#[derive(Debug, Clone, Default)]
-pub struct SegmentationOptions {
-    /// Height and width of the model's input.
-    pub size: (usize, usize),
-    /// Share held out for validation; [`DEFAULT_VAL_SPLIT`] if `None`.
-    pub val_split: Option<f64>,
-    /// Seed of the hold-out.
-    pub seed: u64,
-    /// 1 (grey) or 3 (colour); if `None`, colour if any picture has it.
-    pub channels: Option<usize>,
-    /// Refuse undecodable pictures and masks instead of skipping them with a warning.
-    pub strict: bool,
-    /// Label to ignore: an index, a grey level or a colour as `#rrggbb`.
-    pub ignore: Option<String>,
-    /// Classes of a trained model: other labels are refused. `None` takes the labels in use.
-    pub classes: Option<Vec<String>>,
-    /// As [`crate::SourceOptions::levels`].
-    pub levels: Option<Levels>,
 }
 
 /// A picture and the classes of its pixels.
@@ -89,11 +66,11 @@ pub fn open_masks(spec: &str, options: &SegmentationOptions) -> Result<Segmentat
     let dir = Path::new(spec.strip_prefix("masks:").filter(|dir| !dir.is_empty()).ok_or_else(unknown)?);
     let share = options.val_split.unwrap_or(DEFAULT_VAL_SPLIT);
     if !(share > 0.0 && share < 1.0) {
-        return Err(DataError::invalid("val_split", share, "between 0 and 1, as in 0.2"));
+        return Err(DataError::invalid("`val_split`", share, "between 0 and 1, as in 0.2"));
     }
     if let Some(label) = options.ignore.as_ref().filter(|label| ignored_name(label).is_none()) {
         let expected = "one label: an index or grey level from 0 to 65535, or a colour as #rrggbb";
-        return Err(DataError::invalid("--ignore", label, expected));
+        return Err(DataError::invalid("`ignore`", label, expected));
     }
     let mut opening = Opening { strict: options.strict, warnings: Vec::new() };
     let pairs = opening.pairs(dir)?;

@@ -90,11 +90,11 @@ fn masks_errors_are_one_line() {
     };
     for label in ["foo", "0,1", "70000", "#12345", ""] {
         let why = ignoring(label);
-        assert!(why.starts_with(&format!("--ignore is {label}; it must be one label")), "{why}");
+        assert!(why.starts_with(&format!("`ignore` is {label}; it must be one label")), "{why}");
     }
     everywhere(&image::GrayImage::from_fn(8, 4, |x, _| image::Luma([x as u8 / 4])));
     assert!(ignoring("0").contains("number of grey levels is 1 in"));
-    assert!(ignoring("0").contains("masks without --ignore 0; it must be 2 to"));
+    assert!(ignoring("0").contains("masks without `ignore` 0; it must be 2 to"));
     everywhere(&image::GrayImage::new(8, 4));
     assert!(why(dir.path()).contains("number of grey levels is 1 in"));
 }
@@ -147,7 +147,7 @@ fn masks_palette_indices_become_classes_and_one_is_ignored() {
     masks(dir.path(), |path, area| indexed(path, area, [1, 16, 255], &VOC));
     let images = open(dir.path()).unwrap();
     assert_eq!(images.classes, ["1", "16", "255"]);
-    assert!(images.warnings[0].contains("--ignore 255"), "{:?}", images.warnings);
+    assert!(images.warnings[0].contains("`ignore` 255"), "{:?}", images.warnings);
     assert_eq!(images.palette.as_ref().map(|p| (p[1], p[16], p.len())), Some(([128, 0, 0], [0, 64, 0], 256)));
     for side in [2, 4, 32] {
         let size = SegmentationOptions { size: (side, side), ..options() };
@@ -162,7 +162,7 @@ fn masks_palette_indices_become_classes_and_one_is_ignored() {
     assert_eq!((batch.classes[0], batch.classes[4], batch.classes[31]), (0, 1, IGNORED));
     let absent = SegmentationOptions { ignore: Some("7".into()), ..options() };
     assert!(
-        open_with(dir.path(), &absent).unwrap().warnings.iter().any(|w| w.contains("--ignore 7: no pixel"))
+        open_with(dir.path(), &absent).unwrap().warnings.iter().any(|w| w.contains("`ignore` 7: no pixel"))
     );
 }
 

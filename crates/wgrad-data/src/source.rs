@@ -6,51 +6,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::contents::{DEFAULT_VAL_SPLIT, Source, SourceOptions, Split};
+use crate::dataset::{Dataset, SMALL_SIDE};
 use crate::decode::{Levels, check_channels};
 use crate::error::DataError;
 use crate::random::{Purpose, Stream};
 use crate::subset::{Store, Subset, View};
 use crate::{cifar, folder, idx};
 
-/// Share held out for validation if a folder has training images only.
-pub const DEFAULT_VAL_SPLIT: f64 = 0.2;
-
-/// Options of [`open`]. The default takes a source as it is.
-#[derive(Debug, Clone, Default)]
-pub struct SourceOptions {
-    /// The share of the training images to hold out for validation, in (0, 1), drawn evenly from every class.
-    ///
-    /// `None` holds nothing out, except for a folder with neither validation nor test images: there
-    /// [`DEFAULT_VAL_SPLIT`] applies. A source keeps validation images of its own, with a warning.
-    pub val_split: Option<f64>,
-    /// Seed of the hold-out.
-    pub seed: u64,
-    /// Refuse undecodable image files instead of skipping them with a warning.
-    pub strict: bool,
-    /// 1 (grey) or 3 (colour); `None` takes the source's own.
-    pub channels: Option<usize>,
-    /// Side of the model's input, if known: photos are then shrunk while they are decoded, to a shorter side
-    /// of 1.15 times this, which makes every epoch after the first cheap.
-    pub image_size: Option<usize>,
-    /// Range of 16-bit samples mapped to 0 to 255, from a trained model; `None` takes the range in use over
-    /// the training images.
-    pub levels: Option<Levels>,
-}
-
-/// The parts of a dataset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Split {
-    /// The split to train on.
-    Train,
-    /// The split for early stopping and the choice of the best weights.
-    Validation,
-    /// The split for the final evaluation.
-    Test,
-}
-
 /// An opened source. Any subset but the training one may be empty.
 #[derive(Debug, Clone)]
-pub struct Dataset {
+pub struct Splits {
     /// The spec it was opened by.
     pub name: String,
     /// Class names by label: the official order for idx and CIFAR-10, sorted for folders.
@@ -72,7 +38,7 @@ pub struct Dataset {
     pub warnings: Vec<String>,
 }
 
-impl Dataset {
+impl Splits {
     /// One of the three subsets.
     pub fn subset(&self, split: Split) -> &Subset {
         match split {
@@ -81,18 +47,6 @@ impl Dataset {
             Split::Test => &self.test,
         }
     }
-}
-
-/// Contents of a source before the hold-out.
-pub(crate) struct Source {
-    pub(crate) classes: Vec<String>,
-    pub(crate) channels: usize,
-    pub(crate) image_size: Option<(usize, usize)>,
-    pub(crate) levels: Option<Levels>,
-    pub(crate) train: Store,
-    pub(crate) validation: Option<Store>,
-    pub(crate) test: Option<Store>,
-    pub(crate) warnings: Vec<String>,
 }
 
 /// Opens a source by its spec: `fashion-mini`, `mnist:DIR`, `fashion-mnist:DIR`, `cifar10:DIR` or `folder:DIR`.
@@ -104,7 +58,7 @@ pub(crate) struct Source {
 ///
 /// # Errors
 /// One line of [`DataError`] with the remedy.
-pub fn open(spec: &str, options: &SourceOptions) -> Result<Dataset, DataError> {
+pub fn open(spec: &str, options: &SourceOptions) -> Result<Splits, DataError> {
     check(options)?;
     let unknown = || DataError::UnknownSource { spec: spec.to_owned() };
     let source = match spec.split_once(':') {
@@ -129,17 +83,90 @@ pub fn open(spec: &str, options: &SourceOptions) -> Result<Dataset, DataError> {
     Ok(split(spec, source, options))
 }
 
+/// Images of a program, in place of a source: a data set per split, with the names of the classes.
+#[derive(Clone)]
+pub struct OwnImages {
+    /// Class names by label.
+    pub classes: Vec<String>,
+    /// Training images.
+    pub train: Arc<dyn Dataset>,
+    /// Validation images; held out of the training images by [`SourceOptions::val_split`] if `None`.
+    pub validation: Option<Arc<dyn Dataset>>,
+    /// Test images.
+    pub test: Option<Arc<dyn Dataset>>,
+}
+
+impl OwnImages {
+    /// Training images with the names of their classes.
+    pub fn new<S: Into<String>>(classes: impl IntoIterator<Item = S>, train: impl Dataset + 'static) -> Self {
+        let classes = classes.into_iter().map(Into::into).collect();
+        Self { classes, train: Arc::new(train), validation: None, test: None }
+    }
+
+    /// Sets the validation images.
+    #[must_use]
+    pub fn validation(self, images: impl Dataset + 'static) -> Self {
+        Self { validation: Some(Arc::new(images)), ..self }
+    }
+
+    /// Sets the test images.
+    #[must_use]
+    pub fn test(self, images: impl Dataset + 'static) -> Self {
+        Self { test: Some(Arc::new(images)), ..self }
+    }
+}
+
+/// Opens a program's own images under a name. Channels and size are those of the first training image.
+///
+/// # Errors
+/// If an option is out of range, the first image does not load, or a label has no class.
+pub fn open_own(name: &str, images: &OwnImages, options: &SourceOptions) -> Result<Splits, DataError> {
+    check(options)?;
+    let OwnImages { classes, train, validation, test } = images;
+    if train.is_empty() {
+        return Err(DataError::invalid("training set", "empty", "at least one image"));
+    }
+    let parts = [("train", Some(train)), ("validation", validation.as_ref()), ("test", test.as_ref())];
+    for (part, set) in parts {
+        let Some(set) = set else { continue };
+        let wrong = (0..set.len()).find(|&i| set.label(i) >= classes.len());
+        if let Some(i) = wrong {
+            let what = format!("{} of image {i} in {name}, {part}", set.label(i));
+            return Err(DataError::invalid(
+                "label",
+                what,
+                format!("below {}, the number of classes", classes.len()),
+            ));
+        }
+    }
+    let first = train.load(0)?;
+    first.check()?;
+    let small = first.width.max(first.height) <= SMALL_SIDE;
+    let store = |set: &Arc<dyn Dataset>| Store::Own(set.clone());
+    let source = Source {
+        classes: classes.clone(),
+        channels: first.channels,
+        image_size: small.then_some((first.height, first.width)),
+        levels: None,
+        train: store(train),
+        validation: validation.as_ref().map(store),
+        test: test.as_ref().map(store),
+        warnings: Vec::new(),
+    };
+    Ok(split(name, source, options))
+}
+
 fn check(options: &SourceOptions) -> Result<(), DataError> {
     if let Some(share) = options.val_split.filter(|share| !(*share > 0.0 && *share < 1.0)) {
-        return Err(DataError::invalid("val_split", share, "between 0 and 1, as in 0.2"));
+        return Err(DataError::invalid("`val_split`", share, "between 0 and 1, as in 0.2"));
     }
     if options.image_size == Some(0) {
-        return Err(DataError::invalid("image_size", 0, "at least 1"));
+        return Err(DataError::invalid("`image_size`", 0, "at least 1"));
     }
     options.channels.map_or(Ok(()), check_channels)
 }
 
-fn split(spec: &str, source: Source, options: &SourceOptions) -> Dataset {
+fn split(spec: &str, source: Source, options: &SourceOptions) -> Splits {
     let mut warnings = source.warnings;
     let channels = options.channels.unwrap_or(source.channels);
     // A centre crop is cut from 256/224 = 1.143 times the size, so 1.15 loses nothing it needs.
@@ -163,7 +190,7 @@ fn split(spec: &str, source: Source, options: &SourceOptions) -> Dataset {
         (None, Some(_)) => options.val_split,
     };
     if options.val_split.is_some() && share.is_none() {
-        warnings.push(format!("val_split is ignored: {spec} has validation images of its own"));
+        warnings.push(format!("`val_split` is ignored: {spec} has validation images of its own"));
     }
     let (train, validation) = match share {
         None => (whole(Some(source.train), "train"), whole(source.validation, "validation")),
@@ -177,7 +204,7 @@ fn split(spec: &str, source: Source, options: &SourceOptions) -> Dataset {
             )
         }
     };
-    Dataset {
+    Splits {
         name: spec.to_owned(),
         classes: source.classes,
         channels,

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::contents::Split;
 use crate::error::DataError;
-use crate::folder::{entries, folders};
 use crate::format;
-use crate::source::Split;
+use crate::listing::{entries, folders};
 
 /// Names of splits; of two folders for one split the earlier name counts.
 const NAMES: [(&str, Split); 15] = [

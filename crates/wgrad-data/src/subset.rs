@@ -1,4 +1,4 @@
-//! A list of labelled images, either in memory or as files decoded when asked for.
+//! A list of labelled images: in memory, as files decoded when asked for, or a program's own.
 //!
 //! Files are decoded once if memory allows: decoded images are kept while those of the dataset stay under
 //! [`CACHE_BYTES`]. Results of [`Subset::load`] do not depend on it.
@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use crate::dataset::{Dataset, SMALL_SIDE};
 use crate::decode::{Image, Levels, decode_levels};
 use crate::error::DataError;
-use crate::pipeline::SMALL_SIDE;
 use crate::resample::{Region, resize};
 
 /// Maximum memory for decoded images of one dataset.
@@ -19,6 +19,7 @@ pub const CACHE_BYTES: usize = 1 << 30;
 pub(crate) enum Store {
     Memory(Memory),
     Files(Files),
+    Own(Arc<dyn Dataset>),
 }
 
 /// Images of one size, one after the other.
@@ -98,6 +99,7 @@ impl Store {
         match self {
             Self::Memory(memory) => memory.labels.len(),
             Self::Files(files) => files.files.len(),
+            Self::Own(images) => images.len(),
         }
     }
 
@@ -105,6 +107,7 @@ impl Store {
         match self {
             Self::Memory(memory) => usize::from(memory.labels[i]),
             Self::Files(files) => files.files[i].1,
+            Self::Own(images) => images.label(i),
         }
     }
 }
@@ -171,6 +174,11 @@ impl Subset {
         let i = self.picks[i];
         match &*self.store {
             Store::Files(files) => files.load(i, self.view),
+            Store::Own(images) => {
+                let image = images.load(i)?;
+                image.check()?;
+                Ok(image.with_channels(self.view.channels))
+            }
             Store::Memory(Memory { height, width, channels, pixels, .. }) => {
                 let size = height * width * channels;
                 let data = pixels[i * size..(i + 1) * size].to_vec();
@@ -193,7 +201,7 @@ impl Subset {
         let i = self.picks[i];
         match &*self.store {
             Store::Files(files) => files.files[i].0.display().to_string(),
-            Store::Memory(_) => format!("image {i}"),
+            Store::Memory(_) | Store::Own(_) => format!("image {i}"),
         }
     }
 

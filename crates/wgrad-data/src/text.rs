@@ -42,7 +42,7 @@ pub struct Text {
 /// One line of [`DataError`] with the remedy.
 pub fn open_text(spec: &str, tokenizer: &TokenizerChoice, val_split: f64) -> Result<Text, DataError> {
     if !(val_split > 0.0 && val_split < 1.0) {
-        return Err(DataError::invalid("val_split", val_split, "between 0 and 1, as in 0.1"));
+        return Err(DataError::invalid("`val_split`", val_split, "between 0 and 1, as in 0.1"));
     }
     let mut warnings = Vec::new();
     let any = matches!(tokenizer, TokenizerChoice::Byte | TokenizerChoice::Kept(Tokenizer::Bytes));
@@ -109,7 +109,7 @@ impl std::str::FromStr for TokenizerChoice {
             "byte" => Ok(Self::Byte),
             other => match other.strip_prefix("bpe:") {
                 Some(path) if !path.is_empty() => Ok(Self::Pairs(path.into())),
-                _ => Err(DataError::invalid("tokenizer", other, "char, byte or bpe:FILE")),
+                _ => Err(DataError::invalid("`tokenizer`", other, "char, byte or bpe:FILE")),
             },
         }
     }
@@ -121,11 +121,6 @@ fn utf8<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str, DataError> {
 
 /// Byte order mark of UTF-8, written by some editors at a file's start; it is not part of the text.
 const MARK: &[u8] = b"\xEF\xBB\xBF";
-
-/// A text without the byte order mark at its start.
-pub(crate) fn unmarked(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
-}
 
 /// Name of an encoding of two or four bytes per character, by its mark or by the zero bytes of its Latin letters.
 fn wide_encoding(bytes: &[u8]) -> Option<&'static str> {

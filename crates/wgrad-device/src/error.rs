@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum DeviceError {
     /// The name is no device.
-    #[error("unknown device {name:?}: use auto, gpu, gpu:N, software or cpu (see `wgrad devices`)")]
+    #[error("unknown device {name:?}: use auto, gpu, gpu:N, software or cpu (see `adapters`)")]
     Unknown {
         /// The requested name.
         name: String,

@@ -194,7 +194,7 @@ fn resolve(
 
 /// Advice if there are no adapters.
 const NO_ADAPTER: &str = if cfg!(feature = "gpu") {
-    "no driver offers one; use --device cpu"
+    "no driver offers one; use `device` cpu"
 } else {
     "this build is without the feature `gpu`; use cpu"
 };
@@ -232,11 +232,11 @@ fn rank(wanted: &Wanted, reports: &[AdapterReport]) -> Result<Ranked, DeviceErro
         Wanted::Gpu if reports.is_empty() => Err(not_found("GPU", NO_ADAPTER)),
         Wanted::Gpu => {
             let there = names(reports);
-            let hint = format!("there is only software ({there}); use --device software or cpu");
+            let hint = format!("there is only software ({there}); use `device` software or cpu");
             Err(not_found("GPU", &hint))
         }
         Wanted::Software if of(true).is_empty() => {
-            let install = "install Mesa's lavapipe (mesa-vulkan-drivers), or use --device cpu";
+            let install = "install Mesa's lavapipe (mesa-vulkan-drivers), or use `device` cpu";
             let hint = if cfg!(feature = "gpu") { install } else { NO_ADAPTER };
             Err(not_found("software adapter", hint))
         }
@@ -244,9 +244,9 @@ fn rank(wanted: &Wanted, reports: &[AdapterReport]) -> Result<Ranked, DeviceErro
         Wanted::Nth(n) if *n < reports.len() => Ok(only(vec![*n], "as asked")),
         Wanted::Nth(n) => {
             let hint = match reports.len() {
-                0 => "there are no adapters; use --device cpu".to_owned(),
-                1 => "the only adapter is gpu:0 (see `wgrad devices`)".to_owned(),
-                count => format!("adapters are gpu:0 to gpu:{} (see `wgrad devices`)", count - 1),
+                0 => "there are no adapters; use `device` cpu".to_owned(),
+                1 => "the only adapter is gpu:0 (see `adapters`)".to_owned(),
+                count => format!("adapters are gpu:0 to gpu:{} (see `adapters`)", count - 1),
             };
             Err(not_found(&format!("adapter gpu:{n}"), &hint))
         }
@@ -350,12 +350,12 @@ mod tests {
         let said = |wanted, reports| rank(&wanted, reports).expect_err("not there").to_string();
         assert_eq!(
             said(Wanted::Gpu, &software),
-            "no GPU found: there is only software (llvmpipe); use --device software or cpu"
+            "no GPU found: there is only software (llvmpipe); use `device` software or cpu"
         );
-        assert_eq!(said(Wanted::Gpu, &[]), "no GPU found: no driver offers one; use --device cpu");
+        assert_eq!(said(Wanted::Gpu, &[]), "no GPU found: no driver offers one; use `device` cpu");
         assert_eq!(
             said(Wanted::Nth(99), &software),
-            "no adapter gpu:99 found: the only adapter is gpu:0 (see `wgrad devices`)"
+            "no adapter gpu:99 found: the only adapter is gpu:0 (see `adapters`)"
         );
         assert!(said(Wanted::Software, &[]).starts_with("no software adapter found: install"));
     }

@@ -1,6 +1,7 @@
 //! The graph: nodes in the order they were built, so operands always come before their users.
 
 use crate::ops::{Leaf, Op, OpDef};
+use crate::role::Role;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -15,17 +16,6 @@ impl Value {
     pub fn index(self) -> usize {
         self.0 as usize
     }
-}
-
-/// What a persistent tensor is for. Decides its memory and its name in a checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// A trainable parameter.
-    Weight,
-    /// Untrained part of the model: running statistics.
-    Buffer,
-    /// An optimizer's state.
-    State,
 }
 
 /// One application of an operation.

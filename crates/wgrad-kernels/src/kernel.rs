@@ -2,7 +2,6 @@
 
 use crate::attention::Attention;
 use crate::expr::Expr;
-use crate::row_chain::Chain;
 use wgrad_graph::ops::{ConvSpec, Custom, OpDef as _, ReduceKind, Window};
 use wgrad_types::{DType, Type, View, numel};
 
@@ -177,4 +176,61 @@ pub struct Cost {
     pub flops: u64,
     /// Bytes read and written if every operand element is touched once.
     pub bytes: u64,
+}
+
+/// Source of a link's operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// An operand of the whole kernel.
+    Operand(usize),
+    /// A value of the chain, row for row.
+    Value(usize),
+}
+
+impl Source {
+    /// Number of a value of the chain.
+    pub fn value(self) -> Option<usize> {
+        match self {
+            Self::Value(v) => Some(v),
+            Self::Operand(_) => None,
+        }
+    }
+}
+
+/// One of the chain's kernels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// An element-wise kernel, or a reduction over trailing axes.
+    pub kernel: Kernel,
+    /// Its operands.
+    pub reads: Vec<Source>,
+    /// The values its outputs are.
+    pub writes: Vec<usize>,
+}
+
+/// A value computed by a link.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Value {
+    /// Its type; `numel / rows` elements per row.
+    pub ty: Type,
+    /// Its output number in the whole kernel, if it is read outside.
+    pub output: Option<usize>,
+}
+
+/// Links in order, over the same number of rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chain {
+    /// Number of rows; no link reads another row of a value.
+    pub rows: usize,
+    /// The chain's kernels.
+    pub links: Vec<Link>,
+    /// Their results.
+    pub values: Vec<Value>,
+}
+
+impl Chain {
+    /// Elements per row of all values together.
+    pub fn row(&self) -> usize {
+        self.values.iter().map(|v| v.ty.numel() / self.rows).sum()
+    }
 }

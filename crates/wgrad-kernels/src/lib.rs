@@ -11,13 +11,15 @@ mod expr;
 mod kernel;
 mod launch;
 pub mod row_chain;
+mod small_list;
 mod table;
 mod wgsl;
 
-pub use cpu::{CpuBuffers, Failed, Prepared, SmallList, run as run_cpu};
+pub use cpu::{CpuBuffers, Failed, Prepared, run as run_cpu};
 pub use expr::{Expr, Instr, Reg};
 pub use kernel::{Core, Cost, Kernel, Sums};
 pub use launch::{Access, Binding, Buffer, Launch, Unsupported, Variant};
+pub use small_list::SmallList;
 pub use wgsl::row_chain::fits as has_row_chain;
 pub use wgsl::variants;
 

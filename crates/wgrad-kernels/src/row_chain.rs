@@ -3,64 +3,8 @@
 
 use crate::Kernel;
 use crate::kernel::Core;
-use wgrad_types::{Type, View, numel};
-
-/// Source of a link's operand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// An operand of the whole kernel.
-    Operand(usize),
-    /// A value of the chain, row for row.
-    Value(usize),
-}
-
-impl Source {
-    /// Number of a value of the chain.
-    pub fn value(self) -> Option<usize> {
-        match self {
-            Self::Value(v) => Some(v),
-            Self::Operand(_) => None,
-        }
-    }
-}
-
-/// One of the chain's kernels.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Link {
-    /// An element-wise kernel, or a reduction over trailing axes.
-    pub kernel: Kernel,
-    /// Its operands.
-    pub reads: Vec<Source>,
-    /// The values its outputs are.
-    pub writes: Vec<usize>,
-}
-
-/// A value computed by a link.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Value {
-    /// Its type; `numel / rows` elements per row.
-    pub ty: Type,
-    /// Its output number in the whole kernel, if it is read outside.
-    pub output: Option<usize>,
-}
-
-/// Links in order, over the same number of rows.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Chain {
-    /// Number of rows; no link reads another row of a value.
-    pub rows: usize,
-    /// The chain's kernels.
-    pub links: Vec<Link>,
-    /// Their results.
-    pub values: Vec<Value>,
-}
-
-impl Chain {
-    /// Elements per row of all values together.
-    pub fn row(&self) -> usize {
-        self.values.iter().map(|v| v.ty.numel() / self.rows).sum()
-    }
-}
+pub use crate::kernel::{Chain, Link, Source, Value};
+use wgrad_types::{View, numel};
 
 /// Rows of a kernel that can be in a chain: their number for reductions over trailing axes, 0 for
 /// element-wise kernels, which accept any divisor of their elements.

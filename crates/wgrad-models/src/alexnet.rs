@@ -20,7 +20,7 @@ pub struct AlexNet {
 impl AlexNet {
     /// torchvision's widths times a factor, dropout 0.5.
     pub fn new(classes: usize, width: f64) -> Self {
-        let n = |channels| super::zoo::scaled(channels, width);
+        let n = |channels| crate::size::scaled(channels, width);
         Self { classes, channels: [n(64), n(192), n(384), n(256), n(256)], hidden: n(4096), dropout: 0.5 }
     }
 

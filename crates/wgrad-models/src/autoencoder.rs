@@ -1,6 +1,6 @@
 //! An autoencoder of dense layers (Hinton and Salakhutdinov, 2006): a picture through a code of few numbers and back.
 
-use crate::zoo::scaled;
+use crate::size::scaled;
 use wgrad_graph::Tensor;
 use wgrad_nn::Net;
 

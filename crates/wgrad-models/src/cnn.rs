@@ -17,7 +17,7 @@ impl LeNet {
     /// `[N, C, 32, 32] -> [N, classes]`; parameters `conv1`, `conv2`, `fc1`, `fc2`, `fc3`.
     pub fn build(&self, net: &Net, x: &Tensor) -> Tensor {
         let half = Window::new(2, 2, 0);
-        let n = |channels| super::zoo::scaled(channels, self.width);
+        let n = |channels| crate::size::scaled(channels, self.width);
         let x = net.conv2d("conv1", x, Conv::new(n(6), 5, 1, 0)).relu().max_pool2d(half);
         let x = net.conv2d("conv2", &x, Conv::new(n(16), 5, 1, 0)).relu().max_pool2d(half);
         let x = net.linear("fc1", &x.flatten(1), n(120)).relu();
@@ -39,7 +39,7 @@ impl CifarCnn {
     /// `[N, C, 32, 32] -> [N, classes]`; parameters `conv1`, `conv2`, `conv3`, `fc1`, `fc2`.
     pub fn build(&self, net: &Net, x: &Tensor) -> Tensor {
         let half = Window::new(2, 2, 0);
-        let n = |channels| super::zoo::scaled(channels, self.width);
+        let n = |channels| crate::size::scaled(channels, self.width);
         let x = net.conv2d("conv1", x, Conv::new(n(32), 3, 1, 0)).relu().max_pool2d(half);
         let x = net.conv2d("conv2", &x, Conv::new(n(64), 3, 1, 0)).relu().max_pool2d(half);
         let x = net.conv2d("conv3", &x, Conv::new(n(64), 3, 1, 0)).relu();

@@ -1,7 +1,7 @@
 //! GoogLeNet, the first Inception network, layer for layer as published (Szegedy et al., "Going deeper with convolutions",
 //! 2014, table 1): 5x5 convolutions, local response normalisation, no batch normalisation.
 
-use crate::zoo::{SMALL, scaled};
+use crate::size::{SMALL, scaled};
 use wgrad_graph::Tensor;
 use wgrad_graph::ops::Window;
 use wgrad_nn::{Conv, Init, Net};

@@ -11,6 +11,7 @@ mod gpt;
 mod mobilenet;
 mod plain;
 mod resnet;
+mod size;
 mod squeezenet;
 mod text;
 mod unet;

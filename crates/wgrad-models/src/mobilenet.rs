@@ -1,6 +1,6 @@
 //! MobileNetV2 (Sandler et al., 2018), layer for layer as torchvision has it.
 
-use crate::zoo::{SMALL, scaled};
+use crate::size::{SMALL, scaled};
 use wgrad_graph::Tensor;
 use wgrad_graph::ops::ConvSpec;
 use wgrad_nn::{Conv, Init, Net, Norm};

@@ -1,6 +1,6 @@
 //! Residual networks (He et al., 2016), layer for layer as torchvision has them.
 
-use crate::zoo::{SMALL, scaled};
+use crate::size::{SMALL, scaled};
 use wgrad_graph::Tensor;
 use wgrad_graph::ops::Window;
 use wgrad_nn::{Conv, Init, Net, Norm};

@@ -2,7 +2,7 @@
 //! weights.
 
 use crate::googlenet::halved;
-use crate::zoo::{SMALL, scaled};
+use crate::size::{SMALL, scaled};
 use wgrad_graph::Tensor;
 use wgrad_nn::{Conv, Init, Net};
 

@@ -78,35 +78,35 @@ impl TextModel {
         if self.vocab < 2 {
             return fail(format!("a language model needs at least 2 different tokens, got {}", self.vocab));
         }
-        for (option, value, most) in [
-            ("--context", self.context, 1 << 16),
-            ("--layers", self.layers, 256),
-            ("--hidden", self.hidden, 1 << 16),
-            ("--heads", self.heads, 1 << 10),
-            ("--key-heads", self.key_heads, 1 << 10),
+        for (field, value, most) in [
+            ("context", self.context, 1 << 16),
+            ("layers", self.layers, 256),
+            ("hidden", self.hidden, 1 << 16),
+            ("heads", self.heads, 1 << 10),
+            ("key_heads", self.key_heads, 1 << 10),
         ] {
             if !(1..=most).contains(&value) {
-                return fail(format!("{option} {value} must be from 1 to {most}"));
+                return fail(format!("`{field}` {value} must be from 1 to {most}"));
             }
         }
         if !(0.0..1.0).contains(&self.dropout) {
-            return fail(format!("--dropout {} must be in [0, 1)", self.dropout));
+            return fail(format!("`dropout` {} must be in [0, 1)", self.dropout));
         }
         match self.kind {
             TextKind::Recurrent(_) => return Ok(()),
             TextKind::Bert if self.rotary || self.key_heads != self.heads => {
-                return fail("--rotary and --key-heads are for gpt: leave them out".into());
+                return fail("`rotary` and `key_heads` are for gpt: leave them out".into());
             }
             TextKind::Bert | TextKind::Gpt => {}
         }
         if !self.hidden.is_multiple_of(self.heads) || !self.heads.is_multiple_of(self.key_heads) {
             return fail(format!(
-                "--hidden {} must be a multiple of --heads {}, and that one of --key-heads {}",
+                "`hidden` {} must be a multiple of `heads` {}, and that one of `key_heads` {}",
                 self.hidden, self.heads, self.key_heads
             ));
         }
         if self.rotary && !(self.hidden / self.heads).is_multiple_of(2) {
-            return fail(format!("--rotary needs heads of even width, got {}", self.hidden / self.heads));
+            return fail(format!("`rotary` needs heads of even width, got {}", self.hidden / self.heads));
         }
         Ok(())
     }

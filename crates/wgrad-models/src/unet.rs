@@ -3,7 +3,7 @@
 //! (milesial/Pytorch-UNet).
 
 use crate::ModelError;
-use crate::zoo::scaled;
+use crate::size::scaled;
 use wgrad_graph::Tensor;
 use wgrad_graph::ops::Window;
 use wgrad_nn::{Conv, Net, Norm};
@@ -31,7 +31,7 @@ impl UNet {
         if size.0 == 0 || size.1 == 0 || !size.0.is_multiple_of(unit) || !size.1.is_multiple_of(unit) {
             let (height, width) = size;
             return fail(format!(
-                "unet needs sides that are multiples of {unit}, got {height}x{width}: set --image-size"
+                "unet needs sides that are multiples of {unit}, got {height}x{width}: set `image_size`"
             ));
         }
         if self.classes < 2 {

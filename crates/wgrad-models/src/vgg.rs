@@ -1,6 +1,6 @@
 //! VGG-11 (Simonyan and Zisserman, 2015), layer for layer as torchvision has it, without batch normalisation.
 
-use crate::zoo::scaled;
+use crate::size::scaled;
 use wgrad_graph::Tensor;
 use wgrad_graph::ops::Window;
 use wgrad_nn::{Conv, Init, Net};

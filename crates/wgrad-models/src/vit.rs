@@ -1,6 +1,6 @@
 //! Vision Transformers (Dosovitskiy et al., 2021), layer for layer as torchvision has them.
 
-use crate::zoo::SMALL;
+use crate::size::SMALL;
 use wgrad_graph::Tensor;
 use wgrad_nn::{Conv, Heads, Init, Net};
 
@@ -30,7 +30,7 @@ impl ViT {
     /// DeiT's tiny shape (Touvron et al., 2021), heads of 64: patches of 16 and 12 layers; below 64 pixels
     /// per side patches of 4 and 6 layers. `factor` scales the number of heads, and with it the width.
     pub fn tiny(classes: usize, factor: f64, side: usize) -> Self {
-        let heads = crate::zoo::scaled(3, factor);
+        let heads = crate::size::scaled(3, factor);
         let (patch, layers) = if side < SMALL { (4, 6) } else { (16, 12) };
         Self { classes, patch, layers, heads, width: 64 * heads, dropout: 0.0 }
     }

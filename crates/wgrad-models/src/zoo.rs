@@ -1,6 +1,7 @@
 //! Models by name, for the command line: the list, image sizes, and building.
 
 use crate::googlenet::AUXILIARY_WEIGHT;
+use crate::size::scaled;
 use crate::{AlexNet, CifarCnn, GoogLeNet, LeNet, Linear, Mlp, MobileNetV2, ResNet, SqueezeNet, Vgg11, ViT};
 use std::str::FromStr;
 use wgrad_graph::Tensor;
@@ -41,9 +42,6 @@ pub enum ModelKind {
     ViT,
 }
 
-/// Sides below this take CIFAR's stem in residual networks and MobileNet.
-pub(crate) const SMALL: usize = 64;
-
 /// Every model with its name and a line about it.
 pub const ZOO: &[(&str, ModelKind, &str)] = &[
     ("linear", ModelKind::Linear, "one linear layer"),
@@ -78,7 +76,7 @@ pub enum ModelError {
         known: String,
     },
     /// The images are too small for the layers.
-    #[error("{model} needs images of at least {least}x{least}, got {height}x{width}: raise --image-size")]
+    #[error("{model} needs images of at least {least}x{least}, got {height}x{width}: raise `image_size`")]
     TooSmall {
         /// The model.
         model: &'static str,
@@ -176,7 +174,7 @@ impl ImageModel {
         }
         if self.classes < 2 || self.channels == 0 {
             let what = format!(
-                "a classifier needs at least 2 classes and 1 channel, got {} and {}: check --data",
+                "a classifier needs at least 2 classes and 1 channel, got {} and {}: check `data`",
                 self.classes, self.channels
             );
             return Err(ModelError::Invalid { what });
@@ -241,11 +239,6 @@ impl ImageModel {
     fn googlenet(&self) -> GoogLeNet {
         GoogLeNet { classes: self.classes, width: self.width, dropout: 0.4 }
     }
-}
-
-/// A width times a factor, at least 1.
-pub(crate) fn scaled(n: usize, factor: f64) -> usize {
-    ((n as f64 * factor).round() as usize).max(1)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //! accumulated over several batches and their update.
 
 use crate::PlanOptions;
-use crate::plan::{ParamLayout, ParamPlace, PlanError, plan};
+use crate::plan::{ParamLayout, ParamPlace, PlanError};
+use crate::planner::plan;
 use wgrad_graph::Graph;
 use wgrad_graph::ops::{Leaf, Op};
 use wgrad_types::Caps;

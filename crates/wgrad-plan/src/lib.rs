@@ -15,6 +15,7 @@ mod memory;
 mod merge;
 mod options;
 mod plan;
+mod planner;
 mod row_chain;
 mod sums;
 mod verify;
@@ -27,7 +28,8 @@ pub use layout::common_layout;
 pub use options::PlanOptions;
 pub use plan::{
     Flow, Named, ParamLayout, ParamPlace, Place, Plan, PlanError, PlannedKernel, READBACKS, Slot, SlotKind,
-    UPLOADS, plan,
+    UPLOADS,
 };
+pub use planner::plan;
 pub use verify::verify;
 pub use wgsl::{launch_names, wgsl};

@@ -3,52 +3,38 @@
 //! [`train`] runs epochs over a data source, evaluates, stops early, saves checkpoints and resumes bit for bit. Progress is
 //! reported to an [`Observer`]; nothing here prints.
 
-mod anomaly;
-mod config;
-mod curves;
-mod data;
+mod describe;
 mod error;
 mod evaluate;
-#[cfg(test)]
-mod feeds_tests;
-mod generate;
-mod generative;
-mod generative_task;
-mod graphs;
-mod image_data;
-mod images;
-mod kept;
-mod observer;
-mod part;
-mod plans;
+mod evaluation;
+mod numbers;
 mod precision;
-mod predict;
 mod run;
-mod run_folder;
-mod segmentation;
-mod segmenter;
+mod saved;
+mod settings;
 mod spec;
-mod state;
-mod task;
-mod text;
-mod transfer;
-mod tuning;
+mod tasks;
 
-pub use config::Config;
+pub use describe::workload;
 pub use error::TrainError;
-pub use evaluate::{Evaluation, Scores, evaluate_checkpoint};
-pub use generate::{Generator, Sampling};
-pub use generative::{GENERATIVE_MODELS, GenerativeKind, generative_graph};
-pub use graphs::{eval_graph, step_graph, train_graph};
-pub use kept::{Origin, Weights, origin};
-pub use observer::{EvalReport, Observer, StartReport, StepReport};
-pub use part::Part;
+pub use evaluate::evaluate_checkpoint;
+pub use evaluation::{Evaluation, Scores};
+pub use numbers::thousands;
 pub use precision::check_precision;
-pub use predict::{Guess, Predictor, is_picture};
-pub use run::{Summary, train};
-pub use segmentation::{SEGMENTER, pixel_graph};
-pub use segmenter::{Mask, Segmenter};
+pub use run::callback::Callback;
+pub use run::observer::{EvalReport, Observer, StartReport, StepReport};
+pub use run::summary::Summary;
+pub use run::training::{Training, train};
+pub use saved::card::{Card, ModelCard, Reading, TextCard};
+pub use saved::files::{load_checkpoint_card, load_config};
+pub use saved::kept::{Origin, Weights, origin};
+pub use settings::{Config, Rule, Setting, Sort, Value, model_names, settings};
 pub use spec::guess_source;
-pub use state::{Card, ModelCard, Reading, TextCard, load_checkpoint_card, load_config};
-pub use task::Sizes;
-pub use text::text_graph;
+pub use tasks::gradients::Gradients;
+pub use tasks::image_data::is_picture;
+pub use tasks::kind::{Assumed, Brought, Evaluating, Input, Output, Part, TaskKind, Workload};
+pub use tasks::task::{Feed, Feeds, Sizes, Task};
+pub use tasks::{
+    Generator, Guess, Mask, Predictor, Sampling, Segmenter, eval_graph, kind_of, kinds, step_graph,
+    text_graph, train_graph,
+};

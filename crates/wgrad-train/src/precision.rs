@@ -1,4 +1,4 @@
-//! `--precision`: f16 storage of operands in a training step.
+//! `precision`: f16 storage of operands in a training step.
 
 use crate::TrainError;
 use wgrad_graph::{Graph, autocast};
@@ -22,6 +22,6 @@ pub fn check_precision(precision: &str, caps: &Caps, device: &str) -> Result<(),
     if precision != "f16" || caps.f16 || caps.class == AdapterClass::Cpu {
         return Ok(());
     }
-    let why = format!("f16: {device} does not support it in shaders; use f32 or another --device");
-    Err(TrainError::config("--precision", why))
+    let why = format!("f16: {device} does not support it in shaders; use f32 or another `device`");
+    Err(TrainError::config("precision", why))
 }

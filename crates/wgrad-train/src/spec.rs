@@ -1,22 +1,39 @@
 //! Data source specs as first written by users: plain paths, files given for folders, relative paths.
 
 use crate::TrainError;
-use crate::config::Config;
-use crate::segmentation::SEGMENTER;
+use crate::settings::Config;
+use crate::tasks::kind::Input;
+use crate::tasks::kind_of;
 use std::path::Path;
 use wgrad_data::DataError;
+
+/// Name of data that a program brought.
+pub(crate) const MEMORY: &str = "memory";
+
+/// Error of a run whose data was brought by a program.
+pub(crate) fn lost() -> TrainError {
+    TrainError::config(
+        "data",
+        "the run's data came from a program's memory: bring it again, or give a source",
+    )
+}
 
 /// Source kinds with a path.
 const KINDS: [&str; 6] = ["folder", "mnist", "fashion-mnist", "cifar10", "masks", "text"];
 
 /// Spec with an absolute path.
-pub(crate) fn absolute(spec: &str) -> String {
+fn absolute(spec: &str) -> String {
     let Some((kind, path)) =
         spec.split_once(':').filter(|(kind, path)| KINDS.contains(kind) && !path.is_empty())
     else {
         return spec.to_owned();
     };
     format!("{kind}:{}", absolute_path(path))
+}
+
+/// True if both specs name the same path.
+pub(crate) fn same(a: &str, b: &str) -> bool {
+    absolute(a) == absolute(b)
 }
 
 fn absolute_path(path: &str) -> String {
@@ -50,15 +67,16 @@ pub fn guess_source(spec: &str, model: &str) -> String {
         let names: Vec<_> = entries.map(|entry| entry.path()).collect();
         names.iter().any(|path| is_text(path)) && !names.iter().any(|path| path.is_dir())
     };
+    let input = kind_of(model).map(|kind| kind.input());
     let kind = if path.is_file() {
         "text"
-    } else if model == SEGMENTER || has(&["masks"]) && has(&["images"]) {
+    } else if input == Some(Input::Masks) || has(&["masks"]) && has(&["images"]) {
         "masks"
     } else if has(&["train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"]) {
         "mnist"
     } else if has(&["data_batch_1.bin"]) {
         "cifar10"
-    } else if wgrad_models::TextKind::named(model).is_some() || texts() {
+    } else if input == Some(Input::Text) || texts() {
         "text"
     } else {
         "folder"
@@ -71,7 +89,7 @@ pub(crate) fn moved(error: TrainError, spec: &str) -> TrainError {
     let place = spec.split_once(':').map(|(_, place)| Path::new(place));
     match error {
         TrainError::Data(DataError::Missing { path, .. }) if Some(path.as_path()) == place => {
-            let hint = "if the data has moved, give its new location with --data";
+            let hint = "if the data has moved, give its new location with `data`";
             DataError::Missing { path, hint }.into()
         }
         other => other,
@@ -83,7 +101,7 @@ pub(crate) fn moved(error: TrainError, spec: &str) -> TrainError {
 /// # Errors
 /// If a file is given for a folder, or a source lacks its path.
 pub(crate) fn check(spec: &str) -> Result<(), TrainError> {
-    let fail = |why: String| Err(TrainError::config("--data", why));
+    let fail = |why: String| Err(TrainError::config("data", why));
     let Some((kind, path)) = spec.split_once(':') else {
         return match KINDS.contains(&spec) {
             true => fail(format!("{spec} needs the folder of its files: {spec}:DIR")),

@@ -31,6 +31,18 @@ fn devices_list_the_cpu_and_the_automatic_choice() {
 }
 
 #[test]
+fn devices_without_an_automatic_choice_name_flags_and_commands() {
+    let place = Place::new();
+    for call in [&["devices"][..], &["devices", "--json"]] {
+        let output = place.wgrad(call).env("WGRAD_DEVICE", "gpu:99").output().expect("the program runs");
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(told.contains("gpu:99"), "{told}");
+        assert!(told.contains("--device cpu") || told.contains("`wgrad devices`"), "{told}");
+        assert!(!told.contains("`device`") && !told.contains("`adapters`"), "{told}");
+    }
+}
+
+#[test]
 fn plan_reports_work_and_memory() {
     let place = Place::new();
     let plan = place.json(&["plan", "--model", "lenet", "--batch-size", "64", "--kernels", "--json"]);

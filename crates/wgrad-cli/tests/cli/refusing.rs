@@ -2,6 +2,47 @@
 
 use crate::fixture::{Place, SHORT, files, picture};
 use std::fs;
+use wgrad_train::{Rule, Setting, Sort, settings};
+
+/// Text against a setting's rule; `None` if it has none.
+fn invalid(setting: &Setting) -> Option<String> {
+    Some(match setting.rule() {
+        Rule::Any => return None,
+        Rule::Positive => "0".into(),
+        Rule::NotNegative => "-1".into(),
+        Rule::BelowOne | Rule::Share => "1".into(),
+        Rule::UpTo(most) => (most + 1.0).to_string(),
+        Rule::AtLeast(least) => (least - 1).to_string(),
+        Rule::FromTo(_, most) => (most + 1).to_string(),
+        Rule::OneOf(_) => "no-such-name".into(),
+    })
+}
+
+#[test]
+fn invalid_value_of_every_setting_is_refused_with_its_flag_and_rule() {
+    let place = Place::new();
+    let mut ruled = 0;
+    for setting in settings() {
+        let flag = format!("--{}", setting.name.replace('_', "-"));
+        let named = format!("{flag}: ");
+        if let Some(value) = invalid(setting) {
+            let rule = setting.rule().to_string();
+            let line = place.refused(&["train", &flag, &value], 2, &[&named, &value, &rule]);
+            assert!(!line.contains('`'), "{line}");
+            ruled += 1;
+        }
+        match setting.sort {
+            Sort::Count => {
+                place.refused(&["train", &flag, "many"], 2, &[&flag, "many"]);
+                let huge = u64::MAX.to_string();
+                place.refused(&["train", &flag, &huge], 2, &[&named, &huge, "must be at most"]);
+            }
+            Sort::Number => drop(place.refused(&["train", &flag, "many"], 2, &[&flag, "many"])),
+            Sort::Switch | Sort::Text => {}
+        }
+    }
+    assert!(ruled > 20, "{ruled} settings have rules");
+}
 
 #[test]
 fn invalid_setting_is_refused() {

@@ -58,7 +58,7 @@ fn folder_with_splits_keeps_them() {
         [
             format!("{shown}/val is ignored: validation is taken for that split"),
             format!("{shown}/valid is ignored: validation is taken for that split"),
-            format!("val_split is ignored: folder:{shown} has validation images of its own"),
+            format!("`val_split` is ignored: folder:{shown} has validation images of its own"),
         ]
     );
 }
@@ -312,7 +312,7 @@ fn folder_wrong_layout_is_named() {
     paint(path.join("val/a/1.png"), 8, 8, [0; 3]);
     paint(path.join("val/b/1.png"), 8, 8, [0; 3]);
     paint(path.join("val/c/1.png"), 8, 8, [0; 3]);
-    assert_eq!(refusal("folder", path), format!("class `c` is in val but not in train; {advice}"));
+    assert_eq!(refusal("folder", path), format!("class \"c\" is in val but not in train; {advice}"));
     std::fs::remove_dir_all(path.join("val")).unwrap();
     std::fs::remove_file(path.join("test/b/1.png")).unwrap();
     let empty = |name: &str| {

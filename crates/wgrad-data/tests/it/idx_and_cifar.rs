@@ -197,7 +197,7 @@ fn a_wrong_spec_or_option_is_one_line() {
         let message = wgrad_data::open(spec, &SourceOptions::default()).unwrap_err().to_string();
         let known = "use fashion-mini, mnist:DIR, fashion-mnist:DIR, cifar10:DIR or folder:DIR for images, masks:DIR for images with masks, shakespeare-mini, text:FILE or text:DIR for text";
         let absent = if spec == "mnist" { ", and no folder of that name is there" } else { "" };
-        assert_eq!(message, format!("unknown data source `{spec}`{absent}; {known}"));
+        assert_eq!(message, format!("unknown data source {spec:?}{absent}; {known}"));
     }
     for kind in ["mnist", "fashion-mnist", "cifar10", "folder"] {
         let message = wgrad_data::open(&format!("{kind}:/no/such"), &SourceOptions::default()).unwrap_err();
@@ -209,7 +209,7 @@ fn a_wrong_spec_or_option_is_one_line() {
     for share in [0.0, 1.0, -0.1, f64::NAN] {
         assert_eq!(
             refused(SourceOptions { val_split: Some(share), ..SourceOptions::default() }),
-            format!("val_split is {share}; it must be between 0 and 1, as in 0.2")
+            format!("`val_split` is {share}; it must be between 0 and 1, as in 0.2")
         );
     }
     assert_eq!(
@@ -218,7 +218,7 @@ fn a_wrong_spec_or_option_is_one_line() {
     );
     assert_eq!(
         refused(SourceOptions { image_size: Some(0), ..SourceOptions::default() }),
-        "image_size is 0; it must be at least 1"
+        "`image_size` is 0; it must be at least 1"
     );
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wgrad_data::{Batch, Dataset, Loader, LoaderOptions, Pipeline, SourceOptions, parse_augment};
+use wgrad_data::{Batch, Loader, LoaderOptions, Pipeline, SourceOptions, Splits, parse_augment};
 
 use crate::{BASELINE, open, two_classes, write};
 
@@ -10,7 +10,7 @@ fn options() -> LoaderOptions {
     LoaderOptions { batch_size: 7, shuffle: true, seed: 5, augment: true, ..LoaderOptions::default() }
 }
 
-fn loader(data: &Dataset, options: LoaderOptions) -> Loader {
+fn loader(data: &Splits, options: LoaderOptions) -> Loader {
     let pipeline = Pipeline {
         size: (8, 8),
         channels: 3,
@@ -30,7 +30,7 @@ fn indices(batches: &[Batch]) -> Vec<usize> {
 }
 
 /// 32 training images.
-fn data() -> (tempfile::TempDir, Dataset) {
+fn data() -> (tempfile::TempDir, Splits) {
     let (guard, dir) = two_classes(20);
     let data = open("folder", &dir, &SourceOptions::default()).unwrap();
     (guard, data)
@@ -118,7 +118,7 @@ fn loader_evaluation_is_ordered_and_unaugmented() {
 }
 
 /// Six images; `dog/001.jpg` has a header but a truncated body.
-fn with_a_cut_jpeg(strict: bool) -> (tempfile::TempDir, Dataset, String) {
+fn with_a_cut_jpeg(strict: bool) -> (tempfile::TempDir, Splits, String) {
     let (guard, dir) = two_classes(3);
     std::fs::remove_file(dir.join("dog/001.png")).unwrap();
     write(dir.join("dog/001.jpg"), &BASELINE[..BASELINE.len() - 40]);

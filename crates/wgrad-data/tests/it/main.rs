@@ -8,7 +8,7 @@ mod texts;
 
 use std::path::{Path, PathBuf};
 
-use wgrad_data::{Dataset, SourceOptions};
+use wgrad_data::{SourceOptions, Splits};
 
 pub(crate) const PROGRESSIVE: &[u8] = include_bytes!("../fixtures/progressive.jpg");
 pub(crate) const BASELINE: &[u8] = include_bytes!("../fixtures/baseline.jpg");
@@ -28,7 +28,7 @@ pub(crate) fn paint(path: impl AsRef<Path>, width: u32, height: u32, color: [u8;
     image::RgbImage::from_pixel(width, height, image::Rgb(color)).save(path).unwrap();
 }
 
-pub(crate) fn open(kind: &str, dir: &Path, options: &SourceOptions) -> Result<Dataset, String> {
+pub(crate) fn open(kind: &str, dir: &Path, options: &SourceOptions) -> Result<Splits, String> {
     wgrad_data::open(&format!("{kind}:{}", dir.display()), options).map_err(|error| {
         let message = error.to_string();
         assert_eq!(message.lines().count(), 1, "{message}");

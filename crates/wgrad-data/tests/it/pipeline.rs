@@ -179,7 +179,7 @@ fn augmentation_lists_are_read() {
         assert_eq!(
             parse_augment(wrong).unwrap_err().to_string(),
             format!(
-                "augmentation is `{item}`; it must be none or a comma-separated list of flip[:P], crop[:PADDING], \
+                "augmentation is {item:?}; it must be none or a comma-separated list of flip[:P], crop[:PADDING], \
                  resized-crop[:MIN_SCALE], rotate[:DEGREES], jitter[:X] or \
                  jitter:BRIGHTNESS:CONTRAST:SATURATION:HUE"
             )

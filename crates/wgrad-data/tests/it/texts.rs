@@ -48,7 +48,7 @@ fn text_errors_are_one_line() {
     assert!(char("latin1.txt").contains("not UTF-8 text from byte 2 on"));
     assert!(char("empty").contains("*.txt does not exist; put .txt files"));
     assert!(open("text:", &TokenizerChoice::Char, 0.1).unwrap_err().contains("text:FILE"));
-    assert!(open(EMBEDDED_TEXT, &TokenizerChoice::Char, 1.0).unwrap_err().starts_with("val_split is 1;"));
+    assert!(open(EMBEDDED_TEXT, &TokenizerChoice::Char, 1.0).unwrap_err().starts_with("`val_split` is 1;"));
     let kept = TokenizerChoice::Kept(wgrad_data::Tokenizer::chars_of("abc"));
     assert!(open(EMBEDDED_TEXT, &kept, 0.1).unwrap_err().contains("'F'"));
     assert!("bpe".parse::<TokenizerChoice>().unwrap_err().to_string().contains("char, byte or bpe:FILE"));

@@ -68,7 +68,7 @@ fn gpu_is_real_or_not_found() {
         Ok((device, _)) => assert!(real && device.caps().class != AdapterClass::Software),
         Err(error) => {
             assert!(!real, "{error}");
-            assert!(error.to_string().ends_with("use --device software or cpu"), "{error}");
+            assert!(error.to_string().ends_with("use `device` software or cpu"), "{error}");
         }
     }
 }

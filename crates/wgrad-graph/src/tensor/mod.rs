@@ -21,9 +21,10 @@ pub use layers::BatchNorm;
 pub use loss::CrossEntropy;
 pub use resample::Interpolation;
 
-use crate::graph::{Graph, Role, Update, Value};
+use crate::graph::{Graph, Update, Value};
 use crate::interpret::{Env, interpret};
 use crate::ops::{Custom, CustomOp, Leaf, Op, OpDef as _};
+use crate::role::Role;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;

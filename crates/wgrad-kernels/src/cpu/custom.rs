@@ -1,7 +1,8 @@
 //! A user's operation on the CPU. A panic of its function becomes an error of the kernel.
 
-use super::{Failed, Reads, SmallList};
+use super::{Failed, Reads};
 use crate::Kernel;
+use crate::SmallList;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use wgrad_graph::ops::{CustomOp, Operand};

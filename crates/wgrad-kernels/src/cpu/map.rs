@@ -1,8 +1,9 @@
 //! Element-wise kernels, and the epilogue applied by other twins to their results.
 
-use super::gemm::Shared;
-use super::{Reads, SmallList};
+use super::Reads;
+use super::output::Shared;
 use crate::Kernel;
+use crate::SmallList;
 use rayon::prelude::*;
 
 /// Elements a task takes: enough to hide the cost of handing it out.

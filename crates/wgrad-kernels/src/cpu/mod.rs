@@ -11,7 +11,9 @@ mod custom;
 mod gather;
 mod gemm;
 mod map;
+mod matrix;
 mod maxpool;
+mod output;
 mod pack;
 mod panel;
 mod pool;
@@ -31,16 +33,12 @@ pub use aligned::AlignedVec;
 pub use scratch::ThreadScratch;
 pub use vectors::choose_vectors;
 
-use crate::{Core, Kernel};
+use crate::{Core, Kernel, SmallList};
 use program::Program;
-use smallvec::SmallVec;
 
 /// Reason for a missing result: a failure of a user's operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed(pub String);
-
-/// A list without heap memory while it is short, like a kernel's operands and outputs.
-pub type SmallList<T> = SmallVec<[T; 16]>;
 
 /// A kernel's memory on the host. Slices are whole tensors, 32-bit words.
 pub struct CpuBuffers<'a> {

@@ -2,7 +2,7 @@
 //! elements of each depth side by side. Transposed operands cost little more than straight ones, and none is
 //! copied whole.
 
-use super::gemm::Mat;
+use super::matrix::Mat;
 use super::tile::PANEL;
 
 /// Columns packed together: three of the widest vectors.

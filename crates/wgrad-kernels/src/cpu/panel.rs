@@ -2,7 +2,8 @@
 //! stay unpacked if the cache can hold them), in as few passes over the product as the caches allow. Goto and
 //! van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.
 
-use super::gemm::{Mat, Shared};
+use super::matrix::Mat;
+use super::output::Shared;
 use super::pack::{self, WIDE};
 use super::prefetch::Prefetch;
 use super::scratch::with_floats;

@@ -1,8 +1,9 @@
 //! A chain of reductions and element-wise kernels, a block of rows at a time. Values without readers outside
 //! the chain live in thread scratch.
 
-use super::gemm::Shared;
-use super::{Reads, SmallList};
+use super::Reads;
+use super::output::Shared;
+use crate::SmallList;
 use crate::row_chain::Chain;
 use rayon::prelude::*;
 

@@ -3,19 +3,18 @@
 use super::AlignedVec;
 use std::cell::RefCell;
 
+/// Number of matrices of an attention kernel per thread.
+pub(super) const ATTENTION_BLOCKS: usize = 13;
+
 /// Blocks per thread: two of floats, the values and the list of element-wise code, those of attention.
-const BLOCKS: usize = 4 + super::attention::BLOCKS;
+const BLOCKS: usize = 4 + ATTENTION_BLOCKS;
 
 /// Words of scratch per thread for a kernel's tasks, or the maximum of several kernels by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ThreadScratch([usize; BLOCKS]);
 
 impl ThreadScratch {
-    pub(super) fn new(
-        floats: [usize; 2],
-        program: [usize; 2],
-        attention: [usize; super::attention::BLOCKS],
-    ) -> Self {
+    pub(super) fn new(floats: [usize; 2], program: [usize; 2], attention: [usize; ATTENTION_BLOCKS]) -> Self {
         let mut all = [0; BLOCKS];
         all[..2].copy_from_slice(&floats);
         all[2..4].copy_from_slice(&program);

@@ -1,7 +1,8 @@
 //! Products of few rows, bound by memory: every element of the other matrix is read once, in memory order,
 //! and nothing is packed.
 
-use super::gemm::{Mat, Shared};
+use super::matrix::Mat;
+use super::output::Shared;
 use super::scratch::with_floats;
 use super::vectors::dispatch;
 use pulp::{Simd, WithSimd};

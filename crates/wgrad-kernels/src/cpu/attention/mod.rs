@@ -6,12 +6,14 @@
 
 mod product;
 
-use super::gemm::Shared;
+use super::output::Shared;
 use super::pack::transpose;
 use super::real::{Exp, Real};
+use super::scratch::ATTENTION_BLOCKS;
 use super::tile::whole;
 use super::vectors::dispatch;
-use super::{AlignedVec, Reads, SmallList};
+use super::{AlignedVec, Reads};
+use crate::SmallList;
 use crate::attention::{Attention, DELTA, DY, Extents, K, LSE, Part, Q, V};
 use product::Product;
 use pulp::{Simd, WithSimd};
@@ -47,9 +49,6 @@ struct Own {
     dv: AlignedVec<f32>,
 }
 
-/// Number of matrices per thread.
-pub(super) const BLOCKS: usize = 13;
-
 /// Data shared by all tasks.
 struct Job<'a> {
     attention: &'a Attention,
@@ -75,7 +74,7 @@ fn extents_of(attention: &Attention) -> [usize; 4] {
 }
 
 /// Maximum floats of each of a thread's matrices, in the order of [`Own`].
-pub(super) fn block_floats(attention: &Attention) -> [usize; BLOCKS] {
+pub(super) fn block_floats(attention: &Attention) -> [usize; ATTENTION_BLOCKS] {
     let (e, [block, depth, width, pitch]) = (attention.extents(), extents_of(attention));
     let rows =
         [block * depth, e.keys * depth, e.depth * pitch, e.keys * width, e.width * pitch, block * width];

@@ -4,7 +4,7 @@
 use super::TASKS;
 use super::interleaved::Interleaved;
 use crate::Kernel;
-use crate::cpu::gemm::Shared;
+use crate::cpu::output::Shared;
 use crate::cpu::pack::{WIDE, transpose};
 use crate::cpu::scratch::with_floats;
 use crate::cpu::tile::PANEL;

@@ -6,7 +6,7 @@
 use super::interleaved::Interleaved;
 use super::{Geometry, TASKS};
 use crate::Kernel;
-use crate::cpu::gemm::Mat;
+use crate::cpu::matrix::Mat;
 use crate::cpu::scratch::with_floats;
 use crate::cpu::tile::PANEL;
 use crate::cpu::vectors::dispatch;

@@ -2,7 +2,7 @@
 
 use super::lane::{Extent, Lane, apply, fold};
 use super::{Action, Load, Node, Operand, Part, Program, Stream, Target};
-use crate::cpu::gemm::Shared;
+use crate::cpu::output::Shared;
 use crate::cpu::prefetch::Prefetch;
 use crate::cpu::vectors::dispatch;
 use crate::cpu::{AlignedVec, Reads};

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cpu::Prepared;
-use crate::cpu::gemm::Shared;
+use crate::cpu::output::Shared;
 use crate::expr::{Expr, Instr, Reg};
 use wgrad_types::{View, coordinates, numel};
 
