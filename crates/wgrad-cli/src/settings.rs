@@ -4,7 +4,7 @@ use crate::words;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::sync::LazyLock;
-use wgrad_train::{Config, Setting, Sort, TrainError, settings};
+use wgrad_train::{Config, Rule, Setting, Sort, TrainError, settings};
 
 /// Flags' names without dashes in front, in the order of the table.
 static FLAGS: LazyLock<Vec<String>> =
@@ -31,10 +31,12 @@ pub(crate) fn help(name: &str) -> String {
 }
 
 fn meaning_of(setting: &Setting) -> String {
-    let mut help = words::help(setting.help().trim_end_matches('.'));
-    if let Some(names) = setting.rule().names() {
-        help = format!("{help}: {}", names.join(", "));
-    }
+    let help = words::help(setting.help().trim_end_matches('.'));
+    let help = match setting.rule() {
+        Rule::OneOf(names) => format!("{help}: {}", names().join(", ")),
+        Rule::Form { words, .. } => format!("{help}: {}", words::help(words)),
+        _ => help,
+    };
     help + &setting.example().map(|usual| format!(", e.g. {usual}")).unwrap_or_default()
 }
 

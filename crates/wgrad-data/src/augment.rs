@@ -61,8 +61,9 @@ impl<F: Fn(Image, &mut Draws) -> Image + Send + Sync> Augmentation for F {
     }
 }
 
-const KNOWN: &str = "none or a comma-separated list of flip[:P], crop[:PADDING], resized-crop[:MIN_SCALE], \
-                     rotate[:DEGREES], jitter[:X] or jitter:BRIGHTNESS:CONTRAST:SATURATION:HUE";
+/// Form of a list of augmentations, in words.
+pub const AUGMENTATIONS: &str = "none or a comma-separated list of flip[:P], crop[:PADDING], resized-crop[:MIN_SCALE], \
+                                 rotate[:DEGREES], jitter[:X] or jitter:BRIGHTNESS:CONTRAST:SATURATION:HUE";
 
 /// Reads a list such as `flip,crop:4`, `resized-crop,flip,jitter:0.2`, or `none`.
 ///
@@ -79,7 +80,7 @@ pub fn parse_augment(spec: &str) -> Result<Vec<Augment>, DataError> {
 }
 
 fn parse_one(item: &str) -> Result<Augment, DataError> {
-    let unknown = || DataError::invalid("augmentation", format!("{item:?}"), KNOWN);
+    let unknown = || DataError::invalid("augmentation", format!("{item:?}"), AUGMENTATIONS);
     let mut parts = item.split(':');
     let name = parts.next().unwrap_or_default();
     let numbers = parts.map(str::parse).collect::<Result<Vec<f32>, _>>().map_err(|_| unknown())?;

@@ -39,7 +39,7 @@ mod subset;
 mod text;
 mod tokenizer;
 
-pub use augment::{Augment, Augmentation, parse_augment};
+pub use augment::{AUGMENTATIONS, Augment, Augmentation, parse_augment};
 pub use batches::{Batch, LoaderOptions};
 pub use bpe::{BytePairs, MOST_TOKENS};
 pub use contents::{DEFAULT_VAL_SPLIT, SegmentationOptions, SourceOptions, Split};
@@ -53,11 +53,13 @@ pub use pipeline::{Pipeline, SampleKey, estimate_normalisation};
 pub use prefetch::EpochIter;
 pub use random::Draws;
 pub use segmentation::{
-    IGNORED, MaskedBatch, MaskedImage, SegmentationData, SegmentationReader, is_masks, masked_image_moments,
-    open_masks, open_picture, resized_mask,
+    IGNORED, IGNORED_LABEL, MaskedBatch, MaskedImage, SegmentationData, SegmentationReader, check_ignored,
+    is_masks, masked_image_moments, open_masks, open_picture, resized_mask,
 };
 pub use source::{OwnImages, Splits, open, open_own};
 pub use streams::{Streams, TokenBatch, windows};
 pub use subset::{CACHE_BYTES, Subset};
-pub use text::{EMBEDDED_TEXT, TEXT_VAL_SPLIT, Text, TokenizerChoice, is_text, open_text, read_text};
+pub use text::{
+    EMBEDDED_TEXT, TEXT_VAL_SPLIT, TOKENIZERS, Text, TokenizerChoice, is_text, open_text, read_text,
+};
 pub use tokenizer::{Decoder, Tokenizer};

@@ -57,6 +57,18 @@ pub struct SegmentationData {
     pub warnings: Vec<String>,
 }
 
+/// Form of an ignored label, in words.
+pub const IGNORED_LABEL: &str = "one label: an index or grey level from 0 to 65535, or a colour as #rrggbb";
+
+/// Checks an ignored label.
+///
+/// # Errors
+/// If it is neither a number nor a colour.
+pub fn check_ignored(label: &str) -> Result<(), DataError> {
+    let refused = || DataError::invalid("ignored label", format!("{label:?}"), IGNORED_LABEL);
+    ignored_name(label).map(drop).ok_or_else(refused)
+}
+
 /// Opens `masks:DIR`.
 ///
 /// # Errors
@@ -68,9 +80,8 @@ pub fn open_masks(spec: &str, options: &SegmentationOptions) -> Result<Segmentat
     if !(share > 0.0 && share < 1.0) {
         return Err(DataError::invalid("`val_split`", share, "between 0 and 1, as in 0.2"));
     }
-    if let Some(label) = options.ignore.as_ref().filter(|label| ignored_name(label).is_none()) {
-        let expected = "one label: an index or grey level from 0 to 65535, or a colour as #rrggbb";
-        return Err(DataError::invalid("`ignore`", label, expected));
+    if let Some(label) = options.ignore.as_ref() {
+        check_ignored(label)?;
     }
     let mut opening = Opening { strict: options.strict, warnings: Vec::new() };
     let pairs = opening.pairs(dir)?;

@@ -90,7 +90,7 @@ fn masks_errors_are_one_line() {
     };
     for label in ["foo", "0,1", "70000", "#12345", ""] {
         let why = ignoring(label);
-        assert!(why.starts_with(&format!("`ignore` is {label}; it must be one label")), "{why}");
+        assert!(why.starts_with(&format!("ignored label is {label:?}; it must be one label")), "{why}");
     }
     everywhere(&image::GrayImage::from_fn(8, 4, |x, _| image::Luma([x as u8 / 4])));
     assert!(ignoring("0").contains("number of grey levels is 1 in"));

@@ -100,6 +100,9 @@ pub enum TokenizerChoice {
     Kept(Tokenizer),
 }
 
+/// Form of a tokenizer's name, in words.
+pub const TOKENIZERS: &str = "char, byte, or bpe:FILE written by `BytePairs::to_text`";
+
 impl std::str::FromStr for TokenizerChoice {
     type Err = DataError;
 
@@ -109,7 +112,7 @@ impl std::str::FromStr for TokenizerChoice {
             "byte" => Ok(Self::Byte),
             other => match other.strip_prefix("bpe:") {
                 Some(path) if !path.is_empty() => Ok(Self::Pairs(path.into())),
-                _ => Err(DataError::invalid("`tokenizer`", other, "char, byte or bpe:FILE")),
+                _ => Err(DataError::invalid("tokenizer", format!("{other:?}"), TOKENIZERS)),
             },
         }
     }

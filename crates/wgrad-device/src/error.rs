@@ -1,11 +1,14 @@
 //! Errors of a device, as values.
 
+/// Names of devices, in words.
+pub const DEVICES: &str = "auto, gpu, gpu:N, software or cpu";
+
 /// A failure of a device or of the search for one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
     /// The name is no device.
-    #[error("unknown device {name:?}: use auto, gpu, gpu:N, software or cpu (see `adapters`)")]
+    #[error("unknown device {name:?}: use {} (see `adapters`)", DEVICES)]
     Unknown {
         /// The requested name.
         name: String,

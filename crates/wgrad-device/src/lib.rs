@@ -27,7 +27,7 @@ mod workers;
 pub use adapter::AdapterReport;
 pub use cpu::on_the_cpu;
 pub use device::Device;
-pub use error::DeviceError;
+pub use error::{DEVICES, DeviceError};
 pub use open::{Request, Selected, adapters};
 pub use program::{Memory, Program};
 pub use quiet::quiet_drivers;

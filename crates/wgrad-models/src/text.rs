@@ -60,6 +60,15 @@ pub struct TextModel {
 }
 
 impl TextModel {
+    /// Largest context.
+    pub const MAX_CONTEXT: usize = 1 << 16;
+    /// Largest number of layers.
+    pub const MAX_LAYERS: usize = 256;
+    /// Largest width.
+    pub const MAX_HIDDEN: usize = 1 << 16;
+    /// Largest number of heads.
+    pub const MAX_HEADS: usize = 1 << 10;
+
     /// The model's usual shape.
     pub fn new(kind: TextKind, vocab: usize) -> Self {
         let (layers, hidden) = match kind {
@@ -79,11 +88,11 @@ impl TextModel {
             return fail(format!("a language model needs at least 2 different tokens, got {}", self.vocab));
         }
         for (field, value, most) in [
-            ("context", self.context, 1 << 16),
-            ("layers", self.layers, 256),
-            ("hidden", self.hidden, 1 << 16),
-            ("heads", self.heads, 1 << 10),
-            ("key_heads", self.key_heads, 1 << 10),
+            ("context", self.context, Self::MAX_CONTEXT),
+            ("layers", self.layers, Self::MAX_LAYERS),
+            ("hidden", self.hidden, Self::MAX_HIDDEN),
+            ("heads", self.heads, Self::MAX_HEADS),
+            ("key_heads", self.key_heads, Self::MAX_HEADS),
         ] {
             if !(1..=most).contains(&value) {
                 return fail(format!("`{field}` {value} must be from 1 to {most}"));

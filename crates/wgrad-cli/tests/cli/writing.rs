@@ -167,7 +167,7 @@ fn invalid_language_model_setting_is_refused() {
         (&["--model", "gpt", "--data", "fashion-mini"][..], &["--data", "text:FILE"][..]),
         (&["--model", "lenet", "--data", &data], &["--model", "gpt", "char-lstm"]),
         (&["--model", "gpt", "--heads", "3"], &["--hidden 128", "--heads 3"]),
-        (&["--model", "gpt", "--tokenizer", "bpe"], &["tokenizer", "char, byte or bpe:FILE"]),
+        (&["--model", "gpt", "--tokenizer", "bpe"], &["--tokenizer: ", "char, byte, or bpe:FILE"]),
         (&["--model", "gpt", "--dropout", "1"], &["--dropout"]),
         (&["--model", "gpt", "--context", "0"], &["--context"]),
         (&["--model", "gpt", "--augment", "flip"], &["--augment", "gpt"]),

@@ -51,7 +51,7 @@ fn text_errors_are_one_line() {
     assert!(open(EMBEDDED_TEXT, &TokenizerChoice::Char, 1.0).unwrap_err().starts_with("`val_split` is 1;"));
     let kept = TokenizerChoice::Kept(wgrad_data::Tokenizer::chars_of("abc"));
     assert!(open(EMBEDDED_TEXT, &kept, 0.1).unwrap_err().contains("'F'"));
-    assert!("bpe".parse::<TokenizerChoice>().unwrap_err().to_string().contains("char, byte or bpe:FILE"));
+    assert!("bpe".parse::<TokenizerChoice>().unwrap_err().to_string().contains("char, byte, or bpe:FILE"));
 }
 
 #[test]

@@ -4,8 +4,9 @@ use super::rule::Rule::{AtLeast, BelowOne, FromTo, NotNegative, OneOf, Positive,
 use super::setting::{Setting, about, switch};
 use super::table::table;
 use super::value::Field;
-use super::{defaults, kinds};
+use super::{defaults, forms, kinds};
 use wgrad_data::EMBEDDED_TEXT;
+use wgrad_models::TextModel;
 
 /// Largest batch size; sizes computed from it stay far from overflow.
 const MAX_BATCH: u64 = 1 << 20;

@@ -3,6 +3,7 @@
 mod config;
 mod defaults;
 mod facts;
+mod forms;
 mod kinds;
 #[cfg(test)]
 mod page_tests;

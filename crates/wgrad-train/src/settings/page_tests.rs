@@ -20,7 +20,7 @@ fn values(setting: &Setting) -> String {
     match (sort, rule.is_empty()) {
         (Sort::Switch, _) => "true or false".into(),
         (Sort::Text, true) => "text".into(),
-        (Sort::Text, false) => rule,
+        (Sort::Text, false) => format!("{rule}{example}"),
         (Sort::Count, true) => format!("whole number{example}"),
         (Sort::Count, false) => format!("whole number, {rule}{example}"),
         (Sort::Number, true) => format!("number{example}"),

@@ -27,6 +27,13 @@ pub enum Rule {
     FromTo(u64, u64),
     /// One of these names.
     OneOf(fn() -> Vec<&'static str>),
+    /// Text of a form that its reader knows.
+    Form {
+        /// Form in words.
+        words: &'static str,
+        /// Reader: the reason for a refusal.
+        check: fn(&str) -> Result<(), String>,
+    },
 }
 
 /// Words after "must be".
@@ -45,6 +52,7 @@ impl fmt::Display for Rule {
                 [one, other] => write!(f, "{one} or {other}"),
                 ref names => write!(f, "one of {}", names.join(", ")),
             },
+            Self::Form { words, .. } => f.write_str(words),
         }
     }
 }
@@ -66,6 +74,7 @@ impl Rule {
             (Self::OneOf(names), Value::Text(name)) => {
                 return (!names().contains(&name.as_str())).then(|| format!("unknown {name:?}: use {self}"));
             }
+            (Self::Form { check, .. }, Value::Text(text)) => return check(text).err(),
             _ => false,
         };
         (!allowed).then(|| format!("{value} must be {self}"))

@@ -33,8 +33,6 @@ pub(super) fn check(config: &Config) -> Result<(), TrainError> {
     kind.check(config)?;
     config.optimizer()?;
     config.schedule()?;
-    wgrad_data::parse_augment(&config.augment)?;
-    config.device.parse::<wgrad_device::Request>()?;
     Ok(())
 }
 

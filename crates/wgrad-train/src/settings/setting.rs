@@ -130,6 +130,10 @@ impl Setting {
         let mut own: Vec<(String, Vec<&str>)> = Vec::new();
         for (models, value) in self.by_model() {
             let value = value.to_string();
+            // A kind of source without its place is no default.
+            if value.ends_with(':') {
+                continue;
+            }
             match own.iter_mut().find(|(other, _)| *other == value) {
                 Some((_, all)) => all.push(models),
                 None => own.push((value, vec![models])),

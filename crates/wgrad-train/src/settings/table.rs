@@ -24,14 +24,14 @@ macro_rules! table { ($make:ident) => { $make! {
             => about("SPEC").aliases(&["dataset", "data-dir", "data-path"]).resumable();
         /// Fraction of the training data held out for validation.
         val_split: Option<f64> = None => about("F").rule(Share).unset(defaults::val_split);
-        /// Augmentations: none, or a list of flip, crop, resized-crop, rotate, jitter, e.g. flip,crop:4.
-        augment: String = "none" => about("LIST").only(&["image models"]);
+        /// Augmentations.
+        augment: String = "none" => about("LIST").rule(forms::AUGMENT).example("flip,crop:4").only(&["image models"]);
         /// Side of the model's square input images, in pixels.
         image_size: Option<usize> = None => about("N").rule(FromTo(1, 4096)).unset(|| "the model's own".into())
             .aliases(&["imgsz", "img-size", "imgsize", "img", "input-size", "resolution"]).only(&["image models"]);
-        /// Mask label excluded from loss and scores: an index, a grey level or a colour, e.g. 255 or '#e0e0c0'.
-        ignore: Option<String> = None
-            => about("LABEL").only(&["segmenters"]).never(&["image classifiers", "generative models", "language models"]);
+        /// Mask label excluded from loss and scores.
+        ignore: Option<String> = None => about("LABEL").rule(forms::LABEL).example("255 or '#e0e0c0'")
+            .only(&["segmenters"]).never(&["image classifiers", "generative models", "language models"]);
         /// Fail on image files that do not decode instead of skipping them.
         strict: bool = false => switch().only(&["image models"]);
         /// Number of threads decoding and augmenting images.
@@ -88,24 +88,29 @@ macro_rules! table { ($make:ident) => { $make! {
         dropout: f64 = 0.0 => about("F").rule(BelowOne).only(&["language models"]);
     }
     "Language models" {
-        /// Tokenizer of a language model: char, byte, or bpe:FILE written by `BytePairs::to_text`.
-        tokenizer: String = "char" => about("NAME").only(&["language models"]);
+        /// Tokenizer of a language model.
+        tokenizer: String = "char" => about("NAME").rule(forms::TOKENIZER).only(&["language models"]);
         /// Context length of a language model, in tokens.
-        context: Option<usize> = None => about("N").unset(defaults::context).only(&["language models"]);
+        context: Option<usize> = None
+            => about("N").rule(FromTo(1, TextModel::MAX_CONTEXT as u64)).unset(defaults::context).only(&["language models"]);
         /// Number of layers of a language model.
-        layers: Option<usize> = None => about("N").unset(defaults::layers).only(&["language models"]);
+        layers: Option<usize> = None
+            => about("N").rule(FromTo(1, TextModel::MAX_LAYERS as u64)).unset(defaults::layers).only(&["language models"]);
         /// Width of a language model's hidden state or residual stream.
-        hidden: Option<usize> = None => about("N").unset(defaults::hidden).only(&["language models"]);
+        hidden: Option<usize> = None
+            => about("N").rule(FromTo(1, TextModel::MAX_HIDDEN as u64)).unset(defaults::hidden).only(&["language models"]);
         /// Number of attention heads in gpt and bert.
-        heads: Option<usize> = None => about("N").unset(defaults::heads).only(&["language models"]);
+        heads: Option<usize> = None
+            => about("N").rule(FromTo(1, TextModel::MAX_HEADS as u64)).unset(defaults::heads).only(&["language models"]);
         /// Number of key and value heads of gpt, fewer than `heads` for grouped-query attention.
-        key_heads: Option<usize> = None => about("N").unset(|| "`heads`".into()).only(&["language models"]);
+        key_heads: Option<usize> = None
+            => about("N").rule(FromTo(1, TextModel::MAX_HEADS as u64)).unset(|| "`heads`".into()).only(&["language models"]);
         /// Use rotary position embeddings in gpt instead of learned ones.
         rotary: bool = false => switch().only(&["language models"]);
     }
     "Run" {
-        /// Device: auto, gpu, gpu:N, software or cpu.
-        device: String = "auto" => about("NAME").resumable();
+        /// Device.
+        device: String = "auto" => about("NAME").rule(forms::DEVICE).resumable();
         /// Random seed of initial values, sample order, augmentation and dropout.
         seed: u64 = 0 => about("N");
         /// Stop at the first NaN or infinity and report its origin (slower).

@@ -57,6 +57,7 @@ fn defaults_in_words_list_models_with_their_own() {
     assert_eq!(words("lr").unwrap(), "0.002; gpt 0.004, bert and autoencoder 0.001, dcgan 0.0002");
     assert_eq!(words("steps").unwrap(), "none; language models 2000");
     assert_eq!(words("layers").unwrap(), "4 for gpt and bert, 2 for others");
+    assert_eq!(words("data").unwrap(), "fashion-mini; language models shakespeare-mini");
     assert_eq!(words("weight_decay").unwrap(), "0, adamw 0.01, muon 0.1; language models 0.1");
     assert_eq!((words("clip_value"), words("tune")), (None, None));
 }
@@ -105,6 +106,28 @@ const INVALID: &[(&str, &str, &str)] = &[
     ("image_size", "0", "`image_size`: 0 must be from 1 to 4096"),
     ("accumulate", "0", "`accumulate`: 0 must be at least 1"),
     ("patience", "0", "`patience`: 0 must be at least 1"),
+    ("context", "65537", "`context`: 65537 must be from 1 to 65536"),
+    ("layers", "0", "`layers`: 0 must be from 1 to 256"),
+    ("hidden", "0", "`hidden`: 0 must be from 1 to 65536"),
+    ("heads", "1025", "`heads`: 1025 must be from 1 to 1024"),
+    ("key_heads", "0", "`key_heads`: 0 must be from 1 to 1024"),
+    ("augment", "flip:2", "`augment`: flip probability is 2; it must be from 0 to 1, e.g. flip,crop:4"),
+    (
+        "device",
+        "fpga",
+        "`device`: unknown device \"fpga\": use auto, gpu, gpu:N, software or cpu (see `adapters`)",
+    ),
+    (
+        "ignore",
+        "#12",
+        "`ignore`: ignored label is \"#12\"; it must be one label: an index or grey level from 0 to 65535, or a \
+         colour as #rrggbb, e.g. 255 or '#e0e0c0'",
+    ),
+    (
+        "tokenizer",
+        "bpe",
+        "`tokenizer`: tokenizer is \"bpe\"; it must be char, byte, or bpe:FILE written by `BytePairs::to_text`",
+    ),
     ("schedule", "", "`schedule`: unknown \"\": use one of constant, step, cosine, one-cycle, linear-warmup"),
 ];
 

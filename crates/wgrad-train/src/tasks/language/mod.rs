@@ -70,7 +70,6 @@ impl TaskKind for Language {
     }
 
     fn check(&self, config: &Config) -> Result<(), TrainError> {
-        config.tokenizer.parse::<TokenizerChoice>()?;
         // The vocabulary is not known yet: any size will do.
         model(config, 256).map(drop)
     }
