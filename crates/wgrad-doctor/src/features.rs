@@ -52,7 +52,7 @@ fn of(kernel: &Kernel, case: &Case) -> Vec<&'static str> {
             ];
             found.extend(marks.iter().filter(|m| m.0).map(|m| m.1));
         }
-        Core::Reduce { .. } if case.reaches(LARGE) => {
+        Core::Reduce { .. } | Core::RowChain(_) if case.reaches(LARGE) => {
             found.push("large arguments");
             found.extend(case.below().then_some("far below zero"));
         }
@@ -92,8 +92,10 @@ fn streams(kernel: &Kernel) -> Vec<u32> {
         expr.instrs.iter().filter_map(stream).collect()
     };
     let mut found = of(&kernel.epilogue);
-    if let Core::Reduce { prologue, .. } = &kernel.core {
-        found.extend(of(prologue));
+    match &kernel.core {
+        Core::Reduce { prologue, .. } => found.extend(of(prologue)),
+        Core::RowChain(chain) => found.extend(chain.links.iter().flat_map(|link| streams(&link.kernel))),
+        _ => {}
     }
     found
 }
@@ -130,7 +132,10 @@ mod tests {
         assert!(!found("random").contains("streams"));
         assert!(found("attention_shared_heads").iter().any(|f| f.ends_with("heads share keys")));
         let large = found("logsumexp_peaks");
-        assert!(large.iter().any(|f| f.starts_with("sum") && f.ends_with("large arguments")), "{large:?}");
+        assert!(
+            large.iter().any(|f| f.starts_with("row_chain") && f.ends_with("large arguments")),
+            "{large:?}"
+        );
         assert!(!found("softmax_rows").iter().any(|f| f.ends_with("large arguments")));
         for (name, below) in [
             ("attention_low", true),
