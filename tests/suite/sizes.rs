@@ -13,12 +13,12 @@ use wgrad_plan::Plan;
 use wgrad_tests::{TRIED_VARIANTS, build, cases, gpu};
 use wgrad_types::{AdapterClass, Caps, DType, HostTensor, Limits};
 
-/// True if no kernel's order of additions depends on its size. Attention's variants read the keys in blocks
+/// True if no kernel's order of additions depends on its size. A row's lanes share its sums, attention's variants read the keys in blocks
 /// of their own, and a depthwise gradient's lanes share a sum.
 fn one_order(plan: &Plan) -> bool {
     plan.kernels.iter().all(|s| {
         let shared = match s.kernel.core {
-            Core::Reduce { .. } | Core::Attention(_) => true,
+            Core::Reduce { .. } | Core::RowChain(_) | Core::Attention(_) => true,
             Core::Conv2dWeightGrad(_) => s.variant.name.starts_with("depthwise"),
             _ => false,
         };
