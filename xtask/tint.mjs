@@ -17,6 +17,9 @@ const names = ['maxComputeInvocationsPerWorkgroup', 'maxComputeWorkgroupSizeX', 
 const requiredLimits = Object.fromEntries(names.map((n) => [n, adapter.limits[n]]));
 const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
 
+// Modules checked without a pipeline.
+let without = 0;
+
 // What Tint says against a text, or nothing. It wants subgroups enabled by name, which naga refuses.
 async function refused(text) {
     const code = /\bsubgroup[A-Z]/.test(text) ? 'enable subgroups;' + text : text;
@@ -26,6 +29,11 @@ async function refused(text) {
     const error = await device.popErrorScope();
     if (messages.length > 0) return `line ${messages[0].lineNum}: ${messages[0].message}`;
     if (error) return error.message;
+    // Adapters may offer more storage buffers than the null one: no pipeline of these here.
+    if (text.split('var<storage').length - 1 > device.limits.maxStorageBuffersPerShaderStage) {
+        without += 1;
+        return null;
+    }
     try {
         await device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'main' } });
     } catch (e) {
@@ -51,5 +59,5 @@ for (const file of files) {
         console.log(`${path.join(folder, file)} (${text.split('\n')[0]}): ${why}`);
     }
 }
-console.log(`tint: ${files.length} modules, ${bad} refused`);
+console.log(`tint: ${files.length} modules, ${bad} refused, ${without} without a pipeline for their number of buffers`);
 process.exit(bad > 0 || files.length === 0 ? 1 : 0);

@@ -13,8 +13,8 @@ use wgrad_plan::Plan;
 use wgrad_tests::{TRIED_VARIANTS, build, cases, gpu};
 use wgrad_types::{AdapterClass, Caps, DType, HostTensor, Limits};
 
-/// True if no kernel's order of additions depends on its size. A row's lanes share its sums, attention's variants read the keys in blocks
-/// of their own, and a depthwise gradient's lanes share a sum.
+/// True if no kernel's order of additions depends on its size. A row's lanes share its sums, attention's variants read
+/// the keys in blocks of their own, and a depthwise gradient's lanes share a sum.
 fn one_order(plan: &Plan) -> bool {
     plan.kernels.iter().all(|s| {
         let shared = match s.kernel.core {
